@@ -1,0 +1,1 @@
+//! Execution: the context (level and thread pool), `parallel_for`, scratch memory.

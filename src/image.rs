@@ -1,0 +1,127 @@
+//! Borrowed 8-bit images in the layouts that cameras, codecs and windows hand out.
+
+use crate::error::{Result, err};
+
+/// Pixel layout of an [`ImageView`], 8 bits per channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PixelFormat {
+    /// Red, green, blue.
+    Rgb8,
+    /// Blue, green, red (OpenCV's order).
+    Bgr8,
+    /// Red, green, blue, alpha; alpha is ignored.
+    Rgba8,
+    /// Blue, green, red, alpha; alpha is ignored.
+    Bgra8,
+    /// One grey channel, replicated to red, green and blue.
+    Gray8,
+}
+
+impl PixelFormat {
+    /// Bytes per pixel.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Rgb8 | Self::Bgr8 => 3,
+            Self::Rgba8 | Self::Bgra8 => 4,
+            Self::Gray8 => 1,
+        }
+    }
+}
+
+/// Largest width or height accepted, in pixels.
+pub const MAX_IMAGE_SIDE: usize = 1 << 15;
+/// Largest number of pixels accepted (256 megapixels).
+pub const MAX_IMAGE_PIXELS: usize = 1 << 28;
+
+/// A borrowed, checked view of an image: row `y` starts at byte `y * row_stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageView<'a> {
+    data: &'a [u8],
+    width: usize,
+    height: usize,
+    row_stride: usize,
+    format: PixelFormat,
+}
+
+impl<'a> ImageView<'a> {
+    /// Views `data` as `height` rows of `width` pixels, `row_stride` bytes apart.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Image`](crate::ErrorCode::Image) for an empty or gigantic image, a stride shorter than a row,
+    /// or a buffer shorter than `(height - 1) * row_stride + width * bytes`.
+    pub fn new(
+        data: &'a [u8],
+        width: usize,
+        height: usize,
+        row_stride: usize,
+        format: PixelFormat,
+    ) -> Result<Self> {
+        if width == 0 || height == 0 {
+            return Err(err!(Image, "image of {width}x{height} pixels is empty"));
+        }
+        if width > MAX_IMAGE_SIDE || height > MAX_IMAGE_SIDE || width * height > MAX_IMAGE_PIXELS {
+            return Err(err!(
+                Image,
+                "image of {width}x{height} pixels is too large (limit {MAX_IMAGE_SIDE} a side, {MAX_IMAGE_PIXELS} in all)"
+            ));
+        }
+        let row = width * format.bytes();
+        if row_stride < row {
+            return Err(err!(Image, "row stride of {row_stride} bytes is shorter than a row of {row} bytes"));
+        }
+        let needed = (height - 1)
+            .checked_mul(row_stride)
+            .and_then(|bytes| bytes.checked_add(row))
+            .ok_or_else(|| err!(Image, "row stride of {row_stride} bytes overflows"))?;
+        if data.len() < needed {
+            return Err(err!(Image, "image buffer holds {} bytes, {needed} needed", data.len()));
+        }
+        Ok(Self { data, width, height, row_stride, format })
+    }
+
+    /// Views tightly packed rows.
+    ///
+    /// # Errors
+    /// As [`ImageView::new`].
+    pub fn packed(data: &'a [u8], width: usize, height: usize, format: PixelFormat) -> Result<Self> {
+        Self::new(data, width, height, width.saturating_mul(format.bytes()), format)
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Pixel layout.
+    pub fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// The bytes of row `y`, without padding.
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        &self.data[y * self.row_stride..][..self.width * self.format.bytes()]
+    }
+
+    /// Writes row `y` as RGB, 3 bytes a pixel.
+    pub fn row_rgb(&self, y: usize, out: &mut [u8]) {
+        let row = self.row(y);
+        let out = out[..self.width * 3].chunks_exact_mut(3);
+        match self.format {
+            PixelFormat::Rgb8 => out.zip(row.chunks_exact(3)).for_each(|(o, p)| o.copy_from_slice(p)),
+            PixelFormat::Rgba8 => out.zip(row.chunks_exact(4)).for_each(|(o, p)| o.copy_from_slice(&p[..3])),
+            PixelFormat::Bgr8 => {
+                out.zip(row.chunks_exact(3)).for_each(|(o, p)| o.copy_from_slice(&[p[2], p[1], p[0]]))
+            }
+            PixelFormat::Bgra8 => {
+                out.zip(row.chunks_exact(4)).for_each(|(o, p)| o.copy_from_slice(&[p[2], p[1], p[0]]))
+            }
+            PixelFormat::Gray8 => out.zip(row).for_each(|(o, &p)| o.copy_from_slice(&[p, p, p])),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Kernels: slices in, slices out.
+
+pub mod resize;

@@ -1,0 +1,3 @@
+//! Models, one file per box of the papers' figures.
+
+pub mod clip;

@@ -1,0 +1,1 @@
+//! Layers: parameters bound from weights, forward passes over kernels.

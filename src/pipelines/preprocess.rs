@@ -1,0 +1,1 @@
+//! Preprocessing profiles: pixels to model input, exactly as each reference does it.

@@ -1,0 +1,1 @@
+//! The `Simd` trait, its implementations and CPU detection.

@@ -1,0 +1,1 @@
+//! Reading weights: model directories and safetensors files, tensor lookup with clear errors.
