@@ -1,1 +1,11 @@
-//! Execution: the context (level and thread pool), `parallel_for`, scratch memory.
+//! Execution: the context (level and threads), `parallel_for`, scratch memory.
+
+mod cx;
+#[cfg(feature = "parallel")]
+mod pool;
+mod scratch;
+mod shared;
+
+pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
+pub use scratch::{Scratch, Workspace, padded};
+pub use shared::SharedMut;

@@ -1,0 +1,248 @@
+//! The context that every computation receives.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::scratch::Workspace;
+use crate::error::{Result, err};
+use crate::simd::Level;
+
+/// Runs lanes of work, concurrently if it can. A host application may supply its own.
+pub trait Runner: Send + Sync {
+    /// How many lanes can run at the same time; at least 1.
+    fn threads(&self) -> usize;
+
+    /// Calls `lane(0)`, …, `lane(lanes - 1)`, each once, in any order and on any threads, and returns when all
+    /// have returned.
+    fn run(&self, lanes: usize, lane: &(dyn Fn(usize) + Sync));
+
+    /// Calls `work` once. A pool may do so on one of its own threads, so that the many short
+    /// [`run`](Runner::run)s of a model need not wake it from outside each time.
+    fn enter(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+}
+
+/// How to make a [`Cx`].
+#[derive(Clone, Debug, Default)]
+pub struct CxOptions {
+    /// Threads; 0 means one per core that this process may use.
+    pub threads: usize,
+    /// Instruction set; `None` means the best of this CPU.
+    pub level: Option<Level>,
+}
+
+/// Most threads a context accepts.
+const MAX_THREADS: usize = 1024;
+
+/// The execution context: an instruction set, threads and reusable scratch memory.
+///
+/// Cheap to clone; clones share the threads, which are joined when the last clone is dropped. Nothing here is
+/// global.
+#[derive(Clone)]
+pub struct Cx {
+    level: Level,
+    runner: Option<Arc<dyn Runner>>,
+    workspaces: Arc<WorkspaceCache>,
+}
+
+impl Cx {
+    /// A context as `options` ask.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for more than 1024 threads, `Unsupported` for more than one thread without the feature
+    /// `parallel`, `OutOfMemory` if the operating system refuses the threads.
+    pub fn new(options: &CxOptions) -> Result<Self> {
+        let threads = if options.threads == 0 { default_threads() } else { options.threads };
+        if threads > MAX_THREADS {
+            return Err(err!(InvalidArgument, "{threads} threads requested (limit {MAX_THREADS})"));
+        }
+        let level = options.level.unwrap_or_else(Level::detect);
+        let runner: Option<Arc<dyn Runner>> = match threads {
+            1 => None,
+            #[cfg(feature = "parallel")]
+            _ => Some(Arc::new(super::pool::RayonPool::new(threads)?)),
+            #[cfg(not(feature = "parallel"))]
+            _ => return Err(err!(Unsupported, "{threads} threads need the feature `parallel`")),
+        };
+        Ok(Self { level, runner, workspaces: Arc::default() })
+    }
+
+    /// A context on the calling thread alone.
+    pub fn serial(level: Level) -> Self {
+        Self { level, runner: None, workspaces: Arc::default() }
+    }
+
+    /// A context whose lanes are run by the host application.
+    pub fn with_runner(level: Level, runner: Arc<dyn Runner>) -> Self {
+        Self { level, runner: Some(runner), workspaces: Arc::default() }
+    }
+
+    /// The instruction set.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// How many lanes run at the same time.
+    pub fn threads(&self) -> usize {
+        self.runner.as_ref().map_or(1, |runner| runner.threads().max(1))
+    }
+
+    /// Calls `work(lane, task)` once for every `task` in `0..tasks`.
+    ///
+    /// `lane < self.threads()`, and no two calls with the same lane run at the same time, so that a lane can own
+    /// scratch memory. Which lane gets which task varies from run to run: results must not depend on it.
+    pub fn parallel_for(&self, tasks: usize, work: impl Fn(usize, usize) + Sync) {
+        match &self.runner {
+            Some(runner) if tasks > 1 => {
+                let next = AtomicUsize::new(0);
+                runner.run(self.threads().min(tasks), &|lane| {
+                    loop {
+                        let task = next.fetch_add(1, Ordering::Relaxed);
+                        if task >= tasks {
+                            break;
+                        }
+                        work(lane, task);
+                    }
+                });
+            }
+            _ => (0..tasks).for_each(|task| work(0, task)),
+        }
+    }
+
+    /// Calls `work` where following calls of [`parallel_for`](Cx::parallel_for) start fastest.
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.runner {
+            None => work(),
+            Some(runner) => {
+                let mut work = Some(work);
+                let mut result = None;
+                runner.enter(&mut || result = work.take().map(|work| work()));
+                result.expect("a runner calls the work it is given")
+            }
+        }
+    }
+
+    /// Scratch memory of at least `len` f32, reused between calls: after the first call of a size nothing is
+    /// allocated.
+    pub fn workspace(&self, len: usize) -> WorkspaceGuard<'_> {
+        let mut workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
+        workspace.reserve(len);
+        WorkspaceGuard { workspace, cache: &self.workspaces }
+    }
+
+    /// Frees the scratch memory kept for reuse.
+    pub fn trim(&self) {
+        drop(self.workspaces.with(core::mem::take));
+    }
+}
+
+impl core::fmt::Debug for Cx {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Cx").field("level", &self.level.name()).field("threads", &self.threads()).finish()
+    }
+}
+
+fn default_threads() -> usize {
+    #[cfg(feature = "parallel")]
+    {
+        std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        1
+    }
+}
+
+/// Workspaces waiting for reuse, behind a spin lock held only to push and pop (there is no mutex in `core`).
+#[derive(Default)]
+struct WorkspaceCache {
+    locked: AtomicBool,
+    idle: UnsafeCell<Vec<Workspace>>,
+}
+
+// SAFETY: `idle` is only reached through `with`, under the lock.
+unsafe impl Sync for WorkspaceCache {}
+
+impl WorkspaceCache {
+    fn with<R>(&self, work: impl FnOnce(&mut Vec<Workspace>) -> R) -> R {
+        struct Unlock<'a>(&'a AtomicBool);
+        impl Drop for Unlock<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        while self.locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            core::hint::spin_loop();
+        }
+        let _unlock = Unlock(&self.locked);
+        // SAFETY: the lock is held, so this is the only reference.
+        work(unsafe { &mut *self.idle.get() })
+    }
+}
+
+/// A borrowed [`Workspace`] that returns to its context when dropped.
+pub struct WorkspaceGuard<'a> {
+    workspace: Workspace,
+    cache: &'a WorkspaceCache,
+}
+
+impl Deref for WorkspaceGuard<'_> {
+    type Target = Workspace;
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+impl DerefMut for WorkspaceGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Workspace {
+        &mut self.workspace
+    }
+}
+
+impl Drop for WorkspaceGuard<'_> {
+    fn drop(&mut self) {
+        let workspace = core::mem::take(&mut self.workspace);
+        self.cache.with(|idle| idle.push(workspace));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parallel_for_runs_every_task_once() {
+        for threads in [1, 2, 5] {
+            #[cfg(not(feature = "parallel"))]
+            if threads > 1 {
+                continue;
+            }
+            let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+            for tasks in [0, 1, 2, 7, 100] {
+                let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+                cx.parallel_for(tasks, |lane, task| {
+                    assert!(lane < threads);
+                    runs[task].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn workspaces_are_reused() {
+        let cx = Cx::serial(Level::detect());
+        let first = cx.workspace(100).scratch().take(100).as_ptr();
+        assert_eq!(cx.workspace(50).scratch().take(50).as_ptr(), first);
+    }
+
+    #[test]
+    fn too_many_threads_are_refused() {
+        let error = Cx::new(&CxOptions { threads: 5000, level: None }).unwrap_err();
+        assert_eq!(error.code(), crate::ErrorCode::InvalidArgument);
+    }
+}

@@ -1,0 +1,94 @@
+//! Scratch memory: one aligned buffer, handed out in slices that nest like stack frames.
+
+use alloc::vec::Vec;
+
+/// A cache line of f32; the unit of scratch memory.
+#[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+const LINE: usize = 16;
+
+/// What [`Scratch::take`] uses up for `len` f32: `len` rounded up to whole cache lines. Sizing functions add these.
+pub const fn padded(len: usize) -> usize {
+    len.next_multiple_of(LINE)
+}
+
+/// Owned scratch memory, aligned to 64 bytes.
+#[derive(Default)]
+pub struct Workspace(Vec<Line>);
+
+impl Workspace {
+    /// Grows to at least `len` f32.
+    pub fn reserve(&mut self, len: usize) {
+        let lines = len.div_ceil(LINE);
+        if self.0.len() < lines {
+            // The old contents are scratch: free them first, so that the peak is one buffer and not two.
+            self.0 = Vec::new();
+            self.0 = alloc::vec![bytemuck::Zeroable::zeroed(); lines];
+        }
+    }
+
+    /// All of the memory.
+    pub fn scratch(&mut self) -> Scratch<'_> {
+        Scratch(bytemuck::cast_slice_mut(&mut self.0))
+    }
+}
+
+/// A borrowed piece of scratch memory from which slices are taken. Contents are unspecified.
+pub struct Scratch<'a>(&'a mut [f32]);
+
+impl<'a> Scratch<'a> {
+    /// Takes `len` f32, aligned to 64 bytes.
+    ///
+    /// # Panics
+    /// If fewer than [`padded(len)`](padded) are left: the sizing function beside the caller is wrong.
+    pub fn take(&mut self, len: usize) -> &'a mut [f32] {
+        let rest = core::mem::take(&mut self.0);
+        assert!(padded(len) <= rest.len(), "scratch of {} f32 left, {len} needed", rest.len());
+        let (taken, rest) = rest.split_at_mut(padded(len));
+        self.0 = rest;
+        &mut taken[..len]
+    }
+
+    /// The remaining memory, given back when the frame is dropped.
+    pub fn frame(&mut self) -> Scratch<'_> {
+        Scratch(self.0)
+    }
+
+    /// How many f32 are left.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_disjoint_and_aligned() {
+        let mut workspace = Workspace::default();
+        workspace.reserve(padded(5) + padded(17));
+        let mut scratch = workspace.scratch();
+        let a = scratch.take(5);
+        let b = scratch.take(17);
+        assert_eq!((a.len(), b.len()), (5, 17));
+        assert_eq!((a.as_ptr() as usize % 64, b.as_ptr() as usize % 64), (0, 0));
+        assert_eq!(b.as_ptr() as usize - a.as_ptr() as usize, 64);
+        assert!(scratch.is_empty());
+    }
+
+    #[test]
+    #[should_panic = "scratch of 16 f32 left, 17 needed"]
+    fn taking_too_much_panics() {
+        let mut workspace = Workspace::default();
+        workspace.reserve(16);
+        workspace.scratch().take(17);
+    }
+}

@@ -1,0 +1,112 @@
+//! AVX2 with FMA and F16C: 8 lanes.
+
+use core::arch::x86_64::*;
+
+use super::{Simd, Vectorize, detect::x86::Features};
+
+/// Token: this CPU has AVX, AVX2, FMA and F16C, and the operating system saves YMM registers.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The token, if this CPU has the instructions.
+    pub fn new() -> Option<Self> {
+        Features::detect().avx2().then_some(Self(()))
+    }
+
+    /// Runs `work` with the token's instructions enabled.
+    #[inline]
+    pub(super) fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx,avx2,fma,f16c")]
+        fn inner<W: Vectorize>(simd: Avx2, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` proves the features that `inner` enables.
+        unsafe { inner(self, work) }
+    }
+
+    /// The first `n` lanes set, for masked loads and stores.
+    #[inline(always)]
+    fn first(self, n: usize) -> __m256i {
+        const LANES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+        debug_assert!(n <= 8);
+        // SAFETY: `8 - n..16 - n` lies inside `LANES` for `n <= 8`; `self` proves AVX2.
+        unsafe { _mm256_loadu_si256(LANES.as_ptr().add(8 - n).cast()) }
+    }
+}
+
+impl Simd for Avx2 {
+    type F = __m256;
+    type I = __m256i;
+    type M = __m256;
+
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> __m256 {
+        // SAFETY: forwarded to the caller; `self` proves AVX.
+        unsafe { _mm256_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: __m256) {
+        // SAFETY: forwarded to the caller; `self` proves AVX.
+        unsafe { _mm256_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_n(self, p: *const f32, n: usize) -> __m256 {
+        // SAFETY: masked-off lanes are not accessed; `self` proves AVX.
+        unsafe { _mm256_maskload_ps(p, self.first(n)) }
+    }
+    #[inline(always)]
+    unsafe fn store_n(self, p: *mut f32, v: __m256, n: usize) {
+        // SAFETY: masked-off lanes are not accessed; `self` proves AVX.
+        unsafe { _mm256_maskstore_ps(p, self.first(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn load_u16(self, p: *const u16) -> __m256i {
+        // SAFETY: forwarded to the caller; `self` proves AVX2.
+        unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, p: *const u16) -> __m256 {
+        // SAFETY: forwarded to the caller; `self` proves F16C.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
+    }
+
+    ops! {
+        fn splat(x: f32) -> __m256 = _mm256_set1_ps(x);
+        fn add(a: __m256, b: __m256) -> __m256 = _mm256_add_ps(a, b);
+        fn sub(a: __m256, b: __m256) -> __m256 = _mm256_sub_ps(a, b);
+        fn mul(a: __m256, b: __m256) -> __m256 = _mm256_mul_ps(a, b);
+        fn div(a: __m256, b: __m256) -> __m256 = _mm256_div_ps(a, b);
+        fn fma(a: __m256, b: __m256, c: __m256) -> __m256 = _mm256_fmadd_ps(a, b, c);
+        fn min(a: __m256, b: __m256) -> __m256 = _mm256_min_ps(a, b);
+        fn max(a: __m256, b: __m256) -> __m256 = _mm256_max_ps(a, b);
+        fn sqrt(a: __m256) -> __m256 = _mm256_sqrt_ps(a);
+        fn round(a: __m256) -> __m256 =
+            _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
+        fn lt(a: __m256, b: __m256) -> __m256 = _mm256_cmp_ps::<_CMP_LT_OQ>(a, b);
+        fn select(mask: __m256, if_true: __m256, if_false: __m256) -> __m256 =
+            _mm256_blendv_ps(if_false, if_true, mask);
+        fn as_i32(a: __m256) -> __m256i = _mm256_castps_si256(a);
+        fn as_f32(a: __m256i) -> __m256 = _mm256_castsi256_ps(a);
+        fn to_i32(a: __m256) -> __m256i = _mm256_cvtps_epi32(a);
+        fn i_splat(x: i32) -> __m256i = _mm256_set1_epi32(x);
+        fn i_add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
+        fn i_sub(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi32(a, b);
+        fn i_and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
+        fn i_or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256(a, b);
+        fn i_shl<const N>(a: __m256i) -> __m256i = _mm256_slli_epi32::<N>(a);
+        fn i_sar<const N>(a: __m256i) -> __m256i = _mm256_srai_epi32::<N>(a);
+        fn reduce_add(a: __m256) -> f32 = {
+            let quad = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let pair = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
+            _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+        };
+        fn reduce_max(a: __m256) -> f32 = {
+            let quad = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let pair = _mm_max_ps(quad, _mm_movehl_ps(quad, quad));
+            _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)))
+        };
+    }
+}

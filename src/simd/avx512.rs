@@ -1,0 +1,103 @@
+//! AVX-512 F, VL, BW and DQ: 16 lanes.
+
+use core::arch::x86_64::*;
+
+use super::{Simd, Vectorize, detect::x86::Features};
+
+/// Token: this CPU has AVX-512 F, VL, BW, DQ and AVX2, FMA, F16C, and the operating system saves ZMM registers.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token, if this CPU has the instructions.
+    pub fn new() -> Option<Self> {
+        Features::detect().avx512().then_some(Self(()))
+    }
+
+    /// Runs `work` with the token's instructions enabled.
+    #[inline]
+    pub(super) fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx,avx2,fma,f16c,avx512f,avx512vl,avx512bw,avx512dq")]
+        fn inner<W: Vectorize>(simd: Avx512, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` proves the features that `inner` enables.
+        unsafe { inner(self, work) }
+    }
+}
+
+/// The first `n` lanes set.
+#[inline(always)]
+fn first(n: usize) -> __mmask16 {
+    debug_assert!(n < 16);
+    ((1u32 << n) - 1) as __mmask16
+}
+
+impl Simd for Avx512 {
+    type F = __m512;
+    type I = __m512i;
+    type M = __mmask16;
+
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> __m512 {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512F.
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: __m512) {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512F.
+        unsafe { _mm512_storeu_ps(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_n(self, p: *const f32, n: usize) -> __m512 {
+        // SAFETY: masked-off lanes are not accessed; `self` proves AVX-512F.
+        unsafe { _mm512_maskz_loadu_ps(first(n), p) }
+    }
+    #[inline(always)]
+    unsafe fn store_n(self, p: *mut f32, v: __m512, n: usize) {
+        // SAFETY: masked-off lanes are not accessed; `self` proves AVX-512F.
+        unsafe { _mm512_mask_storeu_ps(p, first(n), v) }
+    }
+    #[inline(always)]
+    unsafe fn load_u16(self, p: *const u16) -> __m512i {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512F.
+        unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, p: *const u16) -> __m512 {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512F.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+    }
+
+    ops! {
+        fn splat(x: f32) -> __m512 = _mm512_set1_ps(x);
+        fn add(a: __m512, b: __m512) -> __m512 = _mm512_add_ps(a, b);
+        fn sub(a: __m512, b: __m512) -> __m512 = _mm512_sub_ps(a, b);
+        fn mul(a: __m512, b: __m512) -> __m512 = _mm512_mul_ps(a, b);
+        fn div(a: __m512, b: __m512) -> __m512 = _mm512_div_ps(a, b);
+        fn fma(a: __m512, b: __m512, c: __m512) -> __m512 = _mm512_fmadd_ps(a, b, c);
+        fn min(a: __m512, b: __m512) -> __m512 = _mm512_min_ps(a, b);
+        fn max(a: __m512, b: __m512) -> __m512 = _mm512_max_ps(a, b);
+        fn sqrt(a: __m512) -> __m512 = _mm512_sqrt_ps(a);
+        fn round(a: __m512) -> __m512 =
+            _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
+        fn ldexp(a: __m512, n: __m512) -> __m512 = _mm512_scalef_ps(a, n);
+        fn lt(a: __m512, b: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b);
+        fn select(mask: __mmask16, if_true: __m512, if_false: __m512) -> __m512 =
+            _mm512_mask_blend_ps(mask, if_false, if_true);
+        fn as_i32(a: __m512) -> __m512i = _mm512_castps_si512(a);
+        fn as_f32(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
+        fn to_i32(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);
+        fn i_splat(x: i32) -> __m512i = _mm512_set1_epi32(x);
+        fn i_add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
+        fn i_sub(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);
+        fn i_and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
+        fn i_or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512(a, b);
+        fn i_shl<const N>(a: __m512i) -> __m512i = _mm512_sllv_epi32(a, _mm512_set1_epi32(N));
+        fn i_sar<const N>(a: __m512i) -> __m512i = _mm512_srav_epi32(a, _mm512_set1_epi32(N));
+        fn reduce_add(a: __m512) -> f32 = _mm512_reduce_add_ps(a);
+        fn reduce_max(a: __m512) -> f32 = _mm512_reduce_max_ps(a);
+    }
+}

@@ -1,0 +1,71 @@
+//! CPU detection by CPUID and XGETBV, the same with and without the standard library.
+//!
+//! Source: Intel SDM vol. 2A (CPUID) and vol. 1 §13.2, §15.2 (state that the operating system must enable).
+
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+pub(super) mod x86 {
+    use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+
+    /// What matters here of CPUID and XCR0.
+    pub(in crate::simd) struct Features {
+        leaf1_ecx: u32,
+        leaf7_ebx: u32,
+        xcr0: u64,
+    }
+
+    impl Features {
+        pub(in crate::simd) fn detect() -> Self {
+            #[target_feature(enable = "xsave")]
+            fn xcr0() -> u64 {
+                // SAFETY: the caller checked OSXSAVE, so XGETBV exists and XCR0 is readable.
+                unsafe { _xgetbv(0) }
+            }
+            const OSXSAVE: u32 = 1 << 27;
+            let leaf1_ecx = __cpuid(1).ecx;
+            let leaf7_ebx = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).ebx } else { 0 };
+            let xcr0 = if leaf1_ecx & OSXSAVE != 0 {
+                // SAFETY: OSXSAVE says that the CPU has XSAVE and the operating system enabled it.
+                unsafe { xcr0() }
+            } else {
+                0
+            };
+            Self { leaf1_ecx, leaf7_ebx, xcr0 }
+        }
+
+        /// AVX, AVX2, FMA, F16C, and YMM state saved by the operating system.
+        pub(in crate::simd) fn avx2(&self) -> bool {
+            const FMA_AVX_F16C: u32 = 1 << 12 | 1 << 28 | 1 << 29;
+            const AVX2: u32 = 1 << 5;
+            const YMM: u64 = 0b110;
+            self.leaf1_ecx & FMA_AVX_F16C == FMA_AVX_F16C
+                && self.leaf7_ebx & AVX2 != 0
+                && self.xcr0 & YMM == YMM
+        }
+
+        /// [`avx2`](Self::avx2), AVX-512 F, DQ, BW and VL, and ZMM and mask state saved.
+        pub(in crate::simd) fn avx512(&self) -> bool {
+            const F_DQ_BW_VL: u32 = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31;
+            const ZMM: u64 = 0b1110_0000;
+            self.avx2() && self.leaf7_ebx & F_DQ_BW_VL == F_DQ_BW_VL && self.xcr0 & ZMM == ZMM
+        }
+    }
+
+    #[cfg(all(test, feature = "std"))]
+    mod tests {
+        use super::Features;
+
+        #[test]
+        fn agrees_with_the_standard_library() {
+            let features = Features::detect();
+            let avx2 = std::is_x86_feature_detected!("avx2")
+                && std::is_x86_feature_detected!("fma")
+                && std::is_x86_feature_detected!("f16c");
+            let avx512 = avx2
+                && std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512dq")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512vl");
+            assert_eq!((features.avx2(), features.avx512()), (avx2, avx512));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Advanced SIMD of AArch64: 4 lanes.
+
+use core::arch::aarch64::*;
+
+use super::Simd;
+
+/// Token: the target's baseline includes Advanced SIMD.
+#[derive(Clone, Copy, Debug)]
+pub struct Neon(());
+
+impl Neon {
+    pub(super) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Simd for Neon {
+    type F = float32x4_t;
+    type I = int32x4_t;
+    type M = uint32x4_t;
+
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> float32x4_t {
+        // SAFETY: forwarded to the caller.
+        unsafe { vld1q_f32(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: float32x4_t) {
+        // SAFETY: forwarded to the caller.
+        unsafe { vst1q_f32(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn load_u16(self, p: *const u16) -> int32x4_t {
+        // SAFETY: forwarded to the caller.
+        unsafe { vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p))) }
+    }
+
+    ops! {
+        fn splat(x: f32) -> float32x4_t = vdupq_n_f32(x);
+        fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t = vaddq_f32(a, b);
+        fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t = vsubq_f32(a, b);
+        fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t = vmulq_f32(a, b);
+        fn div(a: float32x4_t, b: float32x4_t) -> float32x4_t = vdivq_f32(a, b);
+        fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t = vfmaq_f32(c, a, b);
+        fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t = vbslq_f32(vcltq_f32(a, b), a, b);
+        fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t = vbslq_f32(vcltq_f32(b, a), a, b);
+        fn sqrt(a: float32x4_t) -> float32x4_t = vsqrtq_f32(a);
+        fn round(a: float32x4_t) -> float32x4_t = vrndnq_f32(a);
+        fn lt(a: float32x4_t, b: float32x4_t) -> uint32x4_t = vcltq_f32(a, b);
+        fn select(mask: uint32x4_t, if_true: float32x4_t, if_false: float32x4_t) -> float32x4_t =
+            vbslq_f32(mask, if_true, if_false);
+        fn as_i32(a: float32x4_t) -> int32x4_t = vreinterpretq_s32_f32(a);
+        fn as_f32(a: int32x4_t) -> float32x4_t = vreinterpretq_f32_s32(a);
+        fn to_i32(a: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(a);
+        fn i_splat(x: i32) -> int32x4_t = vdupq_n_s32(x);
+        fn i_add(a: int32x4_t, b: int32x4_t) -> int32x4_t = vaddq_s32(a, b);
+        fn i_sub(a: int32x4_t, b: int32x4_t) -> int32x4_t = vsubq_s32(a, b);
+        fn i_and(a: int32x4_t, b: int32x4_t) -> int32x4_t = vandq_s32(a, b);
+        fn i_or(a: int32x4_t, b: int32x4_t) -> int32x4_t = vorrq_s32(a, b);
+        fn i_shl<const N>(a: int32x4_t) -> int32x4_t = vshlq_s32(a, vdupq_n_s32(N));
+        fn i_sar<const N>(a: int32x4_t) -> int32x4_t = vshlq_s32(a, vdupq_n_s32(-N));
+        fn reduce_add(a: float32x4_t) -> f32 = vaddvq_f32(a);
+        fn reduce_max(a: float32x4_t) -> f32 = vmaxvq_f32(a);
+    }
+}
