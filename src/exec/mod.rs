@@ -7,5 +7,5 @@ mod scratch;
 mod shared;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
-pub use scratch::{Scratch, Workspace, padded};
+pub use scratch::{AlignedVec, Scratch, Workspace, padded};
 pub use shared::SharedMut;

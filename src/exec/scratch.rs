@@ -1,6 +1,7 @@
 //! Scratch memory: one aligned buffer, handed out in slices that nest like stack frames.
 
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 
 /// A cache line of f32; the unit of scratch memory.
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
@@ -14,24 +15,47 @@ pub const fn padded(len: usize) -> usize {
     len.next_multiple_of(LINE)
 }
 
-/// Owned scratch memory, aligned to 64 bytes.
+/// Owned f32, aligned to 64 bytes and padded to whole cache lines.
+#[derive(Clone, Default)]
+pub struct AlignedVec(Vec<Line>);
+
+impl AlignedVec {
+    /// `padded(len)` zeros.
+    pub fn zeroed(len: usize) -> Self {
+        Self(alloc::vec![bytemuck::Zeroable::zeroed(); len.div_ceil(LINE)])
+    }
+}
+
+impl Deref for AlignedVec {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+impl DerefMut for AlignedVec {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+}
+
+/// Owned scratch memory that grows to the largest size asked of it.
 #[derive(Default)]
-pub struct Workspace(Vec<Line>);
+pub struct Workspace(AlignedVec);
 
 impl Workspace {
     /// Grows to at least `len` f32.
     pub fn reserve(&mut self, len: usize) {
-        let lines = len.div_ceil(LINE);
-        if self.0.len() < lines {
+        if self.0.len() < len {
             // The old contents are scratch: free them first, so that the peak is one buffer and not two.
-            self.0 = Vec::new();
-            self.0 = alloc::vec![bytemuck::Zeroable::zeroed(); lines];
+            self.0 = AlignedVec::default();
+            self.0 = AlignedVec::zeroed(len);
         }
     }
 
     /// All of the memory.
     pub fn scratch(&mut self) -> Scratch<'_> {
-        Scratch(bytemuck::cast_slice_mut(&mut self.0))
+        Scratch(&mut self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{Simd, Vectorize, detect::x86::Features};
+use super::{Level, Simd, Vectorize, detect::x86::Features};
 
 /// Token: this CPU has AVX, AVX2, FMA and F16C, and the operating system saves YMM registers.
 #[derive(Clone, Copy, Debug)]
@@ -12,17 +12,6 @@ impl Avx2 {
     /// The token, if this CPU has the instructions.
     pub fn new() -> Option<Self> {
         Features::detect().avx2().then_some(Self(()))
-    }
-
-    /// Runs `work` with the token's instructions enabled.
-    #[inline]
-    pub(super) fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx,avx2,fma,f16c")]
-        fn inner<W: Vectorize>(simd: Avx2, work: W) -> W::Output {
-            work.run(simd)
-        }
-        // SAFETY: `self` proves the features that `inner` enables.
-        unsafe { inner(self, work) }
     }
 
     /// The first `n` lanes set, for masked loads and stores.
@@ -41,6 +30,25 @@ impl Simd for Avx2 {
     type M = __m256;
 
     const LANES: usize = 8;
+
+    #[inline(always)]
+    fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Avx2(simd) => Some(simd),
+            #[allow(unreachable_patterns, reason = "on some targets this is the only level")]
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx,avx2,fma,f16c")]
+        fn inner<W: Vectorize>(simd: Avx2, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` proves the features that `inner` enables.
+        unsafe { inner(self, work) }
+    }
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> __m256 {

@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{Simd, Vectorize, detect::x86::Features};
+use super::{Level, Simd, Vectorize, detect::x86::Features};
 
 /// Token: this CPU has AVX-512 F, VL, BW, DQ and AVX2, FMA, F16C, and the operating system saves ZMM registers.
 #[derive(Clone, Copy, Debug)]
@@ -12,17 +12,6 @@ impl Avx512 {
     /// The token, if this CPU has the instructions.
     pub fn new() -> Option<Self> {
         Features::detect().avx512().then_some(Self(()))
-    }
-
-    /// Runs `work` with the token's instructions enabled.
-    #[inline]
-    pub(super) fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx,avx2,fma,f16c,avx512f,avx512vl,avx512bw,avx512dq")]
-        fn inner<W: Vectorize>(simd: Avx512, work: W) -> W::Output {
-            work.run(simd)
-        }
-        // SAFETY: `self` proves the features that `inner` enables.
-        unsafe { inner(self, work) }
     }
 }
 
@@ -39,6 +28,25 @@ impl Simd for Avx512 {
     type M = __mmask16;
 
     const LANES: usize = 16;
+
+    #[inline(always)]
+    fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Avx512(simd) => Some(simd),
+            #[allow(unreachable_patterns, reason = "on some targets this is the only level")]
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx,avx2,fma,f16c,avx512f,avx512vl,avx512bw,avx512dq")]
+        fn inner<W: Vectorize>(simd: Avx512, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` proves the features that `inner` enables.
+        unsafe { inner(self, work) }
+    }
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> __m512 {

@@ -59,6 +59,15 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// Lanes in a vector.
     const LANES: usize;
 
+    /// The token inside `level`, if it is of this instruction set.
+    fn of(level: Level) -> Option<Self>;
+
+    /// Runs `work` compiled for this instruction set.
+    #[inline(always)]
+    fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
+        work.run(self)
+    }
+
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
     /// Loads [`LANES`](Simd::LANES) values.
@@ -295,15 +304,15 @@ impl Level {
     #[inline]
     pub fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
         match self {
-            Self::Portable(simd) => work.run(simd),
+            Self::Portable(simd) => simd.dispatch(work),
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Self::Avx2(simd) => simd.dispatch(work),
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             Self::Avx512(simd) => simd.dispatch(work),
             #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
-            Self::Neon(simd) => work.run(simd),
+            Self::Neon(simd) => simd.dispatch(work),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-            Self::Simd128(simd) => work.run(simd),
+            Self::Simd128(simd) => simd.dispatch(work),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::arch::aarch64::*;
 
-use super::Simd;
+use super::{Level, Simd};
 
 /// Token: the target's baseline includes Advanced SIMD.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,15 @@ impl Simd for Neon {
     type M = uint32x4_t;
 
     const LANES: usize = 4;
+
+    #[inline(always)]
+    fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Neon(simd) => Some(simd),
+            #[allow(unreachable_patterns, reason = "on some targets this is the only level")]
+            _ => None,
+        }
+    }
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> float32x4_t {

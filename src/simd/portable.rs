@@ -3,7 +3,7 @@
 use bytemuck::cast;
 use wide::{f32x8, i32x8};
 
-use super::Simd;
+use super::{Level, Simd};
 
 /// Token of the portable level; always available.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,15 @@ impl Simd for Portable {
     type M = f32x8;
 
     const LANES: usize = 8;
+
+    #[inline(always)]
+    fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Portable(simd) => Some(simd),
+            #[allow(unreachable_patterns, reason = "on some targets this is the only level")]
+            _ => None,
+        }
+    }
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32x8 {

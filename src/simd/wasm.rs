@@ -2,7 +2,7 @@
 
 use core::arch::wasm32::*;
 
-use super::Simd;
+use super::{Level, Simd};
 
 /// Token: the target was compiled with `simd128`.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,15 @@ impl Simd for Simd128 {
     type M = v128;
 
     const LANES: usize = 4;
+
+    #[inline(always)]
+    fn of(level: Level) -> Option<Self> {
+        match level {
+            Level::Simd128(simd) => Some(simd),
+            #[allow(unreachable_patterns, reason = "on some targets this is the only level")]
+            _ => None,
+        }
+    }
 
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> v128 {

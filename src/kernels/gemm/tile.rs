@@ -1,0 +1,156 @@
+//! The innermost kernel: one tile of outputs, held in registers.
+
+use crate::simd::{Level, Portable, Simd, Vectorize};
+
+/// Consecutive `k` of one row in a packed left-hand side: `[K / CHUNK][mr][CHUNK]`, the last chunk as wide as the
+/// others. Packing is then a copy of cache lines, and the kernel still reads one contiguous stream.
+pub(crate) const CHUNK: usize = 16;
+
+/// What a tile kernel computes: `c[i][j] = init[j] + Σₖ a[i][k] · b[k][j]`, plus the old `c[i][j]` if `accumulate`.
+#[derive(Clone, Copy)]
+pub(crate) struct TileArgs {
+    /// Length of the sums.
+    pub(crate) k: usize,
+    /// Packed rows, `[K / CHUNK][mr][CHUNK]`.
+    pub(crate) a: *const f32,
+    /// Packed columns, `[K][nr]`.
+    pub(crate) b: *const f32,
+    /// Start values, `[nr]`.
+    pub(crate) init: *const f32,
+    /// Output, `[mr][nr]` with rows `ldc` apart.
+    pub(crate) c: *mut f32,
+    /// Distance of output rows.
+    pub(crate) ldc: usize,
+    /// Add to the output instead of overwriting it.
+    pub(crate) accumulate: bool,
+}
+
+/// One tile: `MR` rows by `NV` vectors.
+struct Tile<const MR: usize, const NV: usize>(TileArgs);
+
+impl<const MR: usize, const NV: usize> Vectorize for Tile<MR, NV> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let TileArgs { k, mut a, mut b, init, c, ldc, accumulate } = self.0;
+        // SAFETY: `GemmKernel::run`'s caller promises that all of `a`, `b`, `init` and `c` are valid for the
+        // shapes documented at `TileArgs`; the loops below stay inside them.
+        unsafe {
+            let start: [S::F; NV] = core::array::from_fn(|j| s.load(init.add(j * S::LANES)));
+            let mut acc = [start; MR];
+            let step = |acc: &mut [[S::F; NV]; MR], a: *const f32, b: *const f32| {
+                let columns: [S::F; NV] = core::array::from_fn(|j| s.load(b.add(j * S::LANES)));
+                for (i, row) in acc.iter_mut().enumerate() {
+                    let x = s.splat(*a.add(i * CHUNK));
+                    for (sum, &column) in row.iter_mut().zip(&columns) {
+                        *sum = s.fma(x, column, *sum);
+                    }
+                }
+            };
+            for _ in 0..k / CHUNK {
+                for kk in 0..CHUNK {
+                    step(&mut acc, a.add(kk), b);
+                    b = b.add(NV * S::LANES);
+                }
+                a = a.add(MR * CHUNK);
+            }
+            for kk in 0..k % CHUNK {
+                step(&mut acc, a.add(kk), b);
+                b = b.add(NV * S::LANES);
+            }
+            for (i, row) in acc.iter().enumerate() {
+                for (j, &sum) in row.iter().enumerate() {
+                    let c = c.add(i * ldc + j * S::LANES);
+                    s.store(c, if accumulate { s.add(s.load(c), sum) } else { sum });
+                }
+            }
+        }
+    }
+}
+
+/// A tile function for a fixed number of rows. The level proves that its instructions exist.
+type TileFn = unsafe fn(Level, TileArgs);
+
+unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: TileArgs) {
+    let simd = S::of(level).expect("a kernel is only run at its own level");
+    simd.dispatch(Tile::<MR, NV>(args));
+}
+
+/// A family of tile kernels for one instruction set and weight format.
+pub struct GemmKernel {
+    /// `type-level-rows x columns` of the largest tile.
+    pub name: &'static str,
+    /// Most rows of a tile.
+    pub mr: usize,
+    /// Columns of a tile, and of a weight panel.
+    pub nr: usize,
+    /// `tiles[rows - 1]`.
+    tiles: &'static [TileFn],
+}
+
+impl GemmKernel {
+    /// The f32 kernel of `level`.
+    pub fn f32(level: Level) -> &'static Self {
+        match level {
+            Level::Portable(_) => &PORTABLE,
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::Avx2(_) => &AVX2,
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            Level::Avx512(_) => &AVX512,
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Level::Neon(_) => &NEON,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Level::Simd128(_) => &SIMD128,
+        }
+    }
+
+    /// Computes a tile of `rows` rows.
+    ///
+    /// # Safety
+    /// The pointers in `args` are valid for the shapes documented there, with `mr = rows`.
+    ///
+    /// # Panics
+    /// If `rows` is not in `1..=mr`, or the kernel belongs to another level.
+    #[inline]
+    pub(crate) unsafe fn run(&self, level: Level, rows: usize, args: TileArgs) {
+        // SAFETY: forwarded to the caller.
+        unsafe { self.tiles[rows - 1](level, args) }
+    }
+}
+
+impl core::fmt::Debug for GemmKernel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A static `GemmKernel` over all its row counts.
+macro_rules! kernel {
+    ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {
+        GemmKernel {
+            name: $name,
+            mr: [$($mr),+].len(),
+            nr: $nv * <$simd>::LANES,
+            tiles: &[$(entry::<$simd, $mr, $nv>),+],
+        }
+    };
+}
+
+// Accumulators, one row's broadcast and the columns must fit the register file: 16 registers of SSE2 (a `wide`
+// vector takes two) and AVX2, 32 of AVX-512 and NEON; wasm engines map to 16 or 32.
+static PORTABLE: GemmKernel = kernel!("f32-portable-4x8", Portable, 1 vectors, [1 2 3 4]);
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+static AVX2: GemmKernel = kernel!("f32-avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+static AVX512: GemmKernel =
+    kernel!("f32-avx512-14x32", crate::simd::Avx512, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+static NEON: GemmKernel = kernel!("f32-neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+static SIMD128: GemmKernel = kernel!("f32-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);
+
+/// Most outputs in a tile, over all kernels.
+pub(crate) const MAX_TILE: usize = 14 * 32;
+/// Most columns of a tile, over all kernels.
+pub(crate) const MAX_NR: usize = 32;
