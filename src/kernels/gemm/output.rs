@@ -56,7 +56,7 @@ impl<'a> Target<'a> {
             Output::Add { out, stride } => rows(out, stride, true),
             Output::Heads { out, tokens, heads, head_dim } => {
                 assert!(
-                    m % tokens == 0 && n % (heads * head_dim) == 0 && out.len() >= m * n,
+                    m.is_multiple_of(tokens) && n.is_multiple_of(heads * head_dim) && out.len() >= m * n,
                     "heads of [{m}, {n}]"
                 );
                 Self::Heads { out: SharedMut::new(out), batches: m / tokens, tokens, heads, head_dim }
