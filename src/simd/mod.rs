@@ -115,25 +115,28 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// # Safety
     /// `p` must be valid for reads of `LANES` values.
     unsafe fn load_u16(self, p: *const u16) -> Self::I;
-    /// Loads [`LANES`](Simd::LANES) IEEE 754 binary16 values and widens them, exactly.
+    /// Loads [`LANES`](Simd::LANES) IEEE 754 binary16 values and widens them, exactly. NaN keeps its sign and
+    /// payload and becomes quiet.
     ///
     /// # Safety
     /// `p` must be valid for reads of `LANES` values.
     #[inline(always)]
     unsafe fn load_f16(self, p: *const u16) -> Self::F {
         // Shift exponent and mantissa into place and correct the exponent bias by a multiplication, which also
-        // normalises subnormals; infinities and NaN (exponent 31) take all exponent bits instead.
+        // normalises subnormals. Infinity (now 2¹⁶) and NaN (now more) take all exponent bits instead.
         // SAFETY: forwarded to the caller.
         let h = unsafe { self.load_u16(p) };
         let magnitude = self.i_shl::<13>(self.i_and(h, self.i_splat(0x7fff)));
         let sign = self.i_shl::<16>(self.i_and(h, self.i_splat(0x8000)));
         let finite = self.mul(self.as_f32(magnitude), self.splat(f32::from_bits(0x7780_0000)));
-        let special = self.as_f32(self.i_or(magnitude, self.i_splat(0x7f80_0000)));
-        let is_finite = self.lt(finite, self.splat(65536.0));
-        let value = self.select(is_finite, finite, special);
+        let limit = self.splat(65536.0);
+        let infinity = self.splat(f32::INFINITY);
+        let special = self.select(self.lt(limit, finite), self.splat(f32::from_bits(0x7fc0_0000)), infinity);
+        let special = self.as_f32(self.i_or(magnitude, self.as_i32(special)));
+        let value = self.select(self.lt(finite, limit), finite, special);
         self.as_f32(self.i_or(self.as_i32(value), sign))
     }
-    /// Loads [`LANES`](Simd::LANES) bfloat16 values and widens them, exactly.
+    /// Loads [`LANES`](Simd::LANES) bfloat16 values and widens them, exactly; no bit of a NaN changes.
     ///
     /// # Safety
     /// `p` must be valid for reads of `LANES` values.
