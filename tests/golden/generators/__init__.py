@@ -1,0 +1,1 @@
+"""Generators of the golden files; `make_golden.py` describes what they write."""

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Golden files for Vitrum's tests, made with the reference implementations.
+
+    python -m venv venv && venv/bin/pip install -r requirements.txt
+    venv/bin/python make_golden.py [clip] [tokenizer] [resize]     # no argument: all
+
+Weights and inputs are seeded by name, so a rerun with the same versions writes the same bytes. The
+tests read the committed files and never need Python. Tensors are in safetensors files, activations
+f32 and row-major, images u8 [H, W, C].
+
+clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as the file rounds them
+
+    quickgelu-p32   F32, Hugging Face; eos_token_id 2 (argmax pooling); leftover position_ids
+                    buffers; a complete directory with tokenizer.json, and end_to_end.*
+    gelu-p14        F16, Hugging Face; head dims 24 and 20; first-eos pooling with higher ids before
+                    the eos token and eos tokens as padding behind it; text MLP ratio 2.5
+    quickgelu-p16   BF16, Hugging Face; head dims 20 and 16; golden_80x64: interpolated positions
+    openclip-gelu   F16, OpenCLIP naming; shapes tell everything but the activation (heads = width/64)
+    openclip-g14    BF16, OpenCLIP naming; head_width and mlp_ratio as in ViT-g-14, so the config is
+                    needed; golden_42x56
+    openai-naming   F16, OpenAI naming with its integer tensors input_resolution, context_length and
+                    vocab_size; QuickGELU; no config file
+
+  weights           model.safetensors (Hugging Face, OpenAI), open_clip_model.safetensors (OpenCLIP)
+  configuration     config.json and preprocessor_config.json, or open_clip_config.json, or nothing
+  golden.safetensors
+    pixels [B, 3, H, W]                         input of the image tower
+    vision.embeddings [B, 1 + N, D]             patches and class token, positions added
+    vision.pre_layrnorm, vision.layers.<i>      as named in the checkpoint; <i>: output of block i
+    vision.pooled [B, D]                        post_layernorm of the class token
+    image_embeds [B, E]                         projected, not normalised
+    input_ids i64 [3, context]                  short, longer and full rows
+    text.embeddings [3, context, D], text.layers.<i>, text.final_layer_norm
+    text.pooled [3, D], text_embeds [3, E]      projected, not normalised
+    logit_scale []                              as stored; logits use exp(logit_scale)
+    logits_per_image [B, 3]                     exp(logit_scale) * cosine
+  golden_<H>x<W>.safetensors                    the vision stages for another input size: positions by
+                                                bicubic interpolation, align_corners false, no antialias
+  end_to_end.{safetensors,json}                 image.<i> u8, template and labels -> pixels, input_ids,
+                                                {image,text}_embeds_normalized, logits_per_image,
+                                                probabilities
+
+  For the original namings, open_clip's model with the converted tensors is checked to agree.
+
+tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
+
+    vocab.json + merges.txt, tokenizer.json, bpe_simple_vocab.txt     the same tokenizer three times
+    tokens.json     context_length, and rows {"text", "ids"} from CLIPTokenizerFast:
+                    untruncated         every string of generators/strings.py
+                    truncated           those longer than the context, cut to it (end token kept)
+                    original_differs    those to which OpenAI's simple tokenizer gives other ids;
+                                        for information, the fast tokenizer is the reference
+    tokens_openai.json                  the untruncated rows under the vocabulary of the published
+                                        models (its merge list is not repeated here)
+
+  Where the original differs, and why:
+    it runs ftfy first: curly quotes become straight, ligatures and full-width forms are folded,
+      control characters (the vertical tab too), terminal escapes and byte-order marks disappear, and
+      U+0085 becomes an ellipsis;
+    it undoes HTML escapes twice (`&amp;lt;` becomes `<`);
+    it lower-cases whole words, so a final capital sigma becomes the final form;
+    it knows the special tokens in any case, but not within a run of punctuation;
+    its contractions ignore case, so that the long s counts in 's.
+  In the fast tokenizer ByteLevel applies its own pattern after CLIP's, which splits `<|ENDOFTEXT|>`,
+  lower-cased and no longer taken as a special token, into `<|`, `endoftext`, `|>`.
+
+resize/
+
+    pillow.safetensors          u8 resize by Pillow; input.<mode>.<w>x<h> and
+                                <filter>.<mode>.<w>x<h>-<W>x<H>; mode rgb | l, filter nearest |
+                                bilinear | bicubic; C is 3 or 1
+    clip_preprocess.*           CLIPImageProcessor, PIL backend: <case>.input u8, <case>.crop u8 after
+                                resize and centre crop, <case>.pixels f32 [3, h, w]; the .json holds
+                                each case's preprocessor_config. Pixels are exactly
+                                (f32(f64(v) * rescale_factor) - f32(mean)) / f32(std); a crop larger
+                                than the resized picture is filled with zeros before this
+    interpolate.safetensors     torch.nn.functional.interpolate, align_corners false: input.<C>x<H>x<W>
+                                and <mode>.<plain|antialias>.<C>x<H>x<W>-<h>x<w>; bilinear | bicubic
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from generators import clip, resize, tokenizer
+
+# In this order: a CLIP directory contains the tokenizer.
+GENERATORS = {"tokenizer": tokenizer, "resize": resize, "clip": clip}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(GENERATORS))
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent)
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(GENERATORS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    # Sums depend on the number of threads.
+    torch.set_num_threads(1)
+    for name, generator in GENERATORS.items():
+        if not arguments.parts or name in arguments.parts:
+            print(name)
+            generator.generate(arguments.output)
+
+
+if __name__ == "__main__":
+    main()
