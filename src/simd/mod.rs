@@ -23,6 +23,8 @@ macro_rules! ops {
 
 mod detect;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod avx2;
@@ -162,7 +164,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// `√a`.
     fn sqrt(self, a: Self::F) -> Self::F;
-    /// Rounds to the nearest integer, ties to even, for `|a| < 2³¹`.
+    /// Rounds to the nearest integer, ties to even, for `|a| < 2³¹`; a zero may have either sign.
     fn round(self, a: Self::F) -> Self::F;
     /// `|a|`.
     #[inline(always)]
