@@ -1,11 +1,15 @@
 //! Execution: the context (level and threads), `parallel_for`, scratch memory.
 
 mod cx;
+#[cfg(feature = "std")]
+mod map;
 #[cfg(feature = "parallel")]
 mod pool;
 mod scratch;
 mod shared;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
+#[cfg(feature = "std")]
+pub use map::MappedFile;
 pub use scratch::{AlignedVec, Scratch, Workspace, padded};
 pub use shared::SharedMut;

@@ -1,1 +1,29 @@
 //! Reading weights: model directories and safetensors files, tensor lookup with clear errors.
+//!
+//! [`Bundle`] is a model as it is stored, [`Archive`] the index of its tensors, [`Scope`] a name prefix from
+//! which a module binds its own, [`Config`] the settings beside them. Files are treated as hostile: every size
+//! is checked before memory is allocated for it, and every fault has an error code and names its place.
+//!
+//! Weights are read when they are bound, through a buffer of bounded size, so that loading needs little more
+//! memory than the model.
+#![forbid(unsafe_code)]
+
+mod archive;
+mod bundle;
+pub mod config;
+mod decode;
+mod header;
+pub mod json;
+#[cfg(feature = "std")]
+mod open;
+mod scope;
+mod source;
+
+pub use archive::{Archive, TensorInfo};
+pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES};
+pub use config::Config;
+pub use header::{MAX_HEADER, MAX_NAME, MAX_RANK, MAX_TENSORS};
+#[cfg(feature = "std")]
+pub use open::OpenOptions;
+pub use safetensors::Dtype;
+pub use scope::Scope;

@@ -1,0 +1,156 @@
+//! The index of tensors over one or several safetensors files.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use safetensors::Dtype;
+
+use super::decode::{self, zeroed};
+use super::header::{self, Entry, MAX_TENSORS, PREFIX};
+use super::json::quoted;
+use super::source::Source;
+use crate::error::{Result, err};
+
+/// Tensors by name, over one or several safetensors files. The bytes stay where they are until a
+/// [`Scope`](super::Scope) binds them.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    shards: Vec<Shard<'a>>,
+    /// Sorted by name.
+    tensors: Vec<Tensor>,
+    metadata: BTreeMap<String, String>,
+}
+
+/// What an archive knows of a tensor without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TensorInfo<'t> {
+    /// The name in the file.
+    pub name: &'t str,
+    /// The type of the elements.
+    pub dtype: Dtype,
+    /// The dimensions, outermost first.
+    pub shape: &'t [usize],
+    /// The size in the file.
+    pub bytes: u64,
+}
+
+#[derive(Debug)]
+struct Shard<'a> {
+    /// What messages call it.
+    label: String,
+    source: Source<'a>,
+    /// Where the data starts in the source.
+    data: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Tensor {
+    entry: Entry,
+    shard: usize,
+    used: AtomicBool,
+}
+
+impl Tensor {
+    pub(super) fn info(&self) -> TensorInfo<'_> {
+        let Entry { name, dtype, shape, begin, end } = &self.entry;
+        TensorInfo { name, dtype: *dtype, shape, bytes: end - begin }
+    }
+}
+
+impl<'a> Archive<'a> {
+    /// Indexes `sources`, each with the name that messages call it.
+    pub(super) fn new(sources: impl IntoIterator<Item = (String, Source<'a>)>) -> Result<Self> {
+        let mut archive = Self { shards: Vec::new(), tensors: Vec::new(), metadata: BTreeMap::new() };
+        for (label, source) in sources {
+            archive.add(&label, source).map_err(|error| error.within(&label))?;
+        }
+        archive.tensors.sort_unstable_by(|a, b| a.entry.name.cmp(&b.entry.name));
+        let mut neighbours = archive.tensors.iter().zip(archive.tensors.iter().skip(1));
+        if let Some((first, second)) = neighbours.find(|(a, b)| a.entry.name == b.entry.name) {
+            let [a, b] = [first, second].map(|tensor| &archive.shards[tensor.shard].label);
+            return Err(err!(Format, "tensor {}: in both {a} and {b}", quoted(&first.entry.name)));
+        }
+        Ok(archive)
+    }
+
+    fn add(&mut self, label: &str, source: Source<'a>) -> Result<()> {
+        let mut prefix = [0; PREFIX];
+        let prefix = &mut prefix[..PREFIX.min(usize::try_from(source.len()).unwrap_or(PREFIX))];
+        source.read(0, prefix)?;
+        let mut json = zeroed(header::json_len(prefix, source.len())?)?;
+        source.read(PREFIX as u64, &mut json)?;
+        let data = (PREFIX + json.len()) as u64;
+        let header = header::parse(&json, source.len() - data)?;
+        if self.tensors.len() + header.tensors.len() > MAX_TENSORS {
+            return Err(err!(Limit, "more than {MAX_TENSORS} tensors in all shards"));
+        }
+        let shard = self.shards.len();
+        let tensor = |entry| Tensor { entry, shard, used: AtomicBool::new(false) };
+        self.tensors.extend(header.tensors.into_iter().map(tensor));
+        for (key, value) in header.metadata {
+            self.metadata.entry(key).or_insert(value);
+        }
+        self.shards.push(Shard { label: label.into(), source, data });
+        Ok(())
+    }
+
+    /// The tensors, sorted by name.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = TensorInfo<'_>> {
+        self.tensors.iter().map(Tensor::info)
+    }
+
+    /// The tensors' names, sorted.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.tensors.iter().map(|tensor| &tensor.entry.name[..])
+    }
+
+    /// The tensor called `name`.
+    pub fn get(&self, name: &str) -> Option<TensorInfo<'_>> {
+        self.find(name).map(Tensor::info)
+    }
+
+    /// Bytes of all tensors.
+    pub fn total_bytes(&self) -> u64 {
+        self.tensors().map(|tensor| tensor.bytes).sum()
+    }
+
+    /// The files' `__metadata__`. Where shards disagree, the first one's value.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The tensors that nothing has bound so far.
+    pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+        self.tensors.iter().filter(|tensor| !tensor.used.load(Ordering::Relaxed)).map(Tensor::info)
+    }
+
+    /// The name of the shard that holds the tensor called `name`.
+    #[cfg(feature = "std")]
+    pub(super) fn shard_of(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|tensor| &self.shards[tensor.shard].label[..])
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Tensor> {
+        let index = self.tensors.binary_search_by(|tensor| tensor.entry.name.as_str().cmp(name)).ok()?;
+        Some(&self.tensors[index])
+    }
+
+    /// The tensors whose names start with `prefix`.
+    pub(super) fn below<'s>(&'s self, prefix: &'s str) -> impl Iterator<Item = &'s str> {
+        let first = self.tensors.partition_point(|tensor| tensor.entry.name.as_str() < prefix);
+        let names = self.tensors[first..].iter().map(|tensor| &tensor.entry.name[..]);
+        names.take_while(move |name| name.starts_with(prefix))
+    }
+
+    /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
+    pub(super) fn read_f32(&self, tensor: &Tensor, out: &mut [f32]) -> Result<()> {
+        let Shard { label, source, data } = &self.shards[tensor.shard];
+        let Entry { name, dtype, begin, .. } = &tensor.entry;
+        decode::to_f32(*dtype, source, data + begin, out)
+            .map_err(|error| error.within(format_args!("tensor {}", quoted(name))).within(label))?;
+        tensor.used.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}

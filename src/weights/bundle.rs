@@ -1,0 +1,148 @@
+//! A model as it is stored: tensors and the small files beside them.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::archive::{Archive, TensorInfo};
+use super::scope::Scope;
+use super::source::Source;
+use crate::error::{Result, err};
+use crate::simd::Level;
+
+/// The files beside the weights that a [`Bundle`] offers.
+pub const SIDE_FILES: [&str; 8] = [
+    "config.json",
+    "open_clip_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "bpe_simple_vocab_16e6.txt",
+    "bpe_simple_vocab_16e6.txt.gz",
+];
+
+/// Bytes of a side file at most. CLIP's `tokenizer.json` has 2.2 MB.
+pub const MAX_SIDE_FILE: usize = 16 << 20;
+
+/// A model directory, a single weights file, or the same in memory.
+#[derive(Debug)]
+pub struct Bundle<'a> {
+    archive: Archive<'a>,
+    files: SideFiles<'a>,
+}
+
+/// A model in the caller's memory.
+#[derive(Clone, Debug, Default)]
+pub struct BundleParts<'a> {
+    /// The contents of one or several safetensors files. They need no alignment.
+    pub weights: Vec<&'a [u8]>,
+    /// Names (of [`SIDE_FILES`]) and contents of the files beside them.
+    pub files: Vec<(&'a str, &'a [u8])>,
+}
+
+impl<'a> BundleParts<'a> {
+    /// A model in one safetensors file.
+    pub fn new(weights: &'a [u8]) -> Self {
+        Self { weights: alloc::vec![weights], files: Vec::new() }
+    }
+
+    /// The same with another shard of weights.
+    #[must_use]
+    pub fn shard(mut self, weights: &'a [u8]) -> Self {
+        self.weights.push(weights);
+        self
+    }
+
+    /// The same with a side file.
+    #[must_use]
+    pub fn file(mut self, name: &'a str, contents: &'a [u8]) -> Self {
+        self.files.push((name, contents));
+        self
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum SideFiles<'a> {
+    Memory(Vec<(String, &'a [u8])>),
+    #[cfg(feature = "std")]
+    Directory(std::path::PathBuf),
+}
+
+impl<'a> Bundle<'a> {
+    pub(super) fn new(archive: Archive<'a>, files: SideFiles<'a>) -> Self {
+        Self { archive, files }
+    }
+
+    /// A model in the caller's memory, which is borrowed, not copied.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there are no weights, or a side file is unknown or given twice; `Limit` if a side
+    /// file is unreasonably large; otherwise the errors of malformed weights: `Format`, `Limit`, `TensorDtype`,
+    /// `Unsupported`.
+    pub fn from_memory(parts: BundleParts<'a>) -> Result<Self> {
+        if parts.weights.is_empty() {
+            return Err(err!(InvalidArgument, "no weights"));
+        }
+        for (i, (name, contents)) in parts.files.iter().enumerate() {
+            if !SIDE_FILES.contains(name) {
+                return Err(err!(InvalidArgument, "{name:?} is not a file of a model"));
+            }
+            if parts.files[..i].iter().any(|(other, _)| other == name) {
+                return Err(err!(InvalidArgument, "{name} is given twice"));
+            }
+            check_side_file(name, contents.len())?;
+        }
+        let labels = (0..).map(|i| match parts.weights.len() {
+            1 => "weights".into(),
+            _ => alloc::format!("weights[{i}]"),
+        });
+        let sources = parts.weights.iter().map(|weights| Source::Memory(weights));
+        let archive = Archive::new(labels.zip(sources))?;
+        let files = parts.files.into_iter().map(|(name, contents)| (name.into(), contents)).collect();
+        Ok(Self::new(archive, SideFiles::Memory(files)))
+    }
+
+    /// The tensors.
+    pub fn archive(&self) -> &Archive<'a> {
+        &self.archive
+    }
+
+    /// All tensors as the scope that models bind from, for `level`.
+    pub fn scope(&self, level: Level) -> Scope<'_> {
+        Scope::new(&self.archive, level)
+    }
+
+    /// The tensors that no scope has read so far.
+    pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
+        self.archive.unused()
+    }
+
+    /// The side file called `name`, one of [`SIDE_FILES`], or `None` if the model has none. A directory's file
+    /// is read at each call.
+    ///
+    /// # Errors
+    /// `Limit` if it is larger than [`MAX_SIDE_FILE`], `Unsupported` if it is not a regular file, `Io`.
+    pub fn file(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>> {
+        match &self.files {
+            SideFiles::Memory(files) => {
+                let file = files.iter().find(|(candidate, _)| candidate == name);
+                Ok(file.map(|(_, contents)| Cow::Borrowed(*contents)))
+            }
+            #[cfg(feature = "std")]
+            SideFiles::Directory(directory) => {
+                if !SIDE_FILES.contains(&name) {
+                    return Ok(None);
+                }
+                Ok(super::open::read_if_present(&directory.join(name))?.map(Cow::Owned))
+            }
+        }
+    }
+}
+
+pub(super) fn check_side_file(name: impl core::fmt::Display, len: usize) -> Result<()> {
+    if len > MAX_SIDE_FILE {
+        return Err(err!(Limit, "{name}: {len} bytes, at most {MAX_SIDE_FILE} are read"));
+    }
+    Ok(())
+}

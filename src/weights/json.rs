@@ -1,0 +1,199 @@
+//! A strict JSON reader for the files of a model: bounded, and without the ambiguity of repeated keys.
+//!
+//! The grammar, numbers and strings are `serde_json`'s. What it leaves open is decided here: a key that appears
+//! twice in one object is an error (two readers could pick different ones), and depth and node count are
+//! limited before the tree is built.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::error::{Error, Result, err};
+
+/// What a JSON text may hold at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of text.
+    pub bytes: usize,
+    /// Objects and arrays inside one another.
+    pub depth: usize,
+    /// Values of any kind.
+    pub nodes: usize,
+}
+
+/// Parses `text` within `limits`.
+///
+/// # Errors
+/// [`Limit`](crate::ErrorCode::Limit) beyond a limit, [`Format`](crate::ErrorCode::Format) for anything that is
+/// not JSON, numbers beyond f64, and repeated keys. The message names the key at fault.
+pub fn parse(text: &[u8], limits: Limits) -> Result<Value> {
+    if text.len() > limits.bytes {
+        return Err(err!(Limit, "{} bytes of JSON, at most {} are read", text.len(), limits.bytes));
+    }
+    let mut reader = Reader { limits, depth: 0, nodes: 0, path: Vec::new(), fault: None };
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = reader.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+    value.map_err(|error| {
+        let error = reader.fault.unwrap_or_else(|| err!(Format, "not JSON: {}", brief(&error.to_string())));
+        if reader.path.is_empty() { error } else { error.within(quoted(&reader.path.join("."))) }
+    })
+}
+
+/// `text`, shortened to what a message can carry.
+pub(super) fn brief(text: &str) -> String {
+    const LONGEST: usize = 160;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => alloc::format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+/// `text` in quotes, control characters escaped, shortened to what a message can carry.
+pub(super) fn quoted(text: &str) -> String {
+    alloc::format!("{:?}", brief(text))
+}
+
+/// Builds a [`Value`] while it counts. After an error, `path` still says where it happened.
+struct Reader {
+    limits: Limits,
+    depth: usize,
+    nodes: usize,
+    /// Keys from the root to the current value.
+    path: Vec<String>,
+    /// The error behind serde's, which can carry only text.
+    fault: Option<Error>,
+}
+
+impl Reader {
+    /// Makes `error` the outcome of the parse.
+    fn fail<E: serde::de::Error>(&mut self, error: Error) -> E {
+        self.fault = Some(error);
+        E::custom("rejected")
+    }
+
+    fn enter<E: serde::de::Error>(&mut self) -> Result<(), E> {
+        self.depth += 1;
+        if self.depth > self.limits.depth {
+            let depth = self.limits.depth;
+            return Err(self.fail(err!(Limit, "JSON nested more than {depth} deep")));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Reader {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes {
+            let nodes = self.limits.nodes;
+            return Err(self.fail(err!(Limit, "JSON of more than {nodes} values")));
+        }
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.into()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut json: A) -> Result<Value, A::Error> {
+        self.enter()?;
+        let mut items = Vec::new();
+        while let Some(item) = json.next_element_seed(&mut *self)? {
+            items.push(item);
+        }
+        self.depth -= 1;
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut json: A) -> Result<Value, A::Error> {
+        self.enter()?;
+        let mut members = Map::new();
+        while let Some(key) = json.next_key::<String>()? {
+            let repeated = members.contains_key(&key);
+            self.path.push(key);
+            if repeated {
+                return Err(self.fail(err!(Format, "the key appears twice")));
+            }
+            let value = json.next_value_seed(&mut *self)?;
+            let key = self.path.pop().ok_or_else(|| A::Error::custom("unbalanced"))?;
+            members.insert(key, value);
+        }
+        self.depth -= 1;
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+
+    const LIMITS: Limits = Limits { bytes: 200, depth: 3, nodes: 8 };
+
+    #[test]
+    fn values_survive() {
+        let text = r#" {"a": [1, -2, 0.5, true, null], "b": {"c": "\u00e9"}} "#;
+        assert_eq!(
+            parse(text.as_bytes(), Limits { nodes: 9, ..LIMITS }).unwrap(),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
+    }
+
+    #[test]
+    fn each_fault_has_its_code_and_its_key() {
+        let cases: [(&str, ErrorCode, &str); 10] = [
+            ("", ErrorCode::Format, "EOF"),
+            ("{} x", ErrorCode::Format, "trailing characters"),
+            (r#"{"a":1,"a":1}"#, ErrorCode::Format, r#""a": the key appears twice"#),
+            (r#"{"a":{"b":1,"\u0062":1}}"#, ErrorCode::Format, r#""a.b": the key appears twice"#),
+            (r#"{"a":{"b":1e400}}"#, ErrorCode::Format, r#""a.b": not JSON: number out of range"#),
+            (r#"{"a":NaN}"#, ErrorCode::Format, r#""a": not JSON"#),
+            (r#"{"a":"\ud800"}"#, ErrorCode::Format, r#""a": not JSON"#),
+            ("[[[[]]]]", ErrorCode::Limit, "nested more than 3 deep"),
+            ("[1,2,3,4,5,6,7,8]", ErrorCode::Limit, "more than 8 values"),
+            (&"[".repeat(201), ErrorCode::Limit, "201 bytes of JSON, at most 200"),
+        ];
+        for (text, code, message) in cases {
+            let error = parse(text.as_bytes(), LIMITS).unwrap_err();
+            assert_eq!(error.code(), code, "{text}: {error}");
+            assert!(error.message().contains(message), "{text}: {error}");
+        }
+    }
+}

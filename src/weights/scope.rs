@@ -1,0 +1,133 @@
+//! Looking tensors up by name, with checks and errors that name them.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Display;
+
+use safetensors::Dtype;
+
+use super::archive::{Archive, Tensor};
+use super::decode::zeroed;
+use super::json::quoted;
+use crate::error::{Result, err};
+use crate::simd::Level;
+
+/// A name prefix into an [`Archive`].
+///
+/// Modules bind themselves from the scope of their name: `scope.at("encoder.layers").at(3).at("mlp.fc1")`
+/// finds `encoder.layers.3.mlp.fc1.weight` as `"weight"`. Every tensor that is read counts as used; the rest is
+/// [`Archive::unused`].
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    archive: &'a Archive<'a>,
+    /// Empty, or a path of names that ends in a dot.
+    prefix: String,
+    level: Level,
+}
+
+impl<'a> Scope<'a> {
+    /// All of `archive`, converted and packed for `level`.
+    pub fn new(archive: &'a Archive<'a>, level: Level) -> Self {
+        Self { archive, prefix: String::new(), level }
+    }
+
+    /// The scope of the module `name` in this one. An empty name is this scope itself.
+    #[must_use]
+    pub fn at(&self, name: impl Display) -> Self {
+        let mut prefix = alloc::format!("{}{name}", self.prefix);
+        if !prefix.is_empty() && !prefix.ends_with('.') {
+            prefix.push('.');
+        }
+        Self { prefix, ..*self }
+    }
+
+    /// The instruction set for which weights are converted and packed.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Whether this scope has a tensor called `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.archive.find(&self.full(name)).is_some()
+    }
+
+    /// The names of the tensors in this scope and the scopes in it, sorted, without this scope's prefix.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.archive.below(&self.prefix).map(|name| &name[self.prefix.len()..])
+    }
+
+    /// The shape of the tensor called `name`.
+    ///
+    /// # Errors
+    /// `MissingTensor`.
+    pub fn shape(&self, name: &str) -> Result<&'a [usize]> {
+        Ok(self.tensor(name)?.info().shape)
+    }
+
+    /// The type of the elements of the tensor called `name`.
+    ///
+    /// # Errors
+    /// `MissingTensor`.
+    pub fn dtype(&self, name: &str) -> Result<Dtype> {
+        Ok(self.tensor(name)?.info().dtype)
+    }
+
+    /// The tensor called `name`, which must have `shape`, as f32.
+    ///
+    /// # Errors
+    /// `MissingTensor`, `TensorShape`, `TensorDtype` unless it is F32, F16 or BF16, `OutOfMemory`, and `Io` if
+    /// its file cannot be read or has changed since it was opened.
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.shaped(name, shape)?;
+        let mut out = zeroed(shape.iter().product())?;
+        self.archive.read_f32(tensor, &mut out)?;
+        Ok(out)
+    }
+
+    /// Like [`f32`](Self::f32), into `out`: to concatenate tensors.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    ///
+    /// # Panics
+    /// If `out` does not have as many elements as `shape`.
+    pub fn f32_into(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
+        let tensor = self.shaped(name, shape)?;
+        assert_eq!(out.len(), shape.iter().product::<usize>(), "output for {name}");
+        self.archive.read_f32(tensor, out)
+    }
+
+    /// The one element of the tensor called `name`, of shape `[]` or `[1]`.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn scalar(&self, name: &str) -> Result<f32> {
+        let tensor = self.tensor(name)?;
+        let shape: &[usize] = if tensor.info().shape == [1] { &[1] } else { &[] };
+        let mut out = [0.0];
+        self.f32_into(name, shape, &mut out)?;
+        Ok(out[0])
+    }
+
+    fn full(&self, name: &str) -> String {
+        if name.is_empty() {
+            return self.prefix.strip_suffix('.').unwrap_or_default().into();
+        }
+        alloc::format!("{}{name}", self.prefix)
+    }
+
+    fn tensor(&self, name: &str) -> Result<&'a Tensor> {
+        let name = self.full(name);
+        self.archive.find(&name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(&name)))
+    }
+
+    fn shaped(&self, name: &str, shape: &[usize]) -> Result<&'a Tensor> {
+        let tensor = self.tensor(name)?;
+        let found = tensor.info().shape;
+        if found != shape {
+            let name = quoted(tensor.info().name);
+            return Err(err!(TensorShape, "tensor {name}: expected {shape:?}, found {found:?}"));
+        }
+        Ok(tensor)
+    }
+}

@@ -1,0 +1,157 @@
+//! Where the bytes of a safetensors file come from: the caller's memory, or a file read piece by piece.
+
+#[cfg(feature = "std")]
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::error::{Result, err};
+#[cfg(feature = "std")]
+use crate::exec::MappedFile;
+
+/// One safetensors file's bytes.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    Memory(&'a [u8]),
+    #[cfg(feature = "std")]
+    File(SourceFile),
+}
+
+impl Source<'_> {
+    /// Bytes in the source.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            #[cfg(feature = "std")]
+            Self::File(file) => file.len,
+        }
+    }
+
+    /// Reads the bytes at `at`.
+    pub(super) fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Memory(bytes) => {
+                let bytes = usize::try_from(at).ok().and_then(|at| bytes.get(at..)?.get(..out.len()));
+                out.copy_from_slice(bytes.ok_or_else(|| err!(Format, "the weights end too early"))?);
+                Ok(())
+            }
+            #[cfg(feature = "std")]
+            Self::File(file) => file.read(at, out),
+        }
+    }
+}
+
+/// A regular file that is expected to stay as it was when it was opened.
+///
+/// The open handle outlives a rename or removal of its path: a download that replaces the file leaves this one
+/// whole. Changes in place are noticed by length and modification time and end in an error.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub(super) struct SourceFile {
+    path: PathBuf,
+    len: u64,
+    modified: Option<SystemTime>,
+    bytes: Bytes,
+}
+
+/// How the bytes of a [`SourceFile`] are reached.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+enum Bytes {
+    /// With positioned reads, so that threads can share the handle.
+    #[cfg(unix)]
+    Read(File),
+    /// One reader at a time, where the file's cursor is the only position.
+    #[cfg(not(unix))]
+    Read(std::sync::Mutex<File>),
+    Mapped(MappedFile, File),
+}
+
+#[cfg(feature = "std")]
+impl SourceFile {
+    /// Opens the regular file at `path`.
+    pub(super) fn open(path: &Path, mmap: bool) -> Result<Self> {
+        let (file, metadata) = open_regular(path)?;
+        let bytes = if mmap && metadata.len() > 0 {
+            let map = MappedFile::new(&file).map_err(|error| unreadable(path, &error))?;
+            Bytes::Mapped(map, file)
+        } else {
+            #[cfg(not(unix))]
+            let file = std::sync::Mutex::new(file);
+            Bytes::Read(file)
+        };
+        Ok(Self { path: path.into(), len: metadata.len(), modified: metadata.modified().ok(), bytes })
+    }
+
+    fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
+        let now = self.bytes.metadata().map_err(|error| unreadable(&self.path, &error))?;
+        if now.len() != self.len || now.modified().ok() != self.modified {
+            return Err(err!(Io, "{}: changed while it was being read", self.path.display()));
+        }
+        self.bytes.read(at, out).map_err(|error| unreadable(&self.path, &error))
+    }
+}
+
+#[cfg(feature = "std")]
+impl Bytes {
+    #[cfg(unix)]
+    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Read(file) => std::os::unix::fs::FileExt::read_exact_at(file, out, at),
+            Self::Mapped(map, _) => map.read(at, out),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        use io::{Read, Seek};
+        match self {
+            Self::Read(file) => {
+                let mut file = file.lock().map_err(|_| io::ErrorKind::Other)?;
+                file.seek(io::SeekFrom::Start(at))?;
+                file.read_exact(out)
+            }
+            Self::Mapped(map, _) => map.read(at, out),
+        }
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        match self {
+            #[cfg(unix)]
+            Self::Read(file) => file.metadata(),
+            #[cfg(not(unix))]
+            Self::Read(file) => file.lock().map_err(|_| io::ErrorKind::Other)?.metadata(),
+            Self::Mapped(_, file) => file.metadata(),
+        }
+    }
+}
+
+/// Opens a regular file (symlinks are followed). Asked before opening, because opening a FIFO waits for its
+/// other end, and again afterwards, because the path may have changed in between.
+#[cfg(feature = "std")]
+pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
+    let regular = |metadata: Metadata| {
+        if metadata.is_file() {
+            Ok(metadata)
+        } else {
+            Err(err!(Unsupported, "{}: not a regular file", path.display()))
+        }
+    };
+    regular(fs::metadata(path).map_err(|error| unreadable(path, &error))?)?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let metadata = regular(file.metadata().map_err(|error| unreadable(path, &error))?)?;
+    Ok((file, metadata))
+}
+
+/// The error for a path that the operating system cannot read.
+#[cfg(feature = "std")]
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> crate::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => err!(NotFound, "{}: no such file or directory", path.display()),
+        io::ErrorKind::UnexpectedEof => err!(Io, "{}: ended while it was being read", path.display()),
+        _ => err!(Io, "{}: {error}", path.display()),
+    }
+}
