@@ -12,6 +12,7 @@ use super::header::{self, Entry, MAX_TENSORS, PREFIX};
 use super::json::quoted;
 use super::source::Source;
 use crate::error::{Result, err};
+use crate::simd::Level;
 
 /// Tensors by name, over one or several safetensors files. The bytes stay where they are until a
 /// [`Scope`](super::Scope) binds them.
@@ -145,11 +146,11 @@ impl<'a> Archive<'a> {
     }
 
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
-    pub(super) fn read_f32(&self, tensor: &Tensor, out: &mut [f32]) -> Result<()> {
-        let Shard { label, source, data } = &self.shards[tensor.shard];
+    pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
+        let Shard { source, data, .. } = &self.shards[tensor.shard];
         let Entry { name, dtype, begin, .. } = &tensor.entry;
-        decode::to_f32(*dtype, source, data + begin, out)
-            .map_err(|error| error.within(format_args!("tensor {}", quoted(name))).within(label))?;
+        decode::to_f32(level, *dtype, source, data + begin, out)
+            .map_err(|error| error.within(format_args!("tensor {}", quoted(name))))?;
         tensor.used.store(true, Ordering::Relaxed);
         Ok(())
     }

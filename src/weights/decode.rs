@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use bytemuck::cast_slice_mut;
-use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
-use half::{bf16, f16};
 use safetensors::Dtype;
 
 use super::source::Source;
 use crate::error::{Result, err};
+use crate::kernels::convert::{bf16_to_f32, f16_to_f32};
+use crate::simd::Level;
 
 /// Elements converted at a time: 128 kB of 16-bit values, which stay in the L2 cache.
 const PIECE: usize = 64 << 10;
@@ -27,7 +27,13 @@ pub(super) fn zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
 ///
 /// # Errors
 /// `TensorDtype` unless the type is F32, F16 or BF16; the source's errors.
-pub(super) fn to_f32(dtype: Dtype, source: &Source<'_>, at: u64, out: &mut [f32]) -> Result<()> {
+pub(super) fn to_f32(
+    level: Level,
+    dtype: Dtype,
+    source: &Source<'_>,
+    at: u64,
+    out: &mut [f32],
+) -> Result<()> {
     match dtype {
         Dtype::F32 => {
             source.read(at, cast_slice_mut(out))?;
@@ -36,12 +42,8 @@ pub(super) fn to_f32(dtype: Dtype, source: &Source<'_>, at: u64, out: &mut [f32]
             }
             Ok(())
         }
-        Dtype::F16 => {
-            halves(source, at, out, |src, dst| src.reinterpret_cast::<f16>().convert_to_f32_slice(dst))
-        }
-        Dtype::BF16 => {
-            halves(source, at, out, |src, dst| src.reinterpret_cast::<bf16>().convert_to_f32_slice(dst))
-        }
+        Dtype::F16 => halves(source, at, out, |src, dst| f16_to_f32(level, src, dst)),
+        Dtype::BF16 => halves(source, at, out, |src, dst| bf16_to_f32(level, src, dst)),
         _ => Err(err!(TensorDtype, "expected F32, F16 or BF16, found {dtype}")),
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Scope<'a> {
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.shaped(name, shape)?;
         let mut out = zeroed(shape.iter().product())?;
-        self.archive.read_f32(tensor, &mut out)?;
+        self.archive.read_f32(tensor, self.level, &mut out)?;
         Ok(out)
     }
 
@@ -94,7 +94,7 @@ impl<'a> Scope<'a> {
     pub fn f32_into(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
         let tensor = self.shaped(name, shape)?;
         assert_eq!(out.len(), shape.iter().product::<usize>(), "output for {name}");
-        self.archive.read_f32(tensor, out)
+        self.archive.read_f32(tensor, self.level, out)
     }
 
     /// The one element of the tensor called `name`, of shape `[]` or `[1]`.
