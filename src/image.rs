@@ -103,6 +103,16 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
+    /// The bytes from the first pixel to the last, with the padding between rows.
+    pub fn data(&self) -> &'a [u8] {
+        &self.data[..(self.height - 1) * self.row_stride + self.width * self.format.bytes()]
+    }
+
+    /// Bytes from one row to the next.
+    pub fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
     /// The bytes of row `y`, without padding.
     pub fn row(&self, y: usize) -> &'a [u8] {
         &self.data[y * self.row_stride..][..self.width * self.format.bytes()]

@@ -1,1 +1,25 @@
-//! Image resampling: Pillow-exact for 8-bit pixels, PyTorch `interpolate` for f32 planes.
+//! Image resampling, equal to the two libraries that the reference models were trained and published with.
+//!
+//! - [`pillow`]: 8-bit interleaved pixels, bit-equal to Pillow's `Image.resize`.
+//! - [`interpolate`]: f32 planes, equal to `torch.nn.functional.interpolate`.
+//!
+//! Both resample each axis on its own. An output index has a window of consecutive source indices and one weight
+//! for each; the rows of weights lie in one table with a fixed stride. Any rectangle of the output can be computed
+//! alone and has the same values as in the whole, because windows and weights depend on the full sizes only.
+
+pub mod interpolate;
+pub mod pillow;
+
+/// The source indices that one output index reads: `start .. start + len`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    fn range(self) -> core::ops::Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
+}

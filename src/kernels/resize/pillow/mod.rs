@@ -1,0 +1,316 @@
+//! Pillow's `Image.resize` for 8-bit pixels, bit for bit.
+//!
+//! For each axis, output `o` reads the source pixels around `center = left + (o + ½)·scale` within the filter's
+//! support, which is stretched by the scale when shrinking, with weights `f((x + ½ − center) / stretch)` divided by
+//! their sum and rounded to 22 fractional bits. The result of the first axis is rounded to 8 bits before the second
+//! one. Source: Pillow 13.0, `src/libImaging/Resample.c` and `Geometry.c` (nearest).
+//!
+//! The order of the axes changes the last bit of some pixels. Pillow goes horizontally first; since version 13
+//! vertically first if that removes more than twice as many rows as columns would be removed (the order that
+//! [`Resample`] follows).
+
+mod axis;
+mod passes;
+#[cfg(test)]
+mod tests;
+
+use core::ops::Range;
+
+use axis::Axis;
+use passes::{Horizontal, LANES, Vertical};
+
+use super::Span;
+use crate::error::{Result, err};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::image::MAX_IMAGE_SIDE;
+
+/// Largest width or height that the whole output may have; only a window of it need ever exist.
+pub const MAX_TARGET_SIDE: usize = 1 << 30;
+
+/// Rows that a lane computes at once.
+const TASK_ROWS: usize = 16;
+
+/// A resampling filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// The pixel under the output's centre.
+    Nearest,
+    /// Triangle of support 1.
+    Bilinear,
+    /// Keys' cubic convolution with a = −½, support 2.
+    Bicubic,
+}
+
+impl Filter {
+    /// The filter with Pillow's number `code`: 0, 2 or 3.
+    pub const fn from_pillow(code: u64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Nearest),
+            2 => Some(Self::Bilinear),
+            3 => Some(Self::Bicubic),
+            _ => None,
+        }
+    }
+
+    fn support(self) -> f64 {
+        match self {
+            Self::Nearest => 0.5,
+            Self::Bilinear => 1.0,
+            Self::Bicubic => 2.0,
+        }
+    }
+
+    /// `f(x)`, in the order of operations of the reference.
+    fn weight(self, x: f64) -> f64 {
+        let x = x.abs();
+        match self {
+            Self::Bilinear if x < 1.0 => 1.0 - x,
+            Self::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
+            _ => 0.0,
+        }
+    }
+}
+
+/// How to resample an image of 1, 3 or 4 interleaved channels: sizes, filter, source area, output window.
+///
+/// Building one allocates nothing; [`scratch_len`](Self::scratch_len) says what [`run`](Self::run) needs.
+#[derive(Clone, Debug)]
+pub struct Resample {
+    channels: usize,
+    horizontal: Axis,
+    vertical: Axis,
+    vertical_first: bool,
+}
+
+impl Resample {
+    /// Resamples all of a `source` image (width, height) to all of a `target` image (width, height).
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorCode::InvalidArgument) for a channel count other than 1, 3 or 4,
+    /// [`Image`](crate::ErrorCode::Image) for a side of 0, a source side beyond [`MAX_IMAGE_SIDE`] or a target side
+    /// beyond [`MAX_TARGET_SIDE`].
+    pub fn new(
+        channels: usize,
+        source: (usize, usize),
+        target: (usize, usize),
+        filter: Filter,
+    ) -> Result<Self> {
+        if !matches!(channels, 1 | 3 | 4) {
+            return Err(err!(InvalidArgument, "resampling pixels of {channels} channels"));
+        }
+        let axis = |source: usize, target: usize| {
+            if !(1..=MAX_IMAGE_SIDE).contains(&source) || !(1..=MAX_TARGET_SIDE).contains(&target) {
+                return Err(err!(Image, "cannot resample a side of {source} pixels to {target}"));
+            }
+            Ok(Axis { source, target, area: [0.0, source as f32], first: 0, count: target, filter })
+        };
+        let (horizontal, vertical) = (axis(source.0, target.0)?, axis(source.1, target.1)?);
+        let vertical_first = vertical_first(source, target, filter);
+        Ok(Self { channels, horizontal, vertical, vertical_first })
+    }
+
+    /// Resamples only this area of the source, in pixels: Pillow's `box`.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorCode::InvalidArgument) if the area is empty, not finite or not within the
+    /// source.
+    pub fn area(mut self, left: f32, top: f32, right: f32, bottom: f32) -> Result<Self> {
+        for (axis, low, high) in [(&mut self.horizontal, left, right), (&mut self.vertical, top, bottom)] {
+            if !(0.0 <= low && low < high && high <= axis.source as f32) {
+                return Err(err!(
+                    InvalidArgument,
+                    "source area {low}..{high} is not within a side of {} pixels",
+                    axis.source
+                ));
+            }
+            axis.area = [low, high];
+        }
+        Ok(self)
+    }
+
+    /// Computes only this window of the target. Its pixels are those of the whole target.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorCode::InvalidArgument) if the window is empty or not within the target.
+    pub fn window(mut self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
+        for (axis, first, count) in [(&mut self.horizontal, x, width), (&mut self.vertical, y, height)] {
+            if count == 0 || first.checked_add(count).is_none_or(|end| end > axis.target) {
+                return Err(err!(
+                    InvalidArgument,
+                    "window of {count} pixels at {first} is not within a side of {} pixels",
+                    axis.target
+                ));
+            }
+            (axis.first, axis.count) = (first, count);
+        }
+        Ok(self)
+    }
+
+    /// Width and height of the window.
+    pub fn output_size(&self) -> (usize, usize) {
+        (self.horizontal.count, self.vertical.count)
+    }
+
+    /// f32 of scratch memory that [`run`](Self::run) takes: windows and weights of both axes, and the image between
+    /// the two passes.
+    pub fn scratch_len(&self) -> usize {
+        let table = |count: usize, stride: usize| padded(2 * count) + padded(count * stride);
+        table(self.horizontal.count, self.horizontal_stride())
+            + table(self.vertical.count, self.vertical.taps())
+            + padded(self.between_len().div_ceil(4))
+    }
+
+    fn horizontal_stride(&self) -> usize {
+        (self.horizontal.taps() * self.channels).next_multiple_of(LANES)
+    }
+
+    /// Bytes of the image between the passes.
+    fn between_len(&self) -> usize {
+        let (width, height) = if self.vertical_first {
+            (self.horizontal.source, self.vertical.count)
+        } else {
+            (self.horizontal.count, self.vertical.reach().len())
+        };
+        width * height * self.channels
+    }
+
+    /// Resamples `source`, whose rows are `row_stride` bytes apart, to `out`, whose rows are packed.
+    ///
+    /// # Panics
+    /// If `source` or `scratch` is too short, or `out` does not have the window's size.
+    pub fn run(&self, cx: &Cx, source: &[u8], row_stride: usize, out: &mut [u8], scratch: Scratch<'_>) {
+        match self.channels {
+            1 => self.run_channels::<1>(cx, source, row_stride, out, scratch),
+            3 => self.run_channels::<3>(cx, source, row_stride, out, scratch),
+            _ => self.run_channels::<4>(cx, source, row_stride, out, scratch),
+        }
+    }
+
+    fn run_channels<const C: usize>(
+        &self,
+        cx: &Cx,
+        source: &[u8],
+        row_stride: usize,
+        out: &mut [u8],
+        mut scratch: Scratch<'_>,
+    ) {
+        let (columns, rows) = (&self.horizontal, &self.vertical);
+        let row_len = columns.source * C;
+        assert!(row_stride >= row_len, "rows overlap");
+        assert!(source.len() >= (rows.source - 1) * row_stride + row_len, "source too short");
+        assert_eq!(out.len(), columns.count * rows.count * C, "output length");
+
+        let horizontal = Table::fill(columns, self.horizontal_stride(), C, &mut scratch);
+        let vertical = Table::fill(rows, rows.taps(), 1, &mut scratch);
+        let between_len = self.between_len();
+        let between: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(between_len.div_ceil(4)));
+        let between = &mut between[..between_len];
+
+        let input = Rows { bytes: source, first: 0, stride: row_stride, len: row_len };
+        if self.vertical_first {
+            let reach = columns.reach();
+            vertical.vertical_pass(cx, &input, reach.start * C..reach.end * C, between);
+            let input = Rows { bytes: between, first: 0, stride: row_len, len: row_len };
+            horizontal.horizontal_pass::<C>(cx, &input, 0, out);
+        } else {
+            let reach = rows.reach();
+            let out_len = columns.count * C;
+            horizontal.horizontal_pass::<C>(cx, &input, reach.start, between);
+            let input = Rows { bytes: between, first: reach.start, stride: out_len, len: out_len };
+            vertical.vertical_pass(cx, &input, 0..out_len, out);
+        }
+    }
+}
+
+/// Whether rows are resampled before columns. For `Nearest` the order does not show; rows first skips the most.
+fn vertical_first(source: (usize, usize), target: (usize, usize), filter: Filter) -> bool {
+    let removed = |source: usize, target: usize| source as i64 - target as i64;
+    let (columns, rows) = (removed(source.0, target.0), removed(source.1, target.1));
+    filter == Filter::Nearest || (rows > 0 && rows > 2 * columns)
+}
+
+/// Rows of bytes to read from.
+struct Rows<'a> {
+    bytes: &'a [u8],
+    /// The number of the first row in `bytes`.
+    first: usize,
+    stride: usize,
+    len: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// The bytes from row `y` on.
+    fn from(&self, y: usize) -> &'a [u8] {
+        &self.bytes[(y - self.first) * self.stride..]
+    }
+}
+
+/// An axis with its windows and weights.
+struct Table<'a> {
+    axis: &'a Axis,
+    spans: &'a [Span],
+    weights: &'a [i32],
+    stride: usize,
+}
+
+impl<'a> Table<'a> {
+    fn fill<'s: 'a>(axis: &'a Axis, stride: usize, channels: usize, scratch: &mut Scratch<'s>) -> Self {
+        let spans: &mut [Span] = bytemuck::cast_slice_mut(scratch.take(2 * axis.count));
+        let weights: &mut [i32] = bytemuck::cast_slice_mut(scratch.take(axis.count * stride));
+        axis.fill(spans, weights, stride, channels);
+        Self { axis, spans, weights, stride }
+    }
+
+    /// Resamples every row of `out` from a row of `input`, beginning with row `top`.
+    fn horizontal_pass<const C: usize>(&self, cx: &Cx, input: &Rows<'_>, top: usize, out: &mut [u8]) {
+        let out_len = self.spans.len() * C;
+        for_rows(cx, out, out_len, |y, out| {
+            if let Some(x) = self.axis.copied_from() {
+                for (y, out) in (top + y..).zip(out.chunks_exact_mut(out_len)) {
+                    out.copy_from_slice(&input.from(y)[x * C..][..out_len]);
+                }
+                return;
+            }
+            cx.level().dispatch(Horizontal::<C> {
+                source: input.from(top + y),
+                row_stride: input.stride,
+                row_len: input.len,
+                spans: self.spans,
+                weights: self.weights,
+                out,
+            });
+        });
+    }
+
+    /// Resamples the bytes `columns` of every row of `out`, whose rows are as long as those of `input`.
+    fn vertical_pass(&self, cx: &Cx, input: &Rows<'_>, columns: Range<usize>, out: &mut [u8]) {
+        for_rows(cx, out, input.len, |top, out| {
+            for (y, out) in (top..).zip(out.chunks_exact_mut(input.len)) {
+                let out = &mut out[columns.clone()];
+                if let Some(first) = self.axis.copied_from() {
+                    out.copy_from_slice(&input.from(first + y)[columns.clone()]);
+                    continue;
+                }
+                let span = self.spans[y];
+                cx.level().dispatch(Vertical {
+                    source: &input.from(span.start as usize)[columns.start..],
+                    row_stride: input.stride,
+                    weights: &self.weights[y * self.stride..][..span.len as usize],
+                    out,
+                });
+            }
+        });
+    }
+}
+
+/// Hands out blocks of rows of `out` to the lanes: `work(first row, rows)`.
+fn for_rows(cx: &Cx, out: &mut [u8], row_len: usize, work: impl Fn(usize, &mut [u8]) + Sync) {
+    let rows = out.len() / row_len;
+    let out = SharedMut::new(out);
+    cx.parallel_for(rows.div_ceil(TASK_ROWS), |_, task| {
+        let (first, last) = (task * TASK_ROWS, ((task + 1) * TASK_ROWS).min(rows));
+        // SAFETY: each task has its own rows.
+        work(first, unsafe { out.range(first * row_len..last * row_len) });
+    });
+}

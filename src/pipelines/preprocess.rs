@@ -1,1 +1,0 @@
-//! Preprocessing profiles: pixels to model input, exactly as each reference does it.

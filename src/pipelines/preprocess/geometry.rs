@@ -1,0 +1,113 @@
+//! Sizes and places: how large the picture is resized and which part of it the model sees.
+
+use crate::error::{Result, err};
+
+/// The size that a picture is resized to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resize {
+    /// As it is.
+    Keep,
+    /// The shorter side to this length, the longer one in proportion, rounded down.
+    Shortest(usize),
+    /// To this height and width, whatever the proportion.
+    Exact(usize, usize),
+    /// In proportion, so that it just covers this height and width; sides rounded to nearest, ties to even.
+    Cover(usize, usize),
+    /// In proportion, so that it just fits into this height and width; sides rounded to nearest, ties to even.
+    Fit(usize, usize),
+}
+
+impl Resize {
+    /// Height and width after resizing.
+    pub(super) fn target(self, height: usize, width: usize) -> Result<(usize, usize)> {
+        let proportional = |ratio: f64| {
+            let side = |side: usize| libm::rint(side as f64 / ratio) as usize;
+            match (side(height), side(width)) {
+                (0, _) | (_, 0) => Err(err!(
+                    Image,
+                    "image of {width}x{height} pixels is too narrow: its shorter side would be resized to nothing"
+                )),
+                target => Ok(target),
+            }
+        };
+        let ratio = |h: usize, w: usize| (height as f64 / h as f64, width as f64 / w as f64);
+        match self {
+            Self::Keep => Ok((height, width)),
+            Self::Shortest(side) if width <= height => Ok((side * height / width, side)),
+            Self::Shortest(side) => Ok((side, side * width / height)),
+            Self::Exact(h, w) => Ok((h, w)),
+            Self::Cover(h, w) => proportional(ratio(h, w).0.min(ratio(h, w).1)),
+            Self::Fit(h, w) => proportional(ratio(h, w).0.max(ratio(h, w).1)),
+        }
+    }
+}
+
+/// How a crop or a padding of an odd number of pixels is centred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Centre {
+    /// `image_transforms.center_crop` of transformers: a crop begins at half the difference rounded down, padding
+    /// before the picture is half the difference rounded up.
+    HuggingFace,
+    /// `center_crop` of torchvision: a crop begins at half the difference rounded to even, padding before the
+    /// picture is half the difference rounded down.
+    Torchvision,
+}
+
+/// What is seen of one axis of the resized picture, and where it lies in the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// First pixel of the resized picture that is seen.
+    pub(super) first: usize,
+    /// Pixels that are seen.
+    pub(super) len: usize,
+    /// Pixels of padding before them.
+    pub(super) padding: usize,
+}
+
+impl Centre {
+    /// Centres an axis of `target` pixels in an output of `output` pixels.
+    pub(super) fn frame(self, target: usize, output: usize) -> Frame {
+        let cut = target.saturating_sub(output);
+        let missing = output.saturating_sub(target);
+        let (first, padding) = match self {
+            Self::HuggingFace => (cut / 2, missing.div_ceil(2)),
+            // Of the two neighbours of an odd half, the even one.
+            Self::Torchvision => (cut / 2 + usize::from(cut % 4 == 3), missing / 2),
+        };
+        Frame { first, len: target.min(output), padding }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_side_is_rounded_down() {
+        assert_eq!(Resize::Shortest(224).target(333, 500).unwrap(), (224, 336));
+        assert_eq!(Resize::Shortest(224).target(500, 333).unwrap(), (336, 224));
+        assert_eq!(Resize::Shortest(224).target(1, 32768).unwrap(), (224, 224 * 32768));
+    }
+
+    #[test]
+    fn proportional_sides_are_rounded_to_even() {
+        // 3 · 4/8 = 1.5 and 5 · 4/8 = 2.5: both to 2.
+        assert_eq!(Resize::Fit(4, 4).target(8, 3).unwrap(), (4, 2));
+        assert_eq!(Resize::Fit(4, 4).target(8, 5).unwrap(), (4, 2));
+        assert_eq!(Resize::Cover(4, 2).target(8, 5).unwrap(), (4, 2));
+        assert_eq!(Resize::Cover(4, 4).target(8, 16).unwrap(), (4, 8));
+        let error = Resize::Fit(224, 224).target(1, 32768).unwrap_err();
+        assert_eq!(error.code(), crate::ErrorCode::Image);
+    }
+
+    #[test]
+    fn odd_differences_follow_each_reference() {
+        let first = |centre: Centre| [4, 5, 6, 7, 8, 9].map(|target| centre.frame(target, 4).first);
+        assert_eq!(first(Centre::HuggingFace), [0, 0, 1, 1, 2, 2]);
+        // Python: round(0.5) = 0, round(1.5) = 2, round(2.5) = 2.
+        assert_eq!(first(Centre::Torchvision), [0, 0, 1, 2, 2, 2]);
+        let padding = |centre: Centre| [1, 2, 3].map(|target| centre.frame(target, 4).padding);
+        assert_eq!(padding(Centre::HuggingFace), [2, 1, 1]);
+        assert_eq!(padding(Centre::Torchvision), [1, 1, 0]);
+    }
+}

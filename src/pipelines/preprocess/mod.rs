@@ -1,0 +1,144 @@
+//! Preprocessing profiles: pixels to model input, exactly as each reference does it.
+//!
+//! A profile says how a picture becomes a `[3, H, W]` tensor: resize, centre crop, rescale, normalise. The profiles
+//! differ where one would not look: how the longer side is rounded, where an odd crop begins, on which side padding
+//! is wider, in which precision values are scaled. All of this is followed to the bit:
+//!
+//! - **Hugging Face** (`preprocessor_config.json`): `CLIPImageProcessorPil` of transformers 5.23;
+//! - **OpenCLIP** (`open_clip_config.json`): `image_transform` of open_clip, that is torchvision on PIL images.
+//!
+//! The values are exact because after the resize a channel has only 256 values: scaling and normalisation are a
+//! table, computed once in the reference's order and precision. Only the window of the resized picture that the
+//! crop keeps is computed; [`Resample::window`] gives the same pixels as cropping the whole.
+
+mod config;
+mod geometry;
+
+use alloc::boxed::Box;
+
+use crate::error::{Result, err};
+use crate::exec::{Cx, padded};
+use crate::image::{ImageView, PixelFormat};
+use crate::kernels::resize::pillow::{Filter, Resample};
+use geometry::{Centre, Frame, Resize};
+
+/// Largest side of a model's input, in pixels.
+pub const MAX_INPUT_SIDE: usize = 1 << 13;
+
+/// Mean and standard deviation of OpenAI's training pictures, for values in 0…1.
+const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
+const OPENAI_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
+
+/// How pictures become model input.
+#[derive(Clone, Debug)]
+pub struct Preprocess {
+    resize: Resize,
+    filter: Filter,
+    centre: Centre,
+    /// Height and width of the input.
+    output: (usize, usize),
+    /// 8-bit value of pixels beyond the picture.
+    fill: u8,
+    /// Input value of each 8-bit value of each channel.
+    values: Box<[[f32; 256]; 3]>,
+}
+
+impl Preprocess {
+    /// OpenAI's CLIP: the shorter side to `image_size` (bicubic), centre crop, OpenAI's mean and deviation.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorCode::Config) for an impossible `image_size`.
+    pub fn clip(image_size: usize) -> Result<Self> {
+        Self::from_hugging_face(b"{}", image_size)
+    }
+
+    /// The profile that `bytes` describe, the contents of a `preprocessor_config.json` or an
+    /// `open_clip_config.json`; [`clip`](Self::clip) without.
+    ///
+    /// # Errors
+    /// As [`from_hugging_face`](Self::from_hugging_face) and [`from_open_clip`](Self::from_open_clip).
+    pub fn from_config(bytes: Option<&[u8]>, image_size: usize) -> Result<Self> {
+        let Some(bytes) = bytes else { return Self::clip(image_size) };
+        if config::is_open_clip(bytes)? {
+            Self::from_open_clip(bytes, image_size)
+        } else {
+            Self::from_hugging_face(bytes, image_size)
+        }
+    }
+
+    /// Height and width of the model input.
+    pub fn output_size(&self) -> (usize, usize) {
+        self.output
+    }
+
+    /// Writes `image` as model input: `out` is `[3, H, W]`, red first.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`](crate::ErrorCode::BufferTooSmall) if `out` is shorter than that,
+    /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing.
+    pub fn run(&self, cx: &Cx, image: &ImageView<'_>, out: &mut [f32]) -> Result<()> {
+        let (height, width) = self.output;
+        let needed = 3 * height * width;
+        let Some(out) = out.get_mut(..needed) else {
+            return Err(err!(BufferTooSmall, "output holds {} values, {needed} needed", out.len()));
+        };
+        let (source_width, source_height) = (image.width(), image.height());
+        let (target_height, target_width) = self.resize.target(source_height, source_width)?;
+        let rows = self.centre.frame(target_height, height);
+        let columns = self.centre.frame(target_width, width);
+
+        let channels = image.format().bytes();
+        let source = (source_width, source_height);
+        let resample = Resample::new(channels, source, (target_width, target_height), self.filter)?.window(
+            columns.first,
+            rows.first,
+            columns.len,
+            rows.len,
+        )?;
+        let len = rows.len * columns.len * channels;
+        let mut workspace = cx.workspace(padded(len.div_ceil(4)) + resample.scratch_len());
+        let mut scratch = workspace.scratch();
+        let pixels: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(len.div_ceil(4)));
+        let pixels = &mut pixels[..len];
+        resample.run(cx, image.data(), image.row_stride(), pixels, scratch);
+
+        let order = match image.format() {
+            PixelFormat::Rgb8 | PixelFormat::Rgba8 => [0, 1, 2],
+            PixelFormat::Bgr8 | PixelFormat::Bgra8 => [2, 1, 0],
+            PixelFormat::Gray8 => [0, 0, 0],
+        };
+        for ((plane, values), channel) in out.chunks_exact_mut(height * width).zip(&*self.values).zip(order) {
+            let pixels = Pixels { bytes: pixels, channels, channel };
+            self.write_plane(plane, &pixels, &rows, &columns, values);
+        }
+        Ok(())
+    }
+
+    /// Writes one channel, with the padding around the picture.
+    fn write_plane(
+        &self,
+        plane: &mut [f32],
+        pixels: &Pixels<'_>,
+        rows: &Frame,
+        columns: &Frame,
+        values: &[f32; 256],
+    ) {
+        if (rows.len, columns.len) != self.output {
+            plane.fill(values[usize::from(self.fill)]);
+        }
+        let plane = plane.chunks_exact_mut(self.output.1).skip(rows.padding);
+        for (line, row) in plane.zip(pixels.bytes.chunks_exact(columns.len * pixels.channels)) {
+            let line = &mut line[columns.padding..][..columns.len];
+            for (value, pixel) in line.iter_mut().zip(row.chunks_exact(pixels.channels)) {
+                *value = values[usize::from(pixel[pixels.channel])];
+            }
+        }
+    }
+}
+
+/// One channel of packed interleaved pixels.
+struct Pixels<'a> {
+    bytes: &'a [u8],
+    channels: usize,
+    channel: usize,
+}
