@@ -1,1 +1,2 @@
 //! Layers: parameters bound from weights, forward passes over kernels.
+#![forbid(unsafe_code)]

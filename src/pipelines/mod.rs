@@ -1,4 +1,5 @@
 //! From pictures and words to results: preprocessing, tokenizer, classification.
+#![forbid(unsafe_code)]
 
 pub mod preprocess;
 pub mod tokenizer;
