@@ -1,4 +1,5 @@
 //! Well-formed models: every layout of a directory, every source, every type, and how scopes bind.
+#![cfg(feature = "std")]
 
 #[path = "malformed/files.rs"]
 mod files;
