@@ -1,0 +1,166 @@
+"""CLIP models at their published sizes with random weights, and their towers as ONNX, in a cache."""
+
+import gzip
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import CLIPConfig, CLIPModel
+
+CONTEXT = 77
+MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
+STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A published size; towers as (width, heads, layers)."""
+
+    name: str
+    image: int
+    patch: int
+    vision: tuple[int, int, int]
+    text: tuple[int, int, int]
+    embed: int
+
+    def config(self) -> CLIPConfig:
+        def tower(width, heads, layers):
+            return {"hidden_size": width, "num_attention_heads": heads,
+                    "num_hidden_layers": layers, "intermediate_size": 4 * width,
+                    "projection_dim": self.embed}
+
+        return CLIPConfig(
+            projection_dim=self.embed,
+            vision_config=tower(*self.vision) | {"image_size": self.image, "patch_size": self.patch},
+            text_config=tower(*self.text) | {"vocab_size": 49408, "eos_token_id": 2},
+        )
+
+
+SIZES = {
+    size.name: size for size in (
+        Size("B/32", 224, 32, (768, 12, 12), (512, 8, 12), 512),
+        Size("B/16", 224, 16, (768, 12, 12), (512, 8, 12), 512),
+        Size("L/14", 224, 14, (1024, 16, 24), (768, 12, 12), 768),
+    )
+}
+
+
+class ImageTower(torch.nn.Module):
+    """pixels [B, 3, S, S] -> image_embeds [B, E], not normalised."""
+
+    def __init__(self, clip: CLIPModel):
+        super().__init__()
+        self.model, self.projection = clip.vision_model, clip.visual_projection
+
+    def forward(self, pixels):
+        return self.projection(self.model(pixels).pooler_output)
+
+
+class TextTower(torch.nn.Module):
+    """ids [B, 77] -> text_embeds [B, E], not normalised."""
+
+    def __init__(self, clip: CLIPModel):
+        super().__init__()
+        self.model, self.projection = clip.text_model, clip.text_projection
+
+    def forward(self, ids):
+        return self.projection(self.model(ids).pooler_output)
+
+
+TOWERS = {"image": ImageTower, "text": TextTower}
+
+
+def model_directory(cache: Path, size: Size) -> Path:
+    """A Hugging Face directory with seeded random weights, made on first use."""
+    directory = cache / size.name.replace("/", "").lower()
+    if (directory / "complete").exists():
+        return directory
+    torch.manual_seed(0)
+    model = CLIPModel(size.config())
+    with torch.no_grad():
+        for p in model.parameters():
+            # transformers starts biases at 0 and layer norms at 1, where a mistake hides.
+            if p.dim() == 1:
+                p.add_(0.1 * torch.randn_like(p))
+    model.save_pretrained(directory, max_shard_size="100GB")
+    write_tokenizer(directory)
+    write_preprocessor(directory, size)
+    (directory / "complete").touch()
+    return directory
+
+
+def write_tokenizer(directory: Path) -> None:
+    """`vocab.json` and `merges.txt` of the published models, from the copy inside open_clip."""
+    from open_clip.tokenizer import bytes_to_unicode, default_bpe
+
+    lines = gzip.open(default_bpe()).read().decode("utf-8").split("\n")[1:49152 - 256 - 2 + 1]
+    single = list(bytes_to_unicode().values())
+    tokens = single + [c + "</w>" for c in single] + ["".join(line.split()) for line in lines]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    (directory / "vocab.json").write_text(
+        json.dumps({token: i for i, token in enumerate(tokens)}), encoding="utf-8")
+    (directory / "merges.txt").write_text(
+        "#version: 0.2\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_preprocessor(directory: Path, size: Size) -> None:
+    (directory / "preprocessor_config.json").write_text(json.dumps({
+        "image_processor_type": "CLIPImageProcessor", "do_resize": True, "resample": 3,
+        "size": {"shortest_edge": size.image}, "do_center_crop": True,
+        "crop_size": {"height": size.image, "width": size.image}, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "do_convert_rgb": True,
+        "image_mean": MEAN.astype(float).round(8).tolist(),
+        "image_std": STD.astype(float).round(8).tolist(),
+    }))
+
+
+def load_tower(directory: Path, tower: str) -> torch.nn.Module:
+    """The PyTorch tower; the other one is dropped."""
+    model = CLIPModel.from_pretrained(directory, dtype=torch.float32).eval()
+    return TOWERS[tower](model)
+
+
+def onnx_file(directory: Path, tower: str, example: np.ndarray) -> Path:
+    """The tower with a dynamic batch, exported on first use."""
+    path = directory / f"{tower}.onnx"
+    if not path.exists():
+        name = {"image": "pixels", "text": "ids"}[tower]
+        scratch = path.with_suffix(".partial")
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                load_tower(directory, tower), (torch.from_numpy(example),), str(scratch),
+                input_names=[name], output_names=["embeds"], dynamic_axes={name: {0: "batch"}},
+                opset_version=17, dynamo=False)
+        scratch.rename(path)
+    return path
+
+
+def images(size: Size, count: int) -> np.ndarray:
+    """u8 pictures [count, S, S, 3] at the input size, so that preprocessing resizes nothing."""
+    return np.random.default_rng(1).integers(0, 256, (count, size.image, size.image, 3), np.uint8)
+
+
+def pixels_of(pictures: np.ndarray) -> np.ndarray:
+    """transformers' rescale and normalise: f32 [B, 3, S, S]."""
+    scaled = (pictures.astype(np.float64) * (1 / 255)).astype(np.float32)
+    return np.ascontiguousarray(((scaled - MEAN) / STD).transpose(0, 3, 1, 2))
+
+
+def prompts(count: int) -> list[str]:
+    """Texts of exactly 75 one-token words: the context is full, and nobody can skip padding."""
+    words = "cat dog bird house tree car boat river mountain city street table chair cup".split()
+    rng = np.random.default_rng(2)
+    return [" ".join(rng.choice(words, CONTEXT - 2)) for _ in range(count)]
+
+
+def ids_of(directory: Path, texts: list[str]) -> np.ndarray:
+    """i64 [B, 77] by transformers' tokenizer."""
+    from transformers import CLIPTokenizer
+
+    ids = CLIPTokenizer.from_pretrained(directory)(texts).input_ids
+    assert all(len(row) == CONTEXT for row in ids), [len(row) for row in ids]
+    return np.array(ids, np.int64)
