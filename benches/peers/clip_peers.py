@@ -140,13 +140,14 @@ def parse() -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cache", type=Path, required=True, help="directory for weights and ONNX files")
-    parser.add_argument("--library", type=Path, default=vitrum_c.default_library())
+    parser.add_argument("--library", type=Path, default=vitrum_c.default_library(),
+                        help="libvitrum, by default of the release build")
     parser.add_argument("--sizes", type=listed(str, models.SIZES), default=list(models.SIZES))
     parser.add_argument("--towers", type=listed(str, models.TOWERS), default=list(models.TOWERS))
     parser.add_argument("--batches", type=listed(int), default=[1, 8])
     parser.add_argument("--engines", type=listed(str, ENGINES), default=list(ENGINES))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=10, help="time spent on each row, at least")
+    parser.add_argument("--seconds", type=float, default=10, help="shortest time to spend on a row; three rounds at least")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory table")
     return parser.parse_args()
 
