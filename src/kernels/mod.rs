@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod convert;
 pub mod gemm;
+pub mod math;
 pub mod resize;
 
 #[cfg(test)]

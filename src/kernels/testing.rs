@@ -177,6 +177,12 @@ impl Rng {
     }
 }
 
+/// Every `stride`-th f32 between `range`'s non-negative ends, in the order of their bits, each with both signs.
+pub(crate) fn floats(range: RangeInclusive<f32>, stride: usize) -> impl Iterator<Item = f32> {
+    let bits = range.start().to_bits()..=range.end().to_bits();
+    bits.step_by(stride).map(f32::from_bits).flat_map(|x| [x, -x])
+}
+
 /// `|got − exact|` in units of the last place of an f32 of `exact`'s magnitude (2⁻¹⁴⁹ for subnormals and zero).
 /// NaN matches NaN, and infinity matches whatever rounds to it.
 pub(crate) fn ulp_error(got: f32, exact: f64) -> f64 {
