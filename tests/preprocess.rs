@@ -7,10 +7,15 @@ use vitrum::exec::Cx;
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::preprocess::Preprocess;
 use vitrum::simd::Level;
+use vitrum::weights::Config;
 
 fn golden(name: &str) -> Vec<u8> {
     let path = format!("{}/tests/golden/resize/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn profile(json: &[u8], image_size: usize) -> vitrum::Result<Preprocess> {
+    Preprocess::from_config(&Config::parse("preprocessor_config.json", json)?, image_size)
 }
 
 fn cx() -> Cx {
@@ -33,7 +38,7 @@ fn clip_pixels_are_equal_to_the_bit() {
     assert!(configs.len() >= 10);
     for (name, config) in configs {
         let config = serde_json::to_vec(config).unwrap();
-        let profile = Preprocess::from_config(Some(&config), 224).unwrap();
+        let profile = profile(&config, 224).unwrap();
         let input = tensors.tensor(&format!("{name}.input")).unwrap();
         let (height, width) = (input.shape()[0], input.shape()[1]);
         let image = ImageView::packed(input.data(), width, height, PixelFormat::Rgb8).unwrap();
@@ -49,8 +54,8 @@ fn every_pixel_format_gives_the_same_input() {
     let rgb: Vec<u8> = (0..50 * 30 * 3).map(|i| (i * 37 % 251) as u8).collect();
     let grey: Vec<u8> = (0..50 * 30).map(|i| (i * 41 % 253) as u8).collect();
     let pixels = || rgb.chunks(3);
-    let profile = Preprocess::clip(32).unwrap();
-    let input = |bytes: &[u8], format| run(&profile, &ImageView::packed(bytes, 50, 30, format).unwrap());
+    let clip = Preprocess::clip(32).unwrap();
+    let input = |bytes: &[u8], format| run(&clip, &ImageView::packed(bytes, 50, 30, format).unwrap());
     let expected = input(&rgb, PixelFormat::Rgb8);
     let bgr: Vec<u8> = pixels().flat_map(|p| [p[2], p[1], p[0]]).collect();
     let rgba: Vec<u8> = pixels().flat_map(|p| [p[0], p[1], p[2], 9]).collect();
@@ -64,39 +69,39 @@ fn every_pixel_format_gives_the_same_input() {
 
 #[test]
 fn absent_configuration_is_openai_clip() {
-    let profile = Preprocess::from_config(None, 224).unwrap();
-    assert_eq!(profile.output_size(), (224, 224));
-    let black = run(&profile, &ImageView::packed(&[0; 3], 1, 1, PixelFormat::Rgb8).unwrap());
+    let clip = Preprocess::clip(224).unwrap();
+    assert_eq!(clip.output_size(), (224, 224));
+    let black = run(&clip, &ImageView::packed(&[0; 3], 1, 1, PixelFormat::Rgb8).unwrap());
     let (means, stds): ([f64; 3], [f64; 3]) =
         ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]);
     for (plane, (mean, std)) in black.chunks(224 * 224).zip(means.into_iter().zip(stds)) {
         assert!(plane.iter().all(|&value| value == -(mean as f32) / std as f32));
     }
     let legacy = br#"{"size": 64, "crop_size": 60, "feature_extractor_type": "CLIPFeatureExtractor"}"#;
-    assert_eq!(Preprocess::from_config(Some(legacy), 224).unwrap().output_size(), (60, 60));
+    assert_eq!(profile(legacy, 224).unwrap().output_size(), (60, 60));
     let squashed = br#"{"do_center_crop": false, "size": {"height": 30, "width": 40}, "resample": 2}"#;
-    assert_eq!(Preprocess::from_config(Some(squashed), 224).unwrap().output_size(), (30, 40));
+    assert_eq!(profile(squashed, 224).unwrap().output_size(), (30, 40));
 }
 
 #[test]
 fn open_clip_modes() {
-    let profile = |cfg: &str| {
+    let open_clip = |cfg: &str| {
         let json = format!("{{\"model_cfg\": {{}}, \"preprocess_cfg\": {cfg}}}");
-        Preprocess::from_config(Some(json.as_bytes()), 32).unwrap()
+        profile(json.as_bytes(), 32).unwrap()
     };
     let picture: Vec<u8> = (0..40 * 20 * 3).map(|i| (i * 53 % 241) as u8).collect();
     let image = ImageView::packed(&picture, 40, 20, PixelFormat::Rgb8).unwrap();
-    let plain = profile("{}");
+    let plain = open_clip("{}");
     assert_eq!(plain.output_size(), (32, 32));
     let longest =
-        profile(r#"{"resize_mode": "longest", "fill_color": 255, "mean": 0.5, "std": [0.5, 0.5, 0.5]}"#);
+        open_clip(r#"{"resize_mode": "longest", "fill_color": 255, "mean": 0.5, "std": [0.5, 0.5, 0.5]}"#);
     let longest = run(&longest, &image);
     // 40x20 fits as 32x16: 8 rows of white above and below.
     assert!(longest[..8 * 32].iter().chain(&longest[24 * 32..32 * 32]).all(|&value| value == 1.0));
     assert!(longest[8 * 32..24 * 32].iter().any(|&value| value != 1.0));
-    let squash = run(&profile(r#"{"resize_mode": "squash"}"#), &image);
+    let squash = run(&open_clip(r#"{"resize_mode": "squash"}"#), &image);
     assert!(squash != run(&plain, &image));
-    assert_eq!(profile(r#"{"size": [16, 48], "interpolation": "bilinear"}"#).output_size(), (16, 48));
+    assert_eq!(open_clip(r#"{"size": [16, 48], "interpolation": "bilinear"}"#).output_size(), (16, 48));
 }
 
 #[test]
@@ -135,13 +140,13 @@ fn impossible_configurations_name_the_key() {
         (r#"{"preprocess_cfg": {"resize_mode": "other"}}"#, "preprocess_cfg.resize_mode"),
         (r#"{"preprocess_cfg": {"resize_mode": "longest", "fill_color": 256}}"#, "preprocess_cfg.fill_color"),
         (r#"{"preprocess_cfg": {"mode": "L"}}"#, "preprocess_cfg.mode"),
-        (r#"{"image_std": [1e400, 1, 1]}"#, "JSON"),
-        (r#"{"image_std": NaN}"#, "JSON"),
-        ("[]", "JSON"),
-        ("", "JSON"),
+        (r#"{"image_std": [1e400, 1, 1]}"#, "preprocessor_config.json"),
+        (r#"{"image_std": NaN}"#, "preprocessor_config.json"),
+        ("[]", "preprocessor_config.json"),
+        ("", "preprocessor_config.json"),
     ];
     for (json, key) in many {
-        let error = Preprocess::from_config(Some(json.as_bytes()), 224).unwrap_err();
+        let error = profile(json.as_bytes(), 224).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Config, "{json}: {error}");
         assert!(error.message().contains(key), "{json}: {error}");
     }
@@ -149,22 +154,21 @@ fn impossible_configurations_name_the_key() {
         assert_eq!(Preprocess::clip(image_size).unwrap_err().code(), ErrorCode::Config);
     }
     let other = br#"{"image_processor_type": "SamImageProcessor"}"#;
-    assert_eq!(Preprocess::from_config(Some(other), 224).unwrap_err().code(), ErrorCode::Unsupported);
+    assert_eq!(profile(other, 224).unwrap_err().code(), ErrorCode::Unsupported);
 }
 
 #[test]
 fn extreme_pictures() {
-    let profile = Preprocess::clip(224).unwrap();
+    let clip = Preprocess::clip(224).unwrap();
     let line: Vec<u8> = (0..32768 * 3).map(|i| (i % 256) as u8).collect();
     for (width, height) in [(32768, 1), (1, 32768)] {
         let image = ImageView::packed(&line, width, height, PixelFormat::Rgb8).unwrap();
-        assert!(run(&profile, &image).iter().all(|value| value.is_finite()));
-        let fit =
-            Preprocess::from_config(Some(br#"{"preprocess_cfg": {"resize_mode": "longest"}}"#), 224).unwrap();
+        assert!(run(&clip, &image).iter().all(|value| value.is_finite()));
+        let fit = profile(br#"{"preprocess_cfg": {"resize_mode": "longest"}}"#, 224).unwrap();
         let mut out = vec![0.0; 3 * 224 * 224];
         assert_eq!(fit.run(&cx(), &image, &mut out).unwrap_err().code(), ErrorCode::Image);
     }
     let image = ImageView::packed(&line, 100, 100, PixelFormat::Rgb8).unwrap();
-    let error = profile.run(&cx(), &image, &mut [0.0; 100]).unwrap_err();
+    let error = clip.run(&cx(), &image, &mut [0.0; 100]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::BufferTooSmall);
 }

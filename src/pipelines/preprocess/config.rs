@@ -1,264 +1,185 @@
 //! Reading `preprocessor_config.json` and `open_clip_config.json`.
 
 use alloc::boxed::Box;
-use alloc::format;
-use alloc::string::String;
+use core::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::geometry::{Centre, Resize};
-use super::{MAX_INPUT_SIDE, OPENAI_MEAN, OPENAI_STD, Preprocess};
+use super::{MAX_INPUT_SIDE, Preprocess};
 use crate::error::{Result, err};
 use crate::kernels::resize::pillow::Filter;
+use crate::weights::Config;
 
-/// A JSON object whose errors name the key.
-struct Object<'a> {
-    map: &'a Map<String, Value>,
-    /// Prefix of its keys in messages: `size.`.
-    path: &'a str,
-}
+/// Mean and standard deviation of OpenAI's training pictures, for values in 0…1.
+const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
+const OPENAI_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
 
-impl<'a> Object<'a> {
-    /// The value of `key`; null counts as absent, as in the references.
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|value| !value.is_null())
-    }
-
-    fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(value) => Err(self.wrong(key, value, "true or false")),
-        }
-    }
-
-    fn text(&self, key: &str, default: &'a str) -> Result<&'a str> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(value) => value.as_str().ok_or_else(|| self.wrong(key, value, "a string")),
-        }
-    }
-
-    /// A side in pixels.
-    fn side(&self, key: &str, value: &Value) -> Result<usize> {
-        match value.as_u64() {
-            Some(side) if (1..=MAX_INPUT_SIDE as u64).contains(&side) => Ok(side as usize),
-            _ => Err(self.wrong(key, value, &format!("an integer from 1 to {MAX_INPUT_SIDE}"))),
-        }
-    }
-
-    fn number(&self, key: &str, value: &Value) -> Result<f64> {
-        value.as_f64().filter(|x| x.is_finite()).ok_or_else(|| self.wrong(key, value, "a finite number"))
-    }
-
-    /// Three numbers, or one for all three channels.
-    fn channels(&self, key: &str, default: [f64; 3]) -> Result<[f64; 3]> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Array(values)) if values.len() == 3 => {
-                let mut channels = [0.0; 3];
-                for (channel, value) in channels.iter_mut().zip(values) {
-                    *channel = self.number(key, value)?;
-                }
-                Ok(channels)
-            }
-            Some(value @ Value::Number(_)) => Ok([self.number(key, value)?; 3]),
-            Some(value) => Err(self.wrong(key, value, "three numbers")),
-        }
-    }
-
-    fn wrong(&self, key: &str, value: &Value, expected: &str) -> crate::Error {
-        err!(Config, "{}{key} is {value}, expected {expected}", self.path)
-    }
-}
-
-fn parse(bytes: &[u8]) -> Result<Map<String, Value>> {
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(err!(Config, "preprocessing configuration is not a JSON object")),
-        Err(error) => Err(err!(Config, "preprocessing configuration is not valid JSON: {error}")),
-    }
-}
-
-/// Whether `bytes` are an `open_clip_config.json`.
-pub(super) fn is_open_clip(bytes: &[u8]) -> Result<bool> {
-    Ok(parse(bytes)?.contains_key("preprocess_cfg"))
-}
-
-fn check_image_size(image_size: usize) -> Result<()> {
-    if (1..=MAX_INPUT_SIDE).contains(&image_size) {
-        return Ok(());
-    }
-    Err(err!(Config, "image_size is {image_size}, expected an integer from 1 to {MAX_INPUT_SIDE}"))
-}
+const SIDES: RangeInclusive<usize> = 1..=MAX_INPUT_SIDE;
 
 impl Preprocess {
-    /// The profile of a `preprocessor_config.json`; what is absent is as in OpenAI's CLIP, with sizes of
-    /// `image_size`.
+    /// The profile that a `preprocessor_config.json` or an `open_clip_config.json` describes; what it leaves out is
+    /// as in OpenAI's CLIP, with sizes of `image_size`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorCode::Config), naming the key, for anything but JSON with possible values;
+    /// [`Config`](crate::ErrorCode::Config), naming the key, for impossible or unknown values;
     /// [`Unsupported`](crate::ErrorCode::Unsupported) for the configuration of another processor than CLIP's.
-    pub fn from_hugging_face(bytes: &[u8], image_size: usize) -> Result<Self> {
-        check_image_size(image_size)?;
-        let map = parse(bytes)?;
-        let config = Object { map: &map, path: "" };
-        for key in ["image_processor_type", "feature_extractor_type"] {
-            let kind = config.text(key, "CLIPImageProcessor")?;
-            if !kind.starts_with("CLIPImageProcessor") && kind != "CLIPFeatureExtractor" {
-                return Err(err!(Unsupported, "{key} is \"{kind}\", expected CLIPImageProcessor"));
-            }
+    pub fn from_config(config: &Config, image_size: usize) -> Result<Self> {
+        if !SIDES.contains(&image_size) {
+            return Err(err!(
+                Config,
+                "image_size is {image_size}, expected an integer from 1 to {MAX_INPUT_SIDE}"
+            ));
         }
-
-        let resize = match config.flag("do_resize", true)? {
-            true => hugging_face_size(&config, image_size)?,
-            false => Resize::Keep,
-        };
-        let filter = match config.get("resample") {
-            None => Filter::Bicubic,
-            Some(value) => value
-                .as_u64()
-                .and_then(Filter::from_pillow)
-                .ok_or_else(|| config.wrong("resample", value, "0 (nearest), 2 (bilinear) or 3 (bicubic)"))?,
-        };
-        let output = match (config.flag("do_center_crop", true)?, resize) {
-            (true, _) => hugging_face_crop(&config, image_size)?,
-            (false, Resize::Exact(height, width)) => (height, width),
-            (false, _) => {
-                return Err(err!(
-                    Config,
-                    "do_center_crop is false, so that size must have height and width: inputs must have one size"
-                ));
-            }
-        };
-        config.flag("do_convert_rgb", true)?;
-
-        let factor = match config.get("rescale_factor") {
-            None => 1.0 / 255.0,
-            Some(value) => config.number("rescale_factor", value)?,
-        };
-        let rescale = config.flag("do_rescale", true)?;
-        let normalize = match config.flag("do_normalize", true)? {
-            true => Some(normalization(&config, "image_mean", "image_std")?),
-            false => None,
-        };
-        // Scaled in f64, rounded, then normalised in f32.
-        let scaled = |value: u8| if rescale { (f64::from(value) * factor) as f32 } else { f32::from(value) };
-        let values = table(scaled, normalize).ok_or_else(|| {
-            err!(Config, "rescale_factor, image_mean and image_std lead beyond the range of f32")
-        })?;
-        Ok(Self { resize, filter, centre: Centre::HuggingFace, output, fill: 0, values })
-    }
-
-    /// The profile of `preprocess_cfg` in an `open_clip_config.json`; what is absent is as in OpenAI's CLIP, with a
-    /// size of `image_size`.
-    ///
-    /// # Errors
-    /// [`Config`](crate::ErrorCode::Config), naming the key, for anything but JSON with possible values.
-    pub fn from_open_clip(bytes: &[u8], image_size: usize) -> Result<Self> {
-        check_image_size(image_size)?;
-        let map = parse(bytes)?;
-        let empty = Map::new();
-        let map = match map.get("preprocess_cfg") {
-            None | Some(Value::Null) => &empty,
-            Some(Value::Object(map)) => map,
-            Some(value) => return Err(err!(Config, "preprocess_cfg is {value}, expected an object")),
-        };
-        let config = Object { map, path: "preprocess_cfg." };
-
-        let output = match config.get("size") {
-            None => (image_size, image_size),
-            Some(value) => pair(&config, "size", value)?,
-        };
-        let filter = match config.text("interpolation", "bicubic")? {
-            "bilinear" => Filter::Bilinear,
-            // `random` is for training; for inference it means bicubic.
-            "bicubic" | "random" => Filter::Bicubic,
-            other => return Err(config.wrong("interpolation", &other.into(), "bicubic or bilinear")),
-        };
-        let (height, width) = output;
-        // A shortest side with unequal sides ignores `interpolation`.
-        let (resize, filter) = match config.text("resize_mode", "shortest")? {
-            "shortest" if height == width => (Resize::Shortest(height), filter),
-            "shortest" => (Resize::Cover(height, width), Filter::Bicubic),
-            "longest" => (Resize::Fit(height, width), filter),
-            "squash" => (Resize::Exact(height, width), filter),
-            other => return Err(config.wrong("resize_mode", &other.into(), "shortest, longest or squash")),
-        };
-        let fill = match (resize, config.get("fill_color")) {
-            (Resize::Fit(..), Some(value)) => value
-                .as_u64()
-                .and_then(|fill| u8::try_from(fill).ok())
-                .ok_or_else(|| config.wrong("fill_color", value, "an integer from 0 to 255"))?,
-            _ => 0,
-        };
-        if config.text("mode", "RGB")? != "RGB" {
-            return Err(config.wrong("mode", &config.map["mode"], "RGB"));
+        if config.has("preprocess_cfg") {
+            open_clip(config, image_size)
+        } else {
+            hugging_face(config, image_size)
         }
-        let normalize = normalization(&config, "mean", "std")?;
-        let values = table(|value| f32::from(value) / 255.0, Some(normalize))
-            .ok_or_else(|| err!(Config, "preprocess_cfg.mean and std lead beyond the range of f32"))?;
-        Ok(Self { resize, filter, centre: Centre::Torchvision, output, fill, values })
     }
+}
+
+/// The attributes of `CLIPImageProcessor`.
+fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
+    for key in ["image_processor_type", "feature_extractor_type"] {
+        let kind = config.str_or(key, "CLIPImageProcessor")?;
+        if !kind.starts_with("CLIPImageProcessor") && kind != "CLIPFeatureExtractor" {
+            return Err(err!(Unsupported, "{key} is {kind:?}, expected \"CLIPImageProcessor\""));
+        }
+    }
+    let resize = match config.bool_or("do_resize", true)? {
+        true => hugging_face_size(config, image_size)?,
+        false => Resize::Keep,
+    };
+    let filter = match config.get("resample") {
+        None => Filter::Bicubic,
+        Some(value) => value
+            .as_u64()
+            .and_then(Filter::from_pillow)
+            .ok_or_else(|| config.unusable("resample", "0 (nearest), 2 (bilinear) or 3 (bicubic)"))?,
+    };
+    let output = match (config.bool_or("do_center_crop", true)?, resize) {
+        (true, _) => hugging_face_crop(config, image_size)?,
+        (false, Resize::Exact(height, width)) => (height, width),
+        // The size of the input would depend on the picture.
+        (false, _) => return Err(config.unusable("do_center_crop", "true unless size has height and width")),
+    };
+    // Pixels always become RGB: CLIP has no other input.
+    config.bool_or("do_convert_rgb", true)?;
+
+    let rescale = config.bool_or("do_rescale", true)?;
+    let factor = match config.get("rescale_factor") {
+        None => 1.0 / 255.0,
+        Some(value) => value
+            .as_f64()
+            .filter(|factor| factor.is_finite())
+            .ok_or_else(|| config.unusable("rescale_factor", "a finite number"))?,
+    };
+    let normalize = match config.bool_or("do_normalize", true)? {
+        true => Some(normalization(config, "image_mean", "image_std")?),
+        false => None,
+    };
+    // Scaled in f64, rounded, then normalised in f32.
+    let scaled = |value: u8| if rescale { (f64::from(value) * factor) as f32 } else { f32::from(value) };
+    let values = table(scaled, normalize).ok_or_else(|| {
+        err!(Config, "rescale_factor, image_mean and image_std lead beyond the range of f32")
+    })?;
+    Ok(Preprocess { resize, filter, centre: Centre::HuggingFace, output, fill: 0, values })
 }
 
 /// `size`: a number (the shorter side), `[height, width]`, `{"shortest_edge"}` or `{"height", "width"}`.
-fn hugging_face_size(config: &Object<'_>, image_size: usize) -> Result<Resize> {
-    let Some(value) = config.get("size") else { return Ok(Resize::Shortest(image_size)) };
-    match value {
-        Value::Object(map) => {
-            let size = Object { map, path: "size." };
-            match (size.get("shortest_edge"), map.len()) {
-                (Some(value), 1) => Ok(Resize::Shortest(size.side("shortest_edge", value)?)),
-                _ => height_width(&size, "size", value).map(|(height, width)| Resize::Exact(height, width)),
-            }
-        }
-        Value::Array(_) => pair(config, "size", value).map(|(height, width)| Resize::Exact(height, width)),
-        _ => config.side("size", value).map(Resize::Shortest),
+fn hugging_face_size(config: &Config, image_size: usize) -> Result<Resize> {
+    match config.get("size") {
+        None => Ok(Resize::Shortest(image_size)),
+        Some(Value::Object(size)) => match (config.has("size.shortest_edge"), size.len()) {
+            (true, 1) => config.usize("size.shortest_edge", SIDES).map(Resize::Shortest),
+            (true, _) => Err(config.unusable("size", "shortest_edge alone, or height and width")),
+            _ => Ok(Resize::Exact(config.usize("size.height", SIDES)?, config.usize("size.width", SIDES)?)),
+        },
+        Some(Value::Array(_)) => pair(config, "size").map(|(height, width)| Resize::Exact(height, width)),
+        Some(_) => config.usize("size", SIDES).map(Resize::Shortest),
     }
 }
 
 /// `crop_size`: a number (both sides), `[height, width]` or `{"height", "width"}`.
-fn hugging_face_crop(config: &Object<'_>, image_size: usize) -> Result<(usize, usize)> {
+fn hugging_face_crop(config: &Config, image_size: usize) -> Result<(usize, usize)> {
     match config.get("crop_size") {
         None => Ok((image_size, image_size)),
-        Some(value @ Value::Object(map)) => {
-            height_width(&Object { map, path: "crop_size." }, "crop_size", value)
+        Some(Value::Object(_)) => {
+            Ok((config.usize("crop_size.height", SIDES)?, config.usize("crop_size.width", SIDES)?))
         }
-        Some(value) => pair(config, "crop_size", value),
+        Some(_) => pair(config, "crop_size"),
     }
 }
 
-fn height_width(size: &Object<'_>, key: &str, value: &Value) -> Result<(usize, usize)> {
-    match (size.get("height"), size.get("width"), size.map.len()) {
-        (Some(height), Some(width), 2) => Ok((size.side("height", height)?, size.side("width", width)?)),
-        _ => Err(err!(Config, "{key} is {value}, expected height and width, or one side")),
+/// The fields of open_clip's `PreprocessCfg`.
+fn open_clip(config: &Config, image_size: usize) -> Result<Preprocess> {
+    if !config.get("preprocess_cfg").is_some_and(Value::is_object) {
+        return Err(config.unusable("preprocess_cfg", "an object"));
     }
+    let (height, width) = match config.has("preprocess_cfg.size") {
+        true => pair(config, "preprocess_cfg.size")?,
+        false => (image_size, image_size),
+    };
+    let key = "preprocess_cfg.interpolation";
+    let filter = match config.str_or(key, "bicubic")? {
+        "bilinear" => Filter::Bilinear,
+        // `random` is for training; for inference it means bicubic.
+        "bicubic" | "random" => Filter::Bicubic,
+        _ => return Err(config.unusable(key, "\"bicubic\" or \"bilinear\"")),
+    };
+    let key = "preprocess_cfg.resize_mode";
+    let (resize, filter) = match config.str_or(key, "shortest")? {
+        "shortest" if height == width => (Resize::Shortest(height), filter),
+        // open_clip leaves the filter at its default here.
+        "shortest" => (Resize::Cover(height, width), Filter::Bicubic),
+        "longest" => (Resize::Fit(height, width), filter),
+        "squash" => (Resize::Exact(height, width), filter),
+        _ => return Err(config.unusable(key, "\"shortest\", \"longest\" or \"squash\"")),
+    };
+    // Only `longest` pads with it.
+    let fill = config.usize_or("preprocess_cfg.fill_color", 0, 0..=255)?;
+    let fill = if matches!(resize, Resize::Fit(..)) { fill as u8 } else { 0 };
+    if config.str_or("preprocess_cfg.mode", "RGB")? != "RGB" {
+        return Err(config.unusable("preprocess_cfg.mode", "\"RGB\""));
+    }
+    let normalize = normalization(config, "preprocess_cfg.mean", "preprocess_cfg.std")?;
+    let values = table(|value| f32::from(value) / 255.0, Some(normalize)).ok_or_else(|| {
+        err!(Config, "preprocess_cfg.mean and preprocess_cfg.std lead beyond the range of f32")
+    })?;
+    let output = (height, width);
+    Ok(Preprocess { resize, filter, centre: Centre::Torchvision, output, fill, values })
 }
 
-/// A number for both sides or `[height, width]`.
-fn pair(config: &Object<'_>, key: &str, value: &Value) -> Result<(usize, usize)> {
-    match value {
-        Value::Array(sides) => match &sides[..] {
-            [side] => config.side(key, side).map(|side| (side, side)),
-            [height, width] => Ok((config.side(key, height)?, config.side(key, width)?)),
-            _ => Err(config.wrong(key, value, "one or two sides")),
+/// A number for both sides, `[side]` or `[height, width]`.
+fn pair(config: &Config, key: &str) -> Result<(usize, usize)> {
+    let side = |value: &Value| value.as_u64()?.try_into().ok().filter(|side| SIDES.contains(side));
+    let sides = match config.get(key) {
+        Some(Value::Array(sides)) => match &sides[..] {
+            [both] => side(both).zip(side(both)),
+            [height, width] => side(height).zip(side(width)),
+            _ => None,
         },
-        _ => config.side(key, value).map(|side| (side, side)),
-    }
+        value => value.and_then(side).map(|both| (both, both)),
+    };
+    sides.ok_or_else(|| config.unusable(key, format_args!("one or two integers from 1 to {MAX_INPUT_SIDE}")))
 }
 
-/// Mean and standard deviation of each channel, in the precision in which they are used.
+/// Mean and standard deviation of each channel.
 type Normalization = [(f32, f32); 3];
 
-fn normalization(config: &Object<'_>, mean: &str, std: &str) -> Result<Normalization> {
-    let means = config.channels(mean, OPENAI_MEAN)?;
-    let stds = config.channels(std, OPENAI_STD)?;
-    // A deviation must also be positive as f32.
-    if let Some(std_value) = stds.iter().find(|&&std| std as f32 <= 0.0) {
-        return Err(err!(Config, "{}{std} contains {std_value}, expected positive numbers", config.path));
+fn normalization(config: &Config, mean: &str, std: &str) -> Result<Normalization> {
+    let means = channels(config, mean, OPENAI_MEAN, -f32::MAX..=f32::MAX)?;
+    let stds = channels(config, std, OPENAI_STD, f32::MIN_POSITIVE..=f32::MAX)?;
+    Ok(core::array::from_fn(|c| (means[c], stds[c])))
+}
+
+/// Three numbers, or one for all channels.
+fn channels(config: &Config, key: &str, default: [f64; 3], range: RangeInclusive<f32>) -> Result<[f32; 3]> {
+    match config.get(key) {
+        Some(Value::Number(_)) => config.f32(key, range).map(|x| [x; 3]),
+        _ => config.f32s_or(key, default.map(|x| x as f32), range),
     }
-    Ok(core::array::from_fn(|c| (means[c] as f32, stds[c] as f32)))
 }
 
 /// The input values of all 8-bit values; `None` if one of them is not finite.

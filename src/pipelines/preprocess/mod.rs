@@ -20,14 +20,11 @@ use crate::error::{Result, err};
 use crate::exec::{Cx, padded};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::resize::pillow::{Filter, Resample};
+use crate::weights::Config;
 use geometry::{Centre, Frame, Resize};
 
 /// Largest side of a model's input, in pixels.
 pub const MAX_INPUT_SIDE: usize = 1 << 13;
-
-/// Mean and standard deviation of OpenAI's training pictures, for values in 0…1.
-const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-const OPENAI_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
 
 /// How pictures become model input.
 #[derive(Clone, Debug)]
@@ -49,21 +46,7 @@ impl Preprocess {
     /// # Errors
     /// [`Config`](crate::ErrorCode::Config) for an impossible `image_size`.
     pub fn clip(image_size: usize) -> Result<Self> {
-        Self::from_hugging_face(b"{}", image_size)
-    }
-
-    /// The profile that `bytes` describe, the contents of a `preprocessor_config.json` or an
-    /// `open_clip_config.json`; [`clip`](Self::clip) without.
-    ///
-    /// # Errors
-    /// As [`from_hugging_face`](Self::from_hugging_face) and [`from_open_clip`](Self::from_open_clip).
-    pub fn from_config(bytes: Option<&[u8]>, image_size: usize) -> Result<Self> {
-        let Some(bytes) = bytes else { return Self::clip(image_size) };
-        if config::is_open_clip(bytes)? {
-            Self::from_open_clip(bytes, image_size)
-        } else {
-            Self::from_hugging_face(bytes, image_size)
-        }
+        Self::from_config(&Config::parse("preprocessor_config.json", b"{}")?, image_size)
     }
 
     /// Height and width of the model input.
