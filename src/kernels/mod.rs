@@ -1,10 +1,14 @@
 //! Kernels: slices in, slices out.
 
 pub mod activation;
+pub mod attention;
+pub mod conv;
 pub mod convert;
 pub mod gemm;
 pub mod math;
+pub mod norm;
 pub mod resize;
+pub mod softmax;
 
 #[cfg(test)]
 pub(crate) mod testing;

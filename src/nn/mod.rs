@@ -1,2 +1,10 @@
 //! Layers: parameters bound from weights, forward passes over kernels.
 #![forbid(unsafe_code)]
+
+mod layer_norm;
+mod linear;
+mod trace;
+
+pub use layer_norm::LayerNorm;
+pub use linear::Linear;
+pub use trace::Trace;

@@ -1,0 +1,43 @@
+//! Tiled attention with an online softmax: the matrix of scores never exists.
+//!
+//! For each head, `out = softmax(scale · Q Kᵀ + bias) V`. A tile of queries meets the keys a block at a time and
+//! keeps, per query, the running maximum `m`, the running sum `l` and the running output `o`:
+//!
+//! ```text
+//! s = scale · q Kᵀ + bias        m' = max(m, max s)        p = exp(s − m')
+//! l ← l · exp(m − m') + Σ p      o ← o · exp(m − m') + p V      out = o / l
+//! ```
+//!
+//! Both products run on the tile kernels of [`gemm`](super::gemm). Source: Milakov and Gimelshein (2018) for the
+//! online softmax; Dao et al., FlashAttention (2022), for the tiling.
+
+mod driver;
+mod softmax;
+
+pub use driver::{attention, scratch_len};
+
+/// The sizes of an attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Independent sequences.
+    pub batches: usize,
+    /// Heads of each sequence.
+    pub heads: usize,
+    /// Queries of a sequence.
+    pub queries: usize,
+    /// Keys and values of a sequence.
+    pub keys: usize,
+    /// Features of a head.
+    pub head_dim: usize,
+}
+
+/// What is added to the scaled scores.
+#[derive(Clone, Copy, Debug)]
+pub enum Bias<'a> {
+    /// Nothing.
+    None,
+    /// −∞ where the key comes after the query; needs `queries == keys`.
+    Causal,
+    /// A matrix `[queries, keys]`, the same for every head and sequence. A row of −∞ gives NaN, as in PyTorch.
+    Additive(&'a [f32]),
+}

@@ -1,0 +1,132 @@
+//! Tensor names of CLIP checkpoints.
+
+use crate::error::{Result, err};
+use crate::weights::Scope;
+
+/// Who named the tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// `transformers`: `vision_model.encoder.layers.0.self_attn.q_proj.weight`.
+    HuggingFace,
+    /// OpenAI and OpenCLIP: `visual.transformer.resblocks.0.attn.in_proj_weight`.
+    Original,
+    /// OpenCLIP's models with a custom text tower: as [`Original`](Self::Original), with the text tower's
+    /// tensors under `text.`.
+    OriginalCustomText,
+}
+
+/// The names of one tower's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct TowerNames {
+    /// Scope of the layers, followed by their numbers.
+    pub layers: &'static str,
+    /// Position embeddings.
+    pub positions: &'static str,
+    /// The final layer norm (of the class token, or of the text).
+    pub final_norm: &'static str,
+    /// The projection into the common space.
+    pub projection: &'static str,
+}
+
+impl Naming {
+    /// Looks for a tensor that only one naming has.
+    ///
+    /// # Errors
+    /// `Unsupported` if this is no CLIP with a ViT image tower.
+    pub fn detect(scope: &Scope<'_>) -> Result<Self> {
+        if scope.contains("vision_model.embeddings.class_embedding") {
+            Ok(Self::HuggingFace)
+        } else if scope.contains("visual.class_embedding") {
+            let custom_text = scope.contains("text.token_embedding.weight");
+            Ok(if custom_text { Self::OriginalCustomText } else { Self::Original })
+        } else if scope.contains("visual.layer1.0.conv1.weight") {
+            Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"))
+        } else {
+            Err(err!(
+                Unsupported,
+                "not a CLIP checkpoint: neither \"vision_model.embeddings.class_embedding\" \
+                 nor \"visual.class_embedding\" is present"
+            ))
+        }
+    }
+
+    /// Names of the image tower.
+    pub fn vision(self) -> TowerNames {
+        match self {
+            Self::HuggingFace => TowerNames {
+                layers: "vision_model.encoder.layers",
+                positions: "vision_model.embeddings.position_embedding.weight",
+                final_norm: "vision_model.post_layernorm",
+                projection: "visual_projection.weight",
+            },
+            Self::Original | Self::OriginalCustomText => TowerNames {
+                layers: "visual.transformer.resblocks",
+                positions: "visual.positional_embedding",
+                final_norm: "visual.ln_post",
+                projection: "visual.proj",
+            },
+        }
+    }
+
+    /// Names of the text tower.
+    pub fn text(self) -> TowerNames {
+        match self {
+            Self::HuggingFace => TowerNames {
+                layers: "text_model.encoder.layers",
+                positions: "text_model.embeddings.position_embedding.weight",
+                final_norm: "text_model.final_layer_norm",
+                projection: "text_projection.weight",
+            },
+            Self::Original => TowerNames {
+                layers: "transformer.resblocks",
+                positions: "positional_embedding",
+                final_norm: "ln_final",
+                projection: "text_projection",
+            },
+            Self::OriginalCustomText => TowerNames {
+                layers: "text.transformer.resblocks",
+                positions: "text.positional_embedding",
+                final_norm: "text.ln_final",
+                projection: "text.text_projection",
+            },
+        }
+    }
+
+    /// The class token, `[D]`.
+    pub fn class_embedding(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "vision_model.embeddings.class_embedding",
+            Self::Original | Self::OriginalCustomText => "visual.class_embedding",
+        }
+    }
+
+    /// The patch convolution, `[D, 3, patch, patch]`.
+    pub fn patch_embedding(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "vision_model.embeddings.patch_embedding.weight",
+            Self::Original | Self::OriginalCustomText => "visual.conv1.weight",
+        }
+    }
+
+    /// The layer norm before the image tower's layers.
+    pub fn pre_norm(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "vision_model.pre_layrnorm", // [sic]
+            Self::Original | Self::OriginalCustomText => "visual.ln_pre",
+        }
+    }
+
+    /// The token embeddings, `[vocabulary, D]`.
+    pub fn token_embedding(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "text_model.embeddings.token_embedding.weight",
+            Self::Original => "token_embedding.weight",
+            Self::OriginalCustomText => "text.token_embedding.weight",
+        }
+    }
+
+    /// Whether projections are stored as `[inputs, outputs]`.
+    pub fn transposed_projections(self) -> bool {
+        self != Self::HuggingFace
+    }
+}

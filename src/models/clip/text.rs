@@ -1,0 +1,160 @@
+//! The text tower: a transformer with causal attention, pooled at the end token.
+
+use alloc::vec::Vec;
+
+use super::config::{ClipConfig, Pooling};
+use super::layer::Layer;
+use super::naming::Naming;
+use super::vision::bind_projection;
+use crate::error::{Result, err};
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::attention::Bias;
+use crate::kernels::gemm::{Output, Rows};
+use crate::nn::{LayerNorm, Linear, Trace};
+use crate::weights::Scope;
+
+/// Tokens to embeddings.
+#[derive(Debug)]
+pub struct TextTower {
+    /// `[vocabulary, D]`
+    token_embedding: Vec<f32>,
+    /// `[context, D]`
+    positions: Vec<f32>,
+    layers: Vec<Layer>,
+    final_norm: LayerNorm,
+    projection: Linear,
+    pooling: Pooling,
+}
+
+impl TextTower {
+    /// Binds the tower.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &ClipConfig) -> Result<Self> {
+        let names = naming.text();
+        let tower = &config.text.tower;
+        let dim = tower.hidden_size;
+        Ok(Self {
+            token_embedding: scope.f32(naming.token_embedding(), &[config.text.vocab_size, dim])?,
+            positions: scope.f32(names.positions, &[config.text.context_length, dim])?,
+            layers: (0..tower.layers)
+                .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
+                .collect::<Result<_>>()?,
+            final_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
+            projection: bind_projection(scope, naming, names.projection, [dim, config.projection_dim])?,
+            pooling: config.text.pooling,
+        })
+    }
+
+    /// Embeds `ids: [batches, length]` into `out: [batches, projection_dim]`, not normalised.
+    ///
+    /// Attention is causal, so nothing after a text's end token reaches its embedding: the tower runs on the
+    /// columns up to the last end token of the batch.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for no token, more tokens than positions, or an id outside the vocabulary.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        ids: &[u32],
+        length: usize,
+        out: &mut [f32],
+        mut scratch: Scratch<'_>,
+        mut trace: Trace<'_>,
+    ) -> Result<()> {
+        let dim = self.dim();
+        let context = self.positions.len() / dim;
+        if length == 0 || length > context {
+            return Err(err!(InvalidArgument, "text of {length} tokens; this model takes 1 to {context}"));
+        }
+        let batches = ids.len() / length;
+        assert_eq!(ids.len(), batches * length, "ids of shape [{batches}, {length}]");
+        assert_eq!(out.len(), batches * self.projection.outputs(), "embeddings of {batches} texts");
+        let ends = || ids.chunks_exact(length).map(|ids| self.end(ids));
+        let tokens = if trace.is_on() { length } else { 1 + ends().max().unwrap_or(0) };
+        let x = scratch.take(batches * tokens * dim);
+        let pooled = scratch.take(batches * dim);
+
+        // Embeddings: tokens plus positions.
+        for (ids, x) in ids.chunks_exact(length).zip(x.chunks_exact_mut(tokens * dim)) {
+            let positions = self.positions.chunks_exact(dim);
+            for ((&id, x), position) in ids.iter().zip(x.chunks_exact_mut(dim)).zip(positions) {
+                let embedding = self.token_embedding.chunks_exact(dim).nth(id as usize).ok_or_else(|| {
+                    let size = self.token_embedding.len() / dim;
+                    err!(InvalidArgument, "token id {id} is outside the vocabulary of {size}")
+                })?;
+                for ((x, embedding), position) in x.iter_mut().zip(embedding).zip(position) {
+                    *x = embedding + position;
+                }
+            }
+        }
+        trace.stage(format_args!("text.embeddings"), x);
+
+        // Encoder.
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.forward(cx, [batches, tokens], Bias::Causal, x, scratch.frame());
+            trace.stage(format_args!("text.layers.{i}"), x);
+        }
+        if trace.is_on() {
+            self.final_norm.forward_in_place(cx, x);
+            trace.stage(format_args!("text.final_layer_norm"), x);
+        }
+
+        // Pooling and projection.
+        let sequences = x.chunks_exact(tokens * dim);
+        for ((x, end), pooled) in sequences.zip(ends()).zip(pooled.chunks_exact_mut(dim)) {
+            pooled.copy_from_slice(&x[end * dim..][..dim]);
+        }
+        if !trace.is_on() {
+            self.final_norm.forward_in_place(cx, pooled);
+        }
+        trace.stage(format_args!("text.pooled"), pooled);
+        let output = Output::Store { out, stride: self.projection.outputs() };
+        self.projection.forward(cx, &Rows::new(pooled, batches, dim), Activation::None, output, scratch);
+        trace.stage(format_args!("text_embeds"), out);
+        Ok(())
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx, [batches, length]: [usize; 2]) -> usize {
+        let layers =
+            self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, length])).max().unwrap_or(0);
+        padded(batches * length * self.dim())
+            + padded(batches * self.dim())
+            + layers.max(self.projection.scratch_len(cx, batches))
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.token_embedding[..])
+            + size_of_val(&self.positions[..])
+            + self.layers.iter().map(Layer::bytes).sum::<usize>()
+            + self.final_norm.bytes()
+            + self.projection.bytes()
+    }
+
+    fn dim(&self) -> usize {
+        self.projection.inputs()
+    }
+
+    /// The index of the token whose features are the text's; 0 if there is no end token, as in the reference.
+    fn end(&self, ids: &[u32]) -> usize {
+        match self.pooling {
+            Pooling::FirstEos(eos) => ids.iter().position(|&id| id == eos).unwrap_or(0),
+            Pooling::Argmax => {
+                let mut end = 0;
+                for (i, &id) in ids.iter().enumerate() {
+                    if id > ids[end] {
+                        end = i;
+                    }
+                }
+                end
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Fully connected layers.
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{self, Lhs, Output, PackedMatrix};
+use crate::simd::Level;
+use crate::weights::Scope;
+
+/// `y = act(x Wᵀ + b)`, with `W: [outputs, inputs]` as checkpoints store it.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: PackedMatrix,
+    bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    /// Binds `weight` of shape `[outputs, inputs]` and `bias` of shape `[outputs]`.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Self> {
+        let weight = scope.f32("weight", &shape)?;
+        Ok(Self::new(scope.level(), shape, &weight, Some(scope.f32("bias", &shape[..1])?)))
+    }
+
+    /// Packs `weight` of shape `[outputs, inputs]`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit `shape`, or `shape` has a 0.
+    pub fn new(level: Level, shape: [usize; 2], weight: &[f32], bias: Option<Vec<f32>>) -> Self {
+        let [outputs, inputs] = shape;
+        assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "bias of shape [{outputs}]");
+        Self { weight: PackedMatrix::pack(level, outputs, inputs, weight), bias }
+    }
+
+    /// Packs the transpose of `weight`, which has shape `[inputs, outputs]`: the projections of OpenAI's CLIP.
+    ///
+    /// # Panics
+    /// If `weight` does not have that shape, or `shape` has a 0.
+    pub fn new_transposed(level: Level, shape: [usize; 2], weight: &[f32]) -> Self {
+        let [inputs, outputs] = shape;
+        assert_eq!(weight.len(), inputs * outputs, "weight of shape [{inputs}, {outputs}]");
+        let weight = PackedMatrix::pack_with(level, outputs, inputs, |row, out| {
+            out.iter_mut().zip(weight[row..].iter().step_by(outputs)).for_each(|(to, from)| *to = *from);
+        });
+        Self { weight, bias: None }
+    }
+
+    /// `output ← act(lhs Wᵀ + b)`; see [`gemm::gemm`].
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        lhs: &impl Lhs,
+        activation: Activation,
+        output: Output<'_>,
+        scratch: Scratch<'_>,
+    ) {
+        gemm::gemm(cx, lhs, &self.weight, self.bias.as_deref(), activation, output, scratch);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs for `rows` rows, in f32.
+    pub fn scratch_len(&self, cx: &Cx, rows: usize) -> usize {
+        gemm::scratch_len(cx, rows, &self.weight)
+    }
+
+    /// Output features.
+    pub fn outputs(&self) -> usize {
+        self.weight.rows()
+    }
+
+    /// Input features.
+    pub fn inputs(&self) -> usize {
+        self.weight.cols()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.weight.bytes() + self.bias.as_ref().map_or(0, |bias| size_of_val(&bias[..]))
+    }
+}

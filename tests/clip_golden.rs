@@ -1,0 +1,157 @@
+//! CLIP against `transformers` and `open_clip`, stage by stage, on the small models of `tests/golden/clip`.
+//!
+//! Bound: max |Δ| ≤ 1e-4 · max |reference| for every stage; see `tests/golden/make_golden.py` for the files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use vitrum::exec::{Cx, CxOptions};
+use vitrum::models::clip::ClipModel;
+use vitrum::nn::Trace;
+use vitrum::simd::Level;
+use vitrum::weights::{Bundle, OpenOptions};
+
+fn golden(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip").join(path)
+}
+
+/// The tensors of a golden file: shape and values.
+struct Golden(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
+
+impl Golden {
+    fn read(path: &str) -> Self {
+        let bytes = fs::read(golden(path)).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let read = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+            let values = match view.dtype() {
+                safetensors::Dtype::F32 => {
+                    view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+                }
+                safetensors::Dtype::I64 => {
+                    view.data().as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f32).collect()
+                }
+                dtype => panic!("{name}: {dtype:?}"),
+            };
+            (name, (view.shape().to_vec(), values))
+        };
+        Self(tensors.tensors().into_iter().map(read).collect())
+    }
+
+    fn get(&self, name: &str) -> (&[usize], &[f32]) {
+        let (shape, values) = self.0.get(name).unwrap_or_else(|| panic!("no golden {name}"));
+        (shape, values)
+    }
+
+    /// Asserts max |Δ| ≤ 1e-4 · max |reference|.
+    #[track_caller]
+    fn check(&self, name: &str, values: &[f32]) {
+        let (shape, expected) = self.get(name);
+        assert_eq!(values.len(), expected.len(), "{name}: reference of shape {shape:?}");
+        let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let difference = values.iter().zip(expected).fold(0.0f32, |m, (a, b)| {
+            let d = (a - b).abs();
+            if d > m || d.is_nan() { d } else { m }
+        });
+        assert!(
+            difference <= 1e-4 * largest,
+            "{name}: differs by {difference} where the largest is {largest}"
+        );
+    }
+}
+
+/// Checks the image tower: every stage, and the result without looking.
+fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
+    let (shape, pixels) = golden.get("pixels");
+    let size = [shape[0], shape[2], shape[3]];
+    let mut out = vec![f32::NAN; shape[0] * model.config.projection_dim];
+    let mut workspace = cx.workspace(model.vision.scratch_len(cx, size));
+    let mut stages = 0;
+    let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
+        golden.check(&name.to_string(), values);
+        stages += 1;
+    };
+    let trace = Trace::to(&mut observer);
+    model.vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace).unwrap();
+    assert_eq!(stages, model.config.vision.tower.layers + 4);
+    out.fill(f32::NAN);
+    model.vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off()).unwrap();
+    golden.check("image_embeds", &out);
+}
+
+/// Checks the text tower likewise.
+fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
+    let (shape, ids) = golden.get("input_ids");
+    let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
+    let mut out = vec![f32::NAN; shape[0] * model.config.projection_dim];
+    let mut workspace = cx.workspace(model.text.scratch_len(cx, [shape[0], shape[1]]));
+    let mut stages = 0;
+    let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
+        golden.check(&name.to_string(), values);
+        stages += 1;
+    };
+    let trace = Trace::to(&mut observer);
+    model.text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace).unwrap();
+    assert_eq!(stages, model.config.text.tower.layers + 4);
+    out.fill(f32::NAN);
+    model.text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off()).unwrap();
+    golden.check("text_embeds", &out);
+}
+
+/// Loads `path` at every level and compares with the golden files beside it.
+fn check(path: &str, other_sizes: &[&str]) {
+    let bundle = Bundle::open(&golden(path), OpenOptions::default()).unwrap();
+    let directory = path.split('/').next().unwrap();
+    let golden = Golden::read(&format!("{directory}/golden.safetensors"));
+    for level in Level::available() {
+        let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+        let model = ClipModel::bind(&bundle, level).unwrap();
+        check_vision(&model, &cx, &golden);
+        check_text(&model, &cx, &golden);
+        let (_, logit_scale) = golden.get("logit_scale");
+        assert!((model.logit_scale / logit_scale[0].exp() - 1.0).abs() < 1e-6);
+        for size in other_sizes {
+            check_vision(&model, &cx, &Golden::read(&format!("{directory}/golden_{size}.safetensors")));
+        }
+    }
+}
+
+#[test]
+fn quickgelu_patch_32_argmax_pooling() {
+    check("quickgelu-p32", &[]);
+}
+
+#[test]
+fn gelu_patch_14_f16_first_eos_pooling() {
+    check("gelu-p14", &[]);
+}
+
+#[test]
+fn quickgelu_patch_16_bf16_and_another_input_size() {
+    check("quickgelu-p16", &["80x64"]);
+}
+
+#[test]
+fn openclip_naming_with_configuration() {
+    check("openclip-gelu", &[]);
+    check("openclip-g14", &["42x56"]);
+}
+
+#[test]
+fn openclip_naming_from_shapes_alone() {
+    // In memory there is nothing beside the weights.
+    let path = golden("openclip-gelu/open_clip_model.safetensors");
+    let weights = fs::read(path).unwrap();
+    let bundle = Bundle::from_memory(vitrum::weights::BundleParts::new(&weights)).unwrap();
+    let golden = Golden::read("openclip-gelu/golden.safetensors");
+    let cx = Cx::serial(Level::detect());
+    let model = ClipModel::bind(&bundle, cx.level()).unwrap();
+    check_vision(&model, &cx, &golden);
+    check_text(&model, &cx, &golden);
+}
+
+#[test]
+fn openai_naming_without_configuration() {
+    check("openai-naming", &[]);
+}
