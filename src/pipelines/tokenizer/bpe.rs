@@ -1,0 +1,216 @@
+//! Byte-pair encoding of one word.
+
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// `left right -> token`, the earlier in the file the lower the rank.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Merge {
+    pub(super) left: u32,
+    pub(super) right: u32,
+    pub(super) token: u32,
+}
+
+/// Token of each byte within a word and at its end; `None` where the vocabulary has none.
+#[derive(Clone, Debug)]
+pub(super) struct Bytes {
+    pub(super) inner: [Option<u32>; 256],
+    pub(super) last: [Option<u32>; 256],
+}
+
+/// The merge rules.
+#[derive(Clone, Debug)]
+pub(super) struct Bpe {
+    bytes: Bytes,
+    /// The rules whose left side is `left` are `rules[starts[left]..starts[left + 1]]`.
+    starts: Vec<u32>,
+    /// Ordered by left, then by right side.
+    rules: Vec<Rule>,
+    /// The token that the rule of each rank makes.
+    made: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    right: u32,
+    rank: u32,
+}
+
+/// A symbol of the word, in a doubly linked list by position.
+#[derive(Clone, Copy, Debug)]
+struct Symbol {
+    /// [`NONE`] once merged into its left neighbour.
+    token: u32,
+    previous: u32,
+    next: u32,
+}
+
+/// No neighbour; no token.
+const NONE: u32 = u32::MAX;
+
+/// A merge that may happen, `rank << 32 | position of the left symbol`: the lowest rank comes first,
+/// then the leftmost.
+type Candidate = u64;
+
+/// Memory that words can share.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    symbols: Vec<Symbol>,
+    queue: BinaryHeap<Reverse<Candidate>>,
+}
+
+impl Bpe {
+    /// The rules in order of rank; tokens are below `vocabulary`. Of two rules for one pair the
+    /// later counts.
+    pub(super) fn new(bytes: Bytes, merges: &[Merge], vocabulary: u32) -> Self {
+        let mut ranked: Vec<(u32, Rule)> =
+            (0..).zip(merges).map(|(rank, merge)| (merge.left, Rule { right: merge.right, rank })).collect();
+        ranked.sort_unstable_by_key(|(left, rule)| (*left, rule.right, Reverse(rule.rank)));
+        ranked.dedup_by_key(|(left, rule)| (*left, rule.right));
+
+        let mut starts = Vec::with_capacity(vocabulary as usize + 1);
+        let mut start = 0;
+        for left in 0..=vocabulary {
+            start += ranked[start..].partition_point(|rule| rule.0 < left);
+            starts.push(start as u32);
+        }
+        let rules = ranked.into_iter().map(|(_, rule)| rule).collect();
+        Self { bytes, starts, rules, made: merges.iter().map(|merge| merge.token).collect() }
+    }
+
+    /// The rank of the rule that merges `left` and `right`.
+    fn rank(&self, left: u32, right: u32) -> Option<u32> {
+        let row = self.starts[left as usize] as usize..self.starts[left as usize + 1] as usize;
+        let row = &self.rules[row];
+        row.binary_search_by_key(&right, |rule| rule.right).ok().map(|i| row[i].rank)
+    }
+
+    /// Append the tokens of `word`.
+    ///
+    /// The bytes become symbols, then the possible merge of lowest rank, leftmost first, is made
+    /// until none is left; O(n log n). (OpenAI's code makes all merges of one rank before it looks
+    /// for a lower rank; with merges from training, whose parts always precede them, the results
+    /// are equal.)
+    pub(super) fn encode(&self, word: &[u8], workspace: &mut Workspace, ids: &mut Vec<u32>) {
+        let Workspace { symbols, queue } = workspace;
+        let Some((last, inner)) = word.split_last() else { return };
+        symbols.clear();
+        let tokens = inner.iter().map(|&byte| self.bytes.inner[usize::from(byte)]);
+        let tokens = tokens.chain([self.bytes.last[usize::from(*last)]]).flatten();
+        symbols.extend((0..).zip(tokens).map(|(position, token): (u32, u32)| Symbol {
+            token,
+            previous: position.checked_sub(1).unwrap_or(NONE),
+            next: position + 1,
+        }));
+        let Some(end) = symbols.last_mut() else { return };
+        end.next = NONE;
+
+        let candidate = |symbols: &[Symbol], position: u32| {
+            let left = symbols[position as usize];
+            let right = symbols.get(left.next as usize)?;
+            let rank = self.rank(left.token, right.token)?;
+            Some(Reverse(u64::from(rank) << 32 | u64::from(position)))
+        };
+        queue.clear();
+        queue.extend((0..symbols.len() as u32).filter_map(|p| candidate(symbols, p)));
+
+        while let Some(Reverse(first)) = queue.pop() {
+            let (token, position) = (self.made[(first >> 32) as usize], first as u32);
+            let left = symbols[position as usize];
+            if left.token == NONE || left.next == NONE {
+                continue;
+            }
+            // The pair may have changed since; what counts is whether it still gives this token.
+            let right = symbols[left.next as usize];
+            let rank = self.rank(left.token, right.token);
+            if rank.is_none_or(|rank| self.made[rank as usize] != token) {
+                continue;
+            }
+            symbols[left.next as usize].token = NONE;
+            symbols[position as usize] = Symbol { token, next: right.next, ..left };
+            if right.next != NONE {
+                symbols[right.next as usize].previous = position;
+                queue.extend(candidate(symbols, position));
+            }
+            if left.previous != NONE {
+                queue.extend(candidate(symbols, left.previous));
+            }
+        }
+        ids.extend(symbols.iter().map(|symbol| symbol.token).filter(|&token| token != NONE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes are their own tokens; at the end of a word 256 is added.
+    fn bpe(merges: &[(u32, u32)]) -> Bpe {
+        let bytes = Bytes {
+            inner: core::array::from_fn(|byte| Some(byte as u32)),
+            last: core::array::from_fn(|byte| Some(byte as u32 + 256)),
+        };
+        let merges: Vec<Merge> =
+            (512..).zip(merges).map(|(token, &(left, right))| Merge { left, right, token }).collect();
+        Bpe::new(bytes, &merges, 512 + merges.len() as u32)
+    }
+
+    /// The definition, quadratic: look for the best pair, merge its leftmost occurrence, repeat.
+    fn naive(bpe: &Bpe, word: &[u8]) -> Vec<u32> {
+        let mut ids: Vec<u32> = word.iter().map(|&byte| byte.into()).collect();
+        *ids.last_mut().unwrap() += 256;
+        loop {
+            let ranks = ids.windows(2).map(|pair| bpe.rank(pair[0], pair[1]));
+            let best = ranks.enumerate().filter_map(|(i, rank)| Some((rank?, i))).min();
+            let Some((rank, i)) = best else { return ids };
+            ids.splice(i..i + 2, [bpe.made[rank as usize]]);
+        }
+    }
+
+    #[test]
+    fn ranks_decide_not_positions() {
+        let (a, b, c) = (97, 98, 99);
+        let encode = |merges: &[(u32, u32)], word: &[u8]| {
+            let mut ids = Vec::new();
+            bpe(merges).encode(word, &mut Workspace::default(), &mut ids);
+            ids
+        };
+        assert!(encode(&[], b"").is_empty());
+        assert_eq!(encode(&[], b"ab"), [a, b + 256]);
+        assert_eq!(encode(&[(b, c), (a, b)], b"abcc"), [a, 512, c + 256]);
+        assert_eq!(encode(&[(a, b), (b, c)], b"abcc"), [512, c, c + 256]);
+        assert_eq!(encode(&[(a, a)], b"aaaaaa"), [512, 512, a, a + 256]);
+        assert_eq!(encode(&[(a, a), (512, 512), (a, a + 256)], b"aaaaaa"), [513, 514]);
+    }
+
+    #[test]
+    fn equals_the_definition_on_random_rules() {
+        let mut state = 1u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % below
+        };
+        for _ in 0..200 {
+            // As training does: the parts of a rule precede it.
+            let symbols = [97, 98, 99, 353, 354, 355];
+            let merges: Vec<(u32, u32)> = (0..random(30))
+                .map(|made| {
+                    let mut part = || match random(6 + made) {
+                        i @ 0..6 => symbols[i as usize],
+                        i => 512 + i - 6,
+                    };
+                    (part(), part())
+                })
+                .collect();
+            let bpe = bpe(&merges);
+            let mut workspace = Workspace::default();
+            for _ in 0..20 {
+                let word: Vec<u8> = (0..=random(40)).map(|_| 97 + random(3) as u8).collect();
+                let mut ids = Vec::new();
+                bpe.encode(&word, &mut workspace, &mut ids);
+                assert_eq!(ids, naive(&bpe, &word), "{merges:?} {word:?}");
+            }
+        }
+    }
+}

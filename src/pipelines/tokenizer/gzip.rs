@@ -1,0 +1,80 @@
+//! Gzip (RFC 1952) of one member, for OpenAI's published merge list.
+
+use alloc::vec::Vec;
+
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+
+use crate::error::{Error, Result, err};
+
+const HEADER: usize = 10;
+const TRAILER: usize = 8;
+
+// Flags of the header's byte 3.
+const HEADER_CRC: u8 = 1 << 1;
+const EXTRA: u8 = 1 << 2;
+const NAME: u8 = 1 << 3;
+const COMMENT: u8 = 1 << 4;
+const RESERVED: u8 = 0b1110_0000;
+
+/// The contents of `file`, at most `limit` bytes, checked against length and checksum.
+pub(super) fn inflate(file: &[u8], limit: usize) -> Result<Vec<u8>> {
+    let (body, trailer) = deflate_stream(file).ok_or_else(|| malformed("header"))?;
+    let contents = decompress_to_vec_with_limit(body, limit).map_err(|e| match e.status {
+        TINFLStatus::HasMoreOutput => err!(Limit, "gzip: more than {limit} bytes inflated"),
+        _ => malformed("data"),
+    })?;
+    let [crc, length] =
+        [0, 4].map(|at| trailer[at..at + 4].iter().rfold(0, |word, &byte| word << 8 | u32::from(byte)));
+    if length as usize != contents.len() {
+        return Err(malformed("length"));
+    }
+    if crc != crc32(&contents) {
+        return Err(malformed("checksum"));
+    }
+    Ok(contents)
+}
+
+fn malformed(what: &str) -> Error {
+    err!(Format, "gzip: malformed {what}")
+}
+
+/// What is between header and trailer, and the trailer.
+fn deflate_stream(file: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header, rest) = file.split_at_checked(HEADER)?;
+    let (mut body, trailer) = rest.split_at_checked(rest.len().checked_sub(TRAILER)?)?;
+    let [0x1F, 0x8B, 8, flags, ..] = *header else { return None };
+    if flags & RESERVED != 0 {
+        return None;
+    }
+    if flags & EXTRA != 0 {
+        let (length, rest) = body.split_first_chunk::<2>()?;
+        body = rest.get(usize::from(u16::from_le_bytes(*length))..)?;
+    }
+    for string in [NAME, COMMENT] {
+        if flags & string != 0 {
+            body = &body[body.iter().position(|&byte| byte == 0)? + 1..];
+        }
+    }
+    if flags & HEADER_CRC != 0 {
+        body = body.get(2..)?;
+    }
+    Some((body, trailer))
+}
+
+/// CRC-32 with the reflected polynomial 0xEDB88320.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8)
+            .fold(crc ^ u32::from(byte), |crc: u32, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc_check_value() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+}

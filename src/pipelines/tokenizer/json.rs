@@ -1,0 +1,200 @@
+//! `tokenizer.json` of Hugging Face's `tokenizers`, as far as it describes a CLIP tokenizer.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result, err};
+
+use super::Tokenizer;
+use super::added::AddedToken;
+use super::vocabulary::{
+    Declared, END, START, Vocabulary, WORD_END, excerpt, find, merge_fields, not_two_fields, utf8,
+};
+
+const FILE: &str = "tokenizer.json";
+
+/// CLIP's pattern, and what `CLIPTokenizerFast` puts before it (without effect: see [`super::split`]).
+const PATTERN: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+const SPECIAL_PATTERNS: &str = r"<\|startoftext\|>|<\|endoftext\|>|";
+
+/// A tokenizer from the contents of `tokenizer.json`.
+pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
+    let file = parse(bytes, FILE)?;
+    declared(&file).and_then(Declared::build).map_err(|e| e.within(FILE))
+}
+
+/// `bytes` as JSON.
+pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Value> {
+    serde_json::from_str(utf8(bytes, file)?).map_err(|e| err!(Format, "{file}: {e}"))
+}
+
+/// An object of tokens and ids.
+pub(super) fn vocabulary(value: &Value) -> Result<Vocabulary<'_>> {
+    let Some(object) = value.as_object() else {
+        return Err(err!(Tokenizer, "the vocabulary is not an object"));
+    };
+    let entry = |(token, value): (&'_ String, &Value)| match id(value) {
+        Some(_) if token.is_empty() => Err(err!(Tokenizer, "the vocabulary has an empty token")),
+        Some(id) => Ok(id),
+        None => Err(err!(Tokenizer, "{} is the id of {}", excerpt(&value.to_string()), excerpt(token))),
+    };
+    object.iter().map(|e| Ok((Cow::Borrowed(e.0.as_str()), entry(e)?))).collect()
+}
+
+fn id(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|id| u32::try_from(id).ok())
+}
+
+fn declared(file: &Value) -> Result<Declared<'_>> {
+    check_normalizer(&file["normalizer"])?;
+    check_pre_tokenizer(&file["pre_tokenizer"])?;
+    let model = &file["model"];
+    check_model(model)?;
+    let vocabulary = vocabulary(&model["vocab"])?;
+    let added = added_tokens(&file["added_tokens"])?;
+    let (start, end) = match &file["post_processor"] {
+        Value::Null => (START, END),
+        processor if processor["type"] == "RobertaProcessing" => {
+            let special = |key: &str| {
+                let token = special_token(&processor[key], &vocabulary, &added);
+                token.map_err(|e| e.within(format_args!("post_processor.{key}")))
+            };
+            (special("cls")?, special("sep")?)
+        }
+        processor => return Err(unsupported("post_processor", processor)),
+    };
+    Ok(Declared {
+        merges: merges(&model["merges"])?,
+        unknown: match &model["unk_token"] {
+            Value::Null => None,
+            Value::String(token) => Some(token),
+            _ => return Err(err!(Tokenizer, "model.unk_token is no string")),
+        },
+        padding: match &file["padding"] {
+            Value::Null => None,
+            padding => match id(&padding["pad_id"]) {
+                None => return Err(err!(Tokenizer, "padding.pad_id is no token id")),
+                some => some,
+            },
+        },
+        vocabulary,
+        added,
+        start,
+        end,
+    })
+}
+
+/// `[token, id]` of the post-processor, agreeing with the vocabulary.
+fn special_token<'a>(value: &'a Value, vocabulary: &Vocabulary<'_>, added: &[AddedToken]) -> Result<&'a str> {
+    let (Some(token), Some(id)) = (value[0].as_str(), id(&value[1])) else {
+        return Err(err!(Tokenizer, "{} is not [token, id]", excerpt(&value.to_string())));
+    };
+    if find(token, vocabulary, added) != Some(id) {
+        return Err(err!(Tokenizer, "token {} does not have id {id}", excerpt(token)));
+    }
+    Ok(token)
+}
+
+/// Merges as `"a b"` or `["a", "b"]`.
+fn merges(value: &Value) -> Result<Vec<(&str, &str)>> {
+    let Some(merges) = value.as_array() else {
+        return Err(err!(Tokenizer, "model.merges is not a list"));
+    };
+    merges.iter().enumerate().map(|(rank, value)| merge(rank, value)).collect()
+}
+
+fn merge(rank: usize, value: &Value) -> Result<(&str, &str)> {
+    match value {
+        Value::String(line) => merge_fields(rank, line),
+        Value::Array(pair) => match pair.as_slice() {
+            [Value::String(left), Value::String(right)] if !left.is_empty() && !right.is_empty() => {
+                Ok((left, right))
+            }
+            _ => Err(not_two_fields(rank, &value.to_string())),
+        },
+        _ => Err(not_two_fields(rank, &value.to_string())),
+    }
+}
+
+fn added_tokens(value: &Value) -> Result<Vec<AddedToken>> {
+    let tokens = match value {
+        Value::Null => &[][..],
+        Value::Array(tokens) => tokens,
+        _ => return Err(err!(Tokenizer, "added_tokens is not a list")),
+    };
+    let token = |token: &Value| {
+        let (Some(content), Some(id)) = (token["content"].as_str(), id(&token["id"])) else {
+            return Err(err!(
+                Tokenizer,
+                "added token without content or id: {}",
+                excerpt(&token.to_string())
+            ));
+        };
+        // lstrip and rstrip take spaces beside the token, which give no tokens anyway.
+        if token["single_word"] == true {
+            return Err(unsupported("added token", token));
+        }
+        let normalized = token["normalized"] != false;
+        Ok(AddedToken { content: content.into(), id, normalized })
+    };
+    tokens.iter().map(token).collect()
+}
+
+/// `Unsupported` unless the normaliser is what [`super::normalize`] does.
+fn check_normalizer(normalizer: &Value) -> Result<()> {
+    let clip = json!({"type": "Sequence", "normalizers": [
+        {"type": "NFC"},
+        {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+        {"type": "Lowercase"},
+    ]});
+    if *normalizer != clip {
+        return Err(unsupported("normalizer", normalizer));
+    }
+    Ok(())
+}
+
+/// `Unsupported` unless the pre-tokenizer is CLIP's pattern, then bytes.
+fn check_pre_tokenizer(pre_tokenizer: &Value) -> Result<()> {
+    let [split, byte_level] = [0, 1].map(|i| &pre_tokenizer["pretokenizers"][i]);
+    let pattern = split["pattern"]["Regex"].as_str().unwrap_or_default();
+    let clip = pre_tokenizer["type"] == "Sequence"
+        && pre_tokenizer["pretokenizers"].as_array().is_some_and(|steps| steps.len() == 2)
+        && split["type"] == "Split"
+        && pattern.strip_prefix(SPECIAL_PATTERNS).unwrap_or(pattern) == PATTERN
+        && split["behavior"] == "Removed"
+        && split["invert"] == true
+        && byte_level["type"] == "ByteLevel"
+        && byte_level["add_prefix_space"] == false
+        && byte_level["use_regex"] != false; // absent: true
+    if !clip {
+        return Err(unsupported("pre_tokenizer", pre_tokenizer));
+    }
+    Ok(())
+}
+
+/// `Unsupported` unless the model is BPE with CLIP's options.
+fn check_model(model: &Value) -> Result<()> {
+    let allowed: [(&str, &[Value]); 7] = [
+        ("type", &[Value::Null, json!("BPE")]),
+        ("dropout", &[Value::Null, json!(0.0)]),
+        ("continuing_subword_prefix", &[Value::Null, json!("")]),
+        ("end_of_word_suffix", &[json!(WORD_END)]),
+        ("fuse_unk", &[Value::Null, json!(false)]),
+        ("byte_fallback", &[Value::Null, json!(false)]),
+        ("ignore_merges", &[Value::Null, json!(false)]),
+    ];
+    for (key, values) in allowed {
+        if !values.contains(&model[key]) {
+            return Err(unsupported(&format!("model.{key}"), &model[key]));
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(key: &str, value: &Value) -> Error {
+    err!(Unsupported, "{key} is not CLIP's: {}", excerpt(&value.to_string()))
+}

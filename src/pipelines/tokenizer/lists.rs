@@ -1,0 +1,78 @@
+//! Plain lists: `vocab.json` with `merges.txt`, and OpenAI's `bpe_simple_vocab_16e6.txt`.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::error::{Result, err};
+
+use super::Tokenizer;
+use super::added::AddedToken;
+use super::json;
+use super::vocabulary::{Declared, END, START, Vocabulary, WORD_END, alphabet, merge_fields, utf8};
+
+/// Merges of OpenAI's list that count: 49152 symbols less 2 × 256 bytes, plus the 2 special ones.
+/// The file has more.
+const OPENAI_MERGES: usize = 49152 - 256 - 2;
+
+/// `vocab.json` and `merges.txt`: a line `#version: …`, then a merge a line.
+pub(super) fn vocab_and_merges(vocab: &[u8], merges: &[u8]) -> Result<Tokenizer> {
+    const FILE: &str = "merges.txt";
+    let value = json::parse(vocab, "vocab.json")?;
+    let vocabulary = json::vocabulary(&value).map_err(|e| e.within("vocab.json"))?;
+    let lines = utf8(merges, FILE)?.lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("#version"));
+    let merges = merges_of(lines).map_err(|e| e.within(FILE))?;
+    build(vocabulary, merges, None)
+}
+
+/// OpenAI's list: a title line, then a merge a line. The vocabulary follows from it: the bytes, the
+/// bytes at the end of a word, the merges, the two special tokens.
+pub(super) fn openai(list: &[u8]) -> Result<Tokenizer> {
+    const FILE: &str = "BPE list";
+    let list = inflate_if_gzipped(list)?;
+    let mut lines = utf8(&list, FILE)?.lines();
+    if !lines.next().is_some_and(|title| title.contains("#version:")) {
+        return Err(err!(Tokenizer, "{FILE}: the first line is not a title with \"#version:\""));
+    }
+    let lines = lines.filter(|line| !line.is_empty()).take(OPENAI_MERGES);
+    let merges = merges_of(lines).map_err(|e| e.within(FILE))?;
+
+    let bytes = || alphabet().map(|(_, character)| character.to_string());
+    let tokens = bytes()
+        .chain(bytes().map(|byte| byte + WORD_END))
+        .chain(merges.iter().map(|(left, right)| String::from(*left) + right))
+        .chain([START.to_string(), END.to_string()]);
+    let mut vocabulary = Vocabulary::new();
+    for (id, token) in (0..).zip(tokens) {
+        if let Some(first) = vocabulary.insert(Cow::Owned(token), id) {
+            return Err(err!(Tokenizer, "{FILE}: tokens {first} and {id} are the same"));
+        }
+    }
+    build(vocabulary, merges, Some(0))
+}
+
+fn merges_of<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<(&'a str, &'a str)>> {
+    lines.enumerate().map(|(rank, line)| merge_fields(rank, line)).collect()
+}
+
+/// With the special tokens as `CLIPTokenizerFast` makes them of such lists.
+fn build(vocabulary: Vocabulary<'_>, merges: Vec<(&str, &str)>, padding: Option<u32>) -> Result<Tokenizer> {
+    let special = |token: &str| {
+        vocabulary.get(token).map(|&id| AddedToken { content: token.into(), id, normalized: false })
+    };
+    let added = [START, END].into_iter().filter_map(special).collect();
+    let (unknown, start, end) = (Some(END), START, END);
+    Declared { vocabulary, merges, added, unknown, start, end, padding }.build()
+}
+
+/// The bytes of a gzip file by its magic number; others as they are.
+fn inflate_if_gzipped(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+    if !bytes.starts_with(&[0x1F, 0x8B]) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    #[cfg(feature = "gzip")]
+    return super::gzip::inflate(bytes, super::MAX_FILE_BYTES).map(Cow::Owned);
+    #[cfg(not(feature = "gzip"))]
+    Err(err!(Unsupported, "BPE list is gzipped; this build has no `gzip` feature"))
+}

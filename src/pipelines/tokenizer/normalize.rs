@@ -1,0 +1,138 @@
+//! The text before it is split: NFC, whitespace runs to one space, lower case.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::unicode::{combining_class, compose, decompose};
+
+/// `lower(replace(nfc(text), /\s+/, " "))`, where `lower` looks at single characters: a capital
+/// sigma becomes σ even at the end of a word.
+pub(super) fn normalize(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_space = false;
+    nfc(text, |c| {
+        let space = c.is_whitespace();
+        if !space {
+            out.extend(c.to_lowercase());
+        } else if !in_space {
+            out.push(' ');
+        }
+        in_space = space;
+    });
+    out
+}
+
+/// Canonical composition (Unicode Standard Annex #15), one character at a time to `emit`.
+fn nfc(text: &str, mut emit: impl FnMut(char)) {
+    // (character, combining class), fully decomposed, since the last ASCII character: ASCII stands
+    // for itself and composes only with what follows.
+    let mut segment: Vec<(char, u8)> = Vec::new();
+    for c in text.chars() {
+        if c.is_ascii() {
+            flush(&mut segment, &mut emit);
+            segment.push((c, 0));
+        } else {
+            push_decomposed(c, &mut segment);
+        }
+    }
+    flush(&mut segment, &mut emit);
+}
+
+/// Append the full canonical decomposition of `c`.
+fn push_decomposed(c: char, segment: &mut Vec<(char, u8)>) {
+    match decompose(c) {
+        Some((first, second)) => {
+            push_decomposed(first, segment);
+            if let Some(second) = second {
+                segment.push((second, combining_class(second)));
+            }
+        }
+        None => segment.push((c, combining_class(c))),
+    }
+}
+
+/// Reorder the marks of a decomposed segment, compose it, emit it and leave it empty.
+fn flush(segment: &mut Vec<(char, u8)>, emit: &mut impl FnMut(char)) {
+    if segment.len() > 1 {
+        for marks in segment.chunk_by_mut(|a, b| (a.1 == 0) == (b.1 == 0)) {
+            if marks[0].1 != 0 {
+                marks.sort_by_key(|mark| mark.1); // stable, as the canonical order requires
+            }
+        }
+        compose_segment(segment);
+    }
+    for (c, _) in segment.drain(..) {
+        emit(c);
+    }
+}
+
+/// Let each character join the last starter if a composite exists and nothing between them blocks
+/// it: neither another starter nor a mark of the same or a higher class.
+fn compose_segment(segment: &mut Vec<(char, u8)>) {
+    let mut starter: Option<usize> = None;
+    let mut kept = 0;
+    for i in 0..segment.len() {
+        let (c, class) = segment[i];
+        if let Some(s) = starter
+            && (s + 1 == kept || segment[kept - 1].1 < class)
+            && let Some(composite) = compose(segment[s].0, c)
+        {
+            segment[s].0 = composite;
+            continue;
+        }
+        if class == 0 {
+            starter = Some(kept);
+        }
+        segment[kept] = (c, class);
+        kept += 1;
+    }
+    segment.truncate(kept);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nfc_string(text: &str) -> String {
+        let mut out = String::new();
+        nfc(text, |c| out.push(c));
+        out
+    }
+
+    #[test]
+    fn canonical_composition() {
+        let cases = [
+            ("e\u{301}", "é"),
+            ("a\u{315}\u{300}\u{5AE}\u{300}b", "à\u{5AE}\u{300}\u{315}b"), // reordered, one joins
+            ("\u{1100}\u{1161}\u{11A8}", "\u{AC01}"),                      // L V T
+            ("\u{AC00}\u{11A8}", "\u{AC01}"),                              // LV T
+            ("\u{AC01}\u{11A8}", "\u{AC01}\u{11A8}"),                      // LVT takes no second T
+            ("\u{AC00}\u{11A7}", "\u{AC00}\u{11A7}"),                      // T_BASE is not a T
+            ("\u{212B}", "\u{C5}"),                                        // singleton
+            ("\u{958}", "\u{915}\u{93C}"),                                 // excluded from composition
+            ("\u{1E9B}\u{323}", "\u{1E9B}\u{323}"),
+            ("\u{9C7}\u{9BE}", "\u{9CB}"),                      // two starters
+            ("\u{9C7}\u{300}\u{9BE}", "\u{9C7}\u{300}\u{9BE}"), // a mark blocks the second starter
+            ("\u{300}e", "\u{300}e"),
+            ("\u{11935}\u{11930}", "\u{11935}\u{11930}"), // composite newer than Unicode 9.0
+        ];
+        for (text, expected) in cases {
+            assert_eq!(nfc_string(text), expected, "{text:?}");
+            assert_eq!(nfc_string(expected), expected, "not stable: {expected:?}");
+        }
+    }
+
+    #[test]
+    fn spaces_and_case() {
+        let cases = [
+            ("", ""),
+            (" \t\u{85}a\u{A0}\u{3000}\nB\r\n", " a b "),
+            ("ΑΣ ΣΑΣ.", "ασ σασ."),
+            ("İSTANBUL ẞ", "i\u{307}stanbul ß"),
+            ("\u{212A}", "k"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(normalize(text), expected, "{text:?}");
+        }
+    }
+}

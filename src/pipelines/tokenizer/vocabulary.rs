@@ -1,0 +1,191 @@
+//! From what a file declares to a tokenizer: ids, merges, special tokens, checked.
+
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::error::{Error, Result, err};
+
+use super::added::{AddedToken, AddedTokens};
+use super::bpe::{Bpe, Bytes, Merge};
+use super::{CONTEXT_LENGTH, MAX_FILE_BYTES, Overlong, Tokenizer};
+
+pub(super) const START: &str = "<|startoftext|>";
+pub(super) const END: &str = "<|endoftext|>";
+
+/// What the last symbol of a word carries.
+pub(super) const WORD_END: &str = "</w>";
+
+/// Token to id.
+pub(super) type Vocabulary<'a> = BTreeMap<Cow<'a, str>, u32>;
+
+/// The contents of any of the three kinds of files, before they are checked.
+#[derive(Debug)]
+pub(super) struct Declared<'a> {
+    pub(super) vocabulary: Vocabulary<'a>,
+    /// Pairs in order of rank.
+    pub(super) merges: Vec<(&'a str, &'a str)>,
+    pub(super) added: Vec<AddedToken>,
+    /// The token of a byte that the vocabulary lacks; without one, such bytes disappear.
+    pub(super) unknown: Option<&'a str>,
+    pub(super) start: &'a str,
+    pub(super) end: &'a str,
+    /// `None`: the end token.
+    pub(super) padding: Option<u32>,
+}
+
+impl Declared<'_> {
+    /// Check everything, then build.
+    pub(super) fn build(self) -> Result<Tokenizer> {
+        let size = self.size()?;
+        let start = self.special(self.start)?;
+        let end = self.special(self.end)?;
+        let padding = self.padding.unwrap_or(end);
+        if padding >= size {
+            return Err(err!(Tokenizer, "padding id {padding} in a vocabulary of {size}"));
+        }
+        Ok(Tokenizer {
+            added: AddedTokens::new(&self.added),
+            bpe: Bpe::new(self.bytes()?, &self.merge_ids()?, size),
+            vocabulary: size,
+            start,
+            end,
+            padding,
+            context_length: CONTEXT_LENGTH,
+            overlong: Overlong::default(),
+        })
+    }
+
+    /// The number of tokens, if their ids are 0, 1, 2 … each once.
+    fn size(&self) -> Result<u32> {
+        let mut tokens: Vec<(u32, &str)> =
+            self.vocabulary.iter().map(|(token, &id)| (id, token.as_ref())).collect();
+        for AddedToken { content, id, .. } in &self.added {
+            if content.is_empty() {
+                return Err(err!(Tokenizer, "added token {id} is empty"));
+            }
+            match self.vocabulary.get(content.as_str()) {
+                None => tokens.push((*id, content)),
+                Some(known) if known == id => {}
+                Some(known) => {
+                    return Err(err!(Tokenizer, "added token {content:?} has id {id}, not {known}"));
+                }
+            }
+        }
+        tokens.sort_unstable();
+        for (expected, &(id, token)) in (0..).zip(&tokens) {
+            if id < expected {
+                let other = tokens[id as usize].1;
+                return Err(err!(Tokenizer, "id {id} belongs to {other:?} and to {token:?}"));
+            }
+            if id > expected {
+                return Err(err!(Tokenizer, "no token has id {expected}"));
+            }
+        }
+        Ok(tokens.len() as u32) // a file within its limit has fewer than 2³²
+    }
+
+    fn special(&self, token: &str) -> Result<u32> {
+        find(token, &self.vocabulary, &self.added)
+            .ok_or_else(|| err!(Tokenizer, "special token {token:?} is not in the vocabulary"))
+    }
+
+    fn bytes(&self) -> Result<Bytes> {
+        let unknown = match self.unknown {
+            Some(token) => Some(
+                self.vocabulary
+                    .get(token)
+                    .copied()
+                    .ok_or_else(|| err!(Tokenizer, "unknown token {token:?} is not in the vocabulary"))?,
+            ),
+            None => None,
+        };
+        let mut bytes = Bytes { inner: [unknown; 256], last: [unknown; 256] };
+        let mut token = String::new();
+        for (byte, character) in alphabet() {
+            let byte = usize::from(byte);
+            token.clear();
+            token.push(character);
+            if let Some(&id) = self.vocabulary.get(token.as_str()) {
+                bytes.inner[byte] = Some(id);
+            }
+            token.push_str(WORD_END);
+            if let Some(&id) = self.vocabulary.get(token.as_str()) {
+                bytes.last[byte] = Some(id);
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn merge_ids(&self) -> Result<Vec<Merge>> {
+        let mut joined = String::new();
+        let find = |rank: usize, token: &str| {
+            self.vocabulary
+                .get(token)
+                .copied()
+                .ok_or_else(|| err!(Tokenizer, "merge {rank}: {} is not in the vocabulary", excerpt(token)))
+        };
+        let merges = self.merges.iter().enumerate();
+        merges
+            .map(|(rank, (left, right))| {
+                joined.clear();
+                joined.push_str(left);
+                joined.push_str(right);
+                Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token: find(rank, &joined)? })
+            })
+            .collect()
+    }
+}
+
+/// The id of `token`, from the vocabulary or the added tokens.
+pub(super) fn find(token: &str, vocabulary: &Vocabulary<'_>, added: &[AddedToken]) -> Option<u32> {
+    let in_added = || added.iter().find(|added| added.content == token).map(|added| added.id);
+    vocabulary.get(token).copied().or_else(in_added)
+}
+
+/// `text` in quotes, cut if it is long.
+pub(super) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => alloc::format!("{:?}…", &text[..end]),
+        None => alloc::format!("{text:?}"),
+    }
+}
+
+/// `bytes` as UTF-8, if they are not too many.
+pub(super) fn utf8<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str> {
+    within_limit(bytes.len(), file)?;
+    core::str::from_utf8(bytes).map_err(|e| err!(Utf8, "{file}: {e}"))
+}
+
+/// `Limit` if a file has too many bytes.
+fn within_limit(length: usize, file: &str) -> Result<()> {
+    if length > MAX_FILE_BYTES {
+        return Err(err!(Limit, "{file} of {length} bytes, the limit is {MAX_FILE_BYTES}"));
+    }
+    Ok(())
+}
+
+/// A merge written as `left right`.
+pub(super) fn merge_fields(rank: usize, line: &str) -> Result<(&str, &str)> {
+    match line.split_once(' ') {
+        Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
+            Ok((left, right))
+        }
+        _ => Err(not_two_fields(rank, line)),
+    }
+}
+
+pub(super) fn not_two_fields(rank: usize, found: &str) -> Error {
+    err!(Tokenizer, "merge {rank}: expected two tokens, found {}", excerpt(found))
+}
+
+/// The 256 bytes and the printable characters that stand for them in vocabularies, in the order of
+/// OpenAI's vocabulary: first those bytes that are printable in Latin-1, as themselves, then the
+/// others, as U+0100, U+0101 …
+pub(super) fn alphabet() -> impl Iterator<Item = (u8, char)> {
+    let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    let own = (0..=u8::MAX).filter(printable).map(|byte| (byte, char::from(byte)));
+    let others = (0..=u8::MAX).filter(move |byte| !printable(byte)).zip('\u{100}'..);
+    own.chain(others)
+}
