@@ -1,2 +1,31 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo run -p xtask -- COMMAND`.
+
+mod cross;
+mod toolchain;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo run -p xtask -- COMMAND
+
+commands:
+  cross [TARGET]    compile the library for targets without a standard library, phones and wasm";
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args[..] {
+        ["cross"] => cross::build(root, ""),
+        ["cross", target] => cross::build(root, target),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
