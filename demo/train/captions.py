@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from emoji import Concept
 
@@ -28,6 +28,7 @@ DEFAULT_TEMPLATE = TEMPLATES[0]
 START, END = "<|startoftext|>", "<|endoftext|>"
 VOCABULARY = 3072
 CONTEXT = 32
+Pair = tuple[str, str]
 PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -83,23 +84,57 @@ def byte_symbols() -> list[str]:
     return [chr(byte) for byte in printable] + [chr(256 + n) for n in range(len(others))]
 
 
-def train_tokenizer(concepts: list[Concept]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def train_tokenizer(concepts: list[Concept]) -> tuple[dict[str, int], list[Pair]]:
     """Vocabulary (bytes, bytes with `</w>`, one entry per merge, two specials) and merges, in order."""
-    corpus = [text for concept in concepts for text in (concept.name, *concept.tags)]
-    corpus += [template.format("") for template in TEMPLATES] * 100
+    pipeline = clip_pipeline(models.BPE())
+    corpus: Counter[str] = Counter()
+    for text in [text for concept in concepts for text in (concept.name, *concept.tags)] + list(TEMPLATES) * 100:
+        normal = pipeline.normalizer.normalize_str(text.replace("{}", ""))
+        corpus.update(word for word, _ in pipeline.pre_tokenizer.pre_tokenize_str(normal))
     symbols = byte_symbols()
-    merge_count = VOCABULARY - 2 * len(symbols) - 2
-    tokenizer = clip_pipeline(models.BPE(end_of_word_suffix="</w>"))
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, initial_alphabet=symbols, end_of_word_suffix="</w>", show_progress=False
-    )
-    tokenizer.train_from_iterator(corpus, trainer)
-    merges = [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]][:merge_count]
+    merges = byte_pair_merges(corpus, VOCABULARY - 2 * len(symbols) - 2)
     entries = symbols + [symbol + "</w>" for symbol in symbols] + ["".join(pair) for pair in merges] + [START, END]
     return {token: index for index, token in enumerate(entries)}, merges
 
 
-def build_tokenizer(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Tokenizer:
+def byte_pair_merges(corpus: Counter[str], count: int) -> list[Pair]:
+    """The `count` merges of byte-pair encoding (Sennrich et al. 2016): each time the commonest pair, the
+    alphabetically first of equals, so that every run finds the same ones."""
+    words = {word: [*word[:-1], word[-1] + "</w>"] for word in sorted(corpus)}
+    counts: Counter[Pair] = Counter()
+    users: dict[Pair, set[str]] = defaultdict(set)
+
+    def tally(word: str, sign: int) -> None:
+        for pair in zip(words[word], words[word][1:]):
+            counts[pair] += sign * corpus[word]
+            users[pair].add(word)
+
+    for word in words:
+        tally(word, 1)
+    merges = []
+    for _ in range(count):
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        for word in users.pop(best):
+            tally(word, -1)
+            words[word] = merged(words[word], best)
+            tally(word, 1)
+        del counts[best]
+    return merges
+
+
+def merged(symbols: list[str], pair: Pair) -> list[str]:
+    """`symbols` with every occurrence of `pair` joined, from the left."""
+    out: list[str] = []
+    for symbol in symbols:
+        if out and (out[-1], symbol) == pair:
+            out[-1] += symbol
+        else:
+            out.append(symbol)
+    return out
+
+
+def build_tokenizer(vocabulary: dict[str, int], merges: list[Pair]) -> Tokenizer:
     """The runnable tokenizer; `encode` adds the start and end tokens."""
     model = models.BPE(
         vocab=vocabulary, merges=merges, end_of_word_suffix="</w>", unk_token=END, continuing_subword_prefix=""
@@ -107,7 +142,7 @@ def build_tokenizer(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -
     return clip_pipeline(model, {START: vocabulary[START], END: vocabulary[END]})
 
 
-def save_tokenizer(folder: Path, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
+def save_tokenizer(folder: Path, vocabulary: dict[str, int], merges: list[Pair]) -> None:
     """Writes the five files of a Hugging Face CLIP tokenizer."""
     def write(name: str, value: dict) -> None:
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -2,8 +2,8 @@
 
     python clip_train.py --cache CACHE --run RUN [--steps N]
 
-The learning rate warms up, stays constant, and falls to zero over the last part of `--steps`; a run may
-be resumed with another `--steps` while it is still in the constant part.
+The learning rate warms up, stays constant for the first quarter of `--steps`, and falls to zero at the last
+one; until then a run may be resumed with another `--steps`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from clip_model import IMAGE_SIZE, embed_images, embed_texts, new_model
 
 SEED = 20
 BATCH = 123  # seven batches are the 861 concepts once; 41 blocks of neighbours
-WARMUP, DECAY_FROM = 200, 0.6
+WARMUP, DECAY_FROM = 100, 0.25
 ADAM_RATE, MUON_RATE, WEIGHT_DECAY = 1e-3, 4e-3, 0.05
 LABEL_SMOOTHING = 0.1
 AVERAGE_DECAY = 0.998
@@ -42,11 +42,11 @@ DIRECTED = ("o’clock", "o'clock", "thirty", "left", "right", "quarter", "cresc
 
 
 def rate_factor(step: int, steps: int) -> float:
-    """Warm-up, plateau, then `1 - sqrt` of the remaining part."""
+    """Warm-up, plateau, then linear to zero."""
     decay_start = DECAY_FROM * steps
     if step < decay_start:
         return min(1.0, (step + 1) / WARMUP)
-    return 1 - ((step - decay_start) / (steps - decay_start)) ** 0.5
+    return (steps - step) / (steps - decay_start)
 
 
 def optimizers(model: CLIPModel) -> list[torch.optim.Optimizer]:
@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True, help="downloads and rasterised icons")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2600)
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
     train(Data(arguments.cache), arguments.run / "checkpoint.pt", arguments.steps)
