@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use vitrum::exec::{Cx, CxOptions};
+use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::ClipModel;
 use vitrum::nn::Trace;
+use vitrum::pipelines::clip::{Clip, prompts};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
 
@@ -19,6 +21,9 @@ fn golden(path: &str) -> PathBuf {
 
 /// The tensors of a golden file: shape and values.
 struct Golden(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
+
+/// Bytes of an RGB picture, and its height and width.
+type Picture = (Vec<u8>, [usize; 2]);
 
 impl Golden {
     fn read(path: &str) -> Self {
@@ -32,6 +37,7 @@ impl Golden {
                 safetensors::Dtype::I64 => {
                     view.data().as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f32).collect()
                 }
+                safetensors::Dtype::U8 => view.data().iter().map(|&b| f32::from(b)).collect(),
                 dtype => panic!("{name}: {dtype:?}"),
             };
             (name, (view.shape().to_vec(), values))
@@ -42,6 +48,11 @@ impl Golden {
     fn get(&self, name: &str) -> (&[usize], &[f32]) {
         let (shape, values) = self.0.get(name).unwrap_or_else(|| panic!("no golden {name}"));
         (shape, values)
+    }
+
+    fn image(&self, name: &str) -> Option<Picture> {
+        let (shape, values) = self.0.get(name)?;
+        Some((values.iter().map(|&v| v as u8).collect(), [shape[0], shape[1]]))
     }
 
     /// Asserts max |Δ| ≤ 1e-4 · max |reference|.
@@ -120,6 +131,53 @@ fn check(path: &str, other_sizes: &[&str]) {
 #[test]
 fn quickgelu_patch_32_argmax_pooling() {
     check("quickgelu-p32", &[]);
+}
+
+/// From pixels of pictures of several sizes and label strings to probabilities.
+#[test]
+fn end_to_end() {
+    let text = fs::read(golden("quickgelu-p32/end_to_end.json")).unwrap();
+    let text: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let reference = Golden::read("quickgelu-p32/end_to_end.safetensors");
+    let strings = |key: &str| -> Vec<String> { serde_json::from_value(text[key].clone()).unwrap() };
+    let labels = strings("labels");
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let template = text["template"].as_str().unwrap();
+
+    let bundle = Bundle::open(&golden("quickgelu-p32"), OpenOptions::default()).unwrap();
+    let cx = Cx::new(&CxOptions::default()).unwrap();
+    let clip = Clip::load(&cx, &bundle).unwrap();
+    let pictures: Vec<_> = (0..).map_while(|i| reference.image(&format!("image.{i}"))).collect();
+    assert!(pictures.len() > 1);
+    let views: Vec<_> = pictures
+        .iter()
+        .map(|(data, [height, width])| ImageView::packed(data, *width, *height, PixelFormat::Rgb8).unwrap())
+        .collect();
+
+    // Preprocessed pixels are exact.
+    let (height, width) = clip.preprocess().output_size();
+    let mut pixels = vec![0.0; views.len() * 3 * height * width];
+    for (view, pixels) in views.iter().zip(pixels.chunks_exact_mut(3 * height * width)) {
+        clip.preprocess().run(&cx, view, pixels).unwrap();
+    }
+    assert!(pixels == reference.get("pixels").1, "pixels differ");
+
+    let prompts = prompts(&labels, Some(template)).unwrap();
+    let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+    let (shape, ids) = reference.get("input_ids");
+    for (prompt, ids) in prompts.iter().zip(ids.chunks_exact(shape[1])) {
+        let tokens: Vec<f32> = clip.tokenize(prompt).unwrap().into_iter().map(|id| id as f32).collect();
+        assert_eq!(tokens, ids[..tokens.len()], "{prompt}");
+    }
+
+    let images = clip.encode_images(&views, true).unwrap();
+    reference.check("image_embeds_normalized", &images);
+    let texts = clip.encode_texts(&prompts, true).unwrap();
+    reference.check("text_embeds_normalized", &texts);
+    reference.check("logits_per_image", &clip.similarity(&images, &texts).unwrap());
+    let probabilities: Vec<f32> =
+        views.iter().flat_map(|&view| clip.classify(view, &labels, Some(template)).unwrap()).collect();
+    reference.check("probabilities", &probabilities);
 }
 
 #[test]
