@@ -137,7 +137,7 @@ impl Clip {
             Ok(())
         })?;
         if normalize {
-            norm::l2_normalize(out, self.embed_dim());
+            norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl Clip {
             Ok(())
         })?;
         if normalize {
-            norm::l2_normalize(out, self.embed_dim());
+            norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
         }
         Ok(())
     }
@@ -211,8 +211,8 @@ impl Clip {
             }
         }
         let (mut images, mut texts) = (images.to_vec(), texts.to_vec());
-        norm::l2_normalize(&mut images, dim);
-        norm::l2_normalize(&mut texts, dim);
+        norm::l2_normalize(self.cx.level(), &mut images, dim, 0.0);
+        norm::l2_normalize(self.cx.level(), &mut texts, dim, 0.0);
         let pairs =
             images.chunks_exact(dim).flat_map(|image| texts.chunks_exact(dim).map(move |text| (image, text)));
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
@@ -223,7 +223,8 @@ impl Clip {
     ///
     /// Each label is put in the place of `{}` in `template` (default [`DEFAULT_TEMPLATE`]), and
     /// `p = softmax(logits)`. To classify many pictures, encode the labels once with
-    /// [`encode_texts`](Self::encode_texts) and use [`similarity`](Self::similarity) and [`probabilities`].
+    /// [`encode_texts`](Self::encode_texts) and use [`similarity`](Self::similarity) and
+    /// [`probabilities`](Self::probabilities).
     ///
     /// # Errors
     /// `InvalidArgument` for no label, an empty label or a template without `{}`; otherwise as
@@ -239,8 +240,16 @@ impl Clip {
         let texts = self.encode_texts(&prompts, false)?;
         let image = self.encode_images(&[image], false)?;
         let mut logits = self.similarity(&image, &texts)?;
-        probabilities(&mut logits, labels.len());
+        self.probabilities(&mut logits, labels.len());
         Ok(logits)
+    }
+
+    /// Turns each row of `logits: [images, labels]` into probabilities: softmax.
+    ///
+    /// # Panics
+    /// If `logits` is not a whole number of rows.
+    pub fn probabilities(&self, logits: &mut [f32], labels: usize) {
+        softmax::softmax(&self.cx, logits, labels);
     }
 
     /// Embeds a batch of tokens, padded to `length`.
@@ -295,15 +304,6 @@ pub fn prompts(labels: &[&str], template: Option<&str>) -> Result<Vec<String>> {
         return Err(err!(InvalidArgument, "label {i} is empty"));
     }
     Ok(labels.iter().map(|label| template.replace("{}", label)).collect())
-}
-
-/// Turns each row of `logits: [images, labels]` into probabilities: softmax.
-///
-/// # Panics
-/// If `logits` is not a whole number of rows.
-pub fn probabilities(logits: &mut [f32], labels: usize) {
-    assert!(labels > 0 && logits.len().is_multiple_of(labels), "rows of {labels} logits");
-    softmax::softmax(logits, labels);
 }
 
 /// How many of the first texts go through the tower at once, and the length of the longest of them.
