@@ -45,7 +45,7 @@ fn pillow_is_equal_to_the_byte() {
         for level in Level::available() {
             let cx = Cx::serial(level);
             let mut out = vec![0; expected.data().len()];
-            let mut workspace = cx.workspace(plan.scratch_len());
+            let mut workspace = cx.workspace(plan.scratch_len(&cx));
             plan.run(&cx, input.data(), width * channels, &mut out, workspace.scratch());
             assert!(out == expected.data(), "{name} at {}", level.name());
         }

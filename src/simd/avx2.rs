@@ -71,6 +71,19 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskstore_ps(p, self.first(n), v) }
     }
     #[inline(always)]
+    unsafe fn load_u8(self, p: *const u8) -> __m256i {
+        // SAFETY: forwarded to the caller; `self` proves AVX2.
+        unsafe { _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_u8(self, p: *mut u8, v: __m256i) {
+        // SAFETY: forwarded to the caller; `self` proves AVX2.
+        unsafe {
+            let words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+            _mm_storel_epi64(p.cast(), _mm_packus_epi16(words, words));
+        }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> __m256i {
         // SAFETY: forwarded to the caller; `self` proves AVX2.
         unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())) }
@@ -102,6 +115,7 @@ impl Simd for Avx2 {
         fn i_splat(x: i32) -> __m256i = _mm256_set1_epi32(x);
         fn i_add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
         fn i_sub(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi32(a, b);
+        fn i_mul(a: __m256i, b: __m256i) -> __m256i = _mm256_mullo_epi32(a, b);
         fn i_and(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);
         fn i_or(a: __m256i, b: __m256i) -> __m256i = _mm256_or_si256(a, b);
         fn i_shl<const N>(a: __m256i) -> __m256i = _mm256_slli_epi32::<N>(a);

@@ -69,6 +69,19 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(p, first(n), v) }
     }
     #[inline(always)]
+    unsafe fn load_u8(self, p: *const u8) -> __m512i {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512F.
+        unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_u8(self, p: *mut u8, v: __m512i) {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512F.
+        unsafe {
+            let positive = _mm512_max_epi32(v, _mm512_setzero_si512());
+            _mm_storeu_si128(p.cast(), _mm512_cvtusepi32_epi8(positive));
+        }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> __m512i {
         // SAFETY: forwarded to the caller; `self` proves AVX-512F.
         unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())) }
@@ -101,6 +114,7 @@ impl Simd for Avx512 {
         fn i_splat(x: i32) -> __m512i = _mm512_set1_epi32(x);
         fn i_add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
         fn i_sub(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);
+        fn i_mul(a: __m512i, b: __m512i) -> __m512i = _mm512_mullo_epi32(a, b);
         fn i_and(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);
         fn i_or(a: __m512i, b: __m512i) -> __m512i = _mm512_or_si512(a, b);
         fn i_shl<const N>(a: __m512i) -> __m512i = _mm512_sllv_epi32(a, _mm512_set1_epi32(N));

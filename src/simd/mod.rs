@@ -112,6 +112,16 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
             }
         }
     }
+    /// Loads [`LANES`](Simd::LANES) bytes, zero-extended to 32 bits.
+    ///
+    /// # Safety
+    /// `p` must be valid for reads of `LANES` bytes.
+    unsafe fn load_u8(self, p: *const u8) -> Self::I;
+    /// Stores [`LANES`](Simd::LANES) bytes: the lanes clamped to 0…255.
+    ///
+    /// # Safety
+    /// `p` must be valid for writes of `LANES` bytes.
+    unsafe fn store_u8(self, p: *mut u8, v: Self::I);
     /// Loads [`LANES`](Simd::LANES) `u16`, zero-extended to 32 bits.
     ///
     /// # Safety
@@ -205,6 +215,8 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     fn i_add(self, a: Self::I, b: Self::I) -> Self::I;
     /// `a - b`, wrapping.
     fn i_sub(self, a: Self::I, b: Self::I) -> Self::I;
+    /// `a * b`, wrapping.
+    fn i_mul(self, a: Self::I, b: Self::I) -> Self::I;
     /// Bitwise and.
     fn i_and(self, a: Self::I, b: Self::I) -> Self::I;
     /// Bitwise or.

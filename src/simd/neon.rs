@@ -41,6 +41,22 @@ impl Simd for Neon {
         unsafe { vst1q_f32(p, v) }
     }
     #[inline(always)]
+    unsafe fn load_u8(self, p: *const u8) -> int32x4_t {
+        // SAFETY: forwarded to the caller.
+        let bytes = unsafe { p.cast::<u32>().read_unaligned() };
+        // SAFETY: the baseline includes Advanced SIMD.
+        unsafe { vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes.into()))))) }
+    }
+    #[inline(always)]
+    unsafe fn store_u8(self, p: *mut u8, v: int32x4_t) {
+        // SAFETY: the baseline includes Advanced SIMD; the store is forwarded to the caller.
+        unsafe {
+            let words = vqmovn_s32(v);
+            let bytes = vqmovun_s16(vcombine_s16(words, words));
+            p.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(bytes)));
+        }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> int32x4_t {
         // SAFETY: forwarded to the caller.
         unsafe { vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p))) }
@@ -66,6 +82,7 @@ impl Simd for Neon {
         fn i_splat(x: i32) -> int32x4_t = vdupq_n_s32(x);
         fn i_add(a: int32x4_t, b: int32x4_t) -> int32x4_t = vaddq_s32(a, b);
         fn i_sub(a: int32x4_t, b: int32x4_t) -> int32x4_t = vsubq_s32(a, b);
+        fn i_mul(a: int32x4_t, b: int32x4_t) -> int32x4_t = vmulq_s32(a, b);
         fn i_and(a: int32x4_t, b: int32x4_t) -> int32x4_t = vandq_s32(a, b);
         fn i_or(a: int32x4_t, b: int32x4_t) -> int32x4_t = vorrq_s32(a, b);
         fn i_shl<const N>(a: int32x4_t) -> int32x4_t = vshlq_s32(a, vdupq_n_s32(N));

@@ -40,6 +40,16 @@ impl Simd for Portable {
         unsafe { p.cast::<[f32; 8]>().write_unaligned(v.to_array()) }
     }
     #[inline(always)]
+    unsafe fn load_u8(self, p: *const u8) -> i32x8 {
+        // SAFETY: the caller promises 8 readable bytes.
+        i32x8::new(unsafe { p.cast::<[u8; 8]>().read() }.map(i32::from))
+    }
+    #[inline(always)]
+    unsafe fn store_u8(self, p: *mut u8, v: i32x8) {
+        // SAFETY: the caller promises 8 writable bytes.
+        unsafe { p.cast::<[u8; 8]>().write(v.to_array().map(|x| x.clamp(0, 255) as u8)) }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> i32x8 {
         // SAFETY: the caller promises 8 readable values.
         i32x8::new(unsafe { p.cast::<[u16; 8]>().read_unaligned() }.map(i32::from))
@@ -111,6 +121,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn i_sub(self, a: i32x8, b: i32x8) -> i32x8 {
         a - b
+    }
+    #[inline(always)]
+    fn i_mul(self, a: i32x8, b: i32x8) -> i32x8 {
+        a * b
     }
     #[inline(always)]
     fn i_and(self, a: i32x8, b: i32x8) -> i32x8 {

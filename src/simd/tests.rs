@@ -175,10 +175,31 @@ at_every_level! {
                 let vb = simd.i_splat(b);
                 check("i_add", simd.i_add(va, vb), a.wrapping_add(b));
                 check("i_sub", simd.i_sub(va, vb), a.wrapping_sub(b));
+                check("i_mul", simd.i_mul(va, vb), a.wrapping_mul(b));
                 check("i_and", simd.i_and(va, vb), a & b);
                 check("i_or", simd.i_or(va, vb), a | b);
             }
         }
+    }
+
+    fn bytes<S>(simd) {
+        let x: Vec<u8> = (0..=255).collect();
+        for chunk in x.chunks(S::LANES) {
+            // SAFETY: LANES divides 256.
+            let loaded = int_lanes(simd, unsafe { simd.load_u8(chunk.as_ptr()) });
+            assert!(loaded.iter().zip(chunk).all(|(&got, &x)| got == i32::from(x)), "{simd:?} load_u8");
+        }
+        for x in [i32::MIN, -40_000, -1, 0, 1, 127, 128, 254, 255, 256, 32_768, 70_000, i32::MAX] {
+            let mut stored = vec![77; S::LANES + 1];
+            // SAFETY: `stored` holds more than LANES bytes.
+            unsafe { simd.store_u8(stored.as_mut_ptr(), simd.i_splat(x)) };
+            assert!(stored[..S::LANES].iter().all(|&got| i32::from(got) == x.clamp(0, 255)), "{simd:?} store_u8({x})");
+            assert_eq!(stored[S::LANES], 77, "{simd:?} store_u8 beyond its lanes");
+        }
+        let mut stored = vec![0; S::LANES];
+        // SAFETY: `x` and `stored` hold at least LANES bytes.
+        unsafe { simd.store_u8(stored.as_mut_ptr(), simd.load_u8(x[9..].as_ptr())) };
+        assert_eq!(stored, x[9..][..S::LANES], "{simd:?} order of the lanes");
     }
 
     fn partial_loads_and_stores<S>(simd) {

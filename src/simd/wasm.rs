@@ -41,6 +41,18 @@ impl Simd for Simd128 {
         unsafe { v128_store(p.cast(), v) }
     }
     #[inline(always)]
+    unsafe fn load_u8(self, p: *const u8) -> v128 {
+        // SAFETY: forwarded to the caller; wasm loads need no alignment.
+        u32x4_extend_low_u16x8(u16x8_extend_low_u8x16(unsafe { v128_load32_zero(p.cast()) }))
+    }
+    #[inline(always)]
+    unsafe fn store_u8(self, p: *mut u8, v: v128) {
+        let words = i16x8_narrow_i32x4(v, v);
+        let bytes = i32x4_extract_lane::<0>(u8x16_narrow_i16x8(words, words));
+        // SAFETY: forwarded to the caller.
+        unsafe { p.cast::<i32>().write_unaligned(bytes) }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> v128 {
         // SAFETY: forwarded to the caller.
         unsafe { u32x4_load_extend_u16x4(p) }
@@ -67,6 +79,7 @@ impl Simd for Simd128 {
         fn i_splat(x: i32) -> v128 = i32x4_splat(x);
         fn i_add(a: v128, b: v128) -> v128 = i32x4_add(a, b);
         fn i_sub(a: v128, b: v128) -> v128 = i32x4_sub(a, b);
+        fn i_mul(a: v128, b: v128) -> v128 = i32x4_mul(a, b);
         fn i_and(a: v128, b: v128) -> v128 = v128_and(a, b);
         fn i_or(a: v128, b: v128) -> v128 = v128_or(a, b);
         fn i_shl<const N>(a: v128) -> v128 = i32x4_shl(a, N as u32);

@@ -79,7 +79,7 @@ impl Preprocess {
             rows.len,
         )?;
         let len = rows.len * columns.len * channels;
-        let mut workspace = cx.workspace(padded(len.div_ceil(4)) + resample.scratch_len());
+        let mut workspace = cx.workspace(padded(len.div_ceil(4)) + resample.scratch_len(cx));
         let mut scratch = workspace.scratch();
         let pixels: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(len.div_ceil(4)));
         let pixels = &mut pixels[..len];

@@ -31,10 +31,7 @@ impl Axis {
 
     /// Most source pixels that an output reads.
     pub(super) fn taps(&self) -> usize {
-        match self.filter {
-            Filter::Nearest => 1,
-            _ => libm::ceil(self.support()) as usize * 2 + 1,
-        }
+        libm::ceil(self.support()) as usize * 2 + 1
     }
 
     /// The source pixel of the first output if all outputs are source pixels, unchanged and in a row.
@@ -45,11 +42,7 @@ impl Axis {
 
     /// The source indices that all outputs together read.
     pub(super) fn reach(&self) -> core::ops::Range<usize> {
-        match self.filter {
-            // The positions come out of a running sum: they are known when it has run.
-            Filter::Nearest => 0..self.source,
-            _ => self.span(self.first).range().start..self.span(self.first + self.count - 1).range().end,
-        }
+        self.span(self.first).range().start..self.span(self.first + self.count - 1).range().end
     }
 
     fn center(&self, index: usize) -> f64 {
@@ -64,39 +57,32 @@ impl Axis {
         Span { start, len: end - start }
     }
 
-    /// Writes the window of every output, and its weights from `weights[i * stride]` on, each `channels` times in
-    /// a row and followed by zeros up to the stride.
-    pub(super) fn fill(&self, spans: &mut [Span], weights: &mut [i32], stride: usize, channels: usize) {
-        weights.fill(0);
-        if let Filter::Nearest = self.filter {
-            self.fill_nearest(spans);
-            let one = 1 << PRECISION_BITS;
-            weights.chunks_exact_mut(stride).for_each(|weights| weights[..channels].fill(one));
-            return;
-        }
+    /// Writes the window of every output, and its weights from `weights[i * taps]` on.
+    pub(super) fn fill(&self, spans: &mut [Span], weights: &mut [i32]) {
         let inverse = 1.0 / self.scale().max(1.0);
-        for (i, (span, weights)) in spans.iter_mut().zip(weights.chunks_exact_mut(stride)).enumerate() {
+        for (i, (span, weights)) in spans.iter_mut().zip(weights.chunks_exact_mut(self.taps())).enumerate() {
             *span = self.span(self.first + i);
             let center = self.center(self.first + i);
             let weight = |x: usize| self.filter.weight((x as f64 - center + 0.5) * inverse);
             let sum: f64 = span.range().map(weight).sum();
-            for (x, weights) in span.range().zip(weights.chunks_exact_mut(channels)) {
-                let weight = if sum == 0.0 { weight(x) } else { weight(x) / sum };
-                weights.fill(to_fixed(weight));
+            for (x, fixed) in span.range().zip(weights) {
+                *fixed = to_fixed(if sum == 0.0 { weight(x) } else { weight(x) / sum });
             }
         }
     }
 
-    /// The pixel under each output's centre. The reference adds up the scale from output to output; so do we,
-    /// because `(index + 0.5) * scale` is another number.
-    fn fill_nearest(&self, spans: &mut [Span]) {
+    /// Writes the source index under the centre of every output.
+    ///
+    /// The reference adds up the scale from output to output; so do we, because `(index + 0.5) * scale` is another
+    /// number.
+    pub(super) fn fill_nearest(&self, indices: &mut [u32]) {
         let scale = self.scale();
         let mut position = f64::from(self.area[0]) + scale * 0.5;
         for _ in 0..self.first {
             position += scale;
         }
-        for span in spans {
-            *span = Span { start: (position as u32).min(self.source as u32 - 1), len: 1 };
+        for index in indices {
+            *index = (position as u32).min(self.source as u32 - 1);
             position += scale;
         }
     }

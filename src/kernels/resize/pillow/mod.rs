@@ -17,7 +17,7 @@ mod tests;
 use core::ops::Range;
 
 use axis::Axis;
-use passes::{Horizontal, LANES, Vertical};
+use passes::{COLUMN, Horizontal, Vertical};
 
 use super::Span;
 use crate::error::{Result, err};
@@ -27,7 +27,7 @@ use crate::image::MAX_IMAGE_SIDE;
 /// Largest width or height that the whole output may have; only a window of it need ever exist.
 pub const MAX_TARGET_SIDE: usize = 1 << 30;
 
-/// Rows that a lane computes at once.
+/// Rows that a lane computes at once; a multiple of the rows of a strip.
 const TASK_ROWS: usize = 16;
 
 /// A resampling filter.
@@ -78,6 +78,7 @@ impl Filter {
 #[derive(Clone, Debug)]
 pub struct Resample {
     channels: usize,
+    filter: Filter,
     horizontal: Axis,
     vertical: Axis,
     vertical_first: bool,
@@ -106,8 +107,8 @@ impl Resample {
             Ok(Axis { source, target, area: [0.0, source as f32], first: 0, count: target, filter })
         };
         let (horizontal, vertical) = (axis(source.0, target.0)?, axis(source.1, target.1)?);
-        let vertical_first = vertical_first(source, target, filter);
-        Ok(Self { channels, horizontal, vertical, vertical_first })
+        let vertical_first = vertical_first(source, target);
+        Ok(Self { channels, filter, horizontal, vertical, vertical_first })
     }
 
     /// Resamples only this area of the source, in pixels: Pillow's `box`.
@@ -152,17 +153,18 @@ impl Resample {
         (self.horizontal.count, self.vertical.count)
     }
 
-    /// f32 of scratch memory that [`run`](Self::run) takes: windows and weights of both axes, and the image between
-    /// the two passes.
-    pub fn scratch_len(&self) -> usize {
-        let table = |count: usize, stride: usize| padded(2 * count) + padded(count * stride);
-        table(self.horizontal.count, self.horizontal_stride())
-            + table(self.vertical.count, self.vertical.taps())
+    /// f32 of scratch memory that [`run`](Self::run) takes: windows and weights of both axes, the image between the
+    /// two passes, and a strip of columns for each lane.
+    pub fn scratch_len(&self, cx: &Cx) -> usize {
+        let (columns, rows) = (&self.horizontal, &self.vertical);
+        if self.filter == Filter::Nearest {
+            return padded(columns.count) + padded(rows.count);
+        }
+        let table = |axis: &Axis| padded(2 * axis.count) + padded(axis.count * axis.taps());
+        table(columns)
+            + table(rows)
             + padded(self.between_len().div_ceil(4))
-    }
-
-    fn horizontal_stride(&self) -> usize {
-        (self.horizontal.taps() * self.channels).next_multiple_of(LANES)
+            + padded(cx.threads() * self.strip_len() / 4)
     }
 
     /// Bytes of the image between the passes.
@@ -173,6 +175,11 @@ impl Resample {
             (self.horizontal.count, self.vertical.reach().len())
         };
         width * height * self.channels
+    }
+
+    /// Bytes of a lane's strip.
+    fn strip_len(&self) -> usize {
+        self.horizontal.reach().len() * COLUMN
     }
 
     /// Resamples `source`, whose rows are `row_stride` bytes apart, to `out`, whose rows are packed.
@@ -200,34 +207,57 @@ impl Resample {
         assert!(row_stride >= row_len, "rows overlap");
         assert!(source.len() >= (rows.source - 1) * row_stride + row_len, "source too short");
         assert_eq!(out.len(), columns.count * rows.count * C, "output length");
+        let input = Rows { bytes: source, first: 0, stride: row_stride, len: row_len };
+        if self.filter == Filter::Nearest {
+            return self.nearest::<C>(cx, &input, out, scratch);
+        }
 
-        let horizontal = Table::fill(columns, self.horizontal_stride(), C, &mut scratch);
-        let vertical = Table::fill(rows, rows.taps(), 1, &mut scratch);
+        let horizontal = Table::fill(columns, &mut scratch);
+        let vertical = Table::fill(rows, &mut scratch);
         let between_len = self.between_len();
         let between: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(between_len.div_ceil(4)));
         let between = &mut between[..between_len];
+        let strips = bytemuck::cast_slice_mut(scratch.take(cx.threads() * self.strip_len() / 4));
 
-        let input = Rows { bytes: source, first: 0, stride: row_stride, len: row_len };
         if self.vertical_first {
             let reach = columns.reach();
             vertical.vertical_pass(cx, &input, reach.start * C..reach.end * C, between);
             let input = Rows { bytes: between, first: 0, stride: row_len, len: row_len };
-            horizontal.horizontal_pass::<C>(cx, &input, 0, out);
+            horizontal.horizontal_pass::<C>(cx, &input, 0, out, strips);
         } else {
             let reach = rows.reach();
             let out_len = columns.count * C;
-            horizontal.horizontal_pass::<C>(cx, &input, reach.start, between);
+            horizontal.horizontal_pass::<C>(cx, &input, reach.start, between, strips);
             let input = Rows { bytes: between, first: reach.start, stride: out_len, len: out_len };
             vertical.vertical_pass(cx, &input, 0..out_len, out);
         }
     }
+
+    /// Copies the pixel under each output's centre.
+    fn nearest<const C: usize>(&self, cx: &Cx, input: &Rows<'_>, out: &mut [u8], mut scratch: Scratch<'_>) {
+        let mut indices = |axis: &Axis| -> &[u32] {
+            let indices = bytemuck::cast_slice_mut(scratch.take(axis.count));
+            axis.fill_nearest(indices);
+            indices
+        };
+        let (columns, rows) = (indices(&self.horizontal), indices(&self.vertical));
+        let out_len = columns.len() * C;
+        for_rows(cx, out, out_len, |_, top, out| {
+            for (&y, out) in rows[top..].iter().zip(out.chunks_exact_mut(out_len)) {
+                let row = input.from(y as usize);
+                for (&x, pixel) in columns.iter().zip(out.chunks_exact_mut(C)) {
+                    pixel.copy_from_slice(&row[x as usize * C..][..C]);
+                }
+            }
+        });
+    }
 }
 
-/// Whether rows are resampled before columns. For `Nearest` the order does not show; rows first skips the most.
-fn vertical_first(source: (usize, usize), target: (usize, usize), filter: Filter) -> bool {
+/// Whether rows are resampled before columns.
+fn vertical_first(source: (usize, usize), target: (usize, usize)) -> bool {
     let removed = |source: usize, target: usize| source as i64 - target as i64;
     let (columns, rows) = (removed(source.0, target.0), removed(source.1, target.1));
-    filter == Filter::Nearest || (rows > 0 && rows > 2 * columns)
+    rows > 0 && rows > 2 * columns
 }
 
 /// Rows of bytes to read from.
@@ -251,33 +281,45 @@ struct Table<'a> {
     axis: &'a Axis,
     spans: &'a [Span],
     weights: &'a [i32],
-    stride: usize,
 }
 
 impl<'a> Table<'a> {
-    fn fill<'s: 'a>(axis: &'a Axis, stride: usize, channels: usize, scratch: &mut Scratch<'s>) -> Self {
+    fn fill<'s: 'a>(axis: &'a Axis, scratch: &mut Scratch<'s>) -> Self {
         let spans: &mut [Span] = bytemuck::cast_slice_mut(scratch.take(2 * axis.count));
-        let weights: &mut [i32] = bytemuck::cast_slice_mut(scratch.take(axis.count * stride));
-        axis.fill(spans, weights, stride, channels);
-        Self { axis, spans, weights, stride }
+        let weights: &mut [i32] = bytemuck::cast_slice_mut(scratch.take(axis.count * axis.taps()));
+        axis.fill(spans, weights);
+        Self { axis, spans, weights }
     }
 
-    /// Resamples every row of `out` from a row of `input`, beginning with row `top`.
-    fn horizontal_pass<const C: usize>(&self, cx: &Cx, input: &Rows<'_>, top: usize, out: &mut [u8]) {
+    /// Resamples every row of `out` from a row of `input`, beginning with row `first`. `strips` are for the lanes.
+    fn horizontal_pass<const C: usize>(
+        &self,
+        cx: &Cx,
+        input: &Rows<'_>,
+        first: usize,
+        out: &mut [u8],
+        strips: &mut [u8],
+    ) {
         let out_len = self.spans.len() * C;
-        for_rows(cx, out, out_len, |y, out| {
+        let columns = self.axis.reach();
+        let strip_len = columns.len() * COLUMN;
+        let strips = SharedMut::new(strips);
+        for_rows(cx, out, out_len, |lane, top, out| {
             if let Some(x) = self.axis.copied_from() {
-                for (y, out) in (top + y..).zip(out.chunks_exact_mut(out_len)) {
+                for (y, out) in (first + top..).zip(out.chunks_exact_mut(out_len)) {
                     out.copy_from_slice(&input.from(y)[x * C..][..out_len]);
                 }
                 return;
             }
             cx.level().dispatch(Horizontal::<C> {
-                source: input.from(top + y),
+                source: input.from(first + top),
                 row_stride: input.stride,
                 row_len: input.len,
+                columns: columns.clone(),
                 spans: self.spans,
                 weights: self.weights,
+                // SAFETY: a lane runs one task at a time.
+                strip: unsafe { strips.range(lane * strip_len..(lane + 1) * strip_len) },
                 out,
             });
         });
@@ -285,7 +327,7 @@ impl<'a> Table<'a> {
 
     /// Resamples the bytes `columns` of every row of `out`, whose rows are as long as those of `input`.
     fn vertical_pass(&self, cx: &Cx, input: &Rows<'_>, columns: Range<usize>, out: &mut [u8]) {
-        for_rows(cx, out, input.len, |top, out| {
+        for_rows(cx, out, input.len, |_, top, out| {
             for (y, out) in (top..).zip(out.chunks_exact_mut(input.len)) {
                 let out = &mut out[columns.clone()];
                 if let Some(first) = self.axis.copied_from() {
@@ -296,7 +338,7 @@ impl<'a> Table<'a> {
                 cx.level().dispatch(Vertical {
                     source: &input.from(span.start as usize)[columns.start..],
                     row_stride: input.stride,
-                    weights: &self.weights[y * self.stride..][..span.len as usize],
+                    weights: &self.weights[y * self.axis.taps()..][..span.len as usize],
                     out,
                 });
             }
@@ -304,13 +346,13 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Hands out blocks of rows of `out` to the lanes: `work(first row, rows)`.
-fn for_rows(cx: &Cx, out: &mut [u8], row_len: usize, work: impl Fn(usize, &mut [u8]) + Sync) {
+/// Hands out blocks of rows of `out`: `work(lane, first row, rows)`.
+fn for_rows(cx: &Cx, out: &mut [u8], row_len: usize, work: impl Fn(usize, usize, &mut [u8]) + Sync) {
     let rows = out.len() / row_len;
     let out = SharedMut::new(out);
-    cx.parallel_for(rows.div_ceil(TASK_ROWS), |_, task| {
+    cx.parallel_for(rows.div_ceil(TASK_ROWS), |lane, task| {
         let (first, last) = (task * TASK_ROWS, ((task + 1) * TASK_ROWS).min(rows));
         // SAFETY: each task has its own rows.
-        work(first, unsafe { out.range(first * row_len..last * row_len) });
+        work(lane, first, unsafe { out.range(first * row_len..last * row_len) });
     });
 }

@@ -1,40 +1,42 @@
-//! The two passes over rows of bytes, compiled for each instruction set.
+//! The two passes over rows of bytes, for each instruction set.
 //!
-//! Both accumulate `Σ pixel · weight` in i32 from one half upwards and keep the integer part, clamped to 0…255.
+//! Both accumulate `Σ pixel · weight` in i32 from one half upwards and store the integer part, clamped to 0…255.
+
+use core::ops::Range;
 
 use super::axis::PRECISION_BITS;
 use crate::kernels::resize::Span;
 use crate::simd::{Simd, Vectorize};
 
+/// One half, with [`PRECISION_BITS`] fractional bits.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// Rows that the horizontal pass computes together, so that a weight is loaded once for all of them.
-const ROWS: usize = 4;
+/// Bytes of a column of a strip.
+pub(super) const COLUMN: usize = 16;
 
-/// Bytes of an output row that the vertical pass keeps in registers.
-const BLOCK: usize = 64;
+/// Vectors of a column at the narrowest level.
+const MAX_VECTORS: usize = 4;
 
-/// Lanes of the horizontal pass: a multiple of every channel count (1, 3, 4), so that a lane always meets the same
-/// channel. Weight tables have rows of a multiple of it.
-pub(super) const LANES: usize = 24;
-
-#[inline(always)]
-fn clip8(sum: i32) -> u8 {
-    (sum >> PRECISION_BITS).clamp(0, 255) as u8
-}
-
-/// `out[r][x, c] = Σ_i rows[r][span(x) + i, c] · weight(x, i)` for rows of `C` interleaved channels.
+/// `out[y][x, c] = Σ_i source[y][start(x) + i, c] · weight(x, i)` for rows of `C` interleaved channels.
+///
+/// A few rows at a time are transposed into a strip: column after column, each with the pixels of its rows in 4
+/// (for `C = 1` in 1) bytes. A tap then multiplies a whole column by one weight: no channel is special, and there is
+/// nothing to add up across lanes.
 pub(super) struct Horizontal<'a, const C: usize> {
-    /// Source rows.
+    /// Source rows, from the first one on.
     pub(super) source: &'a [u8],
     /// Bytes from one source row to the next.
     pub(super) row_stride: usize,
     /// Bytes of a source row.
     pub(super) row_len: usize,
+    /// Source columns that the windows reach.
+    pub(super) columns: Range<usize>,
     /// Window of each output pixel.
     pub(super) spans: &'a [Span],
-    /// Weights, each `C` times; the row of an output pixel has a multiple of [`LANES`], zeros at its end.
+    /// Weights, `weights.len() / spans.len()` for each output pixel.
     pub(super) weights: &'a [i32],
+    /// Scratch: [`COLUMN`] bytes for each of `columns`.
+    pub(super) strip: &'a mut [u8],
     /// Packed output rows.
     pub(super) out: &'a mut [u8],
 }
@@ -43,79 +45,72 @@ impl<const C: usize> Vectorize for Horizontal<'_, C> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
+        let slot = if C == 1 { 1 } else { 4 };
+        let strip = &mut self.strip[..self.columns.len() * COLUMN];
         let out_len = self.spans.len() * C;
-        let row = |y: usize| &self.source[y * self.row_stride..][..self.row_len];
-        let mut y = 0;
-        let mut groups = self.out.chunks_exact_mut(ROWS * out_len);
-        for out in groups.by_ref() {
-            let rows: [&[u8]; ROWS] = core::array::from_fn(|r| row(y + r));
-            resample_rows::<C, ROWS>(rows, self.spans, self.weights, out);
-            y += ROWS;
-        }
-        for out in groups.into_remainder().chunks_exact_mut(out_len) {
-            resample_rows::<C, 1>([row(y)], self.spans, self.weights, out);
-            y += 1;
-        }
-    }
-}
-
-#[inline(always)]
-fn resample_rows<const C: usize, const R: usize>(
-    rows: [&[u8]; R],
-    spans: &[Span],
-    weights: &[i32],
-    out: &mut [u8],
-) {
-    let stride = weights.len() / spans.len();
-    for (x, (span, weights)) in spans.iter().zip(weights.chunks_exact(stride)).enumerate() {
-        let windows = rows.map(|row| &row[span.start as usize * C..]);
-        let used = (span.len as usize * C).next_multiple_of(LANES);
-        let sums = dot::<C, R>(windows, &weights[..used]);
-        for (r, sums) in sums.iter().enumerate() {
-            for (c, &sum) in sums.iter().enumerate() {
-                out[(r * spans.len() + x) * C + c] = clip8(sum);
+        let stride = self.weights.len() / self.spans.len();
+        let strips = self.out.chunks_mut(COLUMN / slot * out_len);
+        for (source, out) in self.source.chunks(COLUMN / slot * self.row_stride).zip(strips) {
+            for (r, row) in source.chunks(self.row_stride).take(out.len() / out_len).enumerate() {
+                transpose::<C>(&row[..self.row_len], self.columns.start, &mut strip[r * slot..]);
+            }
+            for (x, (span, weights)) in self.spans.iter().zip(self.weights.chunks_exact(stride)).enumerate() {
+                let first = span.start as usize - self.columns.start;
+                let len = span.len as usize;
+                let columns = &strip[first * COLUMN..(first + len) * COLUMN];
+                let sums = dot(simd, columns, &weights[..len]);
+                for (pixel, row) in sums.chunks_exact(slot).zip(out.chunks_exact_mut(out_len)) {
+                    row[x * C..][..C].copy_from_slice(&pixel[..C]);
+                }
             }
         }
     }
 }
 
-/// `HALF + Σ_i windows[r][i] · weights[i]` over the `i ≡ c (mod C)`, for each row `r` and channel `c`.
+/// Writes the pixels of `row` from `first` on at the beginning of every column of `strip`.
 #[inline(always)]
-fn dot<const C: usize, const R: usize>(windows: [&[u8]; R], weights: &[i32]) -> [[i32; C]; R] {
-    let mut lanes = [[0; LANES]; R];
-    let readable = windows[0].len().min(weights.len());
-    let whole = readable - readable % LANES;
-    for (i, weights) in weights[..whole].chunks_exact(LANES).enumerate() {
-        for (lanes, window) in lanes.iter_mut().zip(windows) {
-            let pixels: &[u8; LANES] = window[i * LANES..][..LANES].try_into().expect("LANES bytes");
-            for ((lane, &pixel), &weight) in lanes.iter_mut().zip(pixels).zip(weights) {
-                *lane += i32::from(pixel) * weight;
-            }
+fn transpose<const C: usize>(row: &[u8], first: usize, strip: &mut [u8]) {
+    let pixels = &row[first * C..];
+    for (x, column) in strip.chunks_mut(COLUMN).enumerate() {
+        match pixels.get(x * C..x * C + 4) {
+            // Moving 4 bytes is one instruction, moving 3 is two; the fourth lane is never read back.
+            Some(four) if C == 3 => column[..4].copy_from_slice(four),
+            _ => column[..C].copy_from_slice(&pixels[x * C..][..C]),
         }
     }
-    // The end of the row is nearer than the zeros at the end of the weights.
-    for (lanes, window) in lanes.iter_mut().zip(windows) {
-        for ((lane, &pixel), &weight) in lanes.iter_mut().zip(&window[whole..]).zip(&weights[whole..]) {
-            *lane += i32::from(pixel) * weight;
-        }
-    }
-    lanes.map(|lanes| {
-        let mut sums = [HALF; C];
-        for (lane, value) in lanes.into_iter().enumerate() {
-            sums[lane % C] += value;
-        }
-        sums
-    })
 }
 
-/// `out[x] = Σ_i source[(start + i) · row_stride + x] · weights[i]` for one output row.
+/// `Σ_i columns[i] · weights[i]`, rounded.
+#[inline(always)]
+fn dot<S: Simd>(simd: S, columns: &[u8], weights: &[i32]) -> [u8; COLUMN] {
+    let vectors = COLUMN / S::LANES;
+    let mut sums = [simd.i_splat(HALF); MAX_VECTORS];
+    for (column, &weight) in columns.chunks_exact(COLUMN).zip(weights) {
+        let weight = simd.i_splat(weight);
+        for (v, sum) in sums[..vectors].iter_mut().enumerate() {
+            // SAFETY: `(v + 1) · LANES <= COLUMN`, the length of `column`.
+            let pixels = unsafe { simd.load_u8(column.as_ptr().add(v * S::LANES)) };
+            *sum = simd.i_add(*sum, simd.i_mul(pixels, weight));
+        }
+    }
+    let mut out = [0; COLUMN];
+    for (v, &sum) in sums[..vectors].iter().enumerate() {
+        // SAFETY: `(v + 1) · LANES <= COLUMN`, the length of `out`.
+        unsafe {
+            simd.store_u8(out.as_mut_ptr().add(v * S::LANES), simd.i_sar::<{ PRECISION_BITS as i32 }>(sum))
+        };
+    }
+    out
+}
+
+/// `out[x] = Σ_i source[i · row_stride + x] · weights[i]` for one output row.
 pub(super) struct Vertical<'a> {
     /// From the first byte that the first row contributes.
     pub(super) source: &'a [u8],
     /// Bytes from one source row to the next.
     pub(super) row_stride: usize,
-    /// One weight per source row.
+    /// One weight for each source row.
     pub(super) weights: &'a [i32],
     /// The output row.
     pub(super) out: &'a mut [u8],
@@ -125,30 +120,49 @@ impl Vectorize for Vertical<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let mut blocks = self.out.chunks_exact_mut(BLOCK);
+    fn run<S: Simd>(mut self, simd: S) {
+        let width = self.out.len();
+        assert!(self.source.len() >= (self.weights.len() - 1) * self.row_stride + width, "source too short");
         let mut x = 0;
-        for out in blocks.by_ref() {
-            let mut sums = [HALF; BLOCK];
-            for (i, &weight) in self.weights.iter().enumerate() {
-                let pixels: &[u8; BLOCK] =
-                    self.source[i * self.row_stride + x..][..BLOCK].try_into().expect("BLOCK bytes");
-                for (sum, &pixel) in sums.iter_mut().zip(pixels) {
-                    *sum += i32::from(pixel) * weight;
-                }
-            }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = clip8(sum);
-            }
-            x += BLOCK;
+        while x + MAX_VECTORS * S::LANES <= width {
+            // SAFETY: the bytes `x .. x + MAX_VECTORS · LANES` lie inside each row.
+            unsafe { self.block::<S, MAX_VECTORS>(simd, x) };
+            x += MAX_VECTORS * S::LANES;
         }
-        for out in blocks.into_remainder() {
-            let mut sum = HALF;
-            for (i, &weight) in self.weights.iter().enumerate() {
-                sum += i32::from(self.source[i * self.row_stride + x]) * weight;
+        while x + S::LANES <= width {
+            // SAFETY: the bytes `x .. x + LANES` lie inside each row.
+            unsafe { self.block::<S, 1>(simd, x) };
+            x += S::LANES;
+        }
+        for x in x..width {
+            let rows = self.source[x..].iter().step_by(self.row_stride);
+            let sum: i32 = rows.zip(self.weights).map(|(&pixel, weight)| i32::from(pixel) * weight).sum();
+            self.out[x] = ((HALF + sum) >> PRECISION_BITS).clamp(0, 255) as u8;
+        }
+    }
+}
+
+impl Vertical<'_> {
+    /// The bytes `x .. x + V · LANES`.
+    ///
+    /// # Safety
+    /// They must lie inside each of the `weights.len()` source rows and the output row.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const V: usize>(&mut self, simd: S, x: usize) {
+        let mut sums = [simd.i_splat(HALF); V];
+        for (i, &weight) in self.weights.iter().enumerate() {
+            let weight = simd.i_splat(weight);
+            for (v, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller promises that these bytes lie inside source row `i`.
+                let pixels =
+                    unsafe { simd.load_u8(self.source.as_ptr().add(i * self.row_stride + x + v * S::LANES)) };
+                *sum = simd.i_add(*sum, simd.i_mul(pixels, weight));
             }
-            *out = clip8(sum);
-            x += 1;
+        }
+        for (v, &sum) in sums.iter().enumerate() {
+            let sum = simd.i_sar::<{ PRECISION_BITS as i32 }>(sum);
+            // SAFETY: the caller promises that these bytes lie inside the output row.
+            unsafe { simd.store_u8(self.out.as_mut_ptr().add(x + v * S::LANES), sum) };
         }
     }
 }

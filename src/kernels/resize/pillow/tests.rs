@@ -22,7 +22,7 @@ fn noise(len: usize) -> Vec<u8> {
 fn run(cx: &Cx, plan: &Resample, source: &[u8], row_stride: usize) -> Vec<u8> {
     let (width, height) = plan.output_size();
     let mut out = vec![0; width * height * plan.channels];
-    let mut workspace = cx.workspace(plan.scratch_len());
+    let mut workspace = cx.workspace(plan.scratch_len(cx));
     plan.run(cx, source, row_stride, &mut out, workspace.scratch());
     out
 }
@@ -214,7 +214,7 @@ fn extreme_ratios_stay_small() {
             let target = (source.0 * 224, source.1 * 224);
             let plan = Resample::new(3, source, target, filter).unwrap();
             let plan = plan.window((target.0 - 224) / 2, (target.1 - 224) / 2, 224, 224).unwrap();
-            assert!(plan.scratch_len() < 8 << 20, "{} f32 of scratch", plan.scratch_len());
+            assert!(plan.scratch_len(&cx) < 8 << 20, "{} f32 of scratch", plan.scratch_len(&cx));
             let out = run(&cx, &plan, &line, stride);
             let middle = &line[(MAX_IMAGE_SIDE / 2 - 1) * 3..][..6];
             let (low, high) = (middle[0].min(middle[3]) as i32, middle[0].max(middle[3]) as i32);
@@ -222,7 +222,7 @@ fn extreme_ratios_stay_small() {
             assert!((low - 32..=high + 32).contains(&red), "{red} is not near {low}..{high}");
 
             let plan = Resample::new(3, source, (1, 1), filter).unwrap();
-            assert!(plan.scratch_len() < 1 << 20);
+            assert!(plan.scratch_len(&cx) < 1 << 20);
             assert_eq!(run(&cx, &plan, &line, stride), oracle(&plan, &line), "{filter:?}");
         }
     }
