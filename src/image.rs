@@ -57,6 +57,18 @@ impl<'a> ImageView<'a> {
         row_stride: usize,
         format: PixelFormat,
     ) -> Result<Self> {
+        let needed = Self::byte_len(width, height, row_stride, format)?;
+        if data.len() < needed {
+            return Err(err!(Image, "image buffer holds {} bytes, {needed} needed", data.len()));
+        }
+        Ok(Self { data, width, height, row_stride, format })
+    }
+
+    /// Bytes that an image of this geometry spans: `(height - 1) * row_stride + width * bytes`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Image`](crate::ErrorCode::Image) for an empty or gigantic image or a stride shorter than a row.
+    pub fn byte_len(width: usize, height: usize, row_stride: usize, format: PixelFormat) -> Result<usize> {
         if width == 0 || height == 0 {
             return Err(err!(Image, "image of {width}x{height} pixels is empty"));
         }
@@ -70,14 +82,11 @@ impl<'a> ImageView<'a> {
         if row_stride < row {
             return Err(err!(Image, "row stride of {row_stride} bytes is shorter than a row of {row} bytes"));
         }
-        let needed = (height - 1)
+        (height - 1)
             .checked_mul(row_stride)
             .and_then(|bytes| bytes.checked_add(row))
-            .ok_or_else(|| err!(Image, "row stride of {row_stride} bytes overflows"))?;
-        if data.len() < needed {
-            return Err(err!(Image, "image buffer holds {} bytes, {needed} needed", data.len()));
-        }
-        Ok(Self { data, width, height, row_stride, format })
+            .filter(|&bytes| isize::try_from(bytes).is_ok())
+            .ok_or_else(|| err!(Image, "row stride of {row_stride} bytes overflows"))
     }
 
     /// Views tightly packed rows.

@@ -1,1 +1,27 @@
-//! The C ABI.
+//! The C ABI: what `include/vitrum.h` declares. `cargo run -p xtask -- header` writes that file from this module,
+//! doc comments included, so that exported items are documented for a reader who sees only C.
+//!
+//! One file per C type. Every entry goes through `guard`, which turns errors and panics into statuses, and
+//! every argument through `args`, which checks what can be checked. Results are computed in memory of the
+//! library and copied to the caller at the end: what a failed call returns is untouched.
+#![allow(non_camel_case_types, reason = "types carry their C names")]
+#![allow(clippy::missing_safety_doc, reason = "doc comments state each contract in the terms of C")]
+
+mod args;
+mod guard;
+
+pub mod status;
+
+pub mod error;
+
+pub mod version;
+
+pub mod allocator;
+
+pub mod runner;
+
+pub mod context;
+
+pub mod image;
+
+pub mod clip;

@@ -1,6 +1,7 @@
 //! Developer commands: `cargo run -p xtask -- COMMAND`.
 
 mod cross;
+mod header;
 mod toolchain;
 
 use std::path::Path;
@@ -10,7 +11,8 @@ const USAGE: &str = "\
 usage: cargo run -p xtask -- COMMAND
 
 commands:
-  cross [TARGET]    compile the library for targets without a standard library, phones and wasm";
+  cross [TARGET]    compile the library for targets without a standard library, phones and wasm
+  header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let result = match args[..] {
         ["cross"] => cross::build(root, ""),
         ["cross", target] => cross::build(root, target),
+        ["header"] => header::write(root),
+        ["header", "--check"] => header::check(root),
         _ => Err(USAGE.into()),
     };
     match result {

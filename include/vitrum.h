@@ -1,0 +1,511 @@
+/*
+ * Vitrum: CLIP on CPUs.
+ *
+ * Written by `cargo run -p xtask -- header` from src/ffi: do not edit.
+ *
+ * Functions that can fail return a vitrum_status and take a vitrum_error, which may be NULL. They write their
+ * results only if they succeed. Strings are UTF-8 and NUL-terminated. A function says which threads may call
+ * it; "any thread" means several at the same time, too. Pointers must not be NULL unless it is said.
+ */
+#ifndef VITRUM_H
+#define VITRUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What may be NULL, for Swift and for clang's analyser. */
+#ifdef __clang__
+#define VITRUM_NULLABLE _Nullable
+#define VITRUM_NONNULL _Nonnull
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wnullability-extension"
+#pragma clang assume_nonnull begin
+#else
+#define VITRUM_NULLABLE
+#define VITRUM_NONNULL
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Version of this header. */
+#define VITRUM_VERSION_MAJOR 0
+#define VITRUM_VERSION_MINOR 1
+#define VITRUM_VERSION_PATCH 0
+#define VITRUM_VERSION "0.1.0"
+
+/*
+ * Version of the binary interface that this header describes. It changes only when a program built with an
+ * older header would no longer work.
+ */
+#define VITRUM_ABI_VERSION 1
+
+/* Bytes of an error's message, with its NUL. */
+#define VITRUM_ERROR_MESSAGE_SIZE 512
+
+/*
+ * A CLIP model: image tower, text tower, tokenizer. Opaque and immutable.
+ *
+ * Several threads may use one model at the same time. It keeps what it needs of its context alive.
+ */
+typedef struct vitrum_clip vitrum_clip;
+
+/*
+ * Threads, an instruction set and scratch memory that is kept for reuse. Opaque.
+ *
+ * Models keep what they need of their context alive: it may be freed before them. Several threads may use one
+ * context and its models at the same time. Nothing is shared between contexts.
+ */
+typedef struct vitrum_context vitrum_context;
+
+/*
+ * What a call came to: `VITRUM_OK` or one of `VITRUM_E_*`. Codes never change their meaning and new ones may
+ * be added, so treat an unknown code as a failure.
+ */
+typedef int32_t vitrum_status;
+
+/*
+ * Receives what went wrong. Owned by the caller, who may pass NULL where one is expected.
+ *
+ * Every function that takes one sets `code` to what it returns and `message` to a sentence that names the
+ * thing at fault, or to an empty string on success. One error must not be used by two calls at the same time.
+ */
+typedef struct vitrum_error {
+    /* `sizeof(vitrum_error)`; set by `vitrum_error_init`. */
+    uint32_t struct_size;
+    /* The status of the last call. */
+    vitrum_status code;
+    /* UTF-8, NUL-terminated, cut short if it does not fit. */
+    char message[VITRUM_ERROR_MESSAGE_SIZE];
+} vitrum_error;
+
+/* Allocates `size` bytes, not 0, at a multiple of `alignment`, a power of two, or returns NULL. Any thread. */
+typedef void *VITRUM_NULLABLE (*vitrum_alloc)(void *VITRUM_NULLABLE user, size_t size, size_t alignment);
+
+/* Frees a block that the `vitrum_alloc` set with it returned for this `size` and `alignment`. Any thread. */
+typedef void (*vitrum_dealloc)(void *VITRUM_NULLABLE user, void *block, size_t size, size_t alignment);
+
+/* An instruction set: one of `VITRUM_ISA_*`. */
+typedef int32_t vitrum_isa;
+
+/* A piece of work that the library hands to a `vitrum_parallel_for`. */
+typedef void (*vitrum_work)(void *data, size_t index);
+
+/*
+ * A host's way to run work on its own threads: calls `work(data, index)` for every index below `count`, each
+ * once, on any threads and in any order, and returns when all have returned.
+ *
+ * It is called often, from every thread that uses the context's models, several at the same time if they do.
+ * If some of the work is not called, it is done on the calling thread. It must not unwind, nor return while
+ * `work` is running. Apple's `dispatch_apply_f(count, queue, data, work)` is of this form.
+ */
+typedef void (*vitrum_parallel_for)(void *VITRUM_NULLABLE user, size_t count, void *data, vitrum_work work);
+
+/* How to make a context. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_context_options {
+    /* `sizeof(vitrum_context_options)`; set by `vitrum_context_options_init`. */
+    uint32_t struct_size;
+    /*
+     * Threads that work on one call, at most 1024; 1 is the calling thread alone. 0: one for each core that this
+     * process may use, or 1 in a library without threads. Must not be 0 with `parallel_for`.
+     */
+    uint32_t threads;
+    /* The instruction set. */
+    vitrum_isa isa;
+    /* The host's threads, or NULL for threads that the context starts, owns and joins. */
+    vitrum_parallel_for VITRUM_NULLABLE parallel_for;
+    /* Handed to `parallel_for`. Must stay valid as long as the context and every model made with it. */
+    void *VITRUM_NULLABLE parallel_for_user;
+} vitrum_context_options;
+
+/* Layout of a pixel, 8 bits a channel: one of `VITRUM_PIXEL_*`. */
+typedef int32_t vitrum_pixel_format;
+
+/*
+ * A picture in the caller's memory, which is only read, and only during the call.
+ *
+ * Row `y` begins at `data + y * row_stride`, so that `(height - 1) * row_stride` bytes and one row are read.
+ */
+typedef struct vitrum_image {
+    /* `sizeof(vitrum_image)`; set by `vitrum_image_init`. */
+    uint32_t struct_size;
+    /* Layout of a pixel. */
+    vitrum_pixel_format format;
+    /* The first row. Needs no alignment. */
+    const uint8_t *data;
+    /* Width in pixels, 1 to 32768. */
+    uint32_t width;
+    /* Height in pixels, 1 to 32768; at most 2^28 pixels in all. */
+    uint32_t height;
+    /* Bytes from one row to the next, at least `width` times the bytes of a pixel. */
+    size_t row_stride;
+} vitrum_image;
+
+/* How to load a CLIP model. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_clip_options {
+    /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
+    uint32_t struct_size;
+    /*
+     * 1: read the weights through a memory map, which saves system calls. If another process truncates the file
+     * meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+     * `vitrum_clip_load`.
+     */
+    uint32_t mmap;
+} vitrum_clip_options;
+
+/* A file of a model in the caller's memory. This struct will never change. */
+typedef struct vitrum_file {
+    /* Its name without directories, NUL-terminated UTF-8: such as `config.json`. */
+    const char *name;
+    /* Its contents. Need no alignment. */
+    const uint8_t *data;
+    /* How many bytes there are at `data`. */
+    size_t size;
+} vitrum_file;
+
+/* The call succeeded. */
+#define VITRUM_OK 0
+
+/* A parameter is outside its domain: unknown enum value, empty list, template without `{}` and so on. */
+#define VITRUM_E_INVALID_ARGUMENT 1
+
+/* A pointer that must not be NULL is NULL. */
+#define VITRUM_E_NULL_POINTER 2
+
+/* A struct's `struct_size` is not one that this library knows. */
+#define VITRUM_E_STRUCT_SIZE 3
+
+/* The caller's buffer is too small for the result. */
+#define VITRUM_E_BUFFER_TOO_SMALL 4
+
+/* Text is not valid UTF-8. */
+#define VITRUM_E_UTF8 5
+
+/* An image has no pixels, is too large, or its stride is shorter than a row. */
+#define VITRUM_E_IMAGE 6
+
+/* The operating system could not read a file. */
+#define VITRUM_E_IO 7
+
+/* A file or directory that must exist does not. */
+#define VITRUM_E_NOT_FOUND 8
+
+/* A file is malformed: its bytes do not follow its format. */
+#define VITRUM_E_FORMAT 9
+
+/* A size in a file or call exceeds a limit of this library. */
+#define VITRUM_E_LIMIT 10
+
+/* A tensor that the model needs is absent. */
+#define VITRUM_E_MISSING_TENSOR 11
+
+/* A tensor has another shape than the model needs. */
+#define VITRUM_E_TENSOR_SHAPE 12
+
+/* A tensor has a data type that the model cannot use. */
+#define VITRUM_E_TENSOR_DTYPE 13
+
+/* A configuration value is absent, of the wrong type or impossible. */
+#define VITRUM_E_CONFIG 14
+
+/* A tokenizer file is inconsistent. */
+#define VITRUM_E_TOKENIZER 15
+
+/* The input is valid but of a kind that this library or this build of it does not implement. */
+#define VITRUM_E_UNSUPPORTED 16
+
+/* Memory could not be allocated. */
+#define VITRUM_E_OUT_OF_MEMORY 17
+
+/* The caller cancelled the call. */
+#define VITRUM_E_CANCELLED 18
+
+/* A bug in this library was caught before it could do harm. Please report it with the error's message. */
+#define VITRUM_E_PANIC 19
+
+/* The best that this CPU has. */
+#define VITRUM_ISA_BEST 0
+
+/* The baseline of the target that the library was compiled for. */
+#define VITRUM_ISA_PORTABLE 1
+
+/* x86-64: AVX2 with FMA and F16C. */
+#define VITRUM_ISA_AVX2 2
+
+/* x86-64: AVX-512 F, VL, BW and DQ. */
+#define VITRUM_ISA_AVX512 3
+
+/* AArch64: Advanced SIMD. */
+#define VITRUM_ISA_NEON 4
+
+/* WebAssembly: 128-bit SIMD. */
+#define VITRUM_ISA_SIMD128 5
+
+/* Red, green, blue. */
+#define VITRUM_PIXEL_RGB8 1
+
+/* Blue, green, red (OpenCV's order). */
+#define VITRUM_PIXEL_BGR8 2
+
+/* Red, green, blue, alpha; alpha is ignored. */
+#define VITRUM_PIXEL_RGBA8 3
+
+/* Blue, green, red, alpha; alpha is ignored. */
+#define VITRUM_PIXEL_BGRA8 4
+
+/* One grey channel. */
+#define VITRUM_PIXEL_GRAY8 5
+
+/*
+ * The library's version, "major.minor.patch"; compare it with `VITRUM_VERSION` to see whether header and
+ * library belong together.
+ *
+ * The string is static: never free it. Any thread.
+ */
+const char *vitrum_version_string(void);
+
+/*
+ * The library's `VITRUM_ABI_VERSION`. A program that loads the library at run time should refuse another one
+ * than its header's. Any thread.
+ */
+uint32_t vitrum_abi_version(void);
+
+/*
+ * A short English description of `status`, "unknown status" for an unknown one.
+ *
+ * The string is static: never free it. Any thread.
+ */
+const char *vitrum_status_string(vitrum_status status);
+
+/*
+ * Prepares `error` for its first use. `struct_size` is `sizeof *error`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_error_init(struct vitrum_error *error, size_t struct_size);
+
+/*
+ * Sets the functions by which the library allocates all of its memory, for a library that was built without an
+ * operating system (Rust's `std`). It needs them before any other call that takes a `vitrum_error`. Both NULL:
+ * none. `user` is handed to them and may be NULL. No other call may run at the same time.
+ *
+ * Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
+ * `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles
+ * first.
+ */
+vitrum_status vitrum_allocator_set(vitrum_alloc VITRUM_NULLABLE alloc,
+                                   vitrum_dealloc VITRUM_NULLABLE dealloc,
+                                   void *VITRUM_NULLABLE user,
+                                   struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_context_options_init(struct vitrum_context_options *options, size_t struct_size);
+
+/*
+ * Makes a context and writes it to `context`; the caller frees it with `vitrum_context_free`. Any thread.
+ *
+ * `options` may be NULL for the defaults; it is only read during the call.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for too many threads, or an unknown instruction set;
+ * `VITRUM_E_UNSUPPORTED` for an instruction set that this CPU lacks, or several threads without `parallel_for`
+ * in a library without threads; `VITRUM_E_OUT_OF_MEMORY` if the system refuses the threads.
+ */
+vitrum_status vitrum_context_new(const struct vitrum_context_options *VITRUM_NULLABLE options,
+                                 struct vitrum_context *VITRUM_NULLABLE *VITRUM_NONNULL context,
+                                 struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Frees `context`, which may be NULL. Its threads end with the last model made with it. No other call may be
+ * using it, and it must not be used, nor freed again, afterwards.
+ */
+void vitrum_context_free(struct vitrum_context *VITRUM_NULLABLE context);
+
+/* How many threads work on one call; 0 if `context` is NULL. Any thread. */
+uint32_t vitrum_context_threads(const struct vitrum_context *VITRUM_NULLABLE context);
+
+/* The instruction set in use, never `VITRUM_ISA_BEST`; 0 if `context` is NULL. Any thread. */
+vitrum_isa vitrum_context_isa(const struct vitrum_context *VITRUM_NULLABLE context);
+
+/*
+ * Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.
+ * `context` may be NULL. Any thread.
+ */
+void vitrum_context_trim(const struct vitrum_context *VITRUM_NULLABLE context);
+
+/*
+ * Prepares `image`: sets its `struct_size` to `struct_size`, which is `sizeof *image`, and the other fields to
+ * 0. All of them must be set before it is used.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_image_init(struct vitrum_image *image, size_t struct_size);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_clip_options_init(struct vitrum_clip_options *options, size_t struct_size);
+
+/*
+ * Loads the model at `path` and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
+ *
+ * `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file whose directory holds the
+ * tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. Nothing is kept of
+ * the arguments but what the model needs of `context`.
+ *
+ * Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
+ * `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
+ * `VITRUM_E_TOKENIZER` for what is wrong in the files; `VITRUM_E_UNSUPPORTED` for a model of another kind, and
+ * always in a library built without files.
+ */
+vitrum_status vitrum_clip_load(const struct vitrum_context *context,
+                               const char *path,
+                               const struct vitrum_clip_options *VITRUM_NULLABLE options,
+                               struct vitrum_clip *VITRUM_NULLABLE *VITRUM_NONNULL clip,
+                               struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Loads a model from memory and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
+ *
+ * `files` are `file_count` files as a model directory holds them: weights, whose names end in `.safetensors`
+ * (shards need no index), and beside them `config.json`, `preprocessor_config.json`, `tokenizer.json` or
+ * `vocab.json` and `merges.txt`, in any order. They are only read during the call. `options` may be NULL for
+ * the defaults.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` if there are no weights, for a file that no model has or one given
+ * twice, or if `mmap` is set; otherwise those of `vitrum_clip_load`.
+ */
+vitrum_status vitrum_clip_load_memory(const struct vitrum_context *context,
+                                      const struct vitrum_file *files,
+                                      size_t file_count,
+                                      const struct vitrum_clip_options *VITRUM_NULLABLE options,
+                                      struct vitrum_clip *VITRUM_NULLABLE *VITRUM_NONNULL clip,
+                                      struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Frees `clip`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
+ * afterwards.
+ */
+void vitrum_clip_free(struct vitrum_clip *VITRUM_NULLABLE clip);
+
+/* Values of an embedding; 0 if `clip` is NULL. Any thread. */
+size_t vitrum_clip_embed_dim(const struct vitrum_clip *VITRUM_NULLABLE clip);
+
+/* Bytes of memory that the model occupies; 0 if `clip` is NULL. Any thread. */
+size_t vitrum_clip_memory_bytes(const struct vitrum_clip *VITRUM_NULLABLE clip);
+
+/*
+ * Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
+ * says, runs the image tower and projects. Any thread.
+ *
+ * `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats, picture after picture; with
+ * `normalize` 1 each has length 1, with 0 they are as the model gives them. `capacity` is the room there, in
+ * floats. `needed`, if not NULL, receives the number of floats, also when `capacity` is too small; with
+ * `embeddings` NULL and `capacity` 0 that is all that happens.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or another `normalize`;
+ * `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
+                                       const struct vitrum_image *images,
+                                       size_t image_count,
+                                       uint32_t normalize,
+                                       float *VITRUM_NULLABLE embeddings,
+                                       size_t capacity,
+                                       size_t *VITRUM_NULLABLE needed,
+                                       struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
+ *
+ * Texts longer than the model's context are cut as the model's reference does. `normalize`, `embeddings`,
+ * `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text or another `normalize`;
+ * `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
+ * `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
+                                      const char *VITRUM_NONNULL const *VITRUM_NONNULL texts,
+                                      size_t text_count,
+                                      uint32_t normalize,
+                                      float *VITRUM_NULLABLE embeddings,
+                                      size_t capacity,
+                                      size_t *VITRUM_NULLABLE needed,
+                                      struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
+ *
+ * Each label takes the place of `{}` in `label_template`; NULL means "a photo of a {}". `probabilities`
+ * receives `label_count` floats that sum to 1, in the order of the labels. `capacity` and `needed` are as for
+ * `vitrum_clip_encode_image`.
+ *
+ * To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no labels, an empty label, an unknown format or a template without
+ * `{}`; `VITRUM_E_IMAGE`; `VITRUM_E_UTF8`; `VITRUM_E_LIMIT` for a gigantic label; `VITRUM_E_NOT_FOUND` if the
+ * model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_classify(const struct vitrum_clip *clip,
+                                   const struct vitrum_image *image,
+                                   const char *VITRUM_NONNULL const *VITRUM_NONNULL labels,
+                                   size_t label_count,
+                                   const char *VITRUM_NULLABLE label_template,
+                                   float *VITRUM_NULLABLE probabilities,
+                                   size_t capacity,
+                                   size_t *VITRUM_NULLABLE needed,
+                                   struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Compares embeddings: `logits[i * text_count + j]` becomes the cosine of image `i` and text `j`, multiplied by
+ * the scale that the model has learnt. A softmax over a row gives the probabilities of the texts. Any thread.
+ *
+ * `images` and `texts` hold `image_count` and `text_count` embeddings of this model, normalised or not, one
+ * after the other. `logits` receives `image_count * text_count` floats and may be one of the inputs.
+ * `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images or no texts; `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_similarity(const struct vitrum_clip *clip,
+                                     const float *images,
+                                     size_t image_count,
+                                     const float *texts,
+                                     size_t text_count,
+                                     float *VITRUM_NULLABLE logits,
+                                     size_t capacity,
+                                     size_t *VITRUM_NULLABLE needed,
+                                     struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * The token ids of `text`, NUL-terminated UTF-8, with the start and end tokens, at most as many as the model's
+ * context holds. Any thread.
+ *
+ * `tokens` receives them. `capacity`, in tokens, and `needed` are as for `vitrum_clip_encode_image`.
+ *
+ * Errors: `VITRUM_E_UTF8`; `VITRUM_E_LIMIT` for a gigantic text; `VITRUM_E_NOT_FOUND` if the model was loaded
+ * without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_tokenize(const struct vitrum_clip *clip,
+                                   const char *text,
+                                   uint32_t *VITRUM_NULLABLE tokens,
+                                   size_t capacity,
+                                   size_t *VITRUM_NULLABLE needed,
+                                   struct vitrum_error *VITRUM_NULLABLE error);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#ifdef __clang__
+#pragma clang assume_nonnull end
+#pragma clang diagnostic pop
+#endif
+
+#endif /* VITRUM_H */

@@ -1,0 +1,224 @@
+//! Checked access to what C passes: pointers, arrays, strings, versioned structs and output buffers.
+//!
+//! NULL, misaligned and overlong arguments become errors that name the parameter. That a pointer leads to as much
+//! memory as the caller says cannot be checked: it is the contract of every exported function.
+
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char};
+use core::{ptr, slice};
+
+use super::status::{VITRUM_OK, status_of, vitrum_status};
+use crate::error::{Error, Result, err};
+
+/// A struct that the caller fills and whose size tells its version.
+///
+/// # Safety
+/// The type must be `repr(C)`, its first field `struct_size: u32`, and all-zero bytes a value of it.
+pub(super) unsafe trait CStruct: Sized {
+    /// The C name.
+    const NAME: &'static str;
+}
+
+/// # Errors
+/// `StructSize` unless `size` is that of `T`. Sizes of earlier versions will be accepted here.
+pub(super) fn check_struct_size<T: CStruct>(size: usize) -> Result<()> {
+    let known = size_of::<T>();
+    if size != known {
+        return Err(err!(
+            StructSize,
+            "struct_size of {} is {size}, this library knows {known}: fill it by the struct's init function",
+            T::NAME
+        ));
+    }
+    Ok(())
+}
+
+/// The body of every `…_init` function: zeros, and the size.
+///
+/// # Safety
+/// `value` must be NULL or valid for writes of `struct_size` bytes.
+pub(super) unsafe fn init<T: CStruct>(value: *mut T, struct_size: usize) -> vitrum_status {
+    let checked = check_pointer(value, T::NAME).and_then(|()| check_struct_size::<T>(struct_size));
+    match checked {
+        Ok(()) => {
+            // SAFETY: the caller's memory has the size of `T`, which begins with a `u32` and may be zero.
+            unsafe {
+                value.write_bytes(0, 1);
+                value.cast::<u32>().write(struct_size as u32);
+            }
+            VITRUM_OK
+        }
+        Err(error) => status_of(error.code()),
+    }
+}
+
+fn check_pointer<T>(pointer: *const T, name: &str) -> Result<()> {
+    if pointer.is_null() {
+        return Err(err!(NullPointer, "{name} is NULL"));
+    }
+    if !pointer.is_aligned() {
+        return Err(err!(InvalidArgument, "{name} is not aligned to {} bytes", align_of::<T>()));
+    }
+    Ok(())
+}
+
+/// The value behind a pointer that must not be NULL: a handle, or a place for one.
+///
+/// # Safety
+/// `pointer` must be NULL or valid for `'a`.
+pub(super) unsafe fn required<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
+    check_pointer(pointer, name)?;
+    // SAFETY: not NULL and aligned; the caller promises the rest.
+    Ok(unsafe { &*pointer })
+}
+
+/// The place where a new handle goes.
+///
+/// # Safety
+/// `pointer` must be NULL or valid for writes.
+pub(super) unsafe fn place<T>(pointer: *mut T, name: &str) -> Result<Place<T>> {
+    check_pointer(pointer, name)?;
+    Ok(Place(pointer))
+}
+
+/// A checked place for one result, written once and only on success.
+pub(super) struct Place<T>(*mut T);
+
+impl<T> Place<T> {
+    pub(super) fn write(self, value: T) {
+        // SAFETY: `place` checked the pointer, and its caller promised that it may be written.
+        unsafe { self.0.write(value) }
+    }
+}
+
+/// A versioned struct; its size is checked before anything else of it is read.
+///
+/// # Safety
+/// `pointer` must be NULL or lead to a struct that begins with its `struct_size`, valid for `'a`.
+pub(super) unsafe fn versioned<'a, T: CStruct>(pointer: *const T, name: &str) -> Result<&'a T> {
+    check_pointer(pointer, name)?;
+    // SAFETY: the struct begins with its size; once that is right, all of `T` is there.
+    unsafe {
+        check_struct_size::<T>(pointer.cast::<u32>().read() as usize).map_err(|error| error.within(name))?;
+        Ok(&*pointer)
+    }
+}
+
+/// An array of `count` values, which may not be empty.
+///
+/// # Safety
+/// `pointer` must be NULL or valid for reads of `count` values for `'a`.
+pub(super) unsafe fn array<'a, T>(pointer: *const T, count: usize, name: &str) -> Result<&'a [T]> {
+    if count == 0 {
+        return Err(err!(InvalidArgument, "{name}: none given"));
+    }
+    check_pointer(pointer, name)?;
+    count
+        .checked_mul(size_of::<T>())
+        .filter(|&bytes| isize::try_from(bytes).is_ok())
+        .ok_or_else(|| err!(Limit, "{name}: {count} are more than memory can hold"))?;
+    // SAFETY: not NULL, aligned and not larger than an allocation can be; the caller promises the rest.
+    Ok(unsafe { slice::from_raw_parts(pointer, count) })
+}
+
+/// A NUL-terminated UTF-8 string.
+///
+/// # Safety
+/// `pointer` must be NULL or lead to a NUL-terminated string valid for `'a`.
+pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
+    check_pointer(pointer, name)?;
+    // SAFETY: not NULL; the caller promises the NUL.
+    let text = unsafe { CStr::from_ptr(pointer) };
+    text.to_str().map_err(|error| err!(Utf8, "{name} is not UTF-8 from byte {}", error.valid_up_to()))
+}
+
+/// An array of `count` NUL-terminated UTF-8 strings.
+///
+/// # Safety
+/// `pointer` must be NULL or lead to `count` pointers, each NULL or a string, all valid for `'a`.
+pub(super) unsafe fn texts<'a>(
+    pointer: *const *const c_char,
+    count: usize,
+    name: &str,
+) -> Result<Vec<&'a str>> {
+    // SAFETY: the caller's promise.
+    let pointers = unsafe { array(pointer, count, name)? };
+    let item = |(i, &pointer): (usize, &*const c_char)| {
+        // SAFETY: the caller's promise.
+        unsafe { text(pointer, &alloc::format!("{name}[{i}]")) }
+    };
+    pointers.iter().enumerate().map(item).collect()
+}
+
+/// A truth value: 0 or 1.
+pub(super) fn flag(value: u32, name: &str) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(err!(InvalidArgument, "{name} is {value}, expected 0 or 1")),
+    }
+}
+
+/// The product of two sizes of a result.
+pub(super) fn product(a: usize, b: usize) -> Result<usize> {
+    a.checked_mul(b).ok_or_else(|| err!(Limit, "a result of {a} times {b} values"))
+}
+
+/// A caller's buffer for results: `capacity` values at `data`, and a place for the number that is needed.
+pub(super) struct Output<T> {
+    data: *mut T,
+    capacity: usize,
+    needed: *mut usize,
+}
+
+impl<T: Copy> Output<T> {
+    /// # Errors
+    /// `NullPointer` if there is no buffer although `capacity` is not 0, or no way to answer at all;
+    /// `InvalidArgument` for misaligned pointers.
+    ///
+    /// # Safety
+    /// `data` must be NULL or valid for writes of `capacity` values, `needed` NULL or valid for a write.
+    pub(super) unsafe fn new(data: *mut T, capacity: usize, needed: *mut usize, name: &str) -> Result<Self> {
+        if !data.is_null() || capacity != 0 {
+            check_pointer(data, name)?;
+        }
+        if !needed.is_null() || data.is_null() {
+            check_pointer(needed, "needed")?;
+        }
+        Ok(Self { data, capacity, needed })
+    }
+
+    /// Announces that `len` values are coming and says whether the caller wants them, or only their number.
+    ///
+    /// # Errors
+    /// `BufferTooSmall`.
+    pub(super) fn wants(&self, len: usize) -> Result<bool> {
+        if !self.needed.is_null() {
+            // SAFETY: checked in `new`, whose caller promised that it may be written.
+            unsafe { self.needed.write(len) };
+        }
+        if self.data.is_null() {
+            return Ok(false);
+        }
+        if self.capacity < len {
+            return Err(err!(BufferTooSmall, "room for {} values, {len} needed", self.capacity));
+        }
+        Ok(true)
+    }
+
+    /// Copies the result, as announced, to the caller.
+    pub(super) fn write(self, values: &[T]) {
+        assert!(values.len() <= self.capacity);
+        // SAFETY: `new`'s caller promised `capacity` writable values. Not `copy_nonoverlapping`, for `values` may
+        // be a buffer of the caller's too.
+        unsafe { ptr::copy(values.as_ptr(), self.data, values.len()) }
+    }
+}
+
+/// An optional pointer: `None` for NULL.
+pub(super) fn optional<T, R>(
+    pointer: *const T,
+    read: impl FnOnce() -> Result<R, Error>,
+) -> Result<Option<R>> {
+    if pointer.is_null() { Ok(None) } else { read().map(Some) }
+}

@@ -1,0 +1,381 @@
+//! `vitrum_clip`: pictures and texts in one space, and from there to probabilities.
+
+use alloc::boxed::Box;
+use core::ffi::c_char;
+
+use super::args::{
+    CStruct, Output, array, flag, init, optional, place, product, required, text, texts, versioned,
+};
+use super::context::{cx_of, vitrum_context};
+use super::error::vitrum_error;
+use super::guard::{guard, guard_value};
+use super::image::{view, views, vitrum_image};
+use super::status::vitrum_status;
+use crate::error::{Result, err};
+use crate::exec::{Cx, padded};
+use crate::pipelines::clip::Clip;
+use crate::weights::{Bundle, BundleParts};
+
+/// A CLIP model: image tower, text tower, tokenizer. Opaque and immutable.
+///
+/// Several threads may use one model at the same time. It keeps what it needs of its context alive.
+pub struct vitrum_clip {
+    clip: Clip,
+    cx: Cx,
+}
+
+/// How to load a CLIP model. All zeros but `struct_size` are the defaults.
+#[repr(C)]
+pub struct vitrum_clip_options {
+    /// `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`.
+    pub struct_size: u32,
+    /// 1: read the weights through a memory map, which saves system calls. If another process truncates the file
+    /// meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+    /// `vitrum_clip_load`.
+    pub mmap: u32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_clip_options {
+    const NAME: &'static str = "vitrum_clip_options";
+}
+
+/// A file of a model in the caller's memory. This struct will never change.
+#[repr(C)]
+pub struct vitrum_file {
+    /// Its name without directories, NUL-terminated UTF-8: such as `config.json`.
+    pub name: *const c_char,
+    /// Its contents. Need no alignment.
+    pub data: *const u8,
+    /// How many bytes there are at `data`.
+    pub size: usize,
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_options_init(
+    options: *mut vitrum_clip_options,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(options, struct_size) }
+}
+
+/// Loads the model at `path` and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
+///
+/// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file whose directory holds the
+/// tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. Nothing is kept of
+/// the arguments but what the model needs of `context`.
+///
+/// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
+/// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
+/// `VITRUM_E_TOKENIZER` for what is wrong in the files; `VITRUM_E_UNSUPPORTED` for a model of another kind, and
+/// always in a library built without files.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_load(
+    context: *const vitrum_context,
+    path: *const c_char,
+    options: *const vitrum_clip_options,
+    clip: *mut *mut vitrum_clip,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(clip, "clip")?;
+            let cx = cx_of(context)?;
+            let path = text(path, "path")?;
+            let options = optional(options, || versioned(options, "options"))?;
+            let mmap = options.map_or(Ok(false), |options| flag(options.mmap, "mmap"))?;
+            place.write(new_clip(cx, &open(path, mmap)?)?);
+            Ok(())
+        })
+    }
+}
+
+/// Loads a model from memory and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
+///
+/// `files` are `file_count` files as a model directory holds them: weights, whose names end in `.safetensors`
+/// (shards need no index), and beside them `config.json`, `preprocessor_config.json`, `tokenizer.json` or
+/// `vocab.json` and `merges.txt`, in any order. They are only read during the call. `options` may be NULL for
+/// the defaults.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` if there are no weights, for a file that no model has or one given
+/// twice, or if `mmap` is set; otherwise those of `vitrum_clip_load`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_load_memory(
+    context: *const vitrum_context,
+    files: *const vitrum_file,
+    file_count: usize,
+    options: *const vitrum_clip_options,
+    clip: *mut *mut vitrum_clip,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(clip, "clip")?;
+            let cx = cx_of(context)?;
+            let files = array(files, file_count, "files")?;
+            let options = optional(options, || versioned(options, "options"))?;
+            if options.map_or(Ok(false), |options| flag(options.mmap, "mmap"))? {
+                return Err(err!(InvalidArgument, "mmap: these files are in memory already"));
+            }
+            place.write(new_clip(cx, &Bundle::from_memory(parts(files)?)?)?);
+            Ok(())
+        })
+    }
+}
+
+/// Frees `clip`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
+/// afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_free(clip: *mut vitrum_clip) {
+    if !clip.is_null() {
+        // SAFETY: the caller owns the handle, which a load function made, and gives it up.
+        guard_value((), || drop(unsafe { Box::from_raw(clip) }));
+    }
+}
+
+/// Values of an embedding; 0 if `clip` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_embed_dim(clip: *const vitrum_clip) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { clip.as_ref() }.map_or(0, |clip| clip.clip.embed_dim()))
+}
+
+/// Bytes of memory that the model occupies; 0 if `clip` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: *const vitrum_clip) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { clip.as_ref() }.map_or(0, |clip| clip.clip.memory_bytes()))
+}
+
+/// Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
+/// says, runs the image tower and projects. Any thread.
+///
+/// `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats, picture after picture; with
+/// `normalize` 1 each has length 1, with 0 they are as the model gives them. `capacity` is the room there, in
+/// floats. `needed`, if not NULL, receives the number of floats, also when `capacity` is too small; with
+/// `embeddings` NULL and `capacity` 0 that is all that happens.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or another `normalize`;
+/// `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_encode_image(
+    clip: *const vitrum_clip,
+    images: *const vitrum_image,
+    image_count: usize,
+    normalize: u32,
+    embeddings: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let clip = required(clip, "clip")?;
+            let output = Output::new(embeddings, capacity, needed, "embeddings")?;
+            let images = views(images, image_count, "images")?;
+            let normalize = flag(normalize, "normalize")?;
+            clip.embed(image_count, output, |out| clip.clip.encode_images_into(&images, normalize, out))
+        })
+    }
+}
+
+/// Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
+///
+/// Texts longer than the model's context are cut as the model's reference does. `normalize`, `embeddings`,
+/// `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text or another `normalize`;
+/// `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
+/// `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_encode_text(
+    clip: *const vitrum_clip,
+    texts: *const *const c_char,
+    text_count: usize,
+    normalize: u32,
+    embeddings: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let clip = required(clip, "clip")?;
+            let output = Output::new(embeddings, capacity, needed, "embeddings")?;
+            let texts = self::texts(texts, text_count, "texts")?;
+            let normalize = flag(normalize, "normalize")?;
+            clip.embed(text_count, output, |out| clip.clip.encode_texts_into(&texts, normalize, out))
+        })
+    }
+}
+
+/// Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
+///
+/// Each label takes the place of `{}` in `label_template`; NULL means "a photo of a {}". `probabilities`
+/// receives `label_count` floats that sum to 1, in the order of the labels. `capacity` and `needed` are as for
+/// `vitrum_clip_encode_image`.
+///
+/// To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no labels, an empty label, an unknown format or a template without
+/// `{}`; `VITRUM_E_IMAGE`; `VITRUM_E_UTF8`; `VITRUM_E_LIMIT` for a gigantic label; `VITRUM_E_NOT_FOUND` if the
+/// model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_classify(
+    clip: *const vitrum_clip,
+    image: *const vitrum_image,
+    labels: *const *const c_char,
+    label_count: usize,
+    label_template: *const c_char,
+    probabilities: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let clip = required(clip, "clip")?;
+            let output = Output::new(probabilities, capacity, needed, "probabilities")?;
+            let image = view(image, "image")?;
+            let labels = texts(labels, label_count, "labels")?;
+            let template = optional(label_template, || text(label_template, "label_template"))?;
+            if output.wants(label_count)? {
+                output.write(&clip.clip.classify(image, &labels, template)?);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Compares embeddings: `logits[i * text_count + j]` becomes the cosine of image `i` and text `j`, multiplied by
+/// the scale that the model has learnt. A softmax over a row gives the probabilities of the texts. Any thread.
+///
+/// `images` and `texts` hold `image_count` and `text_count` embeddings of this model, normalised or not, one
+/// after the other. `logits` receives `image_count * text_count` floats and may be one of the inputs.
+/// `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no images or no texts; `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_similarity(
+    clip: *const vitrum_clip,
+    images: *const f32,
+    image_count: usize,
+    texts: *const f32,
+    text_count: usize,
+    logits: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let clip = required(clip, "clip")?;
+            let output = Output::new(logits, capacity, needed, "logits")?;
+            let dim = clip.clip.embed_dim();
+            let images = array(images, product(image_count, dim)?, "images")?;
+            let texts = array(texts, product(text_count, dim)?, "texts")?;
+            if output.wants(product(image_count, text_count)?)? {
+                output.write(&clip.clip.similarity(images, texts)?);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The token ids of `text`, NUL-terminated UTF-8, with the start and end tokens, at most as many as the model's
+/// context holds. Any thread.
+///
+/// `tokens` receives them. `capacity`, in tokens, and `needed` are as for `vitrum_clip_encode_image`.
+///
+/// Errors: `VITRUM_E_UTF8`; `VITRUM_E_LIMIT` for a gigantic text; `VITRUM_E_NOT_FOUND` if the model was loaded
+/// without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_tokenize(
+    clip: *const vitrum_clip,
+    text: *const c_char,
+    tokens: *mut u32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let clip = required(clip, "clip")?;
+            let output = Output::new(tokens, capacity, needed, "tokens")?;
+            let ids = clip.clip.tokenize(self::text(text, "text")?)?;
+            if output.wants(ids.len())? {
+                output.write(&ids);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl vitrum_clip {
+    /// Runs `encode` for `count` embeddings into scratch memory, and copies them out if it succeeds.
+    fn embed(
+        &self,
+        count: usize,
+        output: Output<f32>,
+        encode: impl FnOnce(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let len = product(count, self.clip.embed_dim())?;
+        if output.wants(len)? {
+            let mut workspace = self.cx.workspace(padded(len));
+            let embeddings = workspace.scratch().take(len);
+            encode(embeddings)?;
+            output.write(embeddings);
+        }
+        Ok(())
+    }
+}
+
+fn new_clip(cx: &Cx, bundle: &Bundle<'_>) -> Result<*mut vitrum_clip> {
+    let clip = Clip::load(cx, bundle)?;
+    Ok(Box::into_raw(Box::new(vitrum_clip { clip, cx: cx.clone() })))
+}
+
+#[cfg(feature = "std")]
+fn open(path: &str, mmap: bool) -> Result<Bundle<'static>> {
+    use crate::weights::OpenOptions;
+    Bundle::open(std::path::Path::new(path), OpenOptions::new().mmap(mmap))
+}
+
+#[cfg(not(feature = "std"))]
+fn open(path: &str, _mmap: bool) -> Result<Bundle<'static>> {
+    Err(err!(Unsupported, "{path}: this library was built without files; use vitrum_clip_load_memory"))
+}
+
+/// Sorts a caller's files into weights and the others.
+///
+/// # Safety
+/// Names must be NULL or strings, and data be NULL or as long as the sizes say, all valid for `'a`.
+unsafe fn parts<'a>(files: &'a [vitrum_file]) -> Result<BundleParts<'a>> {
+    let mut parts = BundleParts::default();
+    for (i, file) in files.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        let name = unsafe { text(file.name, &alloc::format!("files[{i}].name"))? };
+        let contents: &[u8] = match file.size {
+            0 => &[],
+            // SAFETY: the caller's promise.
+            size => unsafe { array(file.data, size, &alloc::format!("{name}: data"))? },
+        };
+        if name.ends_with(".safetensors") {
+            parts.weights.push(contents);
+        } else {
+            parts.files.push((name, contents));
+        }
+    }
+    Ok(parts)
+}

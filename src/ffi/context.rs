@@ -1,0 +1,196 @@
+//! `vitrum_context`: threads and instruction set.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::ffi::c_void;
+
+use super::args::{CStruct, init, optional, place, required, versioned};
+use super::error::vitrum_error;
+use super::guard::{guard, guard_value};
+use super::runner::{HostRunner, MAX_THREADS, vitrum_parallel_for};
+use super::status::vitrum_status;
+use crate::error::{Result, err};
+use crate::exec::{Cx, CxOptions};
+use crate::simd::Level;
+
+/// An instruction set: one of `VITRUM_ISA_*`.
+pub type vitrum_isa = i32;
+
+/// The best that this CPU has.
+pub const VITRUM_ISA_BEST: vitrum_isa = 0;
+/// The baseline of the target that the library was compiled for.
+pub const VITRUM_ISA_PORTABLE: vitrum_isa = 1;
+/// x86-64: AVX2 with FMA and F16C.
+pub const VITRUM_ISA_AVX2: vitrum_isa = 2;
+/// x86-64: AVX-512 F, VL, BW and DQ.
+pub const VITRUM_ISA_AVX512: vitrum_isa = 3;
+/// AArch64: Advanced SIMD.
+pub const VITRUM_ISA_NEON: vitrum_isa = 4;
+/// WebAssembly: 128-bit SIMD.
+pub const VITRUM_ISA_SIMD128: vitrum_isa = 5;
+
+/// The instruction sets that have a name of their own.
+const LEVELS: [(vitrum_isa, &str); 5] = [
+    (VITRUM_ISA_PORTABLE, "portable"),
+    (VITRUM_ISA_AVX2, "avx2"),
+    (VITRUM_ISA_AVX512, "avx512"),
+    (VITRUM_ISA_NEON, "neon"),
+    (VITRUM_ISA_SIMD128, "simd128"),
+];
+
+/// Threads, an instruction set and scratch memory that is kept for reuse. Opaque.
+///
+/// Models keep what they need of their context alive: it may be freed before them. Several threads may use one
+/// context and its models at the same time. Nothing is shared between contexts.
+pub struct vitrum_context {
+    pub(super) cx: Cx,
+}
+
+/// How to make a context. All zeros but `struct_size` are the defaults.
+#[repr(C)]
+pub struct vitrum_context_options {
+    /// `sizeof(vitrum_context_options)`; set by `vitrum_context_options_init`.
+    pub struct_size: u32,
+    /// Threads that work on one call, at most 1024; 1 is the calling thread alone. 0: one for each core that this
+    /// process may use, or 1 in a library without threads. Must not be 0 with `parallel_for`.
+    pub threads: u32,
+    /// The instruction set.
+    pub isa: vitrum_isa,
+    /// The host's threads, or NULL for threads that the context starts, owns and joins.
+    pub parallel_for: vitrum_parallel_for,
+    /// Handed to `parallel_for`. Must stay valid as long as the context and every model made with it.
+    pub parallel_for_user: *mut c_void,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_context_options {
+    const NAME: &'static str = "vitrum_context_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_options_init(
+    options: *mut vitrum_context_options,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(options, struct_size) }
+}
+
+/// Makes a context and writes it to `context`; the caller frees it with `vitrum_context_free`. Any thread.
+///
+/// `options` may be NULL for the defaults; it is only read during the call.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for too many threads, or an unknown instruction set;
+/// `VITRUM_E_UNSUPPORTED` for an instruction set that this CPU lacks, or several threads without `parallel_for`
+/// in a library without threads; `VITRUM_E_OUT_OF_MEMORY` if the system refuses the threads.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_new(
+    options: *const vitrum_context_options,
+    context: *mut *mut vitrum_context,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let context = place(context, "context")?;
+            let cx = match optional(options, || versioned(options, "options"))? {
+                Some(options) => new_cx(options)?,
+                None => Cx::new(&CxOptions::default())?,
+            };
+            context.write(Box::into_raw(Box::new(vitrum_context { cx })));
+            Ok(())
+        })
+    }
+}
+
+/// Frees `context`, which may be NULL. Its threads end with the last model made with it. No other call may be
+/// using it, and it must not be used, nor freed again, afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_free(context: *mut vitrum_context) {
+    if !context.is_null() {
+        // SAFETY: the caller owns the handle, which `vitrum_context_new` made, and gives it up.
+        guard_value((), || drop(unsafe { Box::from_raw(context) }));
+    }
+}
+
+/// How many threads work on one call; 0 if `context` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_threads(context: *const vitrum_context) -> u32 {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { context.as_ref() }.map_or(0, |context| context.cx.threads() as u32))
+}
+
+/// The instruction set in use, never `VITRUM_ISA_BEST`; 0 if `context` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_isa(context: *const vitrum_context) -> vitrum_isa {
+    guard_value(0, || {
+        // SAFETY: the caller passes NULL or a handle.
+        let name = unsafe { context.as_ref() }.map(|context| context.cx.level().name());
+        LEVELS.iter().find(|(_, level)| Some(*level) == name).map_or(0, |(isa, _)| *isa)
+    })
+}
+
+/// Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.
+/// `context` may be NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_trim(context: *const vitrum_context) {
+    // SAFETY: the caller passes NULL or a handle.
+    if let Some(context) = unsafe { context.as_ref() } {
+        guard_value((), || context.cx.trim());
+    }
+}
+
+/// The context behind a handle.
+///
+/// # Safety
+/// `context` must be NULL or a handle that is valid for `'a`.
+pub(super) unsafe fn cx_of<'a>(context: *const vitrum_context) -> Result<&'a Cx> {
+    // SAFETY: the caller's promise.
+    Ok(&unsafe { required(context, "context")? }.cx)
+}
+
+fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
+    let level = level_of(options.isa)?;
+    let threads = options.threads as usize;
+    let Some(parallel_for) = options.parallel_for else {
+        return Cx::new(&CxOptions { threads, level });
+    };
+    if !(1..=MAX_THREADS).contains(&threads) {
+        return Err(err!(
+            InvalidArgument,
+            "threads is {threads}; with parallel_for, say how many run at the same time (1 to {MAX_THREADS})"
+        ));
+    }
+    let runner = HostRunner::new(parallel_for, options.parallel_for_user, threads);
+    Ok(Cx::with_runner(level.unwrap_or_else(Level::detect), Arc::new(runner)))
+}
+
+fn level_of(isa: vitrum_isa) -> Result<Option<Level>> {
+    if isa == VITRUM_ISA_BEST {
+        return Ok(None);
+    }
+    let (_, name) = LEVELS
+        .iter()
+        .find(|(known, _)| *known == isa)
+        .ok_or_else(|| err!(InvalidArgument, "isa: {isa} is not a VITRUM_ISA_* value"))?;
+    let level =
+        Level::from_name(name).ok_or_else(|| err!(Unsupported, "isa: this CPU or build has no {name}"))?;
+    Ok(Some(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_has_its_number() {
+        for level in Level::available() {
+            let (isa, _) = LEVELS.iter().find(|(_, name)| *name == level.name()).unwrap();
+            assert_eq!(level_of(*isa).unwrap().map(Level::name), Some(level.name()));
+        }
+        assert!(level_of(VITRUM_ISA_BEST).unwrap().is_none());
+    }
+}

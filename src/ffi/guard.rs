@@ -1,0 +1,164 @@
+//! The guard that every entry goes through: no panic crosses into C.
+//!
+//! With `std`, a panic unwinds to the guard and becomes `VITRUM_E_PANIC`. Without, there is no unwinding and the
+//! panic handler ends the program.
+
+use super::allocator;
+use super::error::{Report, vitrum_error};
+use super::status::{VITRUM_E_OUT_OF_MEMORY, VITRUM_OK, status_of, vitrum_status};
+use crate::error::Result;
+
+/// Runs the body of an exported function, reports to `error` and returns the status.
+///
+/// # Safety
+/// `error` must be NULL or point to a `vitrum_error` that nobody else uses.
+pub(super) unsafe fn guard(error: *mut vitrum_error, body: impl FnOnce() -> Result<()>) -> vitrum_status {
+    // SAFETY: the caller's promise.
+    let report = match unsafe { Report::new(error) } {
+        Ok(report) => report,
+        Err(status) => return status,
+    };
+    if !allocator::is_ready() {
+        return report.write(VITRUM_E_OUT_OF_MEMORY, "no allocator: call vitrum_allocator_set first");
+    }
+    match catch(body) {
+        Ok(()) => report.write(VITRUM_OK, ""),
+        Err(error) => report.write(status_of(error.code()), error.message()),
+    }
+}
+
+/// Runs the body of an exported function that cannot fail: `fallback` if there is a bug in it.
+pub(super) fn guard_value<R>(fallback: R, body: impl FnOnce() -> R) -> R {
+    catch(|| Ok(body())).unwrap_or(fallback)
+}
+
+#[cfg(feature = "std")]
+pub(super) use unwinding::{PanicSlot, catch};
+
+#[cfg(not(feature = "std"))]
+pub(super) use aborting::{PanicSlot, catch};
+
+#[cfg(feature = "std")]
+mod unwinding {
+    use alloc::boxed::Box;
+    use alloc::string::String;
+    use core::any::Any;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::{Mutex, PoisonError};
+
+    use crate::error::{Result, err};
+
+    /// Runs `body`; a panic in it becomes an error.
+    ///
+    /// That a broken invariant is seen afterwards is ruled out by what handles are: models do not change, and
+    /// scratch memory holds no state between calls.
+    pub(in crate::ffi) fn catch<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
+        catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+            let message = payload.downcast_ref::<&str>().copied();
+            let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            Err(err!(Panic, "internal error: {}", message.unwrap_or("no message")))
+        })
+    }
+
+    /// Carries a panic over C frames: from callbacks that C calls, to the function that called C.
+    pub(in crate::ffi) struct PanicSlot(Mutex<Option<Box<dyn Any + Send>>>);
+
+    impl PanicSlot {
+        pub(in crate::ffi) fn new() -> Self {
+            Self(Mutex::new(None))
+        }
+
+        /// Runs `callback`, keeping the first panic.
+        pub(in crate::ffi) fn keep(&self, callback: impl FnOnce()) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(payload);
+            }
+        }
+
+        /// Goes on with the panic that was kept, if any.
+        pub(in crate::ffi) fn resume(self) {
+            if let Some(payload) = self.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                resume_unwind(payload);
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "std"))]
+mod aborting {
+    use crate::error::Result;
+
+    pub(in crate::ffi) fn catch<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
+        body()
+    }
+
+    pub(in crate::ffi) struct PanicSlot;
+
+    impl PanicSlot {
+        pub(in crate::ffi) fn new() -> Self {
+            Self
+        }
+
+        pub(in crate::ffi) fn keep(&self, callback: impl FnOnce()) {
+            callback();
+        }
+
+        pub(in crate::ffi) fn resume(self) {}
+    }
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use core::ptr;
+
+    use super::*;
+    use crate::ffi::error::vitrum_error_init;
+    use crate::ffi::status::{VITRUM_E_PANIC, VITRUM_OK};
+
+    fn message_of(error: &vitrum_error) -> &str {
+        let bytes = bytemuck::cast_slice::<_, u8>(&error.message);
+        core::ffi::CStr::from_bytes_until_nul(bytes).unwrap().to_str().unwrap()
+    }
+
+    #[test]
+    fn a_panic_becomes_a_status_and_a_message() {
+        let mut error = vitrum_error { struct_size: 0, code: 0, message: [0; 512] };
+        // SAFETY: `error` is a whole struct and used by nobody else.
+        let (init, panicked) = unsafe {
+            (
+                vitrum_error_init(&mut error, size_of::<vitrum_error>()),
+                guard(&mut error, || panic!("tile {} is broken", 7)),
+            )
+        };
+        assert_eq!((init, panicked, error.code), (VITRUM_OK, VITRUM_E_PANIC, VITRUM_E_PANIC));
+        assert_eq!(message_of(&error), "internal error: tile 7 is broken");
+
+        // SAFETY: as above.
+        assert_eq!(unsafe { guard(&mut error, || Ok(())) }, VITRUM_OK);
+        assert_eq!((error.code, message_of(&error)), (VITRUM_OK, ""));
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        let mut error = vitrum_error { struct_size: 0, code: 0, message: [0; 512] };
+        let long = "ä".repeat(400);
+        // SAFETY: as above.
+        unsafe {
+            vitrum_error_init(&mut error, size_of::<vitrum_error>());
+            guard(&mut error, || Err(crate::error::err!(Format, "{long}")));
+        }
+        assert_eq!(message_of(&error), "ä".repeat(255));
+    }
+
+    #[test]
+    fn values_fall_back() {
+        assert_eq!(guard_value(0, || 5), 5);
+        assert_eq!(guard_value(0, || panic!("broken")), 0);
+    }
+
+    #[test]
+    fn a_null_error_is_allowed() {
+        // SAFETY: NULL is allowed.
+        assert_eq!(unsafe { guard(ptr::null_mut(), || panic!("broken")) }, VITRUM_E_PANIC);
+    }
+}

@@ -1,0 +1,210 @@
+/*
+ * Uses every function as it is meant to be, and checks that the ways that must agree do: use MODEL
+ */
+#include <math.h>
+#include <pthread.h>
+
+#include "check.h"
+
+enum { IMAGES = 3, TEXTS = 2, THREADS = 3 };
+
+static const char *const LABELS[TEXTS] = {"cat", "dog"};
+static const char *const PROMPTS[TEXTS] = {"a photo of a cat", "a photo of a dog"};
+
+/* A host's threads: every piece of work on a thread of its own. */
+struct job {
+    vitrum_work work;
+    void *data;
+    size_t index;
+};
+
+static void *run_job(void *job) {
+    struct job *j = job;
+    j->work(j->data, j->index);
+    return NULL;
+}
+
+static void run_on_threads(void *user, size_t count, void *data, vitrum_work work) {
+    pthread_t threads[THREADS];
+    struct job jobs[THREADS];
+    size_t i, started = 0;
+    CHECK(count <= THREADS);
+    for (i = 0; i < count; i++) {
+        jobs[i].work = work;
+        jobs[i].data = data;
+        jobs[i].index = i;
+        started += pthread_create(&threads[i], NULL, run_job, &jobs[i]) == 0;
+    }
+    for (i = 0; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    ++*(int *)user;
+}
+
+static float *encode(const vitrum_clip *clip, uint32_t normalize) {
+    vitrum_image images[IMAGES];
+    size_t needed = 0;
+    float *out;
+    images[0] = new_image(VITRUM_PIXEL_RGBA8);
+    images[1] = new_image(VITRUM_PIXEL_GRAY8);
+    images[2] = images[0];
+    images[2].format = VITRUM_PIXEL_BGRA8;
+    images[2].width = SIDE - 7;
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, IMAGES, normalize, NULL, 0, &needed, &error));
+    CHECK(needed == IMAGES * vitrum_clip_embed_dim(clip));
+    out = calloc(needed, sizeof *out);
+    EXPECT(VITRUM_OK,
+           vitrum_clip_encode_image(clip, images, IMAGES, normalize, out, needed, &needed, &error));
+    return out;
+}
+
+/* Probabilities from `classify` are the softmax of `similarity` between the embeddings. */
+static void check_results(const vitrum_clip *clip) {
+    const size_t dim = vitrum_clip_embed_dim(clip);
+    float *images = encode(clip, 1), *raw = encode(clip, 0), *texts = calloc(TEXTS * dim, sizeof *texts);
+    float logits[IMAGES * TEXTS], probabilities[TEXTS];
+    const vitrum_image image = new_image(VITRUM_PIXEL_RGBA8);
+    uint32_t tokens[80];
+    size_t needed = 0, i;
+    double length = 0, raw_length = 0, expected;
+
+    for (i = 0; i < dim; i++) {
+        length += (double)images[i] * images[i];
+        raw_length += (double)raw[i] * raw[i];
+    }
+    CHECK(fabs(length - 1) < 1e-5);
+    for (i = 0; i < dim; i++) {
+        CHECK(fabs(images[i] - raw[i] / sqrt(raw_length)) < 1e-5);
+    }
+    EXPECT(VITRUM_OK, vitrum_clip_encode_text(clip, PROMPTS, TEXTS, 1, texts, TEXTS * dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_similarity(clip, images, IMAGES, texts, TEXTS, logits, IMAGES * TEXTS,
+                                             &needed, &error));
+    CHECK(needed == IMAGES * TEXTS);
+    EXPECT(VITRUM_OK, vitrum_clip_classify(clip, &image, LABELS, TEXTS, "a photo of a {}", probabilities,
+                                           TEXTS, &needed, &error));
+    CHECK(needed == TEXTS);
+    expected = 1 / (1 + exp((double)logits[1] - logits[0]));
+    CHECK(fabs(probabilities[0] - expected) < 1e-4);
+    CHECK(fabs(probabilities[0] + probabilities[1] - 1.0) < 1e-5);
+
+    EXPECT(VITRUM_OK, vitrum_clip_tokenize(clip, PROMPTS[0], NULL, 0, &needed, &error));
+    CHECK(needed > 2 && needed <= 80);
+    EXPECT(VITRUM_OK, vitrum_clip_tokenize(clip, PROMPTS[0], tokens, 80, &needed, &error));
+    CHECK(tokens[0] != tokens[needed - 1]);
+    CHECK(vitrum_clip_memory_bytes(clip) > 100000);
+    free(images);
+    free(raw);
+    free(texts);
+}
+
+/* The same model, loaded in another way, gives the same bits. */
+static void check_same(const vitrum_clip *clip, const float *expected) {
+    float *embeddings = encode(clip, 1);
+    CHECK(memcmp(embeddings, expected, IMAGES * vitrum_clip_embed_dim(clip) * sizeof *embeddings) == 0);
+    free(embeddings);
+}
+
+static vitrum_clip *load_from_memory(const vitrum_context *context, const char *model) {
+    static const char *const names[] = {"tokenizer.json", "preprocessor_config.json", "model.safetensors",
+                                        "config.json"};
+    vitrum_clip *clip = NULL;
+    vitrum_file files[4];
+    size_t i;
+    for (i = 0; i < 4; i++) {
+        files[i] = read_file(model, names[i]);
+    }
+    EXPECT(VITRUM_OK, vitrum_clip_load_memory(context, files, 4, NULL, &clip, &error));
+    /* The model does not need them any more. */
+    for (i = 0; i < 4; i++) {
+        free((void *)files[i].data);
+    }
+    return clip;
+}
+
+static void *encode_on_thread(void *clip) {
+    vitrum_error own;
+    const vitrum_image image = {sizeof image, VITRUM_PIXEL_RGBA8, pixels, SIDE, SIDE, SIDE * 4};
+    float *out = calloc(vitrum_clip_embed_dim(clip), sizeof *out);
+    vitrum_error_init(&own, sizeof own);
+    if (vitrum_clip_encode_image(clip, &image, 1, 1, out, vitrum_clip_embed_dim(clip), NULL, &own)) {
+        free(out);
+        return NULL;
+    }
+    return out;
+}
+
+/* One model, several threads at the same time. */
+static void check_sharing(vitrum_clip *clip, const float *expected) {
+    pthread_t threads[THREADS];
+    int i;
+    for (i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, encode_on_thread, clip) == 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        void *embedding = NULL;
+        pthread_join(threads[i], &embedding);
+        CHECK(embedding && !memcmp(embedding, expected, vitrum_clip_embed_dim(clip) * sizeof *expected));
+        free(embedding);
+    }
+}
+
+static vitrum_context *new_threaded_context(uint32_t threads, vitrum_parallel_for parallel_for, int *calls) {
+    vitrum_context *context = NULL;
+    vitrum_context_options options;
+    vitrum_context_options_init(&options, sizeof options);
+    options.threads = threads;
+    options.isa = VITRUM_ISA_PORTABLE;
+    options.parallel_for = parallel_for;
+    options.parallel_for_user = calls;
+    EXPECT(VITRUM_OK, vitrum_context_new(&options, &context, &error));
+    CHECK(vitrum_context_threads(context) == threads);
+    CHECK(vitrum_context_isa(context) == VITRUM_ISA_PORTABLE);
+    return context;
+}
+
+int main(int argc, char **argv) {
+    vitrum_context *context = NULL;
+    vitrum_clip *clip = NULL;
+    vitrum_clip_options options;
+    float *expected;
+    int calls = 0;
+    if (argc != 2) {
+        fprintf(stderr, "usage: use MODEL\n");
+        return 2;
+    }
+    CHECK(vitrum_error_init(&error, sizeof error) == VITRUM_OK);
+
+    /* The model outlives the handle of its context. */
+    context = new_context();
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], NULL, &clip, &error));
+    vitrum_context_trim(context);
+    vitrum_context_free(context);
+    check_results(clip);
+    expected = encode(clip, 1);
+    check_sharing(clip, expected);
+    vitrum_clip_free(clip);
+
+    context = new_threaded_context(THREADS, run_on_threads, &calls);
+    clip = load_from_memory(context, argv[1]);
+    check_same(clip, expected);
+    CHECK(calls > 0);
+    vitrum_clip_free(clip);
+    vitrum_context_free(context);
+
+    context = new_threaded_context(2, NULL, NULL);
+    vitrum_clip_options_init(&options, sizeof options);
+    options.mmap = 1;
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], &options, &clip, &error));
+    check_same(clip, expected);
+    vitrum_clip_free(clip);
+    vitrum_context_free(context);
+
+    /* Defaults: the best instruction set, all cores. */
+    EXPECT(VITRUM_OK, vitrum_context_new(NULL, &context, &error));
+    CHECK(vitrum_context_isa(context) != VITRUM_ISA_BEST);
+    vitrum_context_free(context);
+
+    free(expected);
+    printf("use: %s\n", failures ? "failed" : "ok");
+    return failures != 0;
+}
