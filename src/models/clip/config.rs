@@ -238,8 +238,8 @@ fn tower(
             "{layers}: width {width} with an MLP of {intermediate_size} is not supported"
         ));
     }
-    if count > MAX_LAYERS {
-        return Err(err!(Limit, "{layers}: more than {MAX_LAYERS} layers"));
+    if count == 0 || count > MAX_LAYERS {
+        return Err(err!(Config, "{layers}: the number of layers is outside 1..={MAX_LAYERS}"));
     }
     if heads == 0 || !width.is_multiple_of(heads) {
         return Err(err!(Config, "{layers}: {heads} heads do not divide the width {width}"));

@@ -60,43 +60,34 @@ impl Layer {
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let rows = batches * tokens;
         let y = scratch.take(x.len());
         self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
-        self.out_proj.forward(
-            cx,
-            &Rows::new(y, rows, self.dim()),
-            Activation::None,
-            Output::Add { out: x, stride: self.dim() },
-            scratch.frame(),
-        );
+        self.project(cx, y, x, scratch.frame());
         self.mlp(cx, x, y, scratch);
     }
 
-    /// Updates only the first token of each sequence and writes it to `x[..batches · D]`: all that is needed of
-    /// the last layer of an image tower.
-    pub fn forward_first(
+    /// Updates only token `at(batch)` of each sequence and writes it to `x[..batches · D]`: all that is needed of
+    /// the last layer of a tower.
+    pub fn forward_pooled(
         &self,
         cx: &Cx,
         [batches, tokens]: [usize; 2],
+        bias: Bias<'_>,
+        at: impl Fn(usize) -> usize,
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let dim = self.dim();
         let y = scratch.take(x.len());
-        self.attend(cx, [batches, tokens], Bias::None, x, y, scratch.frame());
-        for batch in 1..batches {
-            x.copy_within(batch * tokens * dim..(batch * tokens + 1) * dim, batch * dim);
+        self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
+        for batch in 0..batches {
+            let token = batch * tokens + at(batch);
+            x.copy_within(token * dim..(token + 1) * dim, batch * dim);
+            y.copy_within(token * dim..(token + 1) * dim, batch * dim);
         }
-        let x = &mut x[..batches * dim];
-        self.out_proj.forward(
-            cx,
-            &Rows::strided(y, batches, dim, tokens * dim),
-            Activation::None,
-            Output::Add { out: x, stride: dim },
-            scratch.frame(),
-        );
-        self.mlp(cx, x, &mut y[..batches * dim], scratch);
+        let (x, y) = (&mut x[..batches * dim], &mut y[..batches * dim]);
+        self.project(cx, y, x, scratch.frame());
+        self.mlp(cx, x, y, scratch);
     }
 
     /// Scratch that the forward passes need, in f32.
@@ -149,6 +140,13 @@ impl Layer {
         let (k, v) = kv.split_at(x.len());
         let scale = 1.0 / libm::sqrtf(shape.head_dim as f32);
         attention(cx, &shape, scale, q, k, v, bias, y, scratch);
+    }
+
+    /// `x += out_proj(y)`.
+    fn project(&self, cx: &Cx, y: &[f32], x: &mut [f32], scratch: Scratch<'_>) {
+        let dim = self.dim();
+        let residual = Output::Add { out: x, stride: dim };
+        self.out_proj.forward(cx, &Rows::new(y, y.len() / dim, dim), Activation::None, residual, scratch);
     }
 
     /// `x += fc2(act(fc1(norm2(x))))`; `y` is a buffer like `x`.

@@ -75,10 +75,9 @@ impl TextTower {
         let batches = ids.len() / length;
         assert_eq!(ids.len(), batches * length, "ids of shape [{batches}, {length}]");
         assert_eq!(out.len(), batches * self.projection.outputs(), "embeddings of {batches} texts");
-        let ends = || ids.chunks_exact(length).map(|ids| self.end(ids));
-        let tokens = if trace.is_on() { length } else { 1 + ends().max().unwrap_or(0) };
+        let ends = ids.chunks_exact(length).map(|ids| self.end(ids));
+        let tokens = if trace.is_on() { length } else { 1 + ends.max().unwrap_or(0) };
         let x = scratch.take(batches * tokens * dim);
-        let pooled = scratch.take(batches * dim);
 
         // Embeddings: tokens plus positions.
         for (ids, x) in ids.chunks_exact(length).zip(x.chunks_exact_mut(tokens * dim)) {
@@ -95,24 +94,29 @@ impl TextTower {
         }
         trace.stage(format_args!("text.embeddings"), x);
 
-        // Encoder.
-        for (i, layer) in self.layers.iter().enumerate() {
+        // Encoder. Of the last layer only the end tokens are needed.
+        let end = |batch: usize| self.end(&ids[batch * length..][..length]);
+        let whole = if trace.is_on() { self.layers.len() } else { self.layers.len() - 1 };
+        for (i, layer) in self.layers[..whole].iter().enumerate() {
             layer.forward(cx, [batches, tokens], Bias::Causal, x, scratch.frame());
             trace.stage(format_args!("text.layers.{i}"), x);
         }
-        if trace.is_on() {
+        let pooled = if let Some(last) = self.layers.get(whole) {
+            last.forward_pooled(cx, [batches, tokens], Bias::Causal, end, x, scratch.frame());
+            let pooled = &mut x[..batches * dim];
+            self.final_norm.forward_in_place(cx, pooled);
+            pooled
+        } else {
             self.final_norm.forward_in_place(cx, x);
             trace.stage(format_args!("text.final_layer_norm"), x);
-        }
+            for batch in 0..batches {
+                let token = batch * tokens + end(batch);
+                x.copy_within(token * dim..(token + 1) * dim, batch * dim);
+            }
+            &mut x[..batches * dim]
+        };
 
-        // Pooling and projection.
-        let sequences = x.chunks_exact(tokens * dim);
-        for ((x, end), pooled) in sequences.zip(ends()).zip(pooled.chunks_exact_mut(dim)) {
-            pooled.copy_from_slice(&x[end * dim..][..dim]);
-        }
-        if !trace.is_on() {
-            self.final_norm.forward_in_place(cx, pooled);
-        }
+        // Projection.
         trace.stage(format_args!("text.pooled"), pooled);
         let output = Output::Store { out, stride: self.projection.outputs() };
         self.projection.forward(cx, &Rows::new(pooled, batches, dim), Activation::None, output, scratch);
@@ -124,9 +128,7 @@ impl TextTower {
     pub fn scratch_len(&self, cx: &Cx, [batches, length]: [usize; 2]) -> usize {
         let layers =
             self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, length])).max().unwrap_or(0);
-        padded(batches * length * self.dim())
-            + padded(batches * self.dim())
-            + layers.max(self.projection.scratch_len(cx, batches))
+        padded(batches * length * self.dim()) + layers.max(self.projection.scratch_len(cx, batches))
     }
 
     /// Bytes of weights held.

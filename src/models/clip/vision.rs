@@ -124,7 +124,7 @@ impl VisionTower {
             trace.stage(format_args!("vision.layers.{i}"), x);
         }
         if let Some(last) = self.layers.get(whole) {
-            last.forward_first(cx, [batches, tokens], x, scratch.frame());
+            last.forward_pooled(cx, [batches, tokens], Bias::None, |_| 0, x, scratch.frame());
         } else {
             for batch in 1..batches {
                 x.copy_within(batch * tokens * dim..(batch * tokens + 1) * dim, batch * dim);
