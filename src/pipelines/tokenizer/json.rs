@@ -17,7 +17,7 @@ use super::vocabulary::{
 
 const FILE: &str = "tokenizer.json";
 
-/// CLIP's pattern, and what `CLIPTokenizerFast` puts before it (without effect: see [`super::split`]).
+/// CLIP's pattern, and what `CLIPTokenizerFast` puts before it; see [`super::split`].
 const PATTERN: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 const SPECIAL_PATTERNS: &str = r"<\|startoftext\|>|<\|endoftext\|>|";
 
@@ -51,7 +51,7 @@ fn id(value: &Value) -> Option<u32> {
 
 fn declared(file: &Value) -> Result<Declared<'_>> {
     check_normalizer(&file["normalizer"])?;
-    check_pre_tokenizer(&file["pre_tokenizer"])?;
+    let specials_in_pattern = specials_in_pattern(&file["pre_tokenizer"])?;
     let model = &file["model"];
     check_model(model)?;
     let vocabulary = vocabulary(&model["vocab"])?;
@@ -83,6 +83,7 @@ fn declared(file: &Value) -> Result<Declared<'_>> {
         },
         vocabulary,
         added,
+        specials_in_pattern,
         start,
         end,
     })
@@ -157,23 +158,22 @@ fn check_normalizer(normalizer: &Value) -> Result<()> {
     Ok(())
 }
 
-/// `Unsupported` unless the pre-tokenizer is CLIP's pattern, then bytes.
-fn check_pre_tokenizer(pre_tokenizer: &Value) -> Result<()> {
+/// Whether the pattern has the special tokens; `Unsupported` unless the pre-tokenizer is CLIP's
+/// pattern, then bytes.
+fn specials_in_pattern(pre_tokenizer: &Value) -> Result<bool> {
     let [split, byte_level] = [0, 1].map(|i| &pre_tokenizer["pretokenizers"][i]);
     let pattern = split["pattern"]["Regex"].as_str().unwrap_or_default();
-    let clip = pre_tokenizer["type"] == "Sequence"
+    let base = pattern.strip_prefix(SPECIAL_PATTERNS);
+    let is_clip = pre_tokenizer["type"] == "Sequence"
         && pre_tokenizer["pretokenizers"].as_array().is_some_and(|steps| steps.len() == 2)
         && split["type"] == "Split"
-        && pattern.strip_prefix(SPECIAL_PATTERNS).unwrap_or(pattern) == PATTERN
+        && base.unwrap_or(pattern) == PATTERN
         && split["behavior"] == "Removed"
         && split["invert"] == true
         && byte_level["type"] == "ByteLevel"
         && byte_level["add_prefix_space"] == false
         && byte_level["use_regex"] != false; // absent: true
-    if !clip {
-        return Err(unsupported("pre_tokenizer", pre_tokenizer));
-    }
-    Ok(())
+    if is_clip { Ok(base.is_some()) } else { Err(unsupported("pre_tokenizer", pre_tokenizer)) }
 }
 
 /// `Unsupported` unless the model is BPE with CLIP's options.

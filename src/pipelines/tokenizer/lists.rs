@@ -56,14 +56,14 @@ fn merges_of<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<(&'a str, &
     lines.enumerate().map(|(rank, line)| merge_fields(rank, line)).collect()
 }
 
-/// With the special tokens as `CLIPTokenizerFast` makes them of such lists.
+/// With special tokens and pattern as `CLIPTokenizerFast` has them for such lists.
 fn build(vocabulary: Vocabulary<'_>, merges: Vec<(&str, &str)>, padding: Option<u32>) -> Result<Tokenizer> {
     let special = |token: &str| {
         vocabulary.get(token).map(|&id| AddedToken { content: token.into(), id, normalized: false })
     };
     let added = [START, END].into_iter().filter_map(special).collect();
     let (unknown, start, end) = (Some(END), START, END);
-    Declared { vocabulary, merges, added, unknown, start, end, padding }.build()
+    Declared { vocabulary, merges, added, specials_in_pattern: true, unknown, start, end, padding }.build()
 }
 
 /// The bytes of a gzip file by its magic number; others as they are.

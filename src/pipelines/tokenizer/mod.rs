@@ -56,6 +56,7 @@ pub enum Overlong {
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     added: AddedTokens,
+    specials_in_pattern: bool,
     bpe: Bpe,
     vocabulary: u32,
     start: u32,
@@ -212,7 +213,7 @@ impl Tokenizer {
                 match piece {
                     Piece::Token(id) => ids.push(id),
                     Piece::Text(text) => {
-                        for word in split::words(text) {
+                        for word in split::words(text, self.specials_in_pattern) {
                             self.bpe.encode(word.as_bytes(), &mut workspace, ids);
                             if ids.len() >= enough {
                                 return;

@@ -1,19 +1,27 @@
 //! CLIP's pattern: where words begin and end.
 
 use super::unicode::{Class, class};
+use super::vocabulary::{END, START};
 
 /// The words of a normalised text: the matches of
 /// `'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`.
 ///
-/// Hugging Face's pattern also has the two special tokens, but the byte-level step after it splits
-/// them again, so that they count only where [`AddedTokens`](super::added::AddedTokens) finds them.
-pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+/// With `specials`, `<\|startoftext\|>|<\|endoftext\|>|` comes before this. The byte-level step
+/// applies a pattern of its own, so that such a match becomes three words all the same (it is a
+/// special token only where [`AddedTokens`](super::added::AddedTokens) finds it, which is before
+/// lower case), but the third ends with the match: `|>!!` is two words instead of one.
+pub(super) fn words(text: &str, specials: bool) -> impl Iterator<Item = &str> {
     let mut rest = text;
+    let mut special = ""; // what is left of a match of `specials`
     core::iter::from_fn(move || {
-        rest = rest.trim_start();
-        let length = match_length(rest)?;
-        let (word, tail) = rest.split_at(length);
-        rest = tail;
+        if special.is_empty() {
+            rest = rest.trim_start();
+            let token = [START, END].into_iter().find(|&token| specials && rest.starts_with(token));
+            (special, rest) = rest.split_at(token.map_or(0, str::len));
+        }
+        let source = if special.is_empty() { &mut rest } else { &mut special };
+        let (word, tail) = source.split_at(match_length(source)?);
+        *source = tail;
         Some(word)
     })
 }
@@ -52,7 +60,29 @@ mod tests {
             ("hi!!'t 😀😀", &["hi", "!!'", "t", "😀😀"]),
         ];
         for (text, expected) in cases {
-            assert_eq!(words(text).collect::<Vec<_>>(), expected, "{text:?}");
+            assert_eq!(words(text, false).collect::<Vec<_>>(), expected, "{text:?}");
+            assert_eq!(words(text, true).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn specials_end_words() {
+        let cases: [(&str, &[&str], &[&str]); 3] = [
+            (
+                "a<|endoftext|>!!<|endoftext|>",
+                &["a", "<|", "endoftext", "|>!!<|", "endoftext", "|>"],
+                &["a", "<|", "endoftext", "|>", "!!<|", "endoftext", "|>"],
+            ),
+            (
+                "<|endoftext|><|startoftext|>'s",
+                &["<|", "endoftext", "|><|", "startoftext", "|>'", "s"],
+                &["<|", "endoftext", "|>", "<|", "startoftext", "|>", "'s"],
+            ),
+            ("<|endoftext|", &["<|", "endoftext", "|"], &["<|", "endoftext", "|"]),
+        ];
+        for (text, without, with) in cases {
+            assert_eq!(words(text, false).collect::<Vec<_>>(), without, "{text:?}");
+            assert_eq!(words(text, true).collect::<Vec<_>>(), with, "{text:?}");
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Declared<'a> {
     /// Pairs in order of rank.
     pub(super) merges: Vec<(&'a str, &'a str)>,
     pub(super) added: Vec<AddedToken>,
+    /// Whether the pattern has the special tokens in it.
+    pub(super) specials_in_pattern: bool,
     /// The token of a byte that the vocabulary lacks; without one, such bytes disappear.
     pub(super) unknown: Option<&'a str>,
     pub(super) start: &'a str,
@@ -47,6 +49,7 @@ impl Declared<'_> {
         }
         Ok(Tokenizer {
             added: AddedTokens::new(&self.added),
+            specials_in_pattern: self.specials_in_pattern,
             bpe: Bpe::new(self.bytes()?, &self.merge_ids()?, size),
             vocabulary: size,
             start,
