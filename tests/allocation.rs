@@ -1,4 +1,5 @@
 //! After the first call of a size, encoding pictures allocates nothing.
+#![cfg(feature = "std")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Bad configurations and bad calls: each its own error, and the model stays usable.
+#![cfg(feature = "parallel")]
 
 use std::fs;
 use std::path::Path;

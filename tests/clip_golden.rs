@@ -1,6 +1,7 @@
 //! CLIP against `transformers` and `open_clip`, stage by stage, on the small models of `tests/golden/clip`.
 //!
 //! Bound: max |Δ| ≤ 1e-4 · max |reference| for every stage; see `tests/golden/make_golden.py` for the files.
+#![cfg(feature = "parallel")]
 
 use std::collections::BTreeMap;
 use std::fs;

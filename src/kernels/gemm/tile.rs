@@ -37,26 +37,16 @@ impl<const MR: usize, const NV: usize> Vectorize for Tile<MR, NV> {
         // SAFETY: `GemmKernel::run`'s caller promises that all of `a`, `b`, `init` and `c` are valid for the
         // shapes documented at `TileArgs`; the loops below stay inside them.
         unsafe {
-            let start: [S::F; NV] = core::array::from_fn(|j| s.load(init.add(j * S::LANES)));
-            let mut acc = [start; MR];
-            let step = |acc: &mut [[S::F; NV]; MR], a: *const f32, b: *const f32| {
-                let columns: [S::F; NV] = core::array::from_fn(|j| s.load(b.add(j * S::LANES)));
-                for (i, row) in acc.iter_mut().enumerate() {
-                    let x = s.splat(*a.add(i * CHUNK));
-                    for (sum, &column) in row.iter_mut().zip(&columns) {
-                        *sum = s.fma(x, column, *sum);
-                    }
-                }
-            };
+            let mut acc = [load_columns::<S, NV>(s, init); MR];
             for _ in 0..k / CHUNK {
                 for kk in 0..CHUNK {
-                    step(&mut acc, a.add(kk), b);
+                    step(s, &mut acc, a.add(kk), b);
                     b = b.add(NV * S::LANES);
                 }
                 a = a.add(MR * CHUNK);
             }
             for kk in 0..k % CHUNK {
-                step(&mut acc, a.add(kk), b);
+                step(s, &mut acc, a.add(kk), b);
                 b = b.add(NV * S::LANES);
             }
             for (i, row) in acc.iter().enumerate() {
@@ -65,6 +55,44 @@ impl<const MR: usize, const NV: usize> Vectorize for Tile<MR, NV> {
                     s.store(c, if accumulate { s.add(s.load(c), sum) } else { sum });
                 }
             }
+        }
+    }
+}
+
+// Functions and not closures: a closure could be left as a function of its own, without the level's features.
+
+/// `NV` vectors from `p`.
+///
+/// # Safety
+/// `p` is valid for `NV · LANES` reads.
+#[inline(always)]
+unsafe fn load_columns<S: Simd, const NV: usize>(s: S, p: *const f32) -> [S::F; NV] {
+    let mut columns = [s.splat(0.0); NV];
+    for (j, column) in columns.iter_mut().enumerate() {
+        // SAFETY: forwarded to the caller.
+        *column = unsafe { s.load(p.add(j * S::LANES)) };
+    }
+    columns
+}
+
+/// `acc[i] += a[i · CHUNK] · b`, for one `k`.
+///
+/// # Safety
+/// `a` is valid for reads at these places, `b` for `NV · LANES` reads.
+#[inline(always)]
+unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
+    s: S,
+    acc: &mut [[S::F; NV]; MR],
+    a: *const f32,
+    b: *const f32,
+) {
+    // SAFETY: forwarded to the caller.
+    let columns = unsafe { load_columns::<S, NV>(s, b) };
+    for (i, row) in acc.iter_mut().enumerate() {
+        // SAFETY: forwarded to the caller.
+        let x = s.splat(unsafe { *a.add(i * CHUNK) });
+        for (sum, &column) in row.iter_mut().zip(&columns) {
+            *sum = s.fma(x, column, *sum);
         }
     }
 }
