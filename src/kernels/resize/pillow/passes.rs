@@ -46,21 +46,33 @@ impl<const C: usize> Vectorize for Horizontal<'_, C> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let slot = if C == 1 { 1 } else { 4 };
+        match C {
+            1 => self.run_strips::<S, COLUMN>(simd),
+            _ => self.run_strips::<S, { COLUMN / 4 }>(simd),
+        }
+    }
+}
+
+impl<const C: usize> Horizontal<'_, C> {
+    /// All rows, in strips of `R`.
+    #[inline(always)]
+    fn run_strips<S: Simd, const R: usize>(self, simd: S) {
         let strip = &mut self.strip[..self.columns.len() * COLUMN];
         let out_len = self.spans.len() * C;
         let stride = self.weights.len() / self.spans.len();
-        let strips = self.out.chunks_mut(COLUMN / slot * out_len);
-        for (source, out) in self.source.chunks(COLUMN / slot * self.row_stride).zip(strips) {
-            for (r, row) in source.chunks(self.row_stride).take(out.len() / out_len).enumerate() {
-                transpose::<C>(&row[..self.row_len], self.columns.start, &mut strip[r * slot..]);
-            }
+        for (source, out) in self.source.chunks(R * self.row_stride).zip(self.out.chunks_mut(R * out_len)) {
+            // The last strip may have fewer rows: its last row then fills the others' places.
+            let last = out.len() / out_len - 1;
+            let reach = self.columns.start * C..self.row_len;
+            let rows: [&[u8]; R] =
+                core::array::from_fn(|r| &source[r.min(last) * self.row_stride..][reach.clone()]);
+            transpose::<C, R>(rows, strip);
             for (x, (span, weights)) in self.spans.iter().zip(self.weights.chunks_exact(stride)).enumerate() {
                 let first = span.start as usize - self.columns.start;
                 let len = span.len as usize;
                 let columns = &strip[first * COLUMN..(first + len) * COLUMN];
                 let sums = dot(simd, columns, &weights[..len]);
-                for (pixel, row) in sums.chunks_exact(slot).zip(out.chunks_exact_mut(out_len)) {
+                for (pixel, row) in sums.chunks_exact(COLUMN / R).zip(out.chunks_exact_mut(out_len)) {
                     row[x * C..][..C].copy_from_slice(&pixel[..C]);
                 }
             }
@@ -68,15 +80,27 @@ impl<const C: usize> Vectorize for Horizontal<'_, C> {
     }
 }
 
-/// Writes the pixels of `row` from `first` on at the beginning of every column of `strip`.
+/// Gathers pixel `x` of all `rows` in column `x` of `strip`.
 #[inline(always)]
-fn transpose<const C: usize>(row: &[u8], first: usize, strip: &mut [u8]) {
-    let pixels = &row[first * C..];
-    for (x, column) in strip.chunks_mut(COLUMN).enumerate() {
-        match pixels.get(x * C..x * C + 4) {
-            // Moving 4 bytes is one instruction, moving 3 is two; the fourth lane is never read back.
-            Some(four) if C == 3 => column[..4].copy_from_slice(four),
-            _ => column[..C].copy_from_slice(&pixels[x * C..][..C]),
+fn transpose<const C: usize, const R: usize>(rows: [&[u8]; R], strip: &mut [u8]) {
+    let slot = COLUMN / R;
+    // Moving 4 bytes is one instruction, moving 3 is two; the fourth lane is never read back. But the last pixel of
+    // a row has no fourth byte.
+    let readable = rows.map(|row| row.len()).into_iter().min().unwrap_or(0);
+    let whole = readable.checked_sub(slot).map_or(0, |rest| rest / C + 1);
+    let mut columns = strip.chunks_exact_mut(COLUMN).enumerate();
+    for (x, column) in columns.by_ref().take(whole) {
+        for (r, row) in rows.iter().enumerate() {
+            // SAFETY: `x < whole`, so that `x · C + slot <= row.len()`; `(r + 1) · slot <= COLUMN`.
+            unsafe {
+                let pixel = row.as_ptr().add(x * C);
+                pixel.copy_to_nonoverlapping(column.as_mut_ptr().add(r * slot), slot);
+            }
+        }
+    }
+    for (x, column) in columns {
+        for (slot, row) in column.chunks_exact_mut(slot).zip(rows) {
+            slot[..C].copy_from_slice(&row[x * C..][..C]);
         }
     }
 }
