@@ -5,6 +5,10 @@
 //! the triangle or Keys' cubic of a = −¾. With antialiasing the filter (cubic: a = −½) is stretched by the scale when
 //! shrinking, cut off at the border and divided by its sum. Weights and sums are f32, computed as ATen does
 //! (`aten/src/ATen/native/cpu/UpSampleKernel.cpp`, `UpSample.h`), columns first.
+//!
+//! PyTorch itself rounds `s` once or twice depending on the shape and its number of threads, because some of its
+//! loops are compiled with fused multiply-adds. Here it is rounded twice, always. At a side of `n` pixels the two
+//! differ by up to `n · 2⁻²⁴`; scales that are powers of two are not affected.
 
 use super::Span;
 use crate::error::{Result, err};

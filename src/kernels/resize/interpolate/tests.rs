@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::ErrorCode;
+use crate::kernels::testing::{Guarded, Place};
 use crate::simd::Level;
 
 fn noise(len: usize) -> Vec<f32> {
@@ -14,11 +15,17 @@ fn noise(len: usize) -> Vec<f32> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Interpolates with guard pages directly before and after both buffers.
 fn run(cx: &Cx, plan: &Interpolate, planes: usize, source: &[f32]) -> Vec<f32> {
-    let mut out = vec![f32::NAN; planes * plan.rows.target * plan.columns.target];
-    let mut workspace = cx.workspace(plan.scratch_len(cx));
-    plan.run(cx, planes, source, &mut out, workspace.scratch());
-    out
+    let [start, end] = Place::ALL.map(|place| {
+        let source = Guarded::new(source, place);
+        let mut out = Guarded::unwritten(planes * plan.rows.target * plan.columns.target, place);
+        let mut workspace = cx.workspace(plan.scratch_len(cx));
+        plan.run(cx, planes, &source, &mut out, workspace.scratch());
+        out.to_vec()
+    });
+    assert!(start == end, "the result depends on the buffers' addresses");
+    end
 }
 
 /// Weights of one output over the whole axis, in f64, by the formula.

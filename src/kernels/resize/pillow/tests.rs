@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::ErrorCode;
+use crate::kernels::testing::{Guarded, Place};
 use crate::simd::Level;
 
 const FILTERS: [Filter; 3] = [Filter::Nearest, Filter::Bilinear, Filter::Bicubic];
@@ -19,12 +20,18 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
+/// Resamples with guard pages directly before and after both buffers.
 fn run(cx: &Cx, plan: &Resample, source: &[u8], row_stride: usize) -> Vec<u8> {
     let (width, height) = plan.output_size();
-    let mut out = vec![0; width * height * plan.channels];
-    let mut workspace = cx.workspace(plan.scratch_len(cx));
-    plan.run(cx, source, row_stride, &mut out, workspace.scratch());
-    out
+    let [start, end] = Place::ALL.map(|place| {
+        let source = Guarded::new(source, place);
+        let mut out = Guarded::unwritten(width * height * plan.channels, place);
+        let mut workspace = cx.workspace(plan.scratch_len(cx));
+        plan.run(cx, &source, row_stride, &mut out, workspace.scratch());
+        out.to_vec()
+    });
+    assert!(start == end, "the result depends on the buffers' addresses");
+    end
 }
 
 fn resize(channels: usize, source: (usize, usize), target: (usize, usize), filter: Filter) -> Vec<u8> {
