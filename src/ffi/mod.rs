@@ -9,6 +9,8 @@
 
 mod args;
 mod guard;
+#[cfg(all(not(feature = "std"), panic = "abort"))]
+mod no_std;
 
 pub mod status;
 

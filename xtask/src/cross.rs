@@ -47,8 +47,10 @@ pub(crate) fn build(root: &Path, filter: &str) -> Result<(), String> {
     for build in BUILDS.iter().filter(|build| build.target.contains(filter)) {
         let start = Instant::now();
         let status = toolchain
-            .cargo(root, "build", build.crates, build.target)
+            .cargo(root, "rustc", build.crates, build.target)
             .args(["--quiet", "-p", "vitrum", "--no-default-features", "--features", build.features])
+            // A C library must be complete: without `std` it brings its own panic handler and allocator.
+            .args(["--crate-type", if build.features.contains("capi") { "staticlib" } else { "lib" }])
             .env("RUSTFLAGS", format!("-Dwarnings {}", build.rustflags))
             .status()
             .map_err(|error| format!("cargo: {error}"))?;
