@@ -1,2 +1,46 @@
 //! The `vitrum` command.
-fn main() {}
+
+mod args;
+mod bench;
+mod commands;
+mod draw;
+mod failure;
+mod hub;
+mod labels;
+mod model;
+mod npy;
+mod output;
+mod picture;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::{Failure, Result};
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Failure::Message { exit, message, hint }) => {
+            output::complain(&message, hint.as_deref());
+            ExitCode::from(exit as u8)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    let mut output = Output::new(cli.json);
+    match &cli.command {
+        Command::Demo(args) => commands::demo::run(args, &cli.machine, &mut output),
+        Command::Classify(args) => commands::classify::run(args, &cli.machine, &mut output),
+        Command::Embed(args) => commands::embed::run(args, &cli.machine, &mut output),
+        Command::Similarity(args) => commands::similarity::run(args, &cli.machine, &mut output),
+        Command::Info(args) => commands::info::run(args, &cli.machine, &mut output),
+        Command::Bench(args) => bench::run(args, &cli.machine, &mut output),
+    }?;
+    output.flush()
+}

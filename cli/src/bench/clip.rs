@@ -1,0 +1,97 @@
+//! The towers of a CLIP model.
+
+use vitrum::image::{ImageView, PixelFormat};
+use vitrum::models::clip::config::TowerConfig;
+
+use super::{Bench, Work};
+use crate::failure::{Exit, OrExit, Result};
+use crate::model;
+
+/// Pictures or texts at once.
+const BATCHES: [usize; 2] = [1, 8];
+
+/// Times both towers of the model called `name`, from pixels and from text to embeddings.
+pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
+    let clip = model::load(name, bench.cx)?;
+    let config = *clip.config();
+
+    let (height, width) = clip.preprocess().output_size();
+    let pixels: Vec<u8> = (0..height * width * 3).map(|i| (i * 31 % 251) as u8).collect();
+    let view = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).or_exit(Exit::Other)?;
+    let patch = config.vision.patch_size;
+    let patches = (height / patch) * (width / patch);
+    let embedding = 2.0 * (patches * 3 * patch * patch * config.vision.tower.hidden_size) as f64;
+    let flops = embedding + vision_flops(&config.vision.tower, 1 + patches);
+    for batch in BATCHES {
+        let images = vec![view; batch];
+        let mut out = vec![0.0; batch * clip.embed_dim()];
+        clip.encode_images_into(&images, true, &mut out).or_exit(Exit::Other)?;
+        let work = Work { flops: batch as f64 * flops, bytes: None };
+        let run = || encode(clip.encode_images_into(&images, true, &mut out));
+        bench.measure("clip-image", format!("{batch}x3x{height}x{width}"), work, run)?;
+    }
+
+    if clip.tokenizer().is_none() {
+        return Ok(());
+    }
+    const TEXT: &str = "a photo of a cat beside a red bicycle";
+    let tokens = clip.tokenize(TEXT).or_exit(Exit::Model)?.len();
+    let flops = text_flops(&config.text.tower, tokens);
+    for batch in BATCHES {
+        let texts = [TEXT].repeat(batch);
+        let mut out = vec![0.0; batch * clip.embed_dim()];
+        clip.encode_texts_into(&texts, true, &mut out).or_exit(Exit::Model)?;
+        let work = Work { flops: batch as f64 * flops, bytes: None };
+        let run = || encode(clip.encode_texts_into(&texts, true, &mut out));
+        bench.measure("clip-text", format!("{batch}x{tokens}"), work, run)?;
+    }
+    Ok(())
+}
+
+/// What succeeded once with the same arguments succeeds again.
+fn encode(result: vitrum::Result<()>) {
+    result.expect("the first call succeeded");
+}
+
+/// Operations of a tower in which each token meets as many as make `pairs`. What follows attention in the last layer
+/// is computed for one token only.
+fn tower_flops(tower: &TowerConfig, tokens: usize, pairs: usize) -> f64 {
+    let (dim, mlp) = (tower.hidden_size, tower.intermediate_size);
+    let attention = 3 * tokens * dim * dim + 2 * pairs * dim;
+    let rest = dim * dim + 2 * dim * mlp;
+    2.0 * (tower.layers * attention + ((tower.layers - 1) * tokens + 1) * rest) as f64
+}
+
+fn vision_flops(tower: &TowerConfig, tokens: usize) -> f64 {
+    tower_flops(tower, tokens, tokens * tokens)
+}
+
+/// A token meets itself and those before it.
+fn text_flops(tower: &TowerConfig, tokens: usize) -> f64 {
+    tower_flops(tower, tokens, tokens * (tokens + 1) / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrum::kernels::activation::Activation;
+
+    #[test]
+    fn operations_of_the_base_towers() {
+        let tower = |hidden_size, heads| TowerConfig {
+            hidden_size,
+            intermediate_size: 4 * hidden_size,
+            layers: 12,
+            heads,
+            activation: Activation::QuickGelu,
+            layer_norm_eps: 1e-5,
+        };
+        // Published as 4.4 and 3.0 GMACs (B/32, patch embedding included, and 77 tokens with every pair counted);
+        // less the last layer's out-projection and MLP for 49 and 76 tokens, 0.26 and 0.18.
+        let patches = 2.0 * (49 * 3 * 32 * 32 * 768) as f64;
+        let vision = (vision_flops(&tower(768, 12), 50) + patches) / 2e9;
+        let text = text_flops(&tower(512, 8), 77) / 2e9;
+        assert!((4.14..4.16).contains(&vision), "{vision}");
+        assert!((2.76..2.78).contains(&text), "{text}");
+    }
+}

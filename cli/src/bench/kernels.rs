@@ -1,0 +1,105 @@
+//! Kernels, at the sizes of the CLIP and SAM models.
+
+use vitrum::exec::Workspace;
+use vitrum::kernels::activation::Activation;
+use vitrum::kernels::attention::{self, AttentionShape, Bias};
+use vitrum::kernels::conv::Patches;
+use vitrum::kernels::gemm::{self, Output, PackedMatrix, Rows};
+use vitrum::kernels::norm;
+
+use super::{Bench, Work};
+use crate::failure::Result;
+
+/// Numbers between −½ and ½.
+fn numbers(len: usize) -> Vec<f32> {
+    (0..len).map(|i| (i * 7919 % 1013) as f32 / 1013.0 - 0.5).collect()
+}
+
+fn workspace(len: usize) -> Workspace {
+    let mut workspace = Workspace::default();
+    workspace.reserve(len);
+    workspace
+}
+
+/// `[M, K] · [N, K]ᵀ + bias`, weights packed: SAM's global layers, a square, CLIP B/16 and B/32, one token, a text.
+pub(super) fn gemm(bench: &mut Bench<'_>) -> Result<()> {
+    const SHAPES: [[usize; 3]; 10] = [
+        [4096, 768, 768],
+        [4096, 3072, 768],
+        [4096, 768, 3072],
+        [1024, 1024, 1024],
+        [197, 768, 768],
+        [50, 768, 768],
+        [50, 3072, 768],
+        [50, 768, 3072],
+        [1, 768, 768],
+        [77, 512, 512],
+    ];
+    for [m, n, k] in SHAPES {
+        let cx = bench.cx;
+        let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
+        let rhs = PackedMatrix::pack(cx.level(), n, k, &numbers(n * k));
+        let mut workspace = workspace(gemm::scratch_len(cx, m, &rhs));
+        let run = || {
+            let (lhs, output) = (Rows::new(&lhs, m, k), Output::Store { out: &mut out, stride: n });
+            gemm::gemm(cx, &lhs, &rhs, Some(&bias), Activation::None, output, workspace.scratch());
+        };
+        bench.measure("gemm", format!("{m}x{n}x{k}"), Work::product(&[m, n, k]), run)?;
+    }
+    Ok(())
+}
+
+/// Attention of CLIP B/32, B/16 and L/14, of a SAM global layer, and of a text (causal: half of the products count).
+pub(super) fn attention(bench: &mut Bench<'_>) -> Result<()> {
+    for (batches, heads, tokens, causal) in
+        [(1, 12, 50, false), (1, 12, 197, false), (1, 16, 257, false), (1, 12, 4096, false), (8, 8, 77, true)]
+    {
+        let cx = bench.cx;
+        let shape = AttentionShape { batches, heads, queries: tokens, keys: tokens, head_dim: 64 };
+        let len = batches * heads * tokens * shape.head_dim;
+        let (q, k, v, mut out) = (numbers(len), numbers(len), numbers(len), vec![0.0; len]);
+        let mut workspace = workspace(attention::scratch_len(cx, &shape));
+        let run = || {
+            let bias = if causal { Bias::Causal } else { Bias::None };
+            let scale = 0.125;
+            attention::attention(cx, &shape, scale, &q, &k, &v, bias, &mut out, workspace.scratch());
+        };
+        let pairs = if causal { tokens * (tokens + 1) / 2 } else { tokens * tokens };
+        let name = if causal { "attention-causal" } else { "attention" };
+        let work = Work::product(&[batches, heads, 2, pairs, shape.head_dim]);
+        bench.measure(name, format!("{batches}x{heads}x{tokens}x64"), work, run)?;
+    }
+    Ok(())
+}
+
+/// The patch embeddings of CLIP B/32, B/16 and L/14 and of SAM.
+pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
+    for (side, patch, outputs) in [(224, 32, 768), (224, 16, 768), (224, 14, 1024), (1024, 16, 768)] {
+        let cx = bench.cx;
+        let (rows, depth) = ((side / patch) * (side / patch), 3 * patch * patch);
+        let (image, mut out) = (numbers(3 * side * side), vec![0.0; rows * outputs]);
+        let weights = PackedMatrix::pack(cx.level(), outputs, depth, &numbers(outputs * depth));
+        let mut workspace = workspace(gemm::scratch_len(cx, rows, &weights));
+        let run = || {
+            let patches = Patches::new(&image, 3, side, side, patch);
+            let output = Output::Store { out: &mut out, stride: outputs };
+            gemm::gemm(cx, &patches, &weights, None, Activation::None, output, workspace.scratch());
+        };
+        let shape = format!("3x{side}x{side}/{patch}x{outputs}");
+        bench.measure("patch-embedding", shape, Work::product(&[rows, outputs, depth]), run)?;
+    }
+    Ok(())
+}
+
+/// Layer norm; 8 operations an element, read once and written once.
+pub(super) fn norm(bench: &mut Bench<'_>) -> Result<()> {
+    for (rows, features) in [(50, 768), (197, 768), (257, 1024), (4096, 768)] {
+        let cx = bench.cx;
+        let (x, weight, bias) = (numbers(rows * features), numbers(features), numbers(features));
+        let mut out = vec![0.0; x.len()];
+        let work = Work { flops: 8.0 * x.len() as f64, bytes: Some(8.0 * x.len() as f64) };
+        let run = || norm::layer_norm(cx, &x, &weight, &bias, 1e-5, &mut out);
+        bench.measure("layer-norm", format!("{rows}x{features}"), work, run)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Timing, with the peak measured in between.
+
+use std::time::Instant;
+
+use vitrum::exec::Cx;
+
+use super::peak::Peak;
+
+/// Seconds for one benchmark, about.
+const BUDGET: f64 = 0.4;
+/// Seconds that a sample takes at least, so that the clock's resolution does not matter.
+const SAMPLE: f64 = 3e-4;
+/// Times that the peak is measured during one benchmark.
+const PEAKS: usize = 10;
+
+/// What a benchmark measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sampled {
+    /// Seconds of a run: the median.
+    pub(super) seconds: f64,
+    /// The peak during it in 10⁹ operations per second: the median.
+    pub(super) peak: f64,
+}
+
+/// Times `run` again and again, and the peak in between, because the clock of a CPU varies with heat and
+/// neighbours.
+pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Sampled {
+    cx.enter(move || {
+        let mut time = |runs: usize| {
+            let start = Instant::now();
+            (0..runs).for_each(|_| run());
+            start.elapsed().as_secs_f64() / runs as f64
+        };
+        time(1);
+        let once = time(1).max(1e-9);
+        let runs = (SAMPLE / once).ceil() as usize;
+        let samples = ((BUDGET / (once * runs as f64)) as usize).clamp(PEAKS, 300);
+        let (mut seconds, mut peaks) = (Vec::new(), Vec::new());
+        for i in 0..samples {
+            if i % (samples / PEAKS) == 0 {
+                peaks.push(peak.gflops(cx));
+            }
+            seconds.push(time(runs.max(1)));
+        }
+        Sampled { seconds: median(seconds), peak: median(peaks) }
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

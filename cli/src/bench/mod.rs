@@ -1,0 +1,131 @@
+//! `vitrum bench`: how fast kernels and models are here, beside what this machine could do.
+
+mod clip;
+mod kernels;
+mod measure;
+mod peak;
+
+use std::thread::available_parallelism;
+
+use serde::Serialize;
+use vitrum::exec::Cx;
+
+use crate::args::{BenchArgs, Machine, Subject};
+use crate::failure::Result;
+use crate::output::Output;
+use measure::{Sampled, sample};
+use peak::Peak;
+
+/// Times what `args` name, with the threads asked for, or with one and then with all.
+pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> Result<()> {
+    let threads = match machine.threads {
+        Some(threads) => vec![threads.into()],
+        None => match available_parallelism().map_or(1, usize::from) {
+            1 => vec![1],
+            all => vec![1, all],
+        },
+    };
+    let table = output.is_terminal() && !output.json();
+    for threads in threads {
+        let cx = machine.cx_with(threads)?;
+        let peak = Peak::calibrate(&cx);
+        let mut bench = Bench { cx: &cx, peak, table, output };
+        bench.header()?;
+        let all = [Subject::Gemm, Subject::Attention, Subject::Conv, Subject::Norm, Subject::Clip];
+        for subject in args.subject.map_or(&all[..], |subject| &all[subject as usize..][..1]) {
+            match subject {
+                Subject::Gemm => kernels::gemm(&mut bench)?,
+                Subject::Attention => kernels::attention(&mut bench)?,
+                Subject::Conv => kernels::conv(&mut bench)?,
+                Subject::Norm => kernels::norm(&mut bench)?,
+                Subject::Clip => clip::run(&args.model.model, &mut bench)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a benchmark does in one run.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    /// Multiplications and additions.
+    flops: f64,
+    /// Bytes that must come from or go to memory, where that is the limit.
+    bytes: Option<f64>,
+}
+
+impl Work {
+    /// A product `[m, k] · [k, n]`, or as many multiply-adds.
+    fn product(factors: &[usize]) -> Self {
+        Self { flops: 2.0 * factors.iter().map(|&n| n as f64).product::<f64>(), bytes: None }
+    }
+}
+
+/// One line of the result.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    shape: String,
+    threads: usize,
+    isa: &'static str,
+    median_ms: f64,
+    gflops: f64,
+    peak_gflops: f64,
+    fraction_of_peak: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gb_per_s: Option<f64>,
+}
+
+/// Runs benchmarks with one context and prints their lines.
+struct Bench<'a> {
+    cx: &'a Cx,
+    peak: Peak,
+    table: bool,
+    output: &'a mut Output,
+}
+
+impl Bench<'_> {
+    fn header(&mut self) -> Result<()> {
+        if !self.table {
+            return Ok(());
+        }
+        let Self { cx, .. } = self;
+        let title = format!("{} with {} thread(s)", cx.level().name(), cx.threads());
+        self.output.line(format_args!(
+            "{title:<42} {:>10} {:>9} {:>9} {:>9} {:>9}",
+            "median ms", "GFLOP/s", "peak", "of peak", "GB/s"
+        ))
+    }
+
+    /// Times `run`, which does `work`.
+    fn measure(&mut self, name: &str, shape: String, work: Work, run: impl FnMut() + Send) -> Result<()> {
+        let Sampled { seconds, peak } = sample(self.cx, &self.peak, run);
+        let rate = |amount: f64| amount / seconds / 1e9;
+        let row = Row {
+            name,
+            shape,
+            threads: self.cx.threads(),
+            isa: self.cx.level().name(),
+            median_ms: rounded(seconds * 1e3, 5),
+            gflops: rounded(rate(work.flops), 2),
+            peak_gflops: rounded(peak, 2),
+            fraction_of_peak: rounded(rate(work.flops) / peak, 4),
+            gb_per_s: work.bytes.map(|bytes| rounded(rate(bytes), 2)),
+        };
+        if self.table {
+            let gb_per_s = row.gb_per_s.map_or(String::new(), |rate| format!("{rate:.1}"));
+            self.output.line(format_args!(
+                "{name:<20} {:<21} {:>10.4} {:>9.1} {:>9.1} {:>9.3} {gb_per_s:>9}",
+                row.shape, row.median_ms, row.gflops, row.peak_gflops, row.fraction_of_peak,
+            ))?;
+        } else {
+            self.output.object(&row)?;
+        }
+        self.output.flush()
+    }
+}
+
+fn rounded(x: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (x * scale).round() / scale
+}

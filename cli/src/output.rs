@@ -1,0 +1,63 @@
+//! Standard output and standard error.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Stdout, Write};
+
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure, Result};
+
+/// Standard output, by lines. A reader that has gone away ends the command quietly.
+#[derive(Debug)]
+pub(crate) struct Output {
+    out: io::BufWriter<Stdout>,
+    json: bool,
+}
+
+impl Output {
+    /// Lines of text, or of JSON.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { out: io::BufWriter::new(io::stdout()), json }
+    }
+
+    /// Whether the user asked for JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person looks at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.out.get_ref().is_terminal()
+    }
+
+    /// Writes a line of text.
+    pub(crate) fn line(&mut self, text: impl Display) -> Result<()> {
+        writeln!(self.out, "{text}").map_err(|error| Self::failure(&error))
+    }
+
+    /// Writes `value` as a line of JSON.
+    pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_string(value)
+            .map_err(|error| Failure::new(Exit::Output, format!("cannot write JSON: {error}")))?;
+        self.line(json)
+    }
+
+    /// Shows what was written so far.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.out.flush().map_err(|error| Self::failure(&error))
+    }
+
+    fn failure(error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            _ => Failure::unwritable("to standard output", error),
+        }
+    }
+}
+
+/// Tells the user on standard error what went wrong; if that is closed too, nobody.
+pub(crate) fn complain(message: &str, hint: Option<&str>) {
+    let mut err = io::stderr().lock();
+    let hint = hint.map(|hint| format!("\n  {}", hint.replace('\n', "\n  "))).unwrap_or_default();
+    let _ = writeln!(err, "vitrum: {message}{hint}");
+}

@@ -1,0 +1,245 @@
+//! Pictures: PNG and JPEG to 8-bit RGB or grey, and RGB to PNG.
+
+use std::fs::File;
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+
+use png::{ColorType, Transformations};
+use vitrum::image::{ImageView, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, PixelFormat};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::draw::Rect;
+use crate::failure::{Exit, Failure, OrExit, Result};
+
+/// Bytes of a picture file at most.
+const MAX_FILE: u64 = 1 << 29;
+
+/// A decoded picture.
+#[derive(Clone, Debug)]
+pub(crate) struct Picture {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    format: PixelFormat,
+    data: Vec<u8>,
+}
+
+impl Picture {
+    /// Reads a file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let unreadable = |error| Failure::unreadable(path, &error);
+        let file = File::open(path).map_err(unreadable)?;
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(Failure::new(Exit::Input, format!("{}: a directory, not a picture", path.display())));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Self::decode(&path.display().to_string(), &bytes)
+    }
+
+    /// Decodes a file's contents; messages call it `name`.
+    pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
+        let decoded = if bytes.len() as u64 > MAX_FILE {
+            Err(format!("the file is larger than {} MB", MAX_FILE >> 20))
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            decode_png(bytes)
+        } else if bytes.starts_with(b"\xff\xd8\xff") {
+            decode_jpeg(bytes)
+        } else {
+            return Err(Failure::new(Exit::Input, format!("{name}: {}", what_is(bytes)))
+                .hint("PNG and JPEG are read; convert other formats first"));
+        };
+        decoded.map_err(|error| Failure::new(Exit::Input, format!("{name}: {error}")))
+    }
+
+    /// The pixels, as the library takes them.
+    pub(crate) fn view(&self) -> Result<ImageView<'_>> {
+        ImageView::packed(&self.data, self.width, self.height, self.format).or_exit(Exit::Input)
+    }
+
+    /// The pixels in `rect`, where they are.
+    pub(crate) fn region(&self, rect: Rect) -> Result<ImageView<'_>> {
+        let (bytes, stride) = (self.format.bytes(), self.width * self.format.bytes());
+        let data = self.data.get(rect.y * stride + rect.x * bytes..).unwrap_or_default();
+        ImageView::new(data, rect.width, rect.height, stride, self.format).or_exit(Exit::Input)
+    }
+}
+
+/// What a file is instead of a PNG or JPEG, from its first bytes.
+fn what_is(bytes: &[u8]) -> String {
+    let brand = bytes.get(4..12).and_then(|brand| brand.strip_prefix(b"ftyp"));
+    let kind = match bytes {
+        [] => return "the file is empty".into(),
+        [b'G', b'I', b'F', b'8', ..] => "GIF",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "WebP",
+        [b'B', b'M', ..] => "BMP",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "TIFF",
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "JPEG XL",
+        _ if brand == Some(b"avif") => "AVIF",
+        _ if matches!(brand, Some(b"heic" | b"heix" | b"mif1")) => "HEIC",
+        _ => return "not a picture in a known format".into(),
+    };
+    format!("{kind} pictures are not supported")
+}
+
+fn check_size(width: usize, height: usize) -> Result<(), String> {
+    if width.max(height) > MAX_IMAGE_SIDE || width.saturating_mul(height) > MAX_IMAGE_PIXELS {
+        return Err(format!("a picture of {width} x {height} pixels is too large"));
+    }
+    Ok(())
+}
+
+/// Palettes and low bit depths are expanded, of 16 bits the upper 8 are taken, alpha is dropped.
+fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
+    let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let info = decoder.read_header_info().map_err(damaged)?;
+    let (width, height) = (info.width as usize, info.height as usize);
+    check_size(width, height)?;
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let size = reader.output_buffer_size().ok_or("the PNG is too large for this machine's memory")?;
+    let mut data = vec![0; size];
+    reader.next_frame(&mut data).map_err(damaged)?;
+    let format = match reader.output_color_type().0 {
+        ColorType::Grayscale => PixelFormat::Gray8,
+        ColorType::GrayscaleAlpha => {
+            data = data.chunks_exact(2).map(|pixel| pixel[0]).collect();
+            PixelFormat::Gray8
+        }
+        ColorType::Rgba => PixelFormat::Rgba8,
+        ColorType::Rgb | ColorType::Indexed => PixelFormat::Rgb8,
+    };
+    Ok(Picture { width, height, format, data })
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
+    let damaged = |error: zune_jpeg::errors::DecodeErrors| format!("damaged or unsupported JPEG: {error}");
+    let options = DecoderOptions::default()
+        .set_max_width(MAX_IMAGE_SIDE)
+        .set_max_height(MAX_IMAGE_SIDE)
+        .set_strict_mode(true)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
+    decoder.decode_headers().map_err(damaged)?;
+    if matches!(decoder.input_colorspace(), Some(ColorSpace::CMYK | ColorSpace::YCCK)) {
+        return Err("CMYK JPEGs are not supported; convert it to RGB first".into());
+    }
+    let info = decoder.info().ok_or("damaged JPEG: no size")?;
+    let (width, height) = (usize::from(info.width), usize::from(info.height));
+    check_size(width, height)?;
+    let data = decoder.decode().map_err(damaged)?;
+    Ok(Picture { width, height, format: PixelFormat::Rgb8, data })
+}
+
+/// Writes 8-bit RGB pixels as a PNG.
+pub(crate) fn write_png(
+    out: impl Write,
+    width: usize,
+    height: usize,
+    rgb: &[u8],
+) -> Result<(), png::EncodingError> {
+    let side = |n: usize| u32::try_from(n).map_err(|_| png::EncodingError::LimitsExceeded);
+    let mut encoder = png::Encoder::new(out, side(width)?, side(height)?);
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Balanced);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(rgb)?;
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A PNG of `data` in a given form.
+    fn encoded(
+        color: ColorType,
+        depth: png::BitDepth,
+        (width, height): (u32, u32),
+        palette: Option<(&[u8], &[u8])>,
+        data: &[u8],
+    ) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, width, height);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if let Some((palette, alpha)) = palette {
+            encoder.set_palette(palette);
+            encoder.set_trns(alpha);
+        }
+        encoder.write_header().unwrap().write_image_data(data).unwrap();
+        file
+    }
+
+    fn rgb(file: &[u8]) -> Vec<u8> {
+        let picture = Picture::decode("test", file).unwrap();
+        let view = picture.view().unwrap();
+        let mut out = vec![0; picture.width * picture.height * 3];
+        out.chunks_exact_mut(picture.width * 3).enumerate().for_each(|(y, row)| view.row_rgb(y, row));
+        out
+    }
+
+    #[test]
+    fn png_forms_become_rgb() {
+        use png::BitDepth::{Eight, Four, One, Sixteen};
+        let palette: (&[u8], &[u8]) = (&[1, 2, 3, 40, 50, 60], &[0, 128]);
+        let cases = [
+            (encoded(ColorType::Indexed, Four, (2, 1), Some(palette), &[0x10]), vec![40, 50, 60, 1, 2, 3]),
+            (
+                encoded(ColorType::Grayscale, One, (3, 1), None, &[0b1010_0000]),
+                [[255; 3], [0; 3], [255; 3]].concat(),
+            ),
+            (encoded(ColorType::Rgb, Sixteen, (1, 1), None, &[9, 255, 8, 128, 7, 0]), vec![9, 8, 7]),
+            (encoded(ColorType::Rgba, Eight, (1, 1), None, &[9, 8, 7, 0]), vec![9, 8, 7]),
+            (encoded(ColorType::GrayscaleAlpha, Eight, (1, 2), None, &[5, 0, 6, 9]), vec![5, 5, 5, 6, 6, 6]),
+            (encoded(ColorType::Grayscale, Sixteen, (1, 1), None, &[77, 200]), vec![77, 77, 77]),
+        ];
+        for (file, expected) in cases {
+            assert_eq!(rgb(&file), expected);
+        }
+    }
+
+    #[test]
+    fn png_round_trip() {
+        let pixels: Vec<u8> = (0..5 * 4 * 3).map(|i| (i * 37 % 251) as u8).collect();
+        let mut file = Vec::new();
+        write_png(&mut file, 5, 4, &pixels).unwrap();
+        assert_eq!(rgb(&file), pixels);
+    }
+
+    #[test]
+    fn damaged_and_foreign_files_are_named() {
+        let message = |bytes: &[u8]| match Picture::decode("p", bytes) {
+            Err(Failure::Message { exit: Exit::Input, message, .. }) => message,
+            other => panic!("{other:?}"),
+        };
+        let jpeg = include_bytes!("../../demo/images/chelsea.jpg");
+        let png = include_bytes!("../../demo/images/octopus-3d.png");
+        assert_eq!(message(b""), "p: the file is empty");
+        assert_eq!(message(b"hello"), "p: not a picture in a known format");
+        assert_eq!(message(b"GIF89a"), "p: GIF pictures are not supported");
+        assert_eq!(message(b"RIFF\0\0\0\0WEBPVP8 "), "p: WebP pictures are not supported");
+        assert_eq!(message(b"\0\0\0\x20ftypavif"), "p: AVIF pictures are not supported");
+        for cut in [9, 30, 100, png.len() / 2, png.len() - 16] {
+            assert!(message(&png[..cut]).starts_with("p: damaged PNG: "), "{cut}");
+        }
+        for cut in [4, 30, 300, jpeg.len() / 2] {
+            assert!(message(&jpeg[..cut]).starts_with("p: damaged or unsupported JPEG: "), "{cut}");
+        }
+        let mut flipped = png.to_vec();
+        flipped[100] ^= 1;
+        assert!(message(&flipped).starts_with("p: damaged PNG: "));
+    }
+
+    #[test]
+    fn gigantic_pictures_are_refused_before_decoding() {
+        let mut file = Vec::new();
+        let encoder = png::Encoder::new(&mut file, 1 << 16, 1);
+        drop(encoder.write_header().unwrap());
+        let Err(Failure::Message { message, .. }) = Picture::decode("p", &file) else { panic!() };
+        assert_eq!(message, "p: a picture of 65536 x 1 pixels is too large");
+    }
+}
