@@ -75,10 +75,11 @@ impl LayerNorm2d<'_> {
             }
         }
         let share = s.splat(1.0 / self.weight.len() as f32);
-        let scale = squares.map(|squares| {
-            let variance = s.fma(squares, share, s.splat(self.eps));
-            s.div(s.splat(1.0), s.sqrt(variance))
-        });
+        let mut scale = [s.splat(0.0); N];
+        for i in 0..N {
+            let variance = s.fma(squares[i], share, s.splat(self.eps));
+            scale[i] = s.div(s.splat(1.0), s.sqrt(variance));
+        }
         for (channel, (&weight, &bias)) in self.weight.iter().zip(self.bias).enumerate() {
             let (weight, bias) = (s.splat(weight), s.splat(bias));
             for i in 0..N {
