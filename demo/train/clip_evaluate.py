@@ -38,7 +38,8 @@ class Reference:
         """`[labels, projection]`; several templates are averaged and normalised again."""
         total = 0
         for template in templates:
-            inputs = self.tokenizer([template.format(label) for label in self.labels], padding=True, return_tensors="pt")
+            captions = [template.format(label) for label in self.labels]
+            inputs = self.tokenizer(captions, padding=True, return_tensors="pt")
             pooled = self.model.text_model(**inputs).pooler_output
             total = total + F.normalize(self.model.text_projection(pooled), dim=-1)
         return F.normalize(total, dim=-1)
@@ -85,7 +86,8 @@ def main() -> None:
 
     texts, averaged = reference.embed_labels((DEFAULT_TEMPLATE,)), reference.embed_labels(TEMPLATES)
     embedded = reference.embed_pictures([on_white(p) for p in pictures])
-    for name, embedding in ((f"template {DEFAULT_TEMPLATE!r}", texts), (f"mean of {len(TEMPLATES)} templates", averaged)):
+    names = (f"template {DEFAULT_TEMPLATE!r}", f"mean of {len(TEMPLATES)} templates")
+    for name, embedding in zip(names, (texts, averaged), strict=True):
         first, five = top_counts(embedded, embedding, torch.arange(len(labels)))
         print(f"all {len(labels)}, {name}: top-1 {first / len(labels):.1%}, top-5 {five / len(labels):.1%}")
 

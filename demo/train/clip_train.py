@@ -69,7 +69,7 @@ def optimizers(model: CLIPModel) -> list[torch.optim.Optimizer]:
 def kept_patches(step: int, steps: int) -> float:
     """Few patches while the model is coarse, all of them at the end."""
     progress = step / steps
-    return 0.375 if progress < 0.6 else 0.625 if progress < 0.9 else 1.0
+    return 0.375 if progress < 0.85 else 0.625 if progress < 0.97 else 1.0
 
 
 class Data:
@@ -166,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True, help="downloads and rasterised icons")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--steps", type=int, default=2000)
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
     train(Data(arguments.cache), arguments.run / "checkpoint.pt", arguments.steps)

@@ -7,6 +7,7 @@ is read by nothing but `evaluation_picture`.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
@@ -137,11 +138,10 @@ def evaluation_picture(concept: Concept, cache: Path) -> Image.Image | None:
     return None
 
 
-def evaluation_index(assets: Path, known: dict[Path, dict[str, list[Path]]] = {}) -> dict[str, list[Path]]:
-    """File paths by normalised code points (listed once per folder)."""
-    if assets not in known:
-        index: dict[str, list[Path]] = {}
-        for path in sorted(assets.glob("*.webp")):
-            index.setdefault(normalise_code(path.stem), []).append(path)
-        known[assets] = index
-    return known[assets]
+@functools.cache
+def evaluation_index(assets: Path) -> dict[str, list[Path]]:
+    """File paths by normalised code points."""
+    index: dict[str, list[Path]] = {}
+    for path in sorted(assets.glob("*.webp")):
+        index.setdefault(normalise_code(path.stem), []).append(path)
+    return index
