@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, err};
+use crate::weights::json::{self, Limits};
 
-use super::Tokenizer;
 use super::added::AddedToken;
 use super::vocabulary::{
     Declared, END, START, Vocabulary, WORD_END, excerpt, find, merge_fields, not_two_fields, utf8,
 };
+use super::{MAX_FILE_BYTES, Tokenizer};
 
 const FILE: &str = "tokenizer.json";
 
@@ -27,9 +28,11 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
     declared(&file).and_then(Declared::build).map_err(|e| e.within(FILE))
 }
 
-/// `bytes` as JSON.
+/// `bytes` as JSON, no key repeated.
 pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Value> {
-    serde_json::from_str(utf8(bytes, file)?).map_err(|e| err!(Format, "{file}: {e}"))
+    const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, depth: 16, nodes: 1 << 20 };
+    let text = utf8(bytes, file)?;
+    json::parse(text.as_bytes(), LIMITS).map_err(|e| e.within(file))
 }
 
 /// An object of tokens and ids.
