@@ -1,24 +1,54 @@
 //! The thread pool of a context: the only file that names rayon.
 
+use alloc::vec::Vec;
+use std::thread::{self, JoinHandle};
+
 use super::cx::Runner;
 use crate::error::{Result, err};
 
-pub(super) struct RayonPool(rayon::ThreadPool);
+pub(super) struct RayonPool {
+    /// `None` only while it is made and dropped.
+    pool: Option<rayon::ThreadPool>,
+    workers: Vec<JoinHandle<()>>,
+}
 
 impl RayonPool {
     pub(super) fn new(threads: usize) -> Result<Self> {
-        rayon::ThreadPoolBuilder::new()
+        let mut this = Self { pool: None, workers: Vec::with_capacity(threads) };
+        // Started here, because rayon does not join the threads that it starts itself.
+        let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
-            .thread_name(|i| alloc::format!("vitrum-{i}"))
+            .spawn_handler(|worker| {
+                let name = alloc::format!("vitrum-{}", worker.index());
+                this.workers.push(thread::Builder::new().name(name).spawn(|| worker.run())?);
+                Ok(())
+            })
             .build()
-            .map(Self)
-            .map_err(|error| err!(OutOfMemory, "cannot start {threads} threads: {error}"))
+            .map_err(|error| err!(OutOfMemory, "cannot start {threads} threads: {error}"))?;
+        this.pool = Some(pool);
+        Ok(this)
+    }
+
+    fn pool(&self) -> &rayon::ThreadPool {
+        self.pool.as_ref().expect("taken only by drop")
+    }
+}
+
+impl Drop for RayonPool {
+    /// Ends the threads and waits for them: afterwards a host may unload the library.
+    fn drop(&mut self) {
+        drop(self.pool.take());
+        let own = thread::current().id();
+        for worker in self.workers.drain(..).filter(|worker| worker.thread().id() != own) {
+            // A worker's panic was passed on to the call that it happened in.
+            let _ = worker.join();
+        }
     }
 }
 
 impl Runner for RayonPool {
     fn threads(&self) -> usize {
-        self.0.current_num_threads()
+        self.pool().current_num_threads()
     }
 
     fn run(&self, lanes: usize, lane: &(dyn Fn(usize) + Sync)) {
@@ -33,10 +63,34 @@ impl Runner for RayonPool {
                 }
             }
         }
-        self.0.install(|| split(0..lanes, lane));
+        self.pool().install(|| split(0..lanes, lane));
     }
 
     fn enter(&self, work: &mut (dyn FnMut() + Send)) {
-        self.0.install(work);
+        self.pool().install(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use core::cell::RefCell;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn threads_end_before_drop_returns() {
+        std::thread_local!(static KEPT: RefCell<Option<Arc<()>>> = const { RefCell::new(None) });
+        let witness = Arc::new(());
+        let pool = RayonPool::new(3).unwrap();
+        let all_running = Barrier::new(3);
+        pool.run(3, &|_| {
+            KEPT.set(Some(witness.clone()));
+            all_running.wait();
+        });
+        assert_eq!(Arc::strong_count(&witness), 4);
+        drop(pool);
+        assert_eq!(Arc::strong_count(&witness), 1);
     }
 }

@@ -124,8 +124,7 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     files[2].data = NULL;
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_load_memory(context, files, 3, NULL, &clip, &error));
     files[2].data = files[1].data;
-    files[2].size -= 1;
-    EXPECT(VITRUM_E_FORMAT, vitrum_clip_load_memory(context, files, 3, NULL, &clip, &error));
+    EXPECT(VITRUM_E_UNSUPPORTED, vitrum_clip_load_memory(context, files, 3, NULL, &clip, &error));
     vitrum_clip_options_init(&options, sizeof options);
     options.mmap = 1;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_load_memory(context, files, 2, &options, &clip, &error));
