@@ -37,9 +37,10 @@ impl RayonPool {
 impl Drop for RayonPool {
     /// Ends the threads and waits for them: afterwards a host may unload the library.
     fn drop(&mut self) {
+        // A thread cannot wait for itself.
+        let own = self.pool.as_ref().and_then(rayon::ThreadPool::current_thread_index);
         drop(self.pool.take());
-        let own = thread::current().id();
-        for worker in self.workers.drain(..).filter(|worker| worker.thread().id() != own) {
+        for (_, worker) in self.workers.drain(..).enumerate().filter(|(i, _)| Some(*i) != own) {
             // A worker's panic was passed on to the call that it happened in.
             let _ = worker.join();
         }
