@@ -105,13 +105,14 @@ fn each<S: Simd>(s: S, activation: Activation, x: &mut [f32]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use alloc::vec::Vec;
 
     use super::*;
     use crate::kernels::testing::{Guarded, Place, Rng, assert_near, floats, lengths};
 
-    const ALL: [Activation; 6] = [
+    /// Every activation, to loop over.
+    pub(crate) const ALL: [Activation; 6] = [
         Activation::None,
         Activation::QuickGelu,
         Activation::Gelu,
@@ -120,8 +121,8 @@ mod tests {
         Activation::Silu,
     ];
 
-    fn oracle(activation: Activation, x: f32) -> f64 {
-        let x = f64::from(x);
+    /// `activation(x)` in f64.
+    pub(crate) fn oracle(activation: Activation, x: f64) -> f64 {
         let sigmoid = |x: f64| 1.0 / (1.0 + libm::exp(-x));
         match activation {
             Activation::None => x,
@@ -137,7 +138,7 @@ mod tests {
     }
 
     fn assert_activated(activation: Activation, x: &[f32], got: &[f32]) {
-        let exact: Vec<f64> = x.iter().map(|&x| oracle(activation, x)).collect();
+        let exact: Vec<f64> = x.iter().map(|&x| oracle(activation, f64::from(x))).collect();
         let subnormal = f64::from(f32::from_bits(1));
         assert_near(got, &exact, |i| f64::from(x[i].abs()) / f64::from(1 << 22) + subnormal);
     }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem::{size_of, size_of_val};
 use core::ops::{Deref, DerefMut, RangeInclusive};
 
-use crate::exec::{Cx, CxOptions};
+use crate::exec::{Cx, CxOptions, Workspace};
 use crate::simd::Level;
 
 /// Lengths that reach every tail of a vector loop unrolled up to three times, and two long ones.
@@ -146,6 +146,14 @@ mod map {
             bytemuck::cast_slice_mut(&mut self.0)
         }
     }
+}
+
+/// Scratch memory of exactly `len` f32, all NaN, so that reading what was never written is noticed.
+pub(crate) fn nan_workspace(len: usize) -> Workspace {
+    let mut workspace = Workspace::default();
+    workspace.reserve(len);
+    workspace.scratch().take(len).fill(f32::NAN);
+    workspace
 }
 
 /// Reproducible pseudo-random numbers (SplitMix64).

@@ -5,13 +5,13 @@ use core::ops::Range;
 use super::softmax::{BLOCK, Running, SoftmaxBlock};
 use super::{AttentionShape, Bias};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-use crate::kernels::gemm::{CHUNK, GemmKernel, TileArgs};
+use crate::kernels::gemm::{CHUNK, GemmKernel, MAX_MR, MAX_NR, TileArgs};
 
 /// Tiles of queries that meet a block of keys one after the other, while it is in the L2 cache.
 const TILES: usize = 4;
 
 /// Start values of the tile kernels: no bias.
-static ZEROS: [f32; 32] = [0.0; 32];
+static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
 
 /// Lengths of a lane's buffers, in f32.
 #[derive(Clone, Copy)]
@@ -75,15 +75,17 @@ pub fn attention(
     mut scratch: Scratch<'_>,
 ) {
     let AttentionShape { batches, heads, queries, keys, head_dim } = *shape;
-    let (q_len, kv_len) = (queries * head_dim, keys * head_dim);
-    let sequences = batches * heads;
-    assert!(q_len > 0 && kv_len > 0, "attention over nothing: {shape:?}");
+    // Checked: wrapped sizes could let two tasks write the same outputs.
+    let len = |tokens: usize| [heads, tokens, head_dim].into_iter().try_fold(batches, usize::checked_mul);
+    assert!(len(queries) != Some(0) && len(keys) != Some(0), "attention over nothing: {shape:?}");
     assert_eq!(
-        (q.len(), out.len()),
-        (sequences * q_len, sequences * q_len),
+        (Some(q.len()), Some(out.len())),
+        (len(queries), len(queries)),
         "queries and output of {shape:?}"
     );
-    assert_eq!((k.len(), v.len()), (sequences * kv_len, sequences * kv_len), "keys and values of {shape:?}");
+    assert_eq!((Some(k.len()), Some(v.len())), (len(keys), len(keys)), "keys and values of {shape:?}");
+    let (q_len, kv_len) = (queries * head_dim, keys * head_dim);
+    let sequences = batches * heads;
     match bias {
         Bias::None => (),
         Bias::Causal => assert_eq!(queries, keys, "causal attention"),
@@ -94,10 +96,11 @@ pub fn attention(
     let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
     let out = SharedMut::new(out);
 
-    // A task is a head, or a part of its queries where there are fewer heads than lanes like.
+    // A task is a head, or a part of its queries where there are fewer heads than lanes like. Which tiles form a
+    // group does not depend on the parts, so that neither do the blocks of keys that a causal group skips.
     let tiles = queries.div_ceil(kernel.mr);
-    let parts = (4 * cx.threads()).div_ceil(sequences).min(tiles.div_ceil(TILES)).max(1);
-    let parts = if cx.threads() == 1 { 1 } else { parts };
+    let groups = tiles.div_ceil(TILES);
+    let parts = if cx.threads() == 1 { 1 } else { (4 * cx.threads()).div_ceil(sequences).min(groups) };
     cx.parallel_for(sequences * parts, |lane, task| {
         let (sequence, part) = (task / parts, task % parts);
         let range = lane * lengths.total()..(lane + 1) * lengths.total();
@@ -122,12 +125,9 @@ pub fn attention(
         };
         head.pack_keys(&k[sequence * kv_len..][..kv_len]);
         head.pack_values(&v[sequence * kv_len..][..kv_len]);
-        let bound = |part: usize| part * tiles / parts;
-        let (mut tile, end) = (bound(part), bound(part + 1));
-        while tile < end {
-            let next = (tile + TILES).min(end);
-            head.attend(tiles, tile..next);
-            tile = next;
+        let bound = |part: usize| part * groups / parts;
+        for group in bound(part)..bound(part + 1) {
+            head.attend(tiles, group * TILES..((group + 1) * TILES).min(tiles));
         }
     });
 }
@@ -289,6 +289,3 @@ impl Head<'_> {
         }
     }
 }
-
-/// Most rows of a tile, over all kernels.
-const MAX_MR: usize = 14;

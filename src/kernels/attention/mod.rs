@@ -13,6 +13,8 @@
 
 mod driver;
 mod softmax;
+#[cfg(test)]
+mod tests;
 
 pub use driver::{attention, scratch_len};
 

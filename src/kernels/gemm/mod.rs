@@ -17,6 +17,8 @@ mod driver;
 mod lhs;
 mod output;
 mod packed;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 pub use driver::{gemm, scratch_len};
@@ -24,4 +26,4 @@ pub use lhs::{Lhs, Rows};
 pub use output::Output;
 pub use packed::{Format, PackedMatrix};
 pub use tile::GemmKernel;
-pub(crate) use tile::{CHUNK, TileArgs};
+pub(crate) use tile::{CHUNK, MAX_MR, MAX_NR, TileArgs};

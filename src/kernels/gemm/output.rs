@@ -48,7 +48,12 @@ impl<'a> Target<'a> {
     /// If the destination does not hold `[m, n]`.
     pub(super) fn new(output: Output<'a>, m: usize, n: usize) -> Self {
         let rows = |out: &'a mut [f32], stride: usize, add| {
-            assert!(stride >= n && out.len() >= (m - 1) * stride + n, "output does not hold [{m}, {n}]");
+            // Checked: the tile kernels write through bare pointers, so that a wrapped length would be unsound.
+            let len = (m - 1).checked_mul(stride).and_then(|len| len.checked_add(n));
+            assert!(
+                stride >= n && len.is_some_and(|len| len <= out.len()),
+                "output does not hold [{m}, {n}] with rows {stride} apart"
+            );
             Self::Rows { out: SharedMut::new(out), stride, add }
         };
         match output {

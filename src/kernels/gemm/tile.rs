@@ -159,7 +159,11 @@ macro_rules! kernel {
         GemmKernel {
             name: $name,
             mr: [$($mr),+].len(),
-            nr: $nv * <$simd>::LANES,
+            // The tile kernel reads and writes `nr` columns of buffers that have `MAX_NR`.
+            nr: const {
+                assert!([$($mr),+].len() <= MAX_MR && $nv * <$simd>::LANES <= MAX_NR);
+                $nv * <$simd>::LANES
+            },
             tiles: &[$(entry::<$simd, $mr, $nv>),+],
         }
     };
@@ -178,7 +182,9 @@ static NEON: GemmKernel = kernel!("f32-neon-6x16", crate::simd::Neon, 4 vectors,
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 static SIMD128: GemmKernel = kernel!("f32-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);
 
-/// Most outputs in a tile, over all kernels.
-pub(crate) const MAX_TILE: usize = 14 * 32;
+/// Most rows of a tile, over all kernels.
+pub(crate) const MAX_MR: usize = 14;
 /// Most columns of a tile, over all kernels.
 pub(crate) const MAX_NR: usize = 32;
+/// Most outputs in a tile, over all kernels.
+pub(crate) const MAX_TILE: usize = MAX_MR * MAX_NR;

@@ -1,0 +1,312 @@
+//! The product against an f64 oracle: every level, every tile height, all tails.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{GemmKernel, Output, PackedMatrix, Rows, gemm, scratch_len};
+use crate::exec::Cx;
+use crate::kernels::activation::Activation;
+use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
+use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
+use crate::simd::Level;
+
+/// Random operands `lhs: [m, k]`, `weights: [n, k]`, `bias: [n]`.
+struct Problem {
+    m: usize,
+    n: usize,
+    k: usize,
+    lhs: Vec<f32>,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Problem {
+    fn new([m, n, k]: [usize; 3]) -> Self {
+        let mut rng = Rng::new((m << 40 | n << 20 | k) as u64);
+        let mut vec = |len| rng.vec(len, -1.0..=1.0);
+        Self { m, n, k, lhs: vec(m * k), weights: vec(n * k), bias: vec(n) }
+    }
+
+    /// `activation(lhs · weightsᵀ + bias)`, and for each element the error that f32 may make.
+    fn oracle(&self, bias: bool, activation: Activation) -> (Vec<f64>, Vec<f64>) {
+        let mut exact = Vec::with_capacity(self.m * self.n);
+        let mut tolerances = Vec::with_capacity(self.m * self.n);
+        for a in self.lhs.chunks_exact(self.k) {
+            for (b, &start) in self.weights.chunks_exact(self.k).zip(&self.bias) {
+                let start = if bias { f64::from(start) } else { 0.0 };
+                let (sum, magnitude) =
+                    a.iter().zip(b).fold((start, start.abs()), |(sum, magnitude), (a, b)| {
+                        let product = f64::from(*a) * f64::from(*b);
+                        (sum + product, magnitude + product.abs())
+                    });
+                // A multiplication and an addition per term, each off by half a unit; no activation is steeper
+                // than 1.13, and each is off by 2⁻²² of its argument.
+                let rounding = (self.k + 2) as f64 * f64::from(f32::EPSILON) * magnitude;
+                exact.push(activate(activation, sum));
+                tolerances.push(1.13 * rounding + f64::from(f32::EPSILON) * 2.0 * magnitude);
+            }
+        }
+        (exact, tolerances)
+    }
+
+    fn pack(&self, level: Level) -> PackedMatrix {
+        PackedMatrix::pack(level, self.n, self.k, &self.weights)
+    }
+}
+
+fn interesting_widths(nr: usize) -> Vec<usize> {
+    vec![1, 2, nr / 2, nr - 1, nr, nr + 1, 2 * nr + 3]
+}
+
+/// Around the 16 values of a packed chunk.
+const DEPTHS: [usize; 7] = [1, 2, 15, 16, 17, 33, 64];
+
+#[test]
+fn every_tile_height_and_tail() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        for m in (1..=2 * mr + 1).chain([5 * mr + 3]) {
+            for n in interesting_widths(nr) {
+                for k in DEPTHS {
+                    let place = Place::ALL[(m + n + k) % 2];
+                    let has_bias = (m + k) % 3 > 0;
+                    let problem = Problem::new([m, n, k]);
+                    let (exact, tolerances) = problem.oracle(has_bias, Activation::None);
+
+                    let lhs = Guarded::new(&problem.lhs, place);
+                    let bias = Guarded::new(&problem.bias, place);
+                    let weights = problem.pack(level);
+                    let mut out = Guarded::unwritten(m * n, place);
+                    let mut workspace = nan_workspace(scratch_len(&cx, m, &weights));
+                    gemm(
+                        &cx,
+                        &Rows::new(&lhs, m, k),
+                        &weights,
+                        has_bias.then_some(&*bias),
+                        Activation::None,
+                        Output::Store { out: &mut out, stride: n },
+                        workspace.scratch(),
+                    );
+                    assert_near(&out, &exact, |i| tolerances[i]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn many_blocks_of_rows() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        // Deep enough that a block is one or two tiles.
+        let problem = Problem::new([5 * mr + 1, nr + 5, 6000]);
+        let (exact, tolerances) = problem.oracle(true, Activation::None);
+        let weights = problem.pack(level);
+        let mut out = vec![f32::NAN; problem.m * problem.n];
+        gemm(
+            &cx,
+            &Rows::new(&problem.lhs, problem.m, problem.k),
+            &weights,
+            Some(&problem.bias),
+            Activation::None,
+            Output::Store { out: &mut out, stride: problem.n },
+            nan_workspace(scratch_len(&cx, problem.m, &weights)).scratch(),
+        );
+        assert_near(&out, &exact, |i| tolerances[i]);
+    }
+}
+
+/// Rows further apart than they are long, on both sides; what lies between is neither read nor written.
+#[test]
+fn strided_rows_stored_and_added_with_every_activation() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        for activation in ACTIVATIONS {
+            for (add, m, n) in [false, true]
+                .into_iter()
+                .flat_map(|add| [(add, mr + 2, nr), (add, 1, nr + 3), (add, 2 * mr, 2 * nr - 1)])
+            {
+                let k = 19;
+                let (lhs_stride, stride) = (k + 3, n + 5);
+                let problem = Problem::new([m, n, k]);
+                let (mut exact, mut tolerances) = problem.oracle(true, activation);
+                let residual = Rng::new(3).vec(m * n, -1.0..=1.0);
+                if add {
+                    for (i, residual) in residual.iter().enumerate() {
+                        exact[i] += f64::from(*residual);
+                        tolerances[i] += exact[i].abs() * f64::from(f32::EPSILON);
+                    }
+                }
+                let weights = problem.pack(level);
+                for place in Place::ALL {
+                    let mut lhs = Guarded::unwritten((m - 1) * lhs_stride + k, place);
+                    for (to, from) in lhs.chunks_mut(lhs_stride).zip(problem.lhs.chunks_exact(k)) {
+                        to[..k].copy_from_slice(from);
+                    }
+                    let mut out = Guarded::unwritten((m - 1) * stride + n, place);
+                    for (to, from) in out.chunks_mut(stride).zip(residual.chunks_exact(n)) {
+                        to[..n].copy_from_slice(from);
+                    }
+                    gemm(
+                        &cx,
+                        &Rows::strided(&lhs, m, k, lhs_stride),
+                        &weights,
+                        Some(&problem.bias),
+                        activation,
+                        if add {
+                            Output::Add { out: &mut out, stride }
+                        } else {
+                            Output::Store { out: &mut out, stride }
+                        },
+                        nan_workspace(scratch_len(&cx, m, &weights)).scratch(),
+                    );
+                    let mut tight = Vec::new();
+                    for row in out.chunks(stride) {
+                        tight.extend_from_slice(&row[..n]);
+                        assert!(row[n..].iter().all(|x| x.to_bits() == u32::MAX), "written between rows");
+                    }
+                    assert_near(&tight, &exact, |i| tolerances[i]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scatter_to_heads() {
+    const BATCHES: usize = 2;
+    const TOKENS: usize = 9;
+    const HEADS: usize = 3;
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for head_dim in [20, 24, 64, 80] {
+            for (which, activation) in [(1, Activation::None), (3, Activation::None), (2, Activation::Gelu)] {
+                let problem = Problem::new([BATCHES * TOKENS, which * HEADS * head_dim, 21]);
+                let (exact, tolerances) = problem.oracle(true, activation);
+                let weights = problem.pack(level);
+                for place in Place::ALL {
+                    let mut out = Guarded::unwritten(problem.m * problem.n, place);
+                    gemm(
+                        &cx,
+                        &Rows::new(&problem.lhs, problem.m, problem.k),
+                        &weights,
+                        Some(&problem.bias),
+                        activation,
+                        Output::Heads { out: &mut out, tokens: TOKENS, heads: HEADS, head_dim },
+                        nan_workspace(scratch_len(&cx, problem.m, &weights)).scratch(),
+                    );
+                    // Back to [batch, token, which, head, d].
+                    let rows: Vec<f32> = (0..out.len())
+                        .map(|i| {
+                            let (m, n) = (i / problem.n, i % problem.n);
+                            let (batch, token) = (m / TOKENS, m % TOKENS);
+                            let (which, head, d) =
+                                (n / (HEADS * head_dim), n / head_dim % HEADS, n % head_dim);
+                            out[(((which * BATCHES + batch) * HEADS + head) * TOKENS + token) * head_dim + d]
+                        })
+                        .collect();
+                    assert_near(&rows, &exact, |i| tolerances[i]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn same_bits_for_any_threads() {
+    for level in Level::available() {
+        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        // One row, a block of few tiles, and so many blocks that lanes take whole blocks.
+        for [m, n, k] in [[1, 3 * nr + 1, 40], [3 * mr + 2, 7 * nr + 3, 100], [30 * mr + 1, nr + 2, 9000]] {
+            let problem = Problem::new([m, n, k]);
+            let weights = problem.pack(level);
+            assert_same_for_any_threads(level, |cx| {
+                let mut out = problem.bias.repeat(m);
+                gemm(
+                    cx,
+                    &Rows::new(&problem.lhs, m, k),
+                    &weights,
+                    Some(&problem.bias),
+                    Activation::QuickGelu,
+                    Output::Add { out: &mut out, stride: n },
+                    nan_workspace(scratch_len(cx, m, &weights)).scratch(),
+                );
+                out
+            });
+        }
+        let (tokens, heads, head_dim) = (2 * mr + 1, 2, 20);
+        let problem = Problem::new([2 * tokens, 3 * heads * head_dim, 50]);
+        let weights = problem.pack(level);
+        assert_same_for_any_threads(level, |cx| {
+            let mut out = vec![f32::NAN; problem.m * problem.n];
+            gemm(
+                cx,
+                &Rows::new(&problem.lhs, problem.m, problem.k),
+                &weights,
+                None,
+                Activation::None,
+                Output::Heads { out: &mut out, tokens, heads, head_dim },
+                nan_workspace(scratch_len(cx, problem.m, &weights)).scratch(),
+            );
+            out
+        });
+    }
+}
+
+/// A row's result does not depend on which other rows are computed with it.
+#[test]
+fn same_bits_for_any_number_of_rows() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        let problem = Problem::new([2 * mr + 1, nr + 1, 35]);
+        let weights = problem.pack(level);
+        let product = |m: usize| {
+            let mut out = vec![f32::NAN; m * problem.n];
+            gemm(
+                &cx,
+                &Rows::new(&problem.lhs[..m * problem.k], m, problem.k),
+                &weights,
+                Some(&problem.bias),
+                Activation::Silu,
+                Output::Store { out: &mut out, stride: problem.n },
+                nan_workspace(scratch_len(&cx, m, &weights)).scratch(),
+            );
+            out
+        };
+        let all = product(problem.m);
+        for m in 1..problem.m {
+            assert!(product(m) == all[..m * problem.n], "{}: {m} rows", level.name());
+        }
+    }
+}
+
+/// `1 · 1` with the rows of the output `stride` apart.
+fn product_of_ones(m: usize, stride: usize, out: &mut [f32]) {
+    let cx = Cx::serial(Level::detect());
+    let weights = PackedMatrix::pack(cx.level(), 1, 1, &[1.0]);
+    let output = Output::Store { out, stride };
+    let mut workspace = nan_workspace(scratch_len(&cx, m, &weights));
+    let ones = vec![1.0; m];
+    gemm(&cx, &Rows::new(&ones, m, 1), &weights, None, Activation::None, output, workspace.scratch());
+}
+
+#[test]
+fn no_rows_write_nothing() {
+    product_of_ones(0, 1, &mut []);
+}
+
+#[test]
+#[should_panic = "output does not hold [3, 1]"]
+fn an_output_too_short_panics() {
+    product_of_ones(3, 2, &mut [0.0; 4]);
+}
+
+#[test]
+#[should_panic = "output does not hold [3, 1]"]
+fn an_output_whose_length_overflows_panics() {
+    product_of_ones(3, 1 << (usize::BITS - 1), &mut [0.0; 4]);
+}
