@@ -1,10 +1,12 @@
 //! Layers: parameters bound from weights, forward passes over kernels.
 #![forbid(unsafe_code)]
 
+mod conv2d;
 mod layer_norm;
 mod linear;
 mod trace;
 
+pub use conv2d::{Conv2d, ConvTranspose2d};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use trace::Trace;

@@ -1,6 +1,23 @@
-//! Convolutions on the matrix multiplication: a left-hand side packs pixels on demand, so that the matrix of
-//! patches (im2col) never exists as a whole.
+//! Convolutions.
+//!
+//! A convolution is a product of the matrix of windows (im2col) with the weights. That matrix never exists as a whole:
+//! a left-hand side of [`gemm`](super::gemm) packs the pixels under the kernel a block at a time, in runs of
+//! neighbouring channels. Depthwise convolutions, which would be products of one column, have a kernel of their own.
+//!
+//! Activations are tokens, `[height, width, channels]`; the input may also be planar.
 
+mod depthwise;
+mod direct;
+mod packed;
 mod patches;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod transposed;
+mod windows;
 
+pub use direct::{conv2d, scratch_len};
+pub use packed::PackedConv;
 pub use patches::Patches;
+pub use shape::{ConvShape, Layout};
+pub use transposed::{PackedConvTranspose, conv_transpose2d, scratch_len as transpose_scratch_len};

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::kernels::gemm::{CHUNK, Lhs};
+use crate::kernels::gemm::{Lhs, RowWriter};
 
 /// The non-overlapping patches of a planar image `[channels, height, width]`, as rows of a matrix.
 ///
@@ -43,20 +43,12 @@ impl Lhs for Patches<'_> {
         let per_line = self.width / self.patch;
         let count = rows.len();
         for (r, row) in rows.enumerate() {
+            let mut to = RowWriter::new(out, count, r);
             let (y, x) = (row / per_line * self.patch, row % per_line * self.patch);
-            let mut k = 0;
             for channel in 0..self.channels {
                 for line in y..y + self.patch {
-                    let mut run =
-                        &self.image[(channel * self.height + line) * self.width + x..][..self.patch];
-                    // A line of the patch falls into one or more chunks of the packed row.
-                    while !run.is_empty() {
-                        let (now, after) = run.split_at(run.len().min(CHUNK - k % CHUNK));
-                        let at = (k / CHUNK * count + r) * CHUNK + k % CHUNK;
-                        out[at..at + now.len()].copy_from_slice(now);
-                        k += now.len();
-                        run = after;
-                    }
+                    let start = (channel * self.height + line) * self.width + x;
+                    to.copy(&self.image[start..][..self.patch]);
                 }
             }
         }

@@ -61,16 +61,71 @@ impl Lhs for Rows<'_> {
     fn pack(&self, rows: Range<usize>, out: &mut [f32]) {
         let count = rows.len();
         for (r, row) in rows.enumerate() {
-            let row = &self.data[row * self.stride..][..self.cols];
-            let (chunks, tail) = row.as_chunks::<CHUNK>();
-            let mut at = r * CHUNK;
-            for chunk in chunks {
-                out[at..at + CHUNK].copy_from_slice(chunk);
-                at += count * CHUNK;
-            }
-            if !tail.is_empty() {
-                out[at..at + tail.len()].copy_from_slice(tail);
-            }
+            RowWriter::new(out, count, r).copy(&self.data[row * self.stride..][..self.cols]);
         }
+    }
+}
+
+/// Writes one row of a packed block, from its first element to its last.
+pub struct RowWriter<'a> {
+    out: &'a mut [f32],
+    /// Where the current chunk of the row starts.
+    chunk: usize,
+    /// Elements of the current chunk already written.
+    filled: usize,
+    /// From a chunk of the row to the next.
+    step: usize,
+}
+
+impl<'a> RowWriter<'a> {
+    /// For row `index` of the `count` rows that are packed into `out`.
+    #[inline]
+    pub fn new(out: &'a mut [f32], count: usize, index: usize) -> Self {
+        Self { out, chunk: index * CHUNK, filled: 0, step: count * CHUNK }
+    }
+
+    /// Appends `run`.
+    ///
+    /// # Panics
+    /// If the row has no room for it.
+    #[inline]
+    pub fn copy(&mut self, mut run: &[f32]) {
+        if self.filled > 0 {
+            let (start, rest) = run.split_at(run.len().min(CHUNK - self.filled));
+            self.part(start.len()).copy_from_slice(start);
+            run = rest;
+        }
+        let (chunks, end) = run.as_chunks::<CHUNK>();
+        for chunk in chunks {
+            self.part(CHUNK).copy_from_slice(chunk);
+        }
+        if !end.is_empty() {
+            self.part(end.len()).copy_from_slice(end);
+        }
+    }
+
+    /// Appends `count` zeros.
+    ///
+    /// # Panics
+    /// If the row has no room for them.
+    #[inline]
+    pub fn zeros(&mut self, mut count: usize) {
+        while count > 0 {
+            let now = count.min(CHUNK - self.filled);
+            self.part(now).fill(0.0);
+            count -= now;
+        }
+    }
+
+    /// The next `len` elements, all in one chunk.
+    #[inline(always)]
+    fn part(&mut self, len: usize) -> &mut [f32] {
+        let start = self.chunk + self.filled;
+        self.filled += len;
+        if self.filled == CHUNK {
+            self.filled = 0;
+            self.chunk += self.step;
+        }
+        &mut self.out[start..start + len]
     }
 }

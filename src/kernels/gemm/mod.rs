@@ -22,7 +22,7 @@ mod tests;
 mod tile;
 
 pub use driver::{gemm, scratch_len};
-pub use lhs::{Lhs, Rows};
+pub use lhs::{Lhs, RowWriter, Rows};
 pub use output::Output;
 pub use packed::{Format, PackedMatrix};
 pub use tile::GemmKernel;

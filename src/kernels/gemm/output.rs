@@ -34,13 +34,42 @@ pub enum Output<'a> {
         /// Features of a head.
         head_dim: usize,
     },
+    /// Spreads every row over a square of pixels: with `m = y · width + x` and
+    /// `n = (i · factor + j) · channels + c`, the value goes to
+    /// `out[y · factor + i][x · factor + j][c]`. A transposed convolution whose stride is its kernel has
+    /// `N = factor² · channels`.
+    Squares {
+        /// `[M / width · factor, width · factor, N / factor²]`.
+        out: &'a mut [f32],
+        /// Rows of the product that lie side by side.
+        width: usize,
+        /// Side of a square.
+        factor: usize,
+    },
 }
 
 /// [`Output`] shared by the lanes that write it.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
-    Rows { out: SharedMut<'a, f32>, stride: usize, add: bool },
-    Heads { out: SharedMut<'a, f32>, batches: usize, tokens: usize, heads: usize, head_dim: usize },
+    Rows {
+        out: SharedMut<'a, f32>,
+        stride: usize,
+        add: bool,
+    },
+    Heads {
+        out: SharedMut<'a, f32>,
+        batches: usize,
+        tokens: usize,
+        heads: usize,
+        head_dim: usize,
+    },
+    /// `run` values of a row lie side by side: those of one line of its square.
+    Squares {
+        out: SharedMut<'a, f32>,
+        width: usize,
+        factor: usize,
+        run: usize,
+    },
 }
 
 impl<'a> Target<'a> {
@@ -65,6 +94,13 @@ impl<'a> Target<'a> {
                     "heads of [{m}, {n}]"
                 );
                 Self::Heads { out: SharedMut::new(out), batches: m / tokens, tokens, heads, head_dim }
+            }
+            Output::Squares { out, width, factor } => {
+                assert!(
+                    m.is_multiple_of(width) && n.is_multiple_of(factor * factor) && out.len() >= m * n,
+                    "squares of [{m}, {n}]"
+                );
+                Self::Squares { out: SharedMut::new(out), width, factor, run: n / factor }
             }
         }
     }
@@ -143,6 +179,20 @@ impl Target<'_> {
                         let (run, after) = rest.split_at(rest.len().min(head_dim - d));
                         let (which, head) = (head / heads, head % heads);
                         let at = (((which * batches + batch) * heads + head) * tokens + token) * head_dim + d;
+                        // SAFETY: the caller promises that these elements are this lane's.
+                        unsafe { out.range(at..at + run.len()) }.copy_from_slice(run);
+                        n += run.len();
+                        rest = after;
+                    }
+                }
+                Self::Squares { out, width, factor, run: line } => {
+                    let (y, x) = (m / width, m % width);
+                    let mut n = n0;
+                    let mut rest = row;
+                    while !rest.is_empty() {
+                        let (i, at) = (n / line, n % line);
+                        let (run, after) = rest.split_at(rest.len().min(line - at));
+                        let at = ((y * factor + i) * width + x) * line + at;
                         // SAFETY: the caller promises that these elements are this lane's.
                         unsafe { out.range(at..at + run.len()) }.copy_from_slice(run);
                         n += run.len();

@@ -1,0 +1,191 @@
+//! Depthwise convolution over tokens: a vector holds neighbouring channels of one pixel.
+
+use core::ops::Range;
+
+use super::ConvShape;
+use crate::exec::{Cx, SharedMut};
+use crate::kernels::activation::{self, Activation};
+use crate::simd::{Simd, Vectorize};
+
+/// Neighbouring outputs that share each weight loaded. Their sums fit the registers of every level.
+const STRIP: usize = 6;
+
+/// `out[y][x][c] = activation(bias[c] + Σ input[y·stride + i − padding][x·stride + j − padding][c] · weights[i][j][c])`.
+///
+/// The slices have the sizes that `shape` and `size` say, which the caller checked; `weights: [taps, channels]`,
+/// possibly padded. Every output is one chain of multiply-adds over its taps in order.
+#[allow(clippy::too_many_arguments, reason = "weights, an input, an output and what happens in between")]
+pub(super) fn depthwise(
+    cx: &Cx,
+    shape: &ConvShape,
+    size: [usize; 2],
+    input: &[f32],
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    out: &mut [f32],
+) {
+    let [rows, columns] = shape.output_size(size).expect("checked by the caller");
+    let channels = shape.inputs;
+    assert_eq!((input.len(), out.len()), (size[0] * size[1] * channels, rows * columns * channels));
+    assert!(weights.len() >= shape.kernel[0] * shape.kernel[1] * channels);
+    assert!(bias.is_none_or(|bias| bias.len() == channels));
+    let line_len = columns * channels;
+    let out = SharedMut::new(out);
+    cx.parallel_for(rows, |_, y| {
+        // SAFETY: every task has a line of its own.
+        let out = unsafe { out.range(y * line_len..(y + 1) * line_len) };
+        cx.level().dispatch(Line { shape, size, columns, y, input, weights, bias, activation, out });
+    });
+}
+
+/// One line of outputs.
+struct Line<'a> {
+    shape: &'a ConvShape,
+    /// `[height, width]` of the input.
+    size: [usize; 2],
+    /// Width of the output.
+    columns: usize,
+    y: usize,
+    input: &'a [f32],
+    weights: &'a [f32],
+    bias: Option<&'a [f32]>,
+    activation: Activation,
+    out: &'a mut [f32],
+}
+
+impl Vectorize for Line<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let ConvShape { kernel, stride, padding, .. } = *self.shape;
+        let [height, width] = self.size;
+        let rows = on_image(height, kernel[0], padding[0], self.y * stride[0]);
+
+        // The outputs whose windows lie inside the image horizontally.
+        let first = padding[1].div_ceil(stride[1]).min(self.columns);
+        let end = (width + padding[1]).checked_sub(kernel[1]).map_or(0, |rest| rest / stride[1] + 1);
+        let end = end.clamp(first, self.columns);
+
+        let borders = (0..first).chain(end..self.columns);
+        for x in borders {
+            let columns = on_image(width, kernel[1], padding[1], x * stride[1]);
+            self.outputs::<S, 1, 4>(s, x, &rows, &columns);
+        }
+        let all = 0..kernel[1];
+        if end - first < STRIP {
+            for x in first..end {
+                self.outputs::<S, 1, 4>(s, x, &rows, &all);
+            }
+        } else {
+            // The last strip may overlap the one before it: the same values are written twice.
+            for x in (first..end).step_by(STRIP) {
+                self.outputs::<S, STRIP, 1>(s, x.min(end - STRIP), &rows, &all);
+            }
+        }
+        activation::apply_slice(s, self.activation, self.out);
+    }
+}
+
+/// The taps of a window at `at` in the padded image that lie on the image.
+fn on_image(size: usize, kernel: usize, padding: usize, at: usize) -> Range<usize> {
+    padding.saturating_sub(at).min(kernel)..(size + padding).saturating_sub(at).min(kernel)
+}
+
+impl Line<'_> {
+    /// All channels of the `P` outputs from `x` on, `V` vectors at a time, over the taps in `rows × columns`, which
+    /// lie on the image for every one of them.
+    #[inline(always)]
+    fn outputs<S: Simd, const P: usize, const V: usize>(
+        &mut self,
+        s: S,
+        x: usize,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+    ) {
+        let channels = self.shape.inputs;
+        let mut channel = 0;
+        while channel + V * S::LANES <= channels {
+            self.block::<S, P, V>(s, x, rows, columns, channel, S::LANES);
+            channel += V * S::LANES;
+        }
+        while channel + S::LANES <= channels {
+            self.block::<S, P, 1>(s, x, rows, columns, channel, S::LANES);
+            channel += S::LANES;
+        }
+        if channel < channels {
+            // The last vector may overlap the one before it, too.
+            match channels.checked_sub(S::LANES) {
+                Some(last) => self.block::<S, P, 1>(s, x, rows, columns, last, S::LANES),
+                None => self.block::<S, P, 1>(s, x, rows, columns, 0, channels),
+            }
+        }
+    }
+
+    /// `V` vectors of channels, from `channel` on, of the `P` outputs from `x` on; a vector has `lanes` channels.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "a position in three dimensions and an extent in five")]
+    fn block<S: Simd, const P: usize, const V: usize>(
+        &mut self,
+        s: S,
+        x: usize,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        channel: usize,
+        lanes: usize,
+    ) {
+        let ConvShape { inputs: channels, kernel, stride, padding, .. } = *self.shape;
+        let [height, width] = self.size;
+        debug_assert!(channel + (V - 1) * S::LANES + lanes <= channels && x + P <= self.columns);
+        let mut start = [s.splat(0.0); V];
+        if let Some(bias) = self.bias {
+            let bias = &bias[channel..][..(V - 1) * S::LANES + lanes];
+            for (v, start) in start.iter_mut().enumerate() {
+                // SAFETY: `bias` has `V` vectors, the last of `lanes` f32.
+                *start = unsafe { load(s, bias.as_ptr().add(v * S::LANES), lanes) };
+            }
+        }
+        let mut sums = [start; P];
+        let rows = if columns.is_empty() { 0..0 } else { rows.clone() };
+        for i in rows {
+            let line = self.y * stride[0] + i - padding[0];
+            let at = x * stride[1] + columns.start - padding[1];
+            debug_assert!(line < height && at + (P - 1) * stride[1] + columns.len() <= width);
+            let pixels = self.input[(line * width + at) * channels + channel..].as_ptr();
+            let weights = self.weights[(i * kernel[1] + columns.start) * channels + channel..].as_ptr();
+            for j in 0..columns.len() {
+                // SAFETY: the taps lie on the image for all `P` outputs, and the `V` vectors, the last of `lanes`
+                // f32, inside its channels.
+                unsafe {
+                    let (pixels, weights) = (pixels.add(j * channels), weights.add(j * channels));
+                    for v in 0..V {
+                        let weight = load(s, weights.add(v * S::LANES), lanes);
+                        for (p, sums) in sums.iter_mut().enumerate() {
+                            let pixel = pixels.add(p * stride[1] * channels + v * S::LANES);
+                            sums[v] = s.fma(load(s, pixel, lanes), weight, sums[v]);
+                        }
+                    }
+                }
+            }
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            let out = &mut self.out[(x + p) * channels + channel..][..(V - 1) * S::LANES + lanes];
+            for (v, &sum) in sums.iter().enumerate() {
+                let out = out[v * S::LANES..].as_mut_ptr();
+                // SAFETY: `out` has `V` vectors, the last of `lanes` f32.
+                unsafe { if lanes == S::LANES { s.store(out, sum) } else { s.store_n(out, sum, lanes) } }
+            }
+        }
+    }
+}
+
+/// The first `lanes` lanes from `p`.
+///
+/// # Safety
+/// `p` is valid for reads of `lanes <= LANES` f32.
+#[inline(always)]
+unsafe fn load<S: Simd>(s: S, p: *const f32, lanes: usize) -> S::F {
+    // SAFETY: forwarded to the caller.
+    unsafe { if lanes == S::LANES { s.load(p) } else { s.load_n(p, lanes) } }
+}

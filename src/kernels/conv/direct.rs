@@ -1,0 +1,66 @@
+//! Convolution from tokens or planes to tokens.
+
+use super::PackedConv;
+use super::depthwise::depthwise;
+use super::packed::Weights;
+use super::windows::Windows;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{self, Output};
+
+/// Scratch that [`conv2d`] needs for an input of `[height, width]` pixels, in f32.
+///
+/// # Panics
+/// If the input is too small: see [`ConvShape::output_size`](super::ConvShape::output_size).
+pub fn scratch_len(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> usize {
+    let [height, width] = conv.shape().output_size(size).expect("an input of possible size");
+    match conv.weights() {
+        Weights::Groups(groups) => gemm::scratch_len(cx, height * width, &groups[0]),
+        Weights::Depthwise(_) => 0,
+    }
+}
+
+/// `out[y][x][o] = activation(bias[o] + Σ input[y·stride + i − padding][x·stride + j − padding][c] · weight[o][c][i][j])`
+/// over the taps `(i, j)` and the channels `c` of the group of `o`; outside, the input is 0.
+///
+/// `input` has `size = [height, width]` pixels in the shape's [`Layout`](super::Layout), `bias: [outputs]`, and
+/// `out: [output height, output width, outputs]`. `scratch` holds at least [`scratch_len`] f32.
+///
+/// # Panics
+/// If a slice does not have its size, the input is too small for the kernel, the scratch is too small, or `conv` was
+/// packed for another level than `cx` has.
+#[allow(clippy::too_many_arguments, reason = "weights, an input, an output and what happens in between")]
+pub fn conv2d(
+    cx: &Cx,
+    conv: &PackedConv,
+    size: [usize; 2],
+    input: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    out: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let shape = conv.shape();
+    let outputs = shape.output_size(size).expect("an input of possible size");
+    assert_eq!(input.len(), size[0] * size[1] * shape.inputs, "input of size {size:?}, {shape:?}");
+    assert_eq!(out.len(), outputs[0] * outputs[1] * shape.outputs, "output of size {outputs:?}, {shape:?}");
+    assert!(bias.is_none_or(|bias| bias.len() == shape.outputs), "bias of {shape:?}");
+    match conv.weights() {
+        Weights::Groups(groups) => {
+            let columns = shape.outputs / shape.groups;
+            for (group, weights) in groups.iter().enumerate() {
+                let first = group * columns;
+                gemm::gemm(
+                    cx,
+                    &Windows::new(shape, size, outputs, input, group),
+                    weights,
+                    bias.map(|bias| &bias[first..][..columns]),
+                    activation,
+                    Output::Store { out: &mut out[first..], stride: shape.outputs },
+                    scratch.frame(),
+                );
+            }
+        }
+        Weights::Depthwise(weights) => depthwise(cx, shape, size, input, weights, bias, activation, out),
+    }
+}

@@ -1,0 +1,297 @@
+//! Convolutions against an f64 oracle: every level, every path, borders and tails of every kind.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{
+    ConvShape, Layout, PackedConv, PackedConvTranspose, conv_transpose2d, conv2d, scratch_len,
+    transpose_scratch_len,
+};
+use crate::exec::Cx;
+use crate::kernels::activation::Activation;
+use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
+use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
+use crate::simd::Level;
+
+/// Sums of products in f64, with the error that f32 may make in them.
+struct Sums {
+    exact: Vec<f64>,
+    magnitude: Vec<f64>,
+    /// Most terms of a sum.
+    terms: usize,
+}
+
+impl Sums {
+    /// `bias` in every pixel of `outputs` channels.
+    fn new(pixels: usize, outputs: usize, bias: Option<&[f32]>, terms: usize) -> Self {
+        let exact: Vec<f64> =
+            (0..pixels * outputs).map(|i| bias.map_or(0.0, |bias| f64::from(bias[i % outputs]))).collect();
+        Self { magnitude: exact.iter().map(|x| x.abs()).collect(), exact, terms }
+    }
+
+    fn add(&mut self, at: usize, a: f32, b: f32) {
+        let product = f64::from(a) * f64::from(b);
+        self.exact[at] += product;
+        self.magnitude[at] += product.abs();
+    }
+
+    #[track_caller]
+    fn assert_near(&self, got: &[f32], activation: Activation) {
+        let exact: Vec<f64> = self.exact.iter().map(|&x| activate(activation, x)).collect();
+        // As in the tests of the matrix product: half a unit for each operation, steepness of the activation at
+        // most 1.13, and 2⁻²² of its argument.
+        let unit = f64::from(f32::EPSILON) * (1.13 * (self.terms + 2) as f64 + 2.0);
+        assert_near(got, &exact, |i| self.magnitude[i] * unit);
+    }
+}
+
+/// A convolution with random operands.
+struct Problem {
+    shape: ConvShape,
+    size: [usize; 2],
+    input: Vec<f32>,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Problem {
+    fn new(shape: ConvShape, size: [usize; 2]) -> Self {
+        let mut rng = Rng::new((shape.inputs << 32 | shape.outputs << 16 | size[0] << 8 | size[1]) as u64);
+        let mut vec = |len: usize| rng.vec(len, -1.0..=1.0);
+        let weights = vec(shape.weight_shape().iter().product());
+        Self { shape, size, input: vec(size[0] * size[1] * shape.inputs), weights, bias: vec(shape.outputs) }
+    }
+
+    fn oracle(&self, bias: bool) -> Sums {
+        let ConvShape { inputs, outputs, stride, padding, groups, layout, .. } = self.shape;
+        let [_, channels, kernel_height, kernel_width] = self.shape.weight_shape();
+        let [height, width] = self.size;
+        let [rows, columns] = self.shape.output_size(self.size).unwrap();
+        let terms = channels * kernel_height * kernel_width;
+        let mut sums = Sums::new(rows * columns, outputs, bias.then_some(&self.bias), terms);
+        for at in 0..rows * columns * outputs {
+            let (y, x, output) = (at / outputs / columns, at / outputs % columns, at % outputs);
+            let first = output / (outputs / groups) * channels;
+            for (tap, &weight) in self.weights[output * terms..][..terms].iter().enumerate() {
+                let channel = first + tap / (kernel_height * kernel_width);
+                let (i, j) = (tap / kernel_width % kernel_height, tap % kernel_width);
+                let (Some(y), Some(x)) = (
+                    (y * stride[0] + i).checked_sub(padding[0]).filter(|&y| y < height),
+                    (x * stride[1] + j).checked_sub(padding[1]).filter(|&x| x < width),
+                ) else {
+                    continue;
+                };
+                let pixel = match layout {
+                    Layout::Tokens => (y * width + x) * inputs + channel,
+                    Layout::Planar => (channel * height + y) * width + x,
+                };
+                sums.add(at, self.input[pixel], weight);
+            }
+        }
+        sums
+    }
+
+    fn run(&self, cx: &Cx, bias: bool, activation: Activation, place: Place) -> Guarded<f32> {
+        let [rows, columns] = self.shape.output_size(self.size).unwrap();
+        let conv = PackedConv::pack(cx.level(), self.shape, &self.weights);
+        let mut out = Guarded::unwritten(rows * columns * self.shape.outputs, place);
+        conv2d(
+            cx,
+            &conv,
+            self.size,
+            &Guarded::new(&self.input, place),
+            bias.then_some(&*Guarded::new(&self.bias, place)),
+            activation,
+            &mut out,
+            nan_workspace(scratch_len(cx, &conv, self.size)).scratch(),
+        );
+        out
+    }
+
+    /// Compares with the oracle at every level, without and with guard pages on either side.
+    #[track_caller]
+    fn check(&self) {
+        let (plain, biased) = (self.oracle(false), self.oracle(true));
+        for level in Level::available() {
+            let cx = Cx::serial(level);
+            plain.assert_near(&self.run(&cx, false, Activation::None, Place::Start), Activation::None);
+            biased.assert_near(&self.run(&cx, true, Activation::None, Place::End), Activation::None);
+        }
+    }
+}
+
+/// Both layouts, unless the convolution is impossible over that input.
+#[track_caller]
+fn check(shape: ConvShape, size: [usize; 2]) {
+    assert!(shape.check().is_ok(), "{shape:?}");
+    if shape.output_size(size).is_ok() {
+        Problem::new(shape, size).check();
+        Problem::new(shape.planar(), size).check();
+    }
+}
+
+const SIZES: [[usize; 2]; 7] = [[1, 1], [1, 7], [5, 1], [2, 3], [7, 9], [8, 16], [13, 5]];
+
+#[test]
+fn kernels_strides_and_paddings() {
+    for kernel in [[1, 1], [2, 2], [3, 3], [1, 5], [4, 1], [7, 7]] {
+        for stride in [[1, 1], [2, 2], [3, 3], [1, 2], [4, 3]] {
+            for padding in [[0, 0], [1, 1], [3, 3], [0, 2]] {
+                for size in SIZES {
+                    check(ConvShape::new(3, 5, kernel).with_stride(stride).with_padding(padding), size);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn channels_of_every_tail() {
+    for inputs in [1, 2, 4, 7, 15, 16, 17, 31, 32, 33, 48, 64] {
+        for outputs in [1, 3, 8, 15, 16, 17, 32, 33] {
+            let shape = ConvShape::new(inputs, outputs, [3, 3]).with_padding([1, 1]);
+            check(shape, [4, 5]);
+            check(ConvShape::new(inputs, outputs, [1, 1]), [3, 3]);
+        }
+    }
+}
+
+#[test]
+fn windows_that_see_nothing_but_padding() {
+    check(ConvShape::new(3, 4, [2, 2]).with_padding([4, 5]), [1, 2]);
+    check(ConvShape::new(3, 4, [3, 3]).with_padding([9, 9]).with_stride([3, 4]), [2, 1]);
+    check(ConvShape::depthwise(5, [2, 2]).with_padding([4, 5]), [1, 2]);
+    check(ConvShape::depthwise(5, [3, 3]).with_padding([9, 9]).with_stride([3, 4]), [2, 1]);
+}
+
+#[test]
+fn groups() {
+    for (inputs, outputs, groups) in [(4, 6, 2), (32, 32, 2), (9, 3, 3), (5, 10, 5), (34, 68, 2), (48, 16, 4)]
+    {
+        for size in SIZES {
+            for kernel in [1, 3, 5] {
+                let shape = ConvShape::new(inputs, outputs, [kernel; 2]).with_groups(groups);
+                check(shape.with_padding([kernel / 2; 2]), size);
+                check(shape.with_stride([2, 1]), size);
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_kernels_strides_and_paddings() {
+    for kernel in [[1, 1], [2, 3], [3, 3], [5, 5], [7, 7]] {
+        for stride in [[1, 1], [2, 2], [3, 1]] {
+            for padding in [[0, 0], [1, 1], [2, 3]] {
+                for size in SIZES.into_iter().chain([[3, 29], [20, 20]]) {
+                    check(ConvShape::depthwise(9, kernel).with_stride(stride).with_padding(padding), size);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_channels_of_every_tail() {
+    for channels in (1..=34).chain([47, 48, 63, 64, 65, 100, 129]) {
+        for size in [[1, 1], [2, 6], [3, 13]] {
+            check(ConvShape::depthwise(channels, [3, 3]).with_padding([1, 1]), size);
+        }
+    }
+}
+
+#[test]
+fn activations_are_applied_after_the_bias() {
+    for shape in [
+        ConvShape::new(5, 37, [3, 3]).with_padding([1, 1]),
+        ConvShape::depthwise(37, [3, 3]).with_padding([1, 1]),
+        ConvShape::new(6, 8, [3, 3]).with_groups(2),
+    ] {
+        let problem = Problem::new(shape, [5, 9]);
+        let sums = problem.oracle(true);
+        for level in Level::available() {
+            for activation in ACTIVATIONS {
+                let out = problem.run(&Cx::serial(level), true, activation, Place::End);
+                sums.assert_near(&out, activation);
+            }
+        }
+    }
+}
+
+#[test]
+fn transposed() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for factor in [1, 2, 3] {
+            for (inputs, outputs) in [(1, 1), (3, 5), (16, 8), (17, 33), (40, 64)] {
+                for (n, [height, width]) in SIZES.into_iter().enumerate() {
+                    let mut rng = Rng::new(n as u64);
+                    let input = rng.vec(height * width * inputs, -1.0..=1.0);
+                    let weights = rng.vec(inputs * outputs * factor * factor, -1.0..=1.0);
+                    let bias = (n % 3 > 0).then(|| rng.vec(outputs, -1.0..=1.0));
+                    let pixels = height * width * factor * factor;
+                    let mut sums = Sums::new(pixels, outputs, bias.as_deref(), inputs);
+                    for (at, &weight) in weights.iter().enumerate() {
+                        let (channel, output) =
+                            (at / (factor * factor * outputs), at / (factor * factor) % outputs);
+                        let (i, j) = (at / factor % factor, at % factor);
+                        for (token, pixel) in input.chunks_exact(inputs).enumerate() {
+                            let (y, x) = (token / width * factor + i, token % width * factor + j);
+                            sums.add((y * width * factor + x) * outputs + output, pixel[channel], weight);
+                        }
+                    }
+                    let conv = PackedConvTranspose::pack(level, [inputs, outputs], factor, &weights);
+                    let place = Place::ALL[n % 2];
+                    let activation = ACTIVATIONS[n % ACTIVATIONS.len()];
+                    let mut out = Guarded::unwritten(pixels * outputs, place);
+                    conv_transpose2d(
+                        &cx,
+                        &conv,
+                        [height, width],
+                        &Guarded::new(&input, place),
+                        bias.map(|bias| Guarded::new(&bias, place)).as_deref(),
+                        activation,
+                        &mut out,
+                        nan_workspace(transpose_scratch_len(&cx, &conv, [height, width])).scratch(),
+                    );
+                    sums.assert_near(&out, activation);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn same_bits_for_any_threads() {
+    for level in Level::available() {
+        for shape in [
+            ConvShape::new(16, 40, [3, 3]).with_padding([1, 1]),
+            ConvShape::new(3, 40, [7, 7]).with_padding([3, 3]).with_stride([2, 2]).planar(),
+            ConvShape::new(8, 40, [3, 3]).with_groups(4),
+            ConvShape::depthwise(21, [5, 5]).with_padding([2, 2]),
+        ] {
+            let problem = Problem::new(shape, [33, 30]);
+            assert_same_for_any_threads(level, |cx| {
+                problem.run(cx, true, Activation::Gelu, Place::Start).to_vec()
+            });
+        }
+        let mut rng = Rng::new(1);
+        let (input, weights) = (rng.vec(20 * 30 * 24, -1.0..=1.0), rng.vec(24 * 18 * 4, -1.0..=1.0));
+        let conv = PackedConvTranspose::pack(level, [24, 18], 2, &weights);
+        assert_same_for_any_threads(level, |cx| {
+            let mut out = vec![f32::NAN; 40 * 60 * 18];
+            let mut workspace = nan_workspace(transpose_scratch_len(cx, &conv, [20, 30]));
+            let scratch = workspace.scratch();
+            conv_transpose2d(cx, &conv, [20, 30], &input, None, Activation::None, &mut out, scratch);
+            out
+        });
+    }
+}
+
+#[test]
+#[should_panic = "input of size [4, 4]"]
+fn an_input_of_another_size_panics() {
+    let mut problem = Problem::new(ConvShape::new(2, 2, [3, 3]), [4, 4]);
+    problem.input.pop();
+    problem.run(&Cx::serial(Level::detect()), false, Activation::None, Place::Start);
+}

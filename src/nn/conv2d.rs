@@ -1,0 +1,205 @@
+//! Convolution layers over tokens.
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::{self, ConvShape, PackedConv, PackedConvTranspose};
+use crate::weights::Scope;
+
+/// `y = act(conv(x, W) + b)`; see [`conv2d`](conv::conv2d).
+#[derive(Clone, Debug)]
+pub struct Conv2d {
+    weight: PackedConv,
+    bias: Option<Vec<f32>>,
+}
+
+impl Conv2d {
+    /// Binds `weight` of shape `[outputs, inputs / groups, kernel height, kernel width]` and `bias` of shape
+    /// `[outputs]`.
+    ///
+    /// # Errors
+    /// As [`ConvShape::check`] and [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, shape: ConvShape) -> Result<Self> {
+        let layer = Self::bind_without_bias(scope, shape)?;
+        Ok(Self { bias: Some(scope.f32("bias", &[shape.outputs])?), ..layer })
+    }
+
+    /// Binds `weight` alone.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_without_bias(scope: &Scope<'_>, shape: ConvShape) -> Result<Self> {
+        shape.check()?;
+        let weight = scope.f32("weight", &shape.weight_shape())?;
+        Ok(Self { weight: PackedConv::pack(scope.level(), shape, &weight), bias: None })
+    }
+
+    /// `y ← act(conv(x) + b)` for `x` of `size = [height, width]` pixels; `y: [height, width, outputs]` of the size
+    /// that [`ConvShape::output_size`] tells.
+    ///
+    /// # Panics
+    /// As [`conv2d`](conv::conv2d).
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        size: [usize; 2],
+        x: &[f32],
+        activation: Activation,
+        y: &mut [f32],
+        scratch: Scratch<'_>,
+    ) {
+        conv::conv2d(cx, &self.weight, size, x, self.bias.as_deref(), activation, y, scratch);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    ///
+    /// # Panics
+    /// If the input is too small for the kernel.
+    pub fn scratch_len(&self, cx: &Cx, size: [usize; 2]) -> usize {
+        conv::scratch_len(cx, &self.weight, size)
+    }
+
+    /// The convolution's sizes.
+    pub fn shape(&self) -> &ConvShape {
+        self.weight.shape()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.weight.bytes() + self.bias.as_ref().map_or(0, |bias| size_of_val(&bias[..]))
+    }
+}
+
+/// `y = act(transposed conv(x, W) + b)` whose stride is its kernel; see [`conv_transpose2d`](conv::conv_transpose2d).
+#[derive(Clone, Debug)]
+pub struct ConvTranspose2d {
+    weight: PackedConvTranspose,
+    bias: Vec<f32>,
+}
+
+impl ConvTranspose2d {
+    /// Binds `weight` of shape `[inputs, outputs, factor, factor]` and `bias` of shape `[outputs]`.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    ///
+    /// # Panics
+    /// If a size is 0.
+    pub fn bind(scope: &Scope<'_>, [inputs, outputs]: [usize; 2], factor: usize) -> Result<Self> {
+        let weight = scope.f32("weight", &[inputs, outputs, factor, factor])?;
+        let bias = scope.f32("bias", &[outputs])?;
+        Ok(Self {
+            weight: PackedConvTranspose::pack(scope.level(), [inputs, outputs], factor, &weight),
+            bias,
+        })
+    }
+
+    /// `y ← act(transposed conv(x) + b)` for `x: [height, width, inputs]` with `size = [height, width]`;
+    /// `y: [factor · height, factor · width, outputs]`.
+    ///
+    /// # Panics
+    /// As [`conv_transpose2d`](conv::conv_transpose2d).
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        size: [usize; 2],
+        x: &[f32],
+        activation: Activation,
+        y: &mut [f32],
+        scratch: Scratch<'_>,
+    ) {
+        conv::conv_transpose2d(cx, &self.weight, size, x, Some(&self.bias), activation, y, scratch);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx, size: [usize; 2]) -> usize {
+        conv::transpose_scratch_len(cx, &self.weight, size)
+    }
+
+    /// Channels of the output.
+    pub fn outputs(&self) -> usize {
+        self.weight.outputs()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.weight.bytes() + size_of_val(&self.bias[..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    use safetensors::Dtype;
+    use safetensors::tensor::{TensorView, serialize};
+
+    use super::*;
+    use crate::ErrorCode;
+    use crate::simd::Level;
+    use crate::weights::{Bundle, BundleParts};
+
+    /// A file with `conv.weight`, all ones, of `shape` and `conv.bias`, `0, 1, …`, of `[outputs]`.
+    fn file(shape: [usize; 4], outputs: usize) -> Vec<u8> {
+        let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+        let weight = bytes(&vec![1.0; shape.iter().product()]);
+        let bias = bytes(&(0..outputs).map(|i| i as f32).collect::<Vec<_>>());
+        let view = |shape: &[usize], data| TensorView::new(Dtype::F32, shape.to_vec(), data).unwrap();
+        let tensors = [("conv.weight", view(&shape, &weight)), ("conv.bias", view(&[outputs], &bias))];
+        serialize(tensors, None).unwrap()
+    }
+
+    #[test]
+    fn binds_and_computes() {
+        let level = Level::detect();
+        let cx = Cx::serial(level);
+        let bytes = file([2, 3, 3, 3], 2);
+        let bundle = Bundle::from_memory(BundleParts::new(&bytes)).unwrap();
+        let shape = ConvShape::new(3, 2, [3, 3]).with_padding([1, 1]);
+        let scope = bundle.scope(level).at("conv");
+        for (layer, bias) in
+            [(Conv2d::bind_without_bias(&scope, shape), 0.0), (Conv2d::bind(&scope, shape), 1.0)]
+        {
+            let layer = layer.unwrap();
+            let mut y = [f32::NAN; 8];
+            let mut workspace = cx.workspace(layer.scratch_len(&cx, [2, 2]));
+            layer.forward(&cx, [2, 2], &[1.0; 12], Activation::Relu, &mut y, workspace.scratch());
+            assert_eq!(y, [12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias]);
+        }
+    }
+
+    #[test]
+    fn transposed_binds_and_computes() {
+        let level = Level::detect();
+        let cx = Cx::serial(level);
+        let bytes = file([3, 2, 2, 2], 2);
+        let bundle = Bundle::from_memory(BundleParts::new(&bytes)).unwrap();
+        let layer = ConvTranspose2d::bind(&bundle.scope(level).at("conv"), [3, 2], 2).unwrap();
+        let mut y = [f32::NAN; 16];
+        let mut workspace = cx.workspace(layer.scratch_len(&cx, [1, 2]));
+        let x = [1.0, 1.0, 1.0, 2.0, 2.0, 2.0];
+        layer.forward(&cx, [1, 2], &x, Activation::None, &mut y, workspace.scratch());
+        let line = [3.0, 4.0, 3.0, 4.0, 6.0, 7.0, 6.0, 7.0];
+        assert_eq!((&y[..8], &y[8..]), (&line[..], &line[..]));
+    }
+
+    #[test]
+    fn errors_name_the_tensor() {
+        let bytes = file([2, 3, 3, 3], 1);
+        let bundle = Bundle::from_memory(BundleParts::new(&bytes)).unwrap();
+        let scope = bundle.scope(Level::detect());
+        let shape = ConvShape::new(3, 2, [3, 3]);
+        let error = |scope: &Scope<'_>, shape| Conv2d::bind(scope, shape).unwrap_err();
+
+        let wrong_bias = error(&scope.at("conv"), shape);
+        assert_eq!(wrong_bias.code(), ErrorCode::TensorShape);
+        assert_eq!(wrong_bias.to_string(), r#"tensor "conv.bias": expected [2], found [1]"#);
+        let missing = error(&scope, shape);
+        assert_eq!(missing.to_string(), r#"missing tensor "weight""#);
+        let groups = error(&scope.at("conv"), shape.with_groups(2));
+        assert_eq!(groups.code(), ErrorCode::InvalidArgument);
+    }
+}
