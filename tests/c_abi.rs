@@ -1,7 +1,7 @@
 //! The C ABI from C: compiles programs against `include/vitrum.h` and the static library, and runs them.
 //!
 //! Needs the C compiler that Rust links with. What needs more (other compilers, C++, valgrind) is in `.ci/ffi`.
-#![cfg(unix)]
+#![cfg(all(unix, feature = "std"))]
 
 use std::env;
 use std::fmt::Write as _;
