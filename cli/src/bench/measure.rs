@@ -11,7 +11,7 @@ const BUDGET: f64 = 0.4;
 /// Seconds that a sample takes at least, so that the clock's resolution does not matter.
 const SAMPLE: f64 = 3e-4;
 /// Times that the peak is measured during one benchmark.
-const PEAKS: usize = 10;
+const PEAKS: usize = 20;
 
 /// What a benchmark measured.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Samp
         time(1);
         let once = time(1).max(1e-9);
         let runs = (SAMPLE / once).ceil() as usize;
-        let samples = ((BUDGET / (once * runs as f64)) as usize).clamp(PEAKS, 300);
+        let samples = ((BUDGET / (once * runs as f64)) as usize).clamp(PEAKS, 400);
         let (mut seconds, mut peaks) = (Vec::new(), Vec::new());
         for i in 0..samples {
             if i % (samples / PEAKS) == 0 {

@@ -6,8 +6,9 @@ use std::time::Instant;
 use vitrum::exec::Cx;
 use vitrum::simd::{Simd, Vectorize};
 
-/// Multiply-adds of one measurement, per lane and thread: some milliseconds.
-const LENGTH: usize = 12 << 20;
+/// Multiply-adds of one measurement, per lane and thread: about a millisecond, so that what slows a
+/// short benchmark slows this too, and waking the threads does not count.
+const LENGTH: usize = 4 << 20;
 
 /// How the peak is measured at one level.
 #[derive(Clone, Copy, Debug)]
