@@ -15,8 +15,8 @@ Models (--model):
   FILE.safetensors    weights; the files beside them are used too
   ORG/NAME            a model in the Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub)
 
-Pictures are PNG or JPEG. Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does; EXIF rotation
-is not applied.
+Pictures are PNG, JPEG or binary PPM. Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does;
+EXIF rotation is not applied.
 
 Exit codes:
   0  success (also when the reader of the output stops reading)
@@ -105,7 +105,7 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ClassifyArgs {
-    /// Pictures: PNG or JPEG.
+    /// Pictures: PNG, JPEG or binary PPM.
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
     #[command(flatten)]
@@ -150,7 +150,7 @@ pub(crate) struct EmbedArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct EmbedInputs {
-    /// Pictures: PNG or JPEG.
+    /// Pictures: PNG, JPEG or binary PPM.
     #[arg(long = "image", value_name = "IMAGE", num_args = 1..)]
     pub(crate) images: Vec<PathBuf>,
     /// Texts.
@@ -160,7 +160,7 @@ pub(crate) struct EmbedInputs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SimilarityArgs {
-    /// Pictures: PNG or JPEG.
+    /// Pictures: PNG, JPEG or binary PPM.
     #[arg(long = "image", value_name = "IMAGE", num_args = 1.., required = true)]
     pub(crate) images: Vec<PathBuf>,
     /// Texts.

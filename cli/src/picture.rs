@@ -1,4 +1,4 @@
-//! Pictures: PNG and JPEG to 8-bit RGB or grey, and RGB to PNG.
+//! Pictures: PNG, JPEG and binary PPM to 8-bit RGB or grey, and RGB to PNG.
 
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
@@ -46,9 +46,11 @@ impl Picture {
             decode_png(bytes)
         } else if bytes.starts_with(b"\xff\xd8\xff") {
             decode_jpeg(bytes)
+        } else if bytes.starts_with(b"P6") {
+            decode_ppm(bytes)
         } else {
             return Err(Failure::new(Exit::Input, format!("{name}: {}", what_is(bytes)))
-                .hint("PNG and JPEG are read; convert other formats first"));
+                .hint("PNG, JPEG and binary PPM are read; convert other formats first"));
         };
         decoded.map_err(|error| Failure::new(Exit::Input, format!("{name}: {error}")))
     }
@@ -66,7 +68,7 @@ impl Picture {
     }
 }
 
-/// What a file is instead of a PNG or JPEG, from its first bytes.
+/// What a file of another kind is, from its first bytes.
 fn what_is(bytes: &[u8]) -> String {
     let brand = bytes.get(4..12).and_then(|brand| brand.strip_prefix(b"ftyp"));
     let kind = match bytes {
@@ -130,6 +132,32 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     check_size(width, height)?;
     let data = decoder.decode().map_err(damaged)?;
+    Ok(Picture { width, height, format: PixelFormat::Rgb8, data })
+}
+
+/// `P6`, then width, height and 255 in ASCII with white space and `#` comments between them, one more white
+/// space, and rows of RGB. What follows the first picture is ignored.
+fn decode_ppm(bytes: &[u8]) -> Result<Picture, String> {
+    let mut rest = &bytes[2..];
+    let mut numbers = [0; 3];
+    for number in &mut numbers {
+        loop {
+            rest = rest.trim_ascii_start();
+            let Some(comment) = rest.strip_prefix(b"#") else { break };
+            rest = &comment[comment.iter().position(|&c| c == b'\n').unwrap_or(comment.len())..];
+        }
+        let (digits, after) = rest.split_at(rest.iter().take_while(|c| c.is_ascii_digit()).count());
+        let value = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        *number = value.ok_or("damaged PPM: no size")?;
+        rest = after;
+    }
+    let [width, height, maximum] = numbers;
+    if maximum != 255 {
+        return Err(format!("a PPM with samples up to {maximum}, not 255, is not supported"));
+    }
+    check_size(width, height)?;
+    let data = rest.get(1..).and_then(|pixels| pixels.get(..width * height * 3));
+    let data = data.ok_or("damaged PPM: too short")?.to_vec();
     Ok(Picture { width, height, format: PixelFormat::Rgb8, data })
 }
 
@@ -208,6 +236,22 @@ mod tests {
         let mut file = Vec::new();
         write_png(&mut file, 5, 4, &pixels).unwrap();
         assert_eq!(rgb(&file), pixels);
+    }
+
+    #[test]
+    fn ppm() {
+        assert_eq!(rgb(b"P6\n# a comment\n2 1\n255\n\x0a23456"), b"\x0a23456");
+        for (file, expected) in [
+            (&b"P6 2 1 255\n12345"[..], "damaged PPM: too short"),
+            (b"P6 2 1 255", "damaged PPM: too short"),
+            (b"P6 2 # 1 255", "damaged PPM: no size"),
+            (b"P6 -2 1 255\n", "damaged PPM: no size"),
+            (b"P6 99999999999999999999 1 255\n", "damaged PPM: no size"),
+            (b"P6 2 1 65535\n123456", "a PPM with samples up to 65535, not 255, is not supported"),
+            (b"P6 65536 65536 255\n", "a picture of 65536 x 65536 pixels is too large"),
+        ] {
+            assert_eq!(decode_ppm(file).unwrap_err(), expected);
+        }
     }
 
     #[test]
