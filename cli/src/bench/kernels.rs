@@ -3,7 +3,7 @@
 use vitrum::exec::Workspace;
 use vitrum::kernels::activation::Activation;
 use vitrum::kernels::attention::{self, AttentionShape, Bias};
-use vitrum::kernels::conv::Patches;
+use vitrum::kernels::conv::{self, ConvShape, PackedConv, Patches};
 use vitrum::kernels::gemm::{self, Output, PackedMatrix, Rows};
 use vitrum::kernels::norm;
 
@@ -72,7 +72,7 @@ pub(super) fn attention(bench: &mut Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The patch embeddings of CLIP B/32, B/16 and L/14 and of SAM.
+/// The patch embeddings of CLIP B/32, B/16 and L/14 and of SAM; both convolutions of SAM's neck; a depthwise one.
 pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
     for (side, patch, outputs) in [(224, 32, 768), (224, 16, 768), (224, 14, 1024), (1024, 16, 768)] {
         let cx = bench.cx;
@@ -87,6 +87,25 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         };
         let shape = format!("3x{side}x{side}/{patch}x{outputs}");
         bench.measure("patch-embedding", shape, Work::product(&[rows, outputs, depth]), run)?;
+    }
+    const SIDE: usize = 64;
+    for (name, shape) in [
+        ("conv-1x1", ConvShape::new(768, 256, [1, 1])),
+        ("conv-3x3", ConvShape::new(256, 256, [3, 3]).with_padding([1, 1])),
+        ("conv-depthwise-3x3", ConvShape::depthwise(256, [3, 3]).with_padding([1, 1])),
+    ] {
+        let cx = bench.cx;
+        let pixels = SIDE * SIDE;
+        let weights = shape.weight_shape().iter().product();
+        let conv = PackedConv::pack(cx.level(), shape, &numbers(weights));
+        let (input, mut out) = (numbers(pixels * shape.inputs), vec![0.0; pixels * shape.outputs]);
+        let mut workspace = workspace(conv::scratch_len(cx, &conv, [SIDE; 2]));
+        let run = || {
+            let scratch = workspace.scratch();
+            conv::conv2d(cx, &conv, [SIDE; 2], &input, None, Activation::None, &mut out, scratch);
+        };
+        let size = format!("{}x{SIDE}x{SIDE}x{}", shape.inputs, shape.outputs);
+        bench.measure(name, size, Work::product(&[pixels, weights]), run)?;
     }
     Ok(())
 }
