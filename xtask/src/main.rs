@@ -1,6 +1,7 @@
 //! Developer commands: `cargo run -p xtask -- COMMAND`.
 
 mod cross;
+mod dist;
 mod header;
 mod toolchain;
 
@@ -12,6 +13,7 @@ usage: cargo run -p xtask -- COMMAND
 
 commands:
   cross [TARGET]    compile the library for targets without a standard library, phones and wasm
+  dist              build the C library into dist/ and print the sizes
   header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date";
 
 fn main() -> ExitCode {
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let result = match args[..] {
         ["cross"] => cross::build(root, ""),
         ["cross", target] => cross::build(root, target),
+        ["dist"] => dist::collect(root),
         ["header"] => header::write(root),
         ["header", "--check"] => header::check(root),
         _ => Err(USAGE.into()),
