@@ -162,7 +162,7 @@ impl Product<'_> {
     fn tile(&self, tile: Tile, a: &[f32], panel: &[f32], init: &[f32; MAX_NR]) {
         let kernel = self.rhs.kernel();
         let level = self.rhs.level();
-        let Tile { origin: (m0, n0), rows, cols } = tile;
+        let Tile { rows, cols, .. } = tile;
         let args = |c: *mut f32, ldc, accumulate| TileArgs {
             k: self.rhs.cols(),
             a: a.as_ptr(),
@@ -172,12 +172,11 @@ impl Product<'_> {
             ldc,
             accumulate,
         };
-        match self.target {
-            Target::Rows { out, stride, add } if cols == kernel.nr && !(add && self.activation.is_some()) => {
-                // SAFETY: `Target::new` checked that `out` holds `[M, N]`, and this tile lies inside it.
-                let c = unsafe { out.as_ptr().add(m0 * stride + n0) };
-                // SAFETY: `a` and `panel` are packed for this tile, `init` holds `nr` values, and the tiles of a
-                // product are disjoint.
+        let add = self.target.adds();
+        match self.target.place(tile) {
+            Some((c, stride)) if cols == kernel.nr && !(add && self.activation.is_some()) => {
+                // SAFETY: `c` has this tile's rows, `a` and `panel` are packed for it, `init` holds `nr` values, and
+                // the tiles of a product are disjoint.
                 unsafe {
                     kernel.run(level, rows, args(c, stride, add));
                     output::activate(level, self.activation, c, stride, rows, cols);

@@ -92,7 +92,7 @@ impl<'a> RowWriter<'a> {
     pub fn copy(&mut self, mut run: &[f32]) {
         if self.filled > 0 {
             let (start, rest) = run.split_at(run.len().min(CHUNK - self.filled));
-            self.part(start.len()).copy_from_slice(start);
+            copy_short(self.part(start.len()), start);
             run = rest;
         }
         let (chunks, end) = run.as_chunks::<CHUNK>();
@@ -100,7 +100,7 @@ impl<'a> RowWriter<'a> {
             self.part(CHUNK).copy_from_slice(chunk);
         }
         if !end.is_empty() {
-            self.part(end.len()).copy_from_slice(end);
+            copy_short(self.part(end.len()), end);
         }
     }
 
@@ -128,4 +128,22 @@ impl<'a> RowWriter<'a> {
         }
         &mut self.out[start..start + len]
     }
+}
+
+/// Copies fewer than [`CHUNK`] elements without calling `memcpy`, which takes longer than the copy: two halves that
+/// may overlap.
+#[inline(always)]
+fn copy_short(to: &mut [f32], from: &[f32]) {
+    #[inline(always)]
+    fn halves<const N: usize>(to: &mut [f32], from: &[f32]) -> bool {
+        let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else {
+            return false;
+        };
+        let end = to.len() - N;
+        to[..N].copy_from_slice(first);
+        to[end..].copy_from_slice(last);
+        true
+    }
+    debug_assert!(to.len() == from.len() && from.len() < CHUNK);
+    let _ = halves::<8>(to, from) || halves::<4>(to, from) || halves::<2>(to, from) || halves::<1>(to, from);
 }

@@ -90,14 +90,18 @@ impl<'a> Target<'a> {
             Output::Add { out, stride } => rows(out, stride, true),
             Output::Heads { out, tokens, heads, head_dim } => {
                 assert!(
-                    m.is_multiple_of(tokens) && n.is_multiple_of(heads * head_dim) && out.len() >= m * n,
+                    m.is_multiple_of(tokens)
+                        && heads.checked_mul(head_dim).is_some_and(|width| n.is_multiple_of(width))
+                        && m.checked_mul(n).is_some_and(|len| len <= out.len()),
                     "heads of [{m}, {n}]"
                 );
                 Self::Heads { out: SharedMut::new(out), batches: m / tokens, tokens, heads, head_dim }
             }
             Output::Squares { out, width, factor } => {
                 assert!(
-                    m.is_multiple_of(width) && n.is_multiple_of(factor * factor) && out.len() >= m * n,
+                    m.is_multiple_of(width)
+                        && factor.checked_mul(factor).is_some_and(|taps| n.is_multiple_of(taps))
+                        && m.checked_mul(n).is_some_and(|len| len <= out.len()),
                     "squares of [{m}, {n}]"
                 );
                 Self::Squares { out: SharedMut::new(out), width, factor, run: n / factor }
@@ -150,56 +154,77 @@ pub(super) unsafe fn activate(
 }
 
 impl Target<'_> {
+    /// Where `tile` lies in the destination and how far apart its rows are there, if each of its rows is one run
+    /// and all are equally far apart.
+    pub(super) fn place(&self, tile: Tile) -> Option<(*mut f32, usize)> {
+        let Tile { origin: (m, n), rows, cols } = tile;
+        // `inner` rows of the product, and `run` columns, lie side by side.
+        let is_one_run = |inner: usize, run: usize| m % inner + rows <= inner && n % run + cols <= run;
+        let (out, stride) = match *self {
+            Self::Rows { out, stride, .. } => (out, stride),
+            Self::Heads { out, tokens, head_dim, .. } if is_one_run(tokens, head_dim) => (out, head_dim),
+            Self::Squares { out, width, run, .. } if is_one_run(width, run) => (out, run),
+            _ => return None,
+        };
+        let at = self.start(m, n);
+        assert!(at + (rows - 1) * stride + cols <= out.len());
+        // SAFETY: in bounds by the assertion.
+        Some((unsafe { out.as_ptr().add(at) }, stride))
+    }
+
+    /// Where the element `(m, n)` of the product lies in the destination.
+    fn start(&self, m: usize, n: usize) -> usize {
+        match *self {
+            Self::Rows { stride, .. } => m * stride + n,
+            Self::Heads { batches, tokens, heads, head_dim, .. } => {
+                let (batch, token) = (m / tokens, m % tokens);
+                let (which, head) = (n / head_dim / heads, n / head_dim % heads);
+                (((which * batches + batch) * heads + head) * tokens + token) * head_dim + n % head_dim
+            }
+            Self::Squares { width, factor, run, .. } => {
+                let (y, x) = (m / width, m % width);
+                ((y * factor + n / run) * width + x) * run + n % run
+            }
+        }
+    }
+
+    /// Columns of the product that lie side by side in the destination.
+    fn run(&self) -> usize {
+        match *self {
+            Self::Rows { stride, .. } => stride,
+            Self::Heads { head_dim, .. } => head_dim,
+            Self::Squares { run, .. } => run,
+        }
+    }
+
     /// Copies, adds or scatters a finished tile from `values` (`[rows][ld]`).
     ///
     /// # Safety
     /// No other lane accesses the outputs of this tile.
     pub(super) unsafe fn write(&self, tile: Tile, values: &[f32], ld: usize) {
         let (m0, n0) = tile.origin;
+        let (Self::Rows { out, .. } | Self::Heads { out, .. } | Self::Squares { out, .. }) = *self;
         for (i, row) in values.chunks(ld).take(tile.rows).enumerate() {
-            let row = &row[..tile.cols];
-            let m = m0 + i;
-            match *self {
-                Self::Rows { out, stride, add } => {
-                    let at = m * stride + n0;
-                    // SAFETY: the caller promises that these elements are this lane's.
-                    let out = unsafe { out.range(at..at + tile.cols) };
-                    if add {
-                        out.iter_mut().zip(row).for_each(|(o, v)| *o += v);
-                    } else {
-                        out.copy_from_slice(row);
-                    }
+            let mut n = n0;
+            let mut rest = &row[..tile.cols];
+            while !rest.is_empty() {
+                let (run, after) = rest.split_at(rest.len().min(self.run() - n % self.run()));
+                let at = self.start(m0 + i, n);
+                // SAFETY: the caller promises that these elements are this lane's.
+                let out = unsafe { out.range(at..at + run.len()) };
+                if self.adds() {
+                    out.iter_mut().zip(run).for_each(|(o, v)| *o += v);
+                } else {
+                    out.copy_from_slice(run);
                 }
-                Self::Heads { out, batches, tokens, heads, head_dim } => {
-                    let (batch, token) = (m / tokens, m % tokens);
-                    let mut n = n0;
-                    let mut rest = row;
-                    while !rest.is_empty() {
-                        let (head, d) = (n / head_dim, n % head_dim);
-                        let (run, after) = rest.split_at(rest.len().min(head_dim - d));
-                        let (which, head) = (head / heads, head % heads);
-                        let at = (((which * batches + batch) * heads + head) * tokens + token) * head_dim + d;
-                        // SAFETY: the caller promises that these elements are this lane's.
-                        unsafe { out.range(at..at + run.len()) }.copy_from_slice(run);
-                        n += run.len();
-                        rest = after;
-                    }
-                }
-                Self::Squares { out, width, factor, run: line } => {
-                    let (y, x) = (m / width, m % width);
-                    let mut n = n0;
-                    let mut rest = row;
-                    while !rest.is_empty() {
-                        let (i, at) = (n / line, n % line);
-                        let (run, after) = rest.split_at(rest.len().min(line - at));
-                        let at = ((y * factor + i) * width + x) * line + at;
-                        // SAFETY: the caller promises that these elements are this lane's.
-                        unsafe { out.range(at..at + run.len()) }.copy_from_slice(run);
-                        n += run.len();
-                        rest = after;
-                    }
-                }
+                n += run.len();
+                rest = after;
             }
         }
+    }
+
+    /// Whether values are added to the destination.
+    pub(super) fn adds(&self) -> bool {
+        matches!(self, Self::Rows { add: true, .. })
     }
 }
