@@ -1,4 +1,5 @@
-// Runs the example under Node: `cargo build --release && node run.mjs`. Exit status 1 if a bound is exceeded.
+// Runs the example under Node: `rustup target add wasm32-unknown-unknown`, then in this directory
+// `cargo build --release && node run.mjs`. Exit status 1 if a bound is exceeded.
 import { readFile } from "node:fs/promises";
 
 const path = "../../target/wasm/wasm32-unknown-unknown/release/vitrum_wasm_example.wasm";
