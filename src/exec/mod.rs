@@ -7,6 +7,8 @@ mod map;
 mod pool;
 mod scratch;
 mod shared;
+#[cfg(feature = "parallel")]
+mod team;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 #[cfg(feature = "std")]

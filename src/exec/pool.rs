@@ -1,20 +1,36 @@
 //! The thread pool of a context: the only file that names rayon.
 
 use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use super::cx::Runner;
+use super::team::Team;
 use crate::error::{Result, err};
 
 pub(super) struct RayonPool {
     /// `None` only while it is made and dropped.
     pool: Option<rayon::ThreadPool>,
     workers: Vec<JoinHandle<()>>,
+    team: Team,
+    /// Whether a caller has the team.
+    is_taken: AtomicBool,
+    /// The index of the thread that leads the team between regions; `NOBODY` otherwise.
+    leader: AtomicUsize,
 }
+
+const NOBODY: usize = usize::MAX;
 
 impl RayonPool {
     pub(super) fn new(threads: usize) -> Result<Self> {
-        let mut this = Self { pool: None, workers: Vec::with_capacity(threads) };
+        let mut this = Self {
+            pool: None,
+            workers: Vec::with_capacity(threads),
+            team: Team::new(),
+            is_taken: AtomicBool::new(false),
+            leader: AtomicUsize::new(NOBODY),
+        };
         // Started here, because rayon does not join the threads that it starts itself.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -53,22 +69,60 @@ impl Runner for RayonPool {
     }
 
     fn run(&self, lanes: usize, lane: &(dyn Fn(usize) + Sync)) {
-        // `join` keeps its jobs on the stack: unlike `spawn`, it allocates nothing.
-        fn split(lanes: core::ops::Range<usize>, lane: &(dyn Fn(usize) + Sync)) {
-            match lanes.len() {
-                0 => (),
-                1 => lane(lanes.start),
-                n => {
-                    let middle = lanes.start + n / 2;
-                    rayon::join(|| split(lanes.start..middle, lane), || split(middle..lanes.end, lane));
-                }
+        match self.pool().current_thread_index() {
+            Some(index) if index == self.leader.load(Ordering::Relaxed) => {
+                // Regions do not nest: while this one runs, nobody leads.
+                self.leader.store(NOBODY, Ordering::Relaxed);
+                let _lead = OnDrop(|| self.leader.store(index, Ordering::Relaxed));
+                self.team.run(lanes, lane);
             }
+            // Inside a region, or a second caller beside the team: no other thread is free.
+            Some(_) if self.is_taken.load(Ordering::Relaxed) => (0..lanes).for_each(lane),
+            _ => self.pool().install(|| split(0..lanes, lane)),
         }
-        self.pool().install(|| split(0..lanes, lane));
     }
 
     fn enter(&self, work: &mut (dyn FnMut() + Send)) {
-        self.pool().install(work);
+        if self.is_taken.swap(true, Ordering::Acquire) {
+            return self.pool().install(work);
+        }
+        let _give_back = OnDrop(|| self.is_taken.store(false, Ordering::Release));
+        self.pool().install(|| {
+            let index = self.pool().current_thread_index().expect("on a thread of the pool");
+            self.team.assemble();
+            let lead = || {
+                self.leader.store(index, Ordering::Relaxed);
+                let _dismiss = OnDrop(|| {
+                    self.leader.store(NOBODY, Ordering::Relaxed);
+                    self.team.dismiss();
+                });
+                work();
+            };
+            rayon::join(lead, || split(1..self.threads(), &|_| self.team.follow()));
+        });
+    }
+}
+
+/// Calls `call` for each of `lanes`, on as many threads as are free.
+///
+/// `join` keeps its jobs on the stack: unlike `spawn`, it allocates nothing.
+fn split(lanes: Range<usize>, call: &(dyn Fn(usize) + Sync)) {
+    match lanes.len() {
+        0 => (),
+        1 => call(lanes.start),
+        n => {
+            let middle = lanes.start + n / 2;
+            rayon::join(|| split(lanes.start..middle, call), || split(middle..lanes.end, call));
+        }
+    }
+}
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
@@ -79,6 +133,49 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
+
+    /// Regions inside `enter`: every lane once, results seen by the leader, nested and concurrent use.
+    #[test]
+    fn teams_run_every_lane_once() {
+        let pool = RayonPool::new(3).unwrap();
+        let lanes_run = AtomicUsize::new(0);
+        let region = |lanes: usize| {
+            let before = lanes_run.load(Ordering::Relaxed);
+            let runs: Vec<AtomicUsize> = (0..lanes).map(|_| AtomicUsize::new(0)).collect();
+            pool.run(lanes, &|lane| {
+                runs[lane].fetch_add(1, Ordering::Relaxed);
+                lanes_run.fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
+            assert!(lanes_run.load(Ordering::Relaxed) >= before + lanes);
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        pool.enter(&mut || (0..100).for_each(|i| region(1 + i % 3)));
+                        region(3);
+                    }
+                });
+            }
+        });
+        assert_eq!(lanes_run.load(Ordering::Relaxed), 4 * 50 * (34 + 33 * 2 + 33 * 3 + 3));
+        pool.enter(&mut || pool.run(3, &|_| region(3)));
+    }
+
+    #[test]
+    fn a_panic_in_a_lane_reaches_the_caller_and_the_pool_goes_on() {
+        let pool = RayonPool::new(3).unwrap();
+        for bad in 0..3 {
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                pool.enter(&mut || pool.run(3, &|lane| assert_ne!(lane, bad, "a bad lane")));
+            }));
+            assert!(panic.is_err());
+        }
+        let count = AtomicUsize::new(0);
+        pool.enter(&mut || pool.run(3, &|_| _ = count.fetch_add(1, Ordering::Relaxed)));
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+    }
 
     #[test]
     fn threads_end_before_drop_returns() {
