@@ -3,6 +3,7 @@
 mod cx;
 #[cfg(feature = "std")]
 mod map;
+mod monitor;
 #[cfg(feature = "parallel")]
 mod pool;
 mod scratch;
@@ -13,5 +14,6 @@ mod team;
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 #[cfg(feature = "std")]
 pub use map::MappedFile;
+pub use monitor::Monitor;
 pub use scratch::{AlignedVec, Scratch, Workspace, padded};
 pub use shared::SharedMut;
