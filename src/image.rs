@@ -89,6 +89,24 @@ impl<'a> ImageView<'a> {
             .ok_or_else(|| err!(Image, "row stride of {row_stride} bytes overflows"))
     }
 
+    /// The part of `width × height` pixels whose top left corner is pixel `(x, y)`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Image`](crate::ErrorCode::Image) if it is empty or not within the image.
+    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
+        let within = |first: usize, len: usize, side: usize| len > 0 && first <= side && len <= side - first;
+        if !within(x, width, self.width) || !within(y, height, self.height) {
+            return Err(err!(
+                Image,
+                "crop of {width}x{height} pixels at ({x}, {y}) of an image of {}x{}",
+                self.width,
+                self.height
+            ));
+        }
+        let data = &self.data[y * self.row_stride + x * self.format.bytes()..];
+        Self::new(data, width, height, self.row_stride, self.format)
+    }
+
     /// Views tightly packed rows.
     ///
     /// # Errors
@@ -141,6 +159,23 @@ impl<'a> ImageView<'a> {
                 out.zip(row.chunks_exact(4)).for_each(|(o, p)| o.copy_from_slice(&[p[2], p[1], p[0]]))
             }
             PixelFormat::Gray8 => out.zip(row).for_each(|(o, &p)| o.copy_from_slice(&[p, p, p])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crop_sees_its_pixels() {
+        let data: [u8; 24] = core::array::from_fn(|i| i as u8);
+        let image = ImageView::new(&data, 5, 3, 8, PixelFormat::Gray8).unwrap();
+        let crop = image.crop(3, 1, 2, 2).unwrap();
+        assert_eq!((crop.row(0), crop.row(1)), (&[11, 12][..], &[19, 20][..]));
+        for (x, y, w, h) in [(0, 0, 0, 1), (5, 0, 1, 1), (4, 0, 2, 1), (0, 1, 1, 3), (usize::MAX, 0, 2, 1)] {
+            let code = image.crop(x, y, w, h).unwrap_err().code();
+            assert_eq!(code, crate::ErrorCode::Image, "{x} {y} {w} {h}");
         }
     }
 }

@@ -145,6 +145,13 @@ impl<'a> Archive<'a> {
         names.take_while(move |name| name.starts_with(prefix))
     }
 
+    /// Reads bytes of the tensor called `name`, which exists and has as many, from byte `at` of it on.
+    pub(super) fn read_bytes(&self, name: &str, at: u64, out: &mut [u8]) -> Result<()> {
+        let tensor = self.find(name).expect("a tensor of this archive");
+        let Shard { source, data, .. } = &self.shards[tensor.shard];
+        source.read(data + tensor.entry.begin + at, out)
+    }
+
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
     pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
         let Shard { source, data, .. } = &self.shards[tensor.shard];

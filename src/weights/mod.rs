@@ -12,6 +12,7 @@ mod archive;
 mod bundle;
 pub mod config;
 mod decode;
+mod fingerprint;
 mod header;
 pub mod json;
 #[cfg(feature = "std")]
@@ -22,6 +23,7 @@ mod source;
 pub use archive::{Archive, TensorInfo};
 pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES};
 pub use config::Config;
+pub use fingerprint::Fnv64;
 pub use header::{MAX_HEADER, MAX_NAME, MAX_RANK, MAX_TENSORS};
 #[cfg(feature = "std")]
 pub use open::OpenOptions;

@@ -5,17 +5,16 @@ use core::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::geometry::{Centre, Resize};
+use super::geometry::{Placement, Resize};
 use super::{MAX_INPUT_SIDE, Preprocess};
 use crate::error::{Result, err};
 use crate::kernels::resize::pillow::Filter;
 use crate::weights::Config;
 
 /// Mean and standard deviation of OpenAI's training pictures, for values in 0…1.
-const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-const OPENAI_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
+const OPENAI: [[f64; 3]; 2] = [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
 
-const SIDES: RangeInclusive<usize> = 1..=MAX_INPUT_SIDE;
+pub(super) const SIDES: RangeInclusive<usize> = 1..=MAX_INPUT_SIDE;
 
 impl Preprocess {
     /// The profile that a `preprocessor_config.json` or an `open_clip_config.json` describes; what it leaves out is
@@ -25,16 +24,21 @@ impl Preprocess {
     /// [`Config`](crate::ErrorCode::Config), naming the key, for impossible or unknown values;
     /// [`Unsupported`](crate::ErrorCode::Unsupported) for the configuration of another processor than CLIP's.
     pub fn from_config(config: &Config, image_size: usize) -> Result<Self> {
-        if !SIDES.contains(&image_size) {
-            return Err(err!(
-                Config,
-                "image_size is {image_size}, expected an integer from 1 to {MAX_INPUT_SIDE}"
-            ));
-        }
+        check_image_size(image_size)?;
         if config.has("preprocess_cfg") {
             open_clip(config, image_size)
         } else {
             hugging_face(config, image_size)
+        }
+    }
+}
+
+/// Whether pictures can be resized to `image_size`.
+pub(super) fn check_image_size(image_size: usize) -> Result<()> {
+    match SIDES.contains(&image_size) {
+        true => Ok(()),
+        false => {
+            Err(err!(Config, "image_size is {image_size}, expected an integer from 1 to {MAX_INPUT_SIDE}"))
         }
     }
 }
@@ -51,13 +55,7 @@ fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
         true => hugging_face_size(config, image_size)?,
         false => Resize::Keep,
     };
-    let filter = match config.get("resample") {
-        None => Filter::Bicubic,
-        Some(value) => value
-            .as_u64()
-            .and_then(Filter::from_pillow)
-            .ok_or_else(|| config.unusable("resample", "0 (nearest), 2 (bilinear) or 3 (bicubic)"))?,
-    };
+    let filter = hugging_face_filter(config, Filter::Bicubic)?;
     let output = match (config.bool_or("do_center_crop", true)?, resize) {
         (true, _) => hugging_face_crop(config, image_size)?,
         (false, Resize::Exact(height, width)) => (height, width),
@@ -67,6 +65,24 @@ fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
     // Pixels always become RGB: CLIP has no other input.
     config.bool_or("do_convert_rgb", true)?;
 
+    let values = hugging_face_values(config, OPENAI)?;
+    let padding = [0, 1, 2].map(|c: usize| values[c][0]);
+    Ok(Preprocess { resize, filter, placement: Placement::HuggingFace, output, padding, values })
+}
+
+/// `resample`, as Pillow numbers the filters.
+pub(super) fn hugging_face_filter(config: &Config, default: Filter) -> Result<Filter> {
+    match config.get("resample") {
+        None => Ok(default),
+        Some(value) => value
+            .as_u64()
+            .and_then(Filter::from_pillow)
+            .ok_or_else(|| config.unusable("resample", "0 (nearest), 2 (bilinear) or 3 (bicubic)")),
+    }
+}
+
+/// Rescaling and normalisation as a table; `defaults` are mean and deviation.
+pub(super) fn hugging_face_values(config: &Config, defaults: [[f64; 3]; 2]) -> Result<Values> {
     let rescale = config.bool_or("do_rescale", true)?;
     let factor = match config.get("rescale_factor") {
         None => 1.0 / 255.0,
@@ -76,15 +92,13 @@ fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
             .ok_or_else(|| config.unusable("rescale_factor", "a finite number"))?,
     };
     let normalize = match config.bool_or("do_normalize", true)? {
-        true => Some(normalization(config, "image_mean", "image_std")?),
+        true => Some(normalization(config, ["image_mean", "image_std"], defaults)?),
         false => None,
     };
     // Scaled in f64, rounded, then normalised in f32.
     let scaled = |value: u8| if rescale { (f64::from(value) * factor) as f32 } else { f32::from(value) };
-    let values = table(scaled, normalize).ok_or_else(|| {
-        err!(Config, "rescale_factor, image_mean and image_std lead beyond the range of f32")
-    })?;
-    Ok(Preprocess { resize, filter, centre: Centre::HuggingFace, output, fill: 0, values })
+    table(scaled, normalize)
+        .ok_or_else(|| err!(Config, "rescale_factor, image_mean and image_std lead beyond the range of f32"))
 }
 
 /// `size`: a number (the shorter side), `[height, width]`, `{"shortest_edge"}` or `{"height", "width"}`.
@@ -139,16 +153,17 @@ fn open_clip(config: &Config, image_size: usize) -> Result<Preprocess> {
     };
     // Only `longest` pads with it.
     let fill = config.usize_or("preprocess_cfg.fill_color", 0, 0..=255)?;
-    let fill = if matches!(resize, Resize::Fit(..)) { fill as u8 } else { 0 };
+    let fill = if matches!(resize, Resize::Fit(..)) { fill } else { 0 };
     if config.str_or("preprocess_cfg.mode", "RGB")? != "RGB" {
         return Err(config.unusable("preprocess_cfg.mode", "\"RGB\""));
     }
-    let normalize = normalization(config, "preprocess_cfg.mean", "preprocess_cfg.std")?;
+    let normalize = normalization(config, ["preprocess_cfg.mean", "preprocess_cfg.std"], OPENAI)?;
     let values = table(|value| f32::from(value) / 255.0, Some(normalize)).ok_or_else(|| {
         err!(Config, "preprocess_cfg.mean and preprocess_cfg.std lead beyond the range of f32")
     })?;
     let output = (height, width);
-    Ok(Preprocess { resize, filter, centre: Centre::Torchvision, output, fill, values })
+    let padding = [0, 1, 2].map(|c: usize| values[c][fill]);
+    Ok(Preprocess { resize, filter, placement: Placement::Torchvision, output, padding, values })
 }
 
 /// A number for both sides, `[side]` or `[height, width]`.
@@ -166,11 +181,18 @@ fn pair(config: &Config, key: &str) -> Result<(usize, usize)> {
 }
 
 /// Mean and standard deviation of each channel.
-type Normalization = [(f32, f32); 3];
+pub(super) type Normalization = [(f32, f32); 3];
 
-fn normalization(config: &Config, mean: &str, std: &str) -> Result<Normalization> {
-    let means = channels(config, mean, OPENAI_MEAN, -f32::MAX..=f32::MAX)?;
-    let stds = channels(config, std, OPENAI_STD, f32::MIN_POSITIVE..=f32::MAX)?;
+/// Input value of each 8-bit value of each channel.
+pub(super) type Values = Box<[[f32; 256]; 3]>;
+
+fn normalization(
+    config: &Config,
+    [mean, std]: [&str; 2],
+    [default_mean, default_std]: [[f64; 3]; 2],
+) -> Result<Normalization> {
+    let means = channels(config, mean, default_mean, -f32::MAX..=f32::MAX)?;
+    let stds = channels(config, std, default_std, f32::MIN_POSITIVE..=f32::MAX)?;
     Ok(core::array::from_fn(|c| (means[c], stds[c])))
 }
 
@@ -183,7 +205,7 @@ fn channels(config: &Config, key: &str, default: [f64; 3], range: RangeInclusive
 }
 
 /// The input values of all 8-bit values; `None` if one of them is not finite.
-fn table(scaled: impl Fn(u8) -> f32, normalize: Option<Normalization>) -> Option<Box<[[f32; 256]; 3]>> {
+pub(super) fn table(scaled: impl Fn(u8) -> f32, normalize: Option<Normalization>) -> Option<Values> {
     let mut values = Box::new([[0.0; 256]; 3]);
     for (c, values) in values.iter_mut().enumerate() {
         for (byte, value) in (0..=255).zip(values) {

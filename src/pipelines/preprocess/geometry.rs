@@ -15,20 +15,23 @@ pub(super) enum Resize {
     Cover(usize, usize),
     /// In proportion, so that it just fits into this height and width; sides rounded to nearest, ties to even.
     Fit(usize, usize),
+    /// In proportion, so that the longer side has this length; sides rounded to nearest, ties up.
+    Longest(usize),
 }
 
 impl Resize {
     /// Height and width after resizing.
     pub(super) fn target(self, height: usize, width: usize) -> Result<(usize, usize)> {
+        let unless_empty = |target| match target {
+            (0, _) | (_, 0) => Err(err!(
+                Image,
+                "image of {width}x{height} pixels is too narrow: its shorter side would be resized to nothing"
+            )),
+            target => Ok(target),
+        };
         let proportional = |ratio: f64| {
             let side = |side: usize| libm::rint(side as f64 / ratio) as usize;
-            match (side(height), side(width)) {
-                (0, _) | (_, 0) => Err(err!(
-                    Image,
-                    "image of {width}x{height} pixels is too narrow: its shorter side would be resized to nothing"
-                )),
-                target => Ok(target),
-            }
+            unless_empty((side(height), side(width)))
         };
         let ratio = |h: usize, w: usize| (height as f64 / h as f64, width as f64 / w as f64);
         match self {
@@ -38,19 +41,26 @@ impl Resize {
             Self::Exact(h, w) => Ok((h, w)),
             Self::Cover(h, w) => proportional(ratio(h, w).0.min(ratio(h, w).1)),
             Self::Fit(h, w) => proportional(ratio(h, w).0.max(ratio(h, w).1)),
+            Self::Longest(longest) => {
+                let scale = longest as f64 / height.max(width) as f64;
+                let side = |side: usize| (side as f64 * scale + 0.5) as usize;
+                unless_empty((side(height), side(width)))
+            }
         }
     }
 }
 
-/// How a crop or a padding of an odd number of pixels is centred.
+/// Where the resized picture lies in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Centre {
-    /// `image_transforms.center_crop` of transformers: a crop begins at half the difference rounded down, padding
+pub(super) enum Placement {
+    /// Centred by `image_transforms.center_crop` of transformers: a crop begins at half the difference rounded down, padding
     /// before the picture is half the difference rounded up.
     HuggingFace,
-    /// `center_crop` of torchvision: a crop begins at half the difference rounded to even, padding before the
+    /// Centred by `center_crop` of torchvision: a crop begins at half the difference rounded to even, padding before the
     /// picture is half the difference rounded down.
     Torchvision,
+    /// In the top left corner.
+    TopLeft,
 }
 
 /// What is seen of one axis of the resized picture, and where it lies in the output.
@@ -64,8 +74,8 @@ pub(super) struct Frame {
     pub(super) padding: usize,
 }
 
-impl Centre {
-    /// Centres an axis of `target` pixels in an output of `output` pixels.
+impl Placement {
+    /// Places an axis of `target` pixels in an output of `output` pixels.
     pub(super) fn frame(self, target: usize, output: usize) -> Frame {
         let cut = target.saturating_sub(output);
         let missing = output.saturating_sub(target);
@@ -73,6 +83,7 @@ impl Centre {
             Self::HuggingFace => (cut / 2, missing.div_ceil(2)),
             // Of the two neighbours of an odd half, the even one.
             Self::Torchvision => (cut / 2 + usize::from(cut % 4 == 3), missing / 2),
+            Self::TopLeft => (0, 0),
         };
         Frame { first, len: target.min(output), padding }
     }
@@ -101,13 +112,22 @@ mod tests {
     }
 
     #[test]
+    fn longest_side_rounds_ties_up() {
+        assert_eq!(Resize::Longest(1024).target(1200, 1800).unwrap(), (683, 1024));
+        // 5 · 4/8 = 2.5.
+        assert_eq!(Resize::Longest(4).target(5, 8).unwrap(), (3, 4));
+        assert_eq!(Resize::Longest(1024).target(1, 2049).unwrap_err().code(), crate::ErrorCode::Image);
+        assert_eq!(Placement::TopLeft.frame(3, 4), Frame { first: 0, len: 3, padding: 0 });
+    }
+
+    #[test]
     fn odd_differences_follow_each_reference() {
-        let first = |centre: Centre| [4, 5, 6, 7, 8, 9].map(|target| centre.frame(target, 4).first);
-        assert_eq!(first(Centre::HuggingFace), [0, 0, 1, 1, 2, 2]);
+        let first = |placement: Placement| [4, 5, 6, 7, 8, 9].map(|target| placement.frame(target, 4).first);
+        assert_eq!(first(Placement::HuggingFace), [0, 0, 1, 1, 2, 2]);
         // Python: round(0.5) = 0, round(1.5) = 2, round(2.5) = 2.
-        assert_eq!(first(Centre::Torchvision), [0, 0, 1, 2, 2, 2]);
-        let padding = |centre: Centre| [1, 2, 3].map(|target| centre.frame(target, 4).padding);
-        assert_eq!(padding(Centre::HuggingFace), [2, 1, 1]);
-        assert_eq!(padding(Centre::Torchvision), [1, 1, 0]);
+        assert_eq!(first(Placement::Torchvision), [0, 0, 1, 2, 2, 2]);
+        let padding = |placement: Placement| [1, 2, 3].map(|target| placement.frame(target, 4).padding);
+        assert_eq!(padding(Placement::HuggingFace), [2, 1, 1]);
+        assert_eq!(padding(Placement::Torchvision), [1, 1, 0]);
     }
 }

@@ -5,7 +5,10 @@
 //! is wider, in which precision values are scaled. All of this is followed to the bit:
 //!
 //! - **Hugging Face** (`preprocessor_config.json`): `CLIPImageProcessorPil` of transformers 5.23;
-//! - **OpenCLIP** (`open_clip_config.json`): `image_transform` of open_clip, that is torchvision on PIL images.
+//! - **OpenCLIP** (`open_clip_config.json`): `image_transform` of open_clip, that is torchvision on PIL images;
+//! - **SAM**: `ResizeLongestSide` and `Sam.preprocess` of segment-anything 1.0, or `SamImageProcessorPil` of
+//!   transformers where there is a `preprocessor_config.json`; the picture lies in the top left corner, and zeros
+//!   follow it after normalisation.
 //!
 //! The values are exact because after the resize a channel has only 256 values: scaling and normalisation are a
 //! table, computed once in the reference's order and precision. Only the window of the resized picture that the
@@ -13,6 +16,7 @@
 
 mod config;
 mod geometry;
+mod sam;
 
 use alloc::boxed::Box;
 
@@ -21,7 +25,7 @@ use crate::exec::{Cx, padded};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::resize::pillow::{Filter, Resample};
 use crate::weights::Config;
-use geometry::{Centre, Frame, Resize};
+use geometry::{Frame, Placement, Resize};
 
 /// Largest side of a model's input, in pixels.
 pub const MAX_INPUT_SIDE: usize = 1 << 13;
@@ -31,11 +35,11 @@ pub const MAX_INPUT_SIDE: usize = 1 << 13;
 pub struct Preprocess {
     resize: Resize,
     filter: Filter,
-    centre: Centre,
+    placement: Placement,
     /// Height and width of the input.
     output: (usize, usize),
-    /// 8-bit value of pixels beyond the picture.
-    fill: u8,
+    /// Input value of each channel beyond the picture.
+    padding: [f32; 3],
     /// Input value of each 8-bit value of each channel.
     values: Box<[[f32; 256]; 3]>,
 }
@@ -54,6 +58,14 @@ impl Preprocess {
         self.output
     }
 
+    /// Height and width of a picture of `height × width` pixels after the resize, before it is cropped or padded.
+    ///
+    /// # Errors
+    /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing.
+    pub fn resized(&self, height: usize, width: usize) -> Result<(usize, usize)> {
+        self.resize.target(height, width)
+    }
+
     /// Writes `image` as model input: `out` is `[3, H, W]`, red first.
     ///
     /// # Errors
@@ -67,8 +79,8 @@ impl Preprocess {
         };
         let (source_width, source_height) = (image.width(), image.height());
         let (target_height, target_width) = self.resize.target(source_height, source_width)?;
-        let rows = self.centre.frame(target_height, height);
-        let columns = self.centre.frame(target_width, width);
+        let rows = self.placement.frame(target_height, height);
+        let columns = self.placement.frame(target_width, width);
 
         let channels = image.format().bytes();
         let source = (source_width, source_height);
@@ -90,24 +102,18 @@ impl Preprocess {
             PixelFormat::Bgr8 | PixelFormat::Bgra8 => [2, 1, 0],
             PixelFormat::Gray8 => [0, 0, 0],
         };
-        for ((plane, values), channel) in out.chunks_exact_mut(height * width).zip(&*self.values).zip(order) {
-            let pixels = Pixels { bytes: pixels, channels, channel };
-            self.write_plane(plane, &pixels, &rows, &columns, values);
+        for (c, plane) in out.chunks_exact_mut(height * width).enumerate() {
+            let pixels = Pixels { bytes: pixels, channels, channel: order[c] };
+            self.write_plane(c, plane, &pixels, &rows, &columns);
         }
         Ok(())
     }
 
-    /// Writes one channel, with the padding around the picture.
-    fn write_plane(
-        &self,
-        plane: &mut [f32],
-        pixels: &Pixels<'_>,
-        rows: &Frame,
-        columns: &Frame,
-        values: &[f32; 256],
-    ) {
+    /// Writes channel `c` of the input, with the padding around the picture.
+    fn write_plane(&self, c: usize, plane: &mut [f32], pixels: &Pixels<'_>, rows: &Frame, columns: &Frame) {
+        let values = &self.values[c];
         if (rows.len, columns.len) != self.output {
-            plane.fill(values[usize::from(self.fill)]);
+            plane.fill(self.padding[c]);
         }
         let plane = plane.chunks_exact_mut(self.output.1).skip(rows.padding);
         for (line, row) in plane.zip(pixels.bytes.chunks_exact(columns.len * pixels.channels)) {
