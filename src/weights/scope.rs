@@ -64,6 +64,18 @@ impl<'a> Scope<'a> {
         Ok(self.tensor(name)?.info().shape)
     }
 
+    /// The shape of the tensor called `name`, which must have `N` dimensions.
+    ///
+    /// # Errors
+    /// `MissingTensor`, `TensorShape`.
+    pub fn dims<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
+        let shape = self.shape(name)?;
+        shape.try_into().map_err(|_| {
+            let name = quoted(&self.full(name));
+            err!(TensorShape, "tensor {name}: expected {N} dimensions, found {shape:?}")
+        })
+    }
+
     /// The type of the elements of the tensor called `name`.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::naming::Naming;
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
+use crate::models::activation;
 use crate::weights::{Bundle, Config, Scope};
 
 /// Which text token's features become the embedding.
@@ -116,7 +117,7 @@ impl ClipConfig {
                 )?,
                 layers: config.usize_or(&key("num_hidden_layers"), layers, 1..=MAX_LAYERS)?,
                 heads,
-                activation: activation(config, &key("hidden_act"))?,
+                activation: activation(config, &key("hidden_act"), Activation::QuickGelu)?,
                 layer_norm_eps: config.f32_or(&key("layer_norm_eps"), 1e-5, 0.0..=1.0)?,
             })
         };
@@ -208,17 +209,6 @@ impl ClipConfig {
             }
         }
         Ok(())
-    }
-}
-
-fn activation(config: &Config, key: &str) -> Result<Activation> {
-    match config.str_or(key, "quick_gelu")? {
-        "quick_gelu" => Ok(Activation::QuickGelu),
-        "gelu" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
-        "relu" => Ok(Activation::Relu),
-        "silu" | "swish" => Ok(Activation::Silu),
-        _ => Err(config.unusable(key, "quick_gelu, gelu, gelu_new, gelu_pytorch_tanh, relu, silu or swish")),
     }
 }
 

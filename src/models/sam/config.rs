@@ -1,0 +1,259 @@
+//! The sizes of a SAM, from its configuration file or from its tensors.
+
+mod hugging_face;
+mod original;
+
+use alloc::vec::Vec;
+
+use super::naming::Naming;
+use crate::error::{Result, err};
+use crate::kernels::activation::Activation;
+use crate::weights::{Bundle, Config, Scope};
+
+/// All of a SAM.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamConfig {
+    /// Side of the square input, in pixels.
+    pub image_size: usize,
+    /// The image encoder.
+    pub encoder: EncoderConfig,
+    /// Channels of the image embedding and features of a prompt token, `C`.
+    pub dim: usize,
+    /// Prompt encoder and mask decoder.
+    pub decoder: DecoderConfig,
+}
+
+/// The image encoder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EncoderConfig {
+    /// A plain Vision Transformer with windowed and global attention (ViTDet): SAM and SlimSAM.
+    Vit(VitConfig),
+    /// MobileSAM's TinyViT.
+    TinyVit(TinyVitConfig),
+}
+
+/// A Vision Transformer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VitConfig {
+    /// Side of a patch.
+    pub patch_size: usize,
+    /// Patches along a side of the input that the checkpoint's position embeddings are for.
+    pub native_grid: usize,
+    /// Features of a token, `D`.
+    pub dim: usize,
+    /// The transformer blocks. In a pruned model they need not be alike.
+    pub blocks: Vec<BlockConfig>,
+    /// Whether absolute position embeddings are added to the patches.
+    pub has_positions: bool,
+    /// Whether attention has a bias of decomposed relative positions.
+    pub has_relative_positions: bool,
+    /// Whether the QKV product has a bias.
+    pub has_qkv_bias: bool,
+    /// Activation of the MLP.
+    pub activation: Activation,
+    /// Added to the variance in the blocks' layer norms.
+    pub layer_norm_eps: f32,
+}
+
+/// A transformer block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockConfig {
+    /// Attention heads.
+    pub heads: usize,
+    /// Features of a head.
+    pub head_dim: usize,
+    /// Features inside the MLP.
+    pub mlp_dim: usize,
+    /// Side of the windows of tokens that attend to each other; `None` means that all do.
+    pub window: Option<usize>,
+}
+
+/// MobileSAM's TinyViT (Wu et al., 2022): a stage of convolutions, then three of transformer blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TinyVitConfig {
+    /// Channels of the convolutional stage.
+    pub stem_dim: usize,
+    /// Channels inside its MBConv blocks.
+    pub stem_hidden: usize,
+    /// How many MBConv blocks there are.
+    pub stem_depth: usize,
+    /// The stages of transformer blocks, at 1/8, 1/16 and 1/16 of the input's resolution.
+    pub stages: [StageConfig; 3],
+}
+
+/// A stage of TinyViT's transformer blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageConfig {
+    /// Features of a token.
+    pub dim: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Side of the attention windows.
+    pub window: usize,
+    /// Features inside the MLP.
+    pub mlp_dim: usize,
+    /// Side of the kernel of the depthwise convolution between attention and MLP.
+    pub local_kernel: usize,
+}
+
+/// Prompt encoder and mask decoder. Features of their tokens are [`SamConfig::dim`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecoderConfig {
+    /// Channels before the last convolution of a mask prompt.
+    pub mask_channels: usize,
+    /// Activation of the mask prompt's convolutions.
+    pub mask_activation: Activation,
+    /// Added to the variance in the mask prompt's layer norms.
+    pub mask_norm_eps: f32,
+    /// Layers of the two-way transformer.
+    pub layers: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Cross attention has `dim / downsample` features.
+    pub downsample: usize,
+    /// Features inside the MLP.
+    pub mlp_dim: usize,
+    /// Activation of the MLP.
+    pub activation: Activation,
+    /// Added to the variance in the layers' norms.
+    pub layer_norm_eps: f32,
+    /// Masks of an ambiguous prompt; there is one mask token more.
+    pub multimask_outputs: usize,
+    /// Linear layers of the head that predicts the IoU.
+    pub iou_depth: usize,
+    /// Features between them.
+    pub iou_hidden: usize,
+}
+
+// Limits: several times the largest published SAM (ViT-H: 32 blocks of 1280, 64 × 64 patches), small enough that no
+// product of a few of them overflows 32 bits.
+const MAX_WIDTH: usize = 1 << 13;
+const MAX_MLP: usize = 1 << 15;
+const MAX_LAYERS: usize = 256;
+const MAX_IMAGE: usize = 1 << 12;
+const MAX_GRID: usize = 1 << 8;
+
+impl SamConfig {
+    /// Reads `config.json` (Hugging Face), or deduces the sizes of a checkpoint in the original naming.
+    ///
+    /// Shapes tell everything but the number of the decoder's heads and, of MobileSAM, the size of the input; these are
+    /// 8 and 1024 in all published models. A block attends globally if its table of relative positions is as long as
+    /// the grid of patches needs.
+    ///
+    /// # Errors
+    /// `Config` naming the key or the tensor, or what [`Scope::shape`] returns.
+    pub fn of(bundle: &Bundle<'_>, scope: &Scope<'_>, naming: Naming) -> Result<Self> {
+        let config = match naming {
+            Naming::HuggingFace => {
+                let text = bundle.file("config.json")?.ok_or_else(|| {
+                    err!(NotFound, "config.json is needed beside weights in Hugging Face naming")
+                })?;
+                hugging_face::read(&Config::parse("config.json", &text)?)?
+            }
+            Naming::Original => original::read(scope)?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Patches along a side of the input, which is the side of the image embedding.
+    pub fn grid(&self) -> usize {
+        self.image_size / self.encoder.stride()
+    }
+
+    /// Side of the low-resolution masks that the decoder makes and that a prompt may hold.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid()
+    }
+
+    /// Changes the side of the input.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if it is 0, too large or not a whole number of patches.
+    pub fn set_image_size(&mut self, image_size: usize) -> Result<()> {
+        let stride = self.encoder.stride();
+        let most = MAX_IMAGE.min(stride * MAX_GRID);
+        if image_size == 0 || image_size > most || !image_size.is_multiple_of(stride) {
+            return Err(err!(
+                InvalidArgument,
+                "image size {image_size}: expected a multiple of {stride} up to {most}"
+            ));
+        }
+        self.image_size = image_size;
+        Ok(())
+    }
+
+    /// Whether all sizes are possible and within the limits.
+    fn check(&self) -> Result<()> {
+        let limit = |name: &str, value: usize, most: usize| {
+            if value == 0 || value > most {
+                return Err(err!(Config, "{name} of {value} is outside 1..={most}"));
+            }
+            Ok(())
+        };
+        limit("embedding", self.dim, MAX_WIDTH)?;
+        limit("image size", self.image_size, MAX_IMAGE)?;
+        limit("patch size", self.encoder.stride(), MAX_IMAGE)?;
+        limit("grid of patches", self.grid(), MAX_GRID)?;
+        if !self.dim.is_multiple_of(8) {
+            return Err(err!(Config, "embedding of {} is not a multiple of 8", self.dim));
+        }
+        match &self.encoder {
+            EncoderConfig::Vit(vit) => {
+                limit("encoder width", vit.dim, MAX_WIDTH)?;
+                limit("number of blocks", vit.blocks.len(), MAX_LAYERS)?;
+                for block in &vit.blocks {
+                    limit("number of heads", block.heads, MAX_WIDTH)?;
+                    limit("attention width", block.heads.saturating_mul(block.head_dim), MAX_WIDTH)?;
+                    limit("MLP width", block.mlp_dim, MAX_MLP)?;
+                    limit("window", block.window.unwrap_or(1), MAX_GRID)?;
+                }
+            }
+            EncoderConfig::TinyVit(tiny) => {
+                limit("stem width", tiny.stem_dim, MAX_WIDTH)?;
+                limit("stem MLP width", tiny.stem_hidden, MAX_MLP)?;
+                limit("number of stem blocks", tiny.stem_depth, MAX_LAYERS)?;
+                for stage in &tiny.stages {
+                    limit("stage width", stage.dim, MAX_WIDTH)?;
+                    limit("number of stage blocks", stage.depth, MAX_LAYERS)?;
+                    limit("number of stage heads", stage.heads, stage.dim)?;
+                    limit("stage MLP width", stage.mlp_dim, MAX_MLP)?;
+                    limit("stage window", stage.window, MAX_GRID)?;
+                    limit("local kernel", stage.local_kernel, MAX_GRID)?;
+                    if !stage.dim.is_multiple_of(stage.heads) || stage.local_kernel.is_multiple_of(2) {
+                        return Err(err!(Config, "impossible stage {stage:?}"));
+                    }
+                }
+            }
+        }
+        let decoder = &self.decoder;
+        limit("mask channels", decoder.mask_channels, MAX_WIDTH)?;
+        limit("number of decoder layers", decoder.layers, MAX_LAYERS)?;
+        limit("decoder MLP width", decoder.mlp_dim, MAX_MLP)?;
+        limit("number of mask tokens", decoder.multimask_outputs, MAX_LAYERS)?;
+        limit("depth of the IoU head", decoder.iou_depth, MAX_LAYERS)?;
+        limit("width of the IoU head", decoder.iou_hidden, MAX_WIDTH)?;
+        limit("decoder downsampling", decoder.downsample, self.dim)?;
+        limit("number of decoder heads", decoder.heads, self.dim)?;
+        if !self.dim.is_multiple_of(decoder.downsample)
+            || !(self.dim / decoder.downsample).is_multiple_of(decoder.heads)
+            || !self.dim.is_multiple_of(decoder.heads)
+            || !decoder.mask_channels.is_multiple_of(4)
+        {
+            return Err(err!(Config, "impossible decoder of width {}: {decoder:?}", self.dim));
+        }
+        Ok(())
+    }
+}
+
+impl EncoderConfig {
+    /// Input pixels per token of the image embedding.
+    pub fn stride(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.patch_size,
+            Self::TinyVit(_) => 16,
+        }
+    }
+}

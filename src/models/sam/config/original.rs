@@ -1,0 +1,130 @@
+//! Deducing the sizes of a checkpoint in the original naming from the shapes of its tensors.
+
+use alloc::vec::Vec;
+
+use super::{
+    BlockConfig, DecoderConfig, EncoderConfig, MAX_GRID, MAX_LAYERS, SamConfig, StageConfig, TinyVitConfig,
+    VitConfig,
+};
+use crate::error::{Result, err};
+use crate::kernels::activation::Activation;
+use crate::models::sam::naming::{Naming, TINY_VIT_STEM};
+use crate::weights::Scope;
+
+/// Input of MobileSAM, which no tensor tells.
+const TINY_VIT_IMAGE: usize = 1024;
+
+pub(super) fn read(scope: &Scope<'_>) -> Result<SamConfig> {
+    let names = Naming::Original.encoder();
+    let encoder = scope.at(names.encoder);
+    let [dim, _, _, _] = encoder.at(names.neck[0]).dims("weight")?;
+    let (image_size, config) = if encoder.contains(TINY_VIT_STEM) {
+        (TINY_VIT_IMAGE, EncoderConfig::TinyVit(tiny_vit(&encoder)?))
+    } else {
+        let vit = vit(&encoder)?;
+        (vit.native_grid.saturating_mul(vit.patch_size), EncoderConfig::Vit(vit))
+    };
+    Ok(SamConfig { image_size, encoder: config, dim, decoder: decoder(scope, dim)? })
+}
+
+fn vit(scope: &Scope<'_>) -> Result<VitConfig> {
+    let names = Naming::Original.encoder();
+    let [dim, _, patch_size, _] = scope.at(names.patch_embed).dims("weight")?;
+    let blocks = scope.at(names.blocks);
+    let count = count(&blocks, "attn.qkv.weight");
+    let mut sides = Vec::with_capacity(count);
+    let mut configs = Vec::with_capacity(count);
+    for i in 0..count {
+        let block = blocks.at(i);
+        let [qkv, _] = block.dims("attn.qkv.weight")?;
+        let [table, head_dim] = block.dims("attn.rel_pos_h")?;
+        let [mlp_dim, _] = block.dims("mlp.lin1.weight")?;
+        if head_dim == 0 || !qkv.is_multiple_of(3 * head_dim) {
+            return Err(err!(Config, "block {i}: QKV of {qkv} features in heads of {head_dim}"));
+        }
+        // A table for a side of n has 2n − 1 rows.
+        sides.push(table / 2 + 1);
+        configs.push(BlockConfig { heads: qkv / (3 * head_dim), head_dim, mlp_dim, window: None });
+    }
+    let has_positions = scope.contains("pos_embed");
+    let native_grid = if has_positions {
+        let [_, side, _, _] = scope.dims("pos_embed")?;
+        side
+    } else {
+        sides.iter().copied().max().unwrap_or(0)
+    };
+    if native_grid == 0 || native_grid > MAX_GRID {
+        return Err(err!(Config, "grid of {native_grid} patches is outside 1..={MAX_GRID}"));
+    }
+    for (config, &side) in configs.iter_mut().zip(&sides) {
+        config.window = (side != native_grid).then_some(side);
+    }
+    Ok(VitConfig {
+        patch_size,
+        native_grid,
+        dim,
+        blocks: configs,
+        has_positions,
+        has_relative_positions: true,
+        has_qkv_bias: blocks.at(0).contains("attn.qkv.bias"),
+        activation: Activation::Gelu,
+        layer_norm_eps: 1e-6,
+    })
+}
+
+fn tiny_vit(scope: &Scope<'_>) -> Result<TinyVitConfig> {
+    let stem = scope.at("layers.0.blocks");
+    let [stem_hidden, stem_dim, _, _] = stem.at(0).dims("conv1.c.weight")?;
+    let stage = |index: usize| -> Result<StageConfig> {
+        let blocks = scope.at("layers").at(index).at("blocks");
+        let block = blocks.at(0);
+        let [heads, offsets] = block.dims("attn.attention_biases")?;
+        let [mlp_dim, dim] = block.dims("mlp.fc1.weight")?;
+        let [_, _, local_kernel, _] = block.dims("local_conv.c.weight")?;
+        // One bias for every distance |Δy|, |Δx| in a window.
+        let window = (1..=MAX_GRID).find(|side| side * side >= offsets).unwrap_or(MAX_GRID);
+        if window * window != offsets {
+            return Err(err!(Config, "stage {index}: {offsets} attention biases are those of no square"));
+        }
+        let depth = count(&blocks, "attn.attention_biases");
+        Ok(StageConfig { dim, depth, heads, window, mlp_dim, local_kernel })
+    };
+    Ok(TinyVitConfig {
+        stem_dim,
+        stem_hidden,
+        stem_depth: count(&stem, "conv1.c.weight"),
+        stages: [stage(1)?, stage(2)?, stage(3)?],
+    })
+}
+
+fn decoder(scope: &Scope<'_>, dim: usize) -> Result<DecoderConfig> {
+    let [mask_channels, _, _, _] = scope.dims("prompt_encoder.mask_downscaling.3.weight")?;
+    let layers = scope.at("mask_decoder.transformer.layers");
+    let [mlp_dim, _] = layers.at(0).dims("mlp.lin1.weight")?;
+    let [inner, _] = layers.at(0).dims("cross_attn_token_to_image.q_proj.weight")?;
+    let [mask_tokens, _] = scope.dims("mask_decoder.mask_tokens.weight")?;
+    let iou_head = scope.at("mask_decoder.iou_prediction_head.layers");
+    let [iou_hidden, _] = iou_head.at(0).dims("weight")?;
+    if inner == 0 || !dim.is_multiple_of(inner) {
+        return Err(err!(Config, "cross attention of {inner} features, a divisor of {dim} is needed"));
+    }
+    Ok(DecoderConfig {
+        mask_channels,
+        mask_activation: Activation::Gelu,
+        mask_norm_eps: 1e-6,
+        layers: count(&layers, "mlp.lin1.weight"),
+        heads: 8,
+        downsample: dim / inner,
+        mlp_dim,
+        activation: Activation::Relu,
+        layer_norm_eps: 1e-5,
+        multimask_outputs: mask_tokens.saturating_sub(1),
+        iou_depth: count(&iou_head, "weight"),
+        iou_hidden,
+    })
+}
+
+/// How many scopes `0`, `1`, … have a tensor called `name`: one more than the limit if there are too many.
+fn count(scope: &Scope<'_>, name: &str) -> usize {
+    (0..=MAX_LAYERS).take_while(|i| scope.at(i).contains(name)).count()
+}
