@@ -165,7 +165,7 @@ impl<'a> ImageView<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::image::{ImageView, PixelFormat};
 
     #[test]
     fn a_crop_sees_its_pixels() {

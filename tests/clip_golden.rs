@@ -3,11 +3,12 @@
 //! Bound: max |Δ| ≤ 1e-4 · max |reference| for every stage; see `tests/golden/make_golden.py` for the files.
 #![cfg(feature = "parallel")]
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+mod common;
 
-use safetensors::SafeTensors;
+use std::fs;
+use std::path::PathBuf;
+
+use common::Golden;
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::ClipModel;
@@ -17,60 +18,7 @@ use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
 
 fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip").join(path)
-}
-
-/// The tensors of a golden file: shape and values.
-struct Golden(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
-
-/// Bytes of an RGB picture, and its height and width.
-type Picture = (Vec<u8>, [usize; 2]);
-
-impl Golden {
-    fn read(path: &str) -> Self {
-        let bytes = fs::read(golden(path)).unwrap();
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let read = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-            let values = match view.dtype() {
-                safetensors::Dtype::F32 => {
-                    view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
-                }
-                safetensors::Dtype::I64 => {
-                    view.data().as_chunks().0.iter().map(|&b| i64::from_le_bytes(b) as f32).collect()
-                }
-                safetensors::Dtype::U8 => view.data().iter().map(|&b| f32::from(b)).collect(),
-                dtype => panic!("{name}: {dtype:?}"),
-            };
-            (name, (view.shape().to_vec(), values))
-        };
-        Self(tensors.tensors().into_iter().map(read).collect())
-    }
-
-    fn get(&self, name: &str) -> (&[usize], &[f32]) {
-        let (shape, values) = self.0.get(name).unwrap_or_else(|| panic!("no golden {name}"));
-        (shape, values)
-    }
-
-    fn image(&self, name: &str) -> Option<Picture> {
-        let (shape, values) = self.0.get(name)?;
-        Some((values.iter().map(|&v| v as u8).collect(), [shape[0], shape[1]]))
-    }
-
-    /// Asserts max |Δ| ≤ 1e-4 · max |reference|.
-    #[track_caller]
-    fn check(&self, name: &str, values: &[f32]) {
-        let (shape, expected) = self.get(name);
-        assert_eq!(values.len(), expected.len(), "{name}: reference of shape {shape:?}");
-        let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-        let difference = values.iter().zip(expected).fold(0.0f32, |m, (a, b)| {
-            let d = (a - b).abs();
-            if d > m || d.is_nan() { d } else { m }
-        });
-        assert!(
-            difference <= 1e-4 * largest,
-            "{name}: differs by {difference} where the largest is {largest}"
-        );
-    }
+    common::path("clip").join(path)
 }
 
 /// Checks the image tower: every stage, and the result without looking.
@@ -115,7 +63,7 @@ fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
 fn check(path: &str, other_sizes: &[&str]) {
     let bundle = Bundle::open(&golden(path), OpenOptions::default()).unwrap();
     let directory = path.split('/').next().unwrap();
-    let golden = Golden::read(&format!("{directory}/golden.safetensors"));
+    let golden = Golden::read(&format!("clip/{directory}/golden.safetensors"));
     for level in Level::available() {
         let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
         let model = ClipModel::bind(&bundle, level).unwrap();
@@ -124,7 +72,7 @@ fn check(path: &str, other_sizes: &[&str]) {
         let (_, logit_scale) = golden.get("logit_scale");
         assert!((model.logit_scale / logit_scale[0].exp() - 1.0).abs() < 1e-6);
         for size in other_sizes {
-            check_vision(&model, &cx, &Golden::read(&format!("{directory}/golden_{size}.safetensors")));
+            check_vision(&model, &cx, &Golden::read(&format!("clip/{directory}/golden_{size}.safetensors")));
         }
     }
 }
@@ -139,7 +87,7 @@ fn quickgelu_patch_32_argmax_pooling() {
 fn end_to_end() {
     let text = fs::read(golden("quickgelu-p32/end_to_end.json")).unwrap();
     let text: serde_json::Value = serde_json::from_slice(&text).unwrap();
-    let reference = Golden::read("quickgelu-p32/end_to_end.safetensors");
+    let reference = Golden::read("clip/quickgelu-p32/end_to_end.safetensors");
     let strings = |key: &str| -> Vec<String> { serde_json::from_value(text[key].clone()).unwrap() };
     let labels = strings("labels");
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
@@ -203,7 +151,7 @@ fn openclip_naming_from_shapes_alone() {
     let path = golden("openclip-gelu/open_clip_model.safetensors");
     let weights = fs::read(path).unwrap();
     let bundle = Bundle::from_memory(vitrum::weights::BundleParts::new(&weights)).unwrap();
-    let golden = Golden::read("openclip-gelu/golden.safetensors");
+    let golden = Golden::read("clip/openclip-gelu/golden.safetensors");
     let cx = Cx::serial(Level::detect());
     let model = ClipModel::bind(&bundle, cx.level()).unwrap();
     check_vision(&model, &cx, &golden);
