@@ -1,6 +1,7 @@
-//! From pictures and words to results: preprocessing, tokenizer, classification.
+//! From pictures and words to results: preprocessing, tokenizer, classification, masks.
 #![forbid(unsafe_code)]
 
 pub mod clip;
+pub mod mask;
 pub mod preprocess;
 pub mod tokenizer;
