@@ -1,10 +1,10 @@
-//! AVX2 with FMA and F16C: 8 lanes.
+//! AVX2 with FMA, F16C and POPCNT: 8 lanes.
 
 use core::arch::x86_64::*;
 
 use super::{Level, Simd, Vectorize, detect::x86::Features};
 
-/// Token: this CPU has AVX, AVX2, FMA and F16C, and the operating system saves YMM registers.
+/// Token: this CPU has AVX, AVX2, FMA, F16C and POPCNT, and the operating system saves YMM registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
@@ -42,7 +42,7 @@ impl Simd for Avx2 {
 
     #[inline]
     fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx,avx2,fma,f16c")]
+        #[target_feature(enable = "avx,avx2,fma,f16c,popcnt")]
         fn inner<W: Vectorize>(simd: Avx2, work: W) -> W::Output {
             work.run(simd)
         }
@@ -109,6 +109,7 @@ impl Simd for Avx2 {
         fn lt(a: __m256, b: __m256) -> __m256 = _mm256_cmp_ps::<_CMP_LT_OQ>(a, b);
         fn select(mask: __m256, if_true: __m256, if_false: __m256) -> __m256 =
             _mm256_blendv_ps(if_false, if_true, mask);
+        fn bits(mask: __m256) -> u32 = _mm256_movemask_ps(mask) as u32;
         fn as_i32(a: __m256) -> __m256i = _mm256_castps_si256(a);
         fn as_f32(a: __m256i) -> __m256 = _mm256_castsi256_ps(a);
         fn to_i32(a: __m256) -> __m256i = _mm256_cvtps_epi32(a);

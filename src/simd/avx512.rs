@@ -40,7 +40,7 @@ impl Simd for Avx512 {
 
     #[inline]
     fn dispatch<W: Vectorize>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx,avx2,fma,f16c,avx512f,avx512vl,avx512bw,avx512dq")]
+        #[target_feature(enable = "avx,avx2,fma,f16c,popcnt,avx512f,avx512vl,avx512bw,avx512dq")]
         fn inner<W: Vectorize>(simd: Avx512, work: W) -> W::Output {
             work.run(simd)
         }
@@ -108,6 +108,7 @@ impl Simd for Avx512 {
         fn lt(a: __m512, b: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b);
         fn select(mask: __mmask16, if_true: __m512, if_false: __m512) -> __m512 =
             _mm512_mask_blend_ps(mask, if_false, if_true);
+        fn bits(mask: __mmask16) -> u32 = u32::from(mask);
         fn as_i32(a: __m512) -> __m512i = _mm512_castps_si512(a);
         fn as_f32(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
         fn to_i32(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);

@@ -32,12 +32,12 @@ pub(super) mod x86 {
             Self { leaf1_ecx, leaf7_ebx, xcr0 }
         }
 
-        /// AVX, AVX2, FMA, F16C, and YMM state saved by the operating system.
+        /// AVX, AVX2, FMA, F16C, POPCNT, and YMM state saved by the operating system.
         pub(in crate::simd) fn avx2(&self) -> bool {
-            const FMA_AVX_F16C: u32 = 1 << 12 | 1 << 28 | 1 << 29;
+            const FMA_POPCNT_AVX_F16C: u32 = 1 << 12 | 1 << 23 | 1 << 28 | 1 << 29;
             const AVX2: u32 = 1 << 5;
             const YMM: u64 = 0b110;
-            self.leaf1_ecx & FMA_AVX_F16C == FMA_AVX_F16C
+            self.leaf1_ecx & FMA_POPCNT_AVX_F16C == FMA_POPCNT_AVX_F16C
                 && self.leaf7_ebx & AVX2 != 0
                 && self.xcr0 & YMM == YMM
         }
@@ -59,7 +59,8 @@ pub(super) mod x86 {
             let features = Features::detect();
             let avx2 = std::is_x86_feature_detected!("avx2")
                 && std::is_x86_feature_detected!("fma")
-                && std::is_x86_feature_detected!("f16c");
+                && std::is_x86_feature_detected!("f16c")
+                && std::is_x86_feature_detected!("popcnt");
             let avx512 = avx2
                 && std::is_x86_feature_detected!("avx512f")
                 && std::is_x86_feature_detected!("avx512dq")

@@ -202,6 +202,8 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
     /// `if_true` where the mask is set, `if_false` elsewhere.
     fn select(self, mask: Self::M, if_true: Self::F, if_false: Self::F) -> Self::F;
+    /// The mask as an integer: bit `i` is set where lane `i` is.
+    fn bits(self, mask: Self::M) -> u32;
 
     /// The bits of `a`, unchanged.
     fn as_i32(self, a: Self::F) -> Self::I;
@@ -246,7 +248,7 @@ pub trait Vectorize {
 pub enum Level {
     /// The target's baseline, through the `wide` crate.
     Portable(Portable),
-    /// AVX2 with FMA and F16C.
+    /// AVX2 with FMA, F16C and POPCNT.
     #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
     Avx2(Avx2),
     /// AVX-512 F, VL, BW and DQ.

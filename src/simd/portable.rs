@@ -99,6 +99,10 @@ impl Simd for Portable {
         mask.bitselect(if_true, if_false)
     }
     #[inline(always)]
+    fn bits(self, mask: f32x8) -> u32 {
+        mask.to_bitmask()
+    }
+    #[inline(always)]
     fn as_i32(self, a: f32x8) -> i32x8 {
         cast(a)
     }

@@ -141,6 +141,12 @@ at_every_level! {
     fn comparison_and_selection<S>(simd) {
         let choose = |a, b| simd.select(simd.lt(a, b), simd.splat(1.0), simd.splat(2.0));
         check2(simd, "lt", choose, |a, b| if a < b { 1.0 } else { 2.0 });
+        for pattern in [0, 1, 0b10, 0b1011, 0x5a96, 0xffff] {
+            let pattern = pattern & ((1 << S::LANES) - 1);
+            let x: Vec<f32> = (0..S::LANES).map(|i| (pattern >> i & 1) as f32).collect();
+            let got = vectors(simd, &x).map(|v| simd.bits(simd.lt(simd.splat(0.5), v))).next();
+            assert_eq!(got, Some(pattern), "{simd:?} bits");
+        }
         let copy = |a, b| simd.with_sign_of(simd.abs(a), b);
         check2(simd, "with_sign_of", copy, |a, b| a.abs().copysign(b));
     }

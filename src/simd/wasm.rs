@@ -73,6 +73,7 @@ impl Simd for Simd128 {
         fn lt(a: v128, b: v128) -> v128 = f32x4_lt(a, b);
         fn select(mask: v128, if_true: v128, if_false: v128) -> v128 =
             v128_bitselect(if_true, if_false, mask);
+        fn bits(mask: v128) -> u32 = u32::from(i32x4_bitmask(mask));
         fn as_i32(a: v128) -> v128 = a;
         fn as_f32(a: v128) -> v128 = a;
         fn to_i32(a: v128) -> v128 = i32x4_trunc_sat_f32x4(f32x4_nearest(a));

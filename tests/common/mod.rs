@@ -45,6 +45,12 @@ impl Golden {
         (shape, values)
     }
 
+    /// The tensors whose name begins with `prefix`: the rest of the name, and the values.
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a [f32])> {
+        let rest = move |name: &'a String| name.strip_prefix(prefix);
+        self.0.iter().filter_map(move |(name, (_, values))| Some((rest(name)?, &values[..])))
+    }
+
     /// The picture called `name`, if there is one.
     pub(crate) fn image(&self, name: &str) -> Option<Picture> {
         let (shape, values) = self.0.get(name)?;

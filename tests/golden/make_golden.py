@@ -2,7 +2,7 @@
 """Golden files for Vitrum's tests, made with the reference implementations.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python make_golden.py [clip] [tokenizer] [resize]     # no argument: all
+    venv/bin/python make_golden.py [clip] [tokenizer] [resize] [masks]     # no argument: all
 
 Weights and inputs are seeded by name, so a rerun with the same versions writes the same bytes. The
 tests read the committed files and never need Python. Tensors are in safetensors files, activations
@@ -76,6 +76,16 @@ resize/
                                 than the resized picture is filled with zeros before this
     interpolate.safetensors     torch.nn.functional.interpolate, align_corners false: input.<C>x<H>x<W>
                                 and <mode>.<plain|antialias>.<C>x<H>x<W>-<h>x<w>; bilinear | bicubic
+
+masks/          after the mask decoder
+
+    masks.json                  masks: run lengths (pycocotools' string; Meta's counts), area, boxes;
+                                overlaps of two of them; regions: remove_small_regions (null:
+                                unchanged); nms: batched_nms; upscaled: mask, box and stability score
+                                of the logits `full`
+    upscale.safetensors         Sam.postprocess_masks: low.<case> and logits.<case>, where the case is
+                                <side of the logits>-<side of the model's input>.<resized picture>-
+                                <picture>, height first; full: u8, logits (v - 128) / 8
 """
 
 import argparse
@@ -83,10 +93,10 @@ from pathlib import Path
 
 import torch
 
-from generators import clip, resize, tokenizer
+from generators import clip, masks, resize, tokenizer
 
 # In this order: a CLIP directory contains the tokenizer.
-GENERATORS = {"tokenizer": tokenizer, "resize": resize, "clip": clip}
+GENERATORS = {"tokenizer": tokenizer, "resize": resize, "masks": masks, "clip": clip}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@
 //! loops are compiled with fused multiply-adds. Here it is rounded twice, always. At a side of `n` pixels the two
 //! differ by up to `n · 2⁻²⁴`; scales that are powers of two are not affected.
 
-use super::Span;
+use super::{Span, linear_sample};
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::simd::{Simd, Vectorize};
@@ -153,15 +153,13 @@ impl Axis {
         if self.antialias {
             return self.fill_antialiased(index, weights);
         }
-        let position = self.scale() * (index as f32 + 0.5) - 0.5;
         match self.mode {
             Mode::Bilinear => {
-                let position = position.max(0.0);
-                let start = (position as usize).min(self.source - 1);
-                let fraction = (position - start as f32).clamp(0.0, 1.0);
+                let (start, fraction) = linear_sample(self.source, self.target, index);
                 self.fold(start as isize, &[1.0 - fraction, fraction], weights)
             }
             Mode::Bicubic => {
+                let position = self.scale() * (index as f32 + 0.5) - 0.5;
                 let floor = libm::floorf(position).min(self.source as f32 - 1.0);
                 let t = (position - floor).clamp(0.0, 1.0);
                 let taps = [

@@ -232,9 +232,9 @@ mod tests {
         let mut tile = core::array::from_fn(|i| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let before = tile;
         transpose(&mut tile);
-        for i in 0..64 {
-            for j in 0..64 {
-                assert_eq!(tile[i] >> j & 1, before[j] >> i & 1);
+        for (i, row) in tile.iter().enumerate() {
+            for (j, column) in before.iter().enumerate() {
+                assert_eq!(row >> j & 1, column >> i & 1);
             }
         }
     }

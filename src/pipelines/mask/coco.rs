@@ -1,6 +1,6 @@
 //! COCO's compressed run lengths: the string in the field `counts` of annotation files.
 //!
-//! A count is stored as its difference from the count two before it (from the third count after the first on), in
+//! A count is stored as its difference from the count two before it (from the fourth count on), in
 //! groups of five bits, the lowest first. A group is the character `48 + bits`, plus 32 if another follows; the
 //! highest bit of the last group is the sign (`rleToString` in pycocotools' `maskApi.c`).
 
@@ -84,7 +84,7 @@ mod tests {
     fn strings_are_those_of_pycocotools() {
         assert_eq!(drawn(&["#..", "##."]).to_coco_string(), "021O1");
         let large = Rle::from_counts(&[100_000, 1, 4_000_000, 899_999], 1000, 5000).unwrap();
-        assert_eq!(large.to_coco_string(), "PeQ31PSbj3niUk0");
+        assert_eq!(large.to_coco_string(), "PeQ31PXRj3nl^k0");
     }
 
     #[test]

@@ -4,11 +4,9 @@
 //! [`Rle`] has the lengths of its runs in columns, as COCO stores masks. Everything that changes or describes a shape
 //! works on the runs, whose number grows with the outline and not with the area.
 //!
-//! - [`bits`]: masks as bit rows, and their way to runs;
-//! - [`rle`], [`coco`]: runs, boxes, overlap, COCO's compressed strings;
-//! - [`components`]: connected components, small islands and holes;
-//! - [`polygon`]: outlines;
-//! - [`nms`]: suppression of boxes that overlap.
+//! Masks as bit rows, and their way to runs, are in [`bits`]; runs, boxes and overlap in [`rle`], COCO's compressed
+//! strings in [`coco`]; connected components, small islands and holes in [`components`]; outlines in [`polygon`];
+//! suppression of boxes that overlap in [`nms`].
 //!
 //! Results equal those of `pycocotools`, of `torchvision.ops` and of `segment_anything.utils.amg`.
 
