@@ -39,6 +39,12 @@ impl DerefMut for AlignedVec {
     }
 }
 
+impl core::fmt::Debug for AlignedVec {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "AlignedVec[{}]", self.len())
+    }
+}
+
 /// Owned scratch memory that grows to the largest size asked of it.
 #[derive(Default)]
 pub struct Workspace(AlignedVec);

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod gemm;
 pub mod math;
 pub mod norm;
+pub mod panels;
 pub mod resize;
 mod rows;
 pub mod softmax;

@@ -34,6 +34,11 @@ impl LayerNorm {
         norm::layer_norm_in_place(cx, x, &self.weight, &self.bias, self.eps);
     }
 
+    /// Features of a row.
+    pub fn dim(&self) -> usize {
+        self.weight.len()
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.weight[..]) + size_of_val(&self.bias[..])

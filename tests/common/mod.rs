@@ -41,8 +41,12 @@ impl Golden {
 
     /// Shape and values of a tensor.
     pub(crate) fn get(&self, name: &str) -> (&[usize], &[f32]) {
-        let (shape, values) = self.0.get(name).unwrap_or_else(|| panic!("no golden {name}"));
-        (shape, values)
+        self.find(name).unwrap_or_else(|| panic!("no golden {name}"))
+    }
+
+    /// Shape and values of a tensor, if there is one of that name.
+    pub(crate) fn find(&self, name: &str) -> Option<(&[usize], &[f32])> {
+        self.0.get(name).map(|(shape, values)| (&shape[..], &values[..]))
     }
 
     /// The tensors whose name begins with `prefix`: the rest of the name, and the values.

@@ -2,7 +2,7 @@
 """Golden files for Vitrum's tests, made with the reference implementations.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python make_golden.py [clip] [tokenizer] [resize] [masks]     # no argument: all
+    venv/bin/python make_golden.py [clip] [tokenizer] [resize] [masks] [sam_decoder]  # none: all
 
 Weights and inputs are seeded by name, so a rerun with the same versions writes the same bytes. The
 tests read the committed files and never need Python. Tensors are in safetensors files, activations
@@ -41,6 +41,26 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
                                                 probabilities
 
   For the original namings, open_clip's model with the converted tensors is checked to agree.
+
+sam_decoder/<name>/    a tiny SAM with random weights: prompt encoder and mask decoder
+
+    huggingface     transformers' SamModel: 9x9 tokens, 4 heads, an IoU head of four layers; of its two
+                    copies of the position frequencies only shared_image_embedding's is kept
+    original        segment-anything's Sam: 17x17 tokens, 8 heads
+
+  model.safetensors, config.json
+  golden.safetensors
+    embedding [N, C]                            an image embedding, random
+    dense_pe [N, C]                             encodings of its places
+    <prompt>.{points [n, 2], labels i64 [n], box [4], mask [4g, 4g], multimask i64 [1]}
+                                                a prompt, see PROMPTS; absent parts are absent
+    <prompt>.prompt.sparse, prompt.dense        embeddings of points and box, and of the mask
+    <prompt>.decoder.layers.<i>.{tokens,image}  after layer i of the two-way transformer
+    <prompt>.decoder.tokens                     after its last norm
+    <prompt>.decoder.mask_weights [M, C / 8]    what the hypernetworks of the wanted masks make
+    <prompt>.decoder.upscaled [4g, 4g, C / 8]   upscaled features
+    <prompt>.decoder.masks [M, 4g, 4g], decoder.iou [M]
+  Large stages are kept for the prompts "point" and "point-mask" only.
 
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
 
@@ -93,10 +113,11 @@ from pathlib import Path
 
 import torch
 
-from generators import clip, masks, resize, tokenizer
+from generators import clip, masks, resize, sam_decoder, tokenizer
 
 # In this order: a CLIP directory contains the tokenizer.
-GENERATORS = {"tokenizer": tokenizer, "resize": resize, "masks": masks, "clip": clip}
+GENERATORS = {"tokenizer": tokenizer, "resize": resize, "masks": masks, "clip": clip,
+              "sam_decoder": sam_decoder}
 
 
 def main() -> None:

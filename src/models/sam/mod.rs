@@ -2,13 +2,28 @@
 //! decoder that run for every prompt.
 //!
 //! - [`config`]: the sizes, from `config.json` or the shapes of the tensors;
-//! - [`naming`]: where checkpoints of either naming keep a part.
+//! - [`naming`]: where checkpoints of either naming keep a part;
+//! - [`prompt_encoder`]: points, boxes and masks to embeddings;
+//! - [`mask_decoder`]: embeddings to masks, by the two-way [`transformer`] with its [`attention`]s, [`upscaling`] and
+//!   [`mlp`]s; [`image_cache`]: what it computes once per image;
+//! - [`predict`]: both for a list of prompts.
 
+pub mod attention;
 pub mod config;
+pub mod image_cache;
+pub mod mask_decoder;
+pub mod mlp;
 pub mod naming;
+pub mod predict;
+pub mod prompt_encoder;
+pub mod transformer;
+pub mod upscaling;
 
 pub use config::{DecoderConfig, EncoderConfig, SamConfig, TinyVitConfig, VitConfig};
+pub use mask_decoder::MaskDecoder;
 pub use naming::Naming;
+pub use predict::Predictor;
+pub use prompt_encoder::{Label, Point, Prompt, PromptEncoder};
 
 use crate::error::Result;
 use crate::simd::Level;
@@ -19,6 +34,10 @@ use crate::weights::Bundle;
 pub struct SamModel {
     /// The sizes.
     pub config: SamConfig,
+    /// Prompts to tokens.
+    pub prompt_encoder: PromptEncoder,
+    /// Tokens to masks.
+    pub mask_decoder: MaskDecoder,
 }
 
 impl SamModel {
@@ -37,6 +56,13 @@ impl SamModel {
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
-        Ok(Self { config })
+        let prompt_encoder = PromptEncoder::bind(&scope, naming, &config)?;
+        let mask_decoder = MaskDecoder::bind(&scope, naming, &config, &prompt_encoder)?;
+        Ok(Self { config, prompt_encoder, mask_decoder })
+    }
+
+    /// The parts that run for every prompt.
+    pub fn predictor(&self) -> Predictor<'_> {
+        Predictor { prompt_encoder: &self.prompt_encoder, mask_decoder: &self.mask_decoder }
     }
 }

@@ -1,5 +1,8 @@
 //! Tensor names of SAM checkpoints.
 
+use alloc::format;
+use alloc::string::String;
+
 use crate::error::{Result, err};
 use crate::weights::Scope;
 
@@ -25,6 +28,24 @@ pub struct EncoderNames {
     pub norms: [&'static str; 2],
     /// Convolution, norm, convolution, norm.
     pub neck: [&'static str; 4],
+}
+
+/// The names of the prompt encoder's and the mask decoder's parts that differ; the others are the field names of the
+/// reference in either naming.
+#[derive(Clone, Copy, Debug)]
+pub struct DecoderNames {
+    /// The spatial frequencies of position encodings. Hugging Face's checkpoints may hold one or both of two copies.
+    pub frequencies: &'static [&'static str],
+    /// Scope of the point embeddings, followed by their numbers.
+    pub points: &'static str,
+    /// Convolution, norm, convolution, norm, convolution of a mask prompt.
+    pub mask: [&'static str; 5],
+    /// The layer norms of a layer of the transformer.
+    pub norms: [&'static str; 4],
+    /// The transformer's last layer norm.
+    pub final_norm: &'static str,
+    /// Transposed convolution, norm, transposed convolution of the masks' features.
+    pub upscaling: [&'static str; 3],
 }
 
 /// A tensor of MobileSAM's image encoder, in its scope.
@@ -75,6 +96,53 @@ impl Naming {
                 norms: ["norm1", "norm2"],
                 neck: ["neck.0", "neck.1", "neck.2", "neck.3"],
             },
+        }
+    }
+
+    /// Names of the prompt encoder and the mask decoder.
+    pub fn decoder(self) -> DecoderNames {
+        match self {
+            Self::HuggingFace => DecoderNames {
+                frequencies: &[
+                    "shared_image_embedding.positional_embedding",
+                    "prompt_encoder.shared_embedding.positional_embedding",
+                ],
+                points: "point_embed",
+                mask: [
+                    "mask_embed.conv1",
+                    "mask_embed.layer_norm1",
+                    "mask_embed.conv2",
+                    "mask_embed.layer_norm2",
+                    "mask_embed.conv3",
+                ],
+                norms: ["layer_norm1", "layer_norm2", "layer_norm3", "layer_norm4"],
+                final_norm: "layer_norm_final_attn",
+                upscaling: ["upscale_conv1", "upscale_layer_norm", "upscale_conv2"],
+            },
+            Self::Original => DecoderNames {
+                frequencies: &["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"],
+                points: "point_embeddings",
+                mask: [
+                    "mask_downscaling.0",
+                    "mask_downscaling.1",
+                    "mask_downscaling.3",
+                    "mask_downscaling.4",
+                    "mask_downscaling.6",
+                ],
+                norms: ["norm1", "norm2", "norm3", "norm4"],
+                final_norm: "norm_final_attn",
+                upscaling: ["output_upscaling.0", "output_upscaling.1", "output_upscaling.3"],
+            },
+        }
+    }
+
+    /// The name of linear layer `index` of `depth` in an MLP of the mask decoder.
+    pub fn mlp_layer(self, index: usize, depth: usize) -> String {
+        match self {
+            Self::HuggingFace if index == 0 => "proj_in".into(),
+            Self::HuggingFace if index + 1 == depth => "proj_out".into(),
+            Self::HuggingFace => format!("layers.{}", index - 1),
+            Self::Original => format!("layers.{index}"),
         }
     }
 }

@@ -1,0 +1,197 @@
+//! Loops over the columns of a panel.
+
+use crate::kernels::activation::Activation;
+use crate::kernels::math::exp;
+use crate::simd::{Simd, Vectorize};
+
+/// `x[c][p] ← act((x + add − μ_p) / √(σ²_p + eps) · weight + bias)` over the channels `c` of each pixel `p`, with
+/// `act` the identity or `GELU`; `x: [channels][nr]`.
+pub(super) struct LayerNorm<'a, const GELU: bool> {
+    pub(super) x: &'a mut [f32],
+    pub(super) nr: usize,
+    /// A bias of the product that made `x`, `[channels]`.
+    pub(super) add: &'a [f32],
+    pub(super) norm: Norm<'a>,
+}
+
+/// Weights of a layer normalisation over channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm<'a> {
+    /// `[channels]`
+    pub weight: &'a [f32],
+    /// `[channels]`
+    pub bias: &'a [f32],
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// Independent partial sums: as many as hide the latency of an addition.
+const SUMS: usize = 4;
+
+impl<const GELU: bool> Vectorize for LayerNorm<'_, GELU> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { x, nr, add, norm } = self;
+        let channels = add.len();
+        assert!(nr.is_multiple_of(S::LANES) && x.len() == channels * nr);
+        assert!(norm.weight.len() == channels && norm.bias.len() == channels);
+        let share = s.splat(1.0 / channels as f32);
+        for column in (0..nr).step_by(S::LANES) {
+            // For every channel, `LANES` elements from `at(channel)` on lie in `x` by the first assertion.
+            let start = x.as_mut_ptr();
+            let at = |channel: usize| start.wrapping_add(channel * nr + column);
+            let mut sums = [s.splat(0.0); SUMS];
+            let mut channel = 0;
+            while channel < channels {
+                for sum in sums.iter_mut().take(channels - channel) {
+                    // SAFETY: as above.
+                    unsafe {
+                        let value = s.add(s.load(at(channel)), s.splat(*add.get_unchecked(channel)));
+                        s.store(at(channel), value);
+                        *sum = s.add(*sum, value);
+                    }
+                    channel += 1;
+                }
+            }
+            let mean = s.mul(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])), share);
+
+            let mut squares = [s.splat(0.0); SUMS];
+            let mut channel = 0;
+            while channel < channels {
+                for sum in squares.iter_mut().take(channels - channel) {
+                    // SAFETY: as above.
+                    let d = s.sub(unsafe { s.load(at(channel)) }, mean);
+                    *sum = s.fma(d, d, *sum);
+                    channel += 1;
+                }
+            }
+            let squares = s.add(s.add(squares[0], squares[1]), s.add(squares[2], squares[3]));
+            let scale = s.div(s.splat(1.0), s.sqrt(s.fma(squares, share, s.splat(norm.eps))));
+
+            for (channel, (&weight, &bias)) in norm.weight.iter().zip(norm.bias).enumerate() {
+                // SAFETY: as above.
+                unsafe {
+                    let d = s.mul(s.sub(s.load(at(channel)), mean), scale);
+                    let value = s.fma(d, s.splat(weight), s.splat(bias));
+                    s.store(at(channel), if GELU { Activation::Gelu.apply(s, value) } else { value });
+                }
+            }
+        }
+    }
+}
+
+/// `x[r][p] ← GELU(x[r][p] + bias[r % bias.len()])` for `x: [rows][nr]`.
+pub(super) struct BiasGelu<'a> {
+    pub(super) x: &'a mut [f32],
+    pub(super) nr: usize,
+    pub(super) bias: &'a [f32],
+}
+
+impl Vectorize for BiasGelu<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        assert!(self.nr.is_multiple_of(S::LANES));
+        for (row, &bias) in self.x.chunks_exact_mut(self.nr).zip(self.bias.iter().cycle()) {
+            let bias = s.splat(bias);
+            for x in row.chunks_exact_mut(S::LANES) {
+                // SAFETY: the chunk has `LANES` elements.
+                unsafe {
+                    let value = s.add(s.load(x.as_ptr()), bias);
+                    s.store(x.as_mut_ptr(), Activation::Gelu.apply(s, value));
+                }
+            }
+        }
+    }
+}
+
+/// `x[r][p] ← x[r][p] + bias[r]` for `x: [rows][nr]`.
+pub(super) struct AddBias<'a> {
+    pub(super) x: &'a mut [f32],
+    pub(super) nr: usize,
+    pub(super) bias: &'a [f32],
+}
+
+impl Vectorize for AddBias<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        assert!(self.nr.is_multiple_of(S::LANES));
+        for (row, &bias) in self.x.chunks_exact_mut(self.nr).zip(self.bias) {
+            let bias = s.splat(bias);
+            for x in row.chunks_exact_mut(S::LANES) {
+                // SAFETY: the chunk has `LANES` elements.
+                unsafe { s.store(x.as_mut_ptr(), s.add(s.load(x.as_ptr()), bias)) };
+            }
+        }
+    }
+}
+
+/// `out[i] = a[i] + b[i]`.
+pub(super) struct Sum<'a> {
+    pub(super) a: &'a [f32],
+    pub(super) b: &'a [f32],
+    pub(super) out: &'a mut [f32],
+}
+
+impl Vectorize for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let chunks = self.a.chunks_exact(S::LANES).zip(self.b.chunks_exact(S::LANES));
+        for (out, (a, b)) in self.out.chunks_exact_mut(S::LANES).zip(chunks) {
+            // SAFETY: the chunks have `LANES` elements.
+            unsafe { s.store(out.as_mut_ptr(), s.add(s.load(a.as_ptr()), s.load(b.as_ptr()))) };
+        }
+    }
+}
+
+/// For each group of `group` rows and each pixel: softmax over the group's rows of `x[r][p] + bias[r]`;
+/// `x: [rows][nr]`, `bias: [rows]`.
+pub(super) struct GroupSoftmax<'a> {
+    pub(super) x: &'a mut [f32],
+    pub(super) nr: usize,
+    pub(super) group: usize,
+    pub(super) bias: &'a [f32],
+}
+
+impl Vectorize for GroupSoftmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { x, nr, group, bias } = self;
+        assert!(nr.is_multiple_of(S::LANES));
+        for (x, bias) in x.chunks_exact_mut(group * nr).zip(bias.chunks_exact(group)) {
+            for column in (0..nr).step_by(S::LANES) {
+                // For `row < group`, `LANES` elements from `at(row)` on lie in the group.
+                let start = x.as_mut_ptr();
+                let at = |row: usize| start.wrapping_add(row * nr + column);
+                let mut max = s.splat(f32::NEG_INFINITY);
+                for (row, &bias) in bias.iter().enumerate() {
+                    // SAFETY: as above.
+                    max = s.max(max, s.add(unsafe { s.load(at(row)) }, s.splat(bias)));
+                }
+                let mut sum = s.splat(0.0);
+                for (row, &bias) in bias.iter().enumerate() {
+                    // SAFETY: as above.
+                    unsafe {
+                        let e = exp(s, s.sub(s.add(s.load(at(row)), s.splat(bias)), max));
+                        s.store(at(row), e);
+                        sum = s.add(sum, e);
+                    }
+                }
+                let scale = s.div(s.splat(1.0), sum);
+                for row in 0..group {
+                    // SAFETY: as above.
+                    unsafe { s.store(at(row), s.mul(s.load(at(row)), scale)) };
+                }
+            }
+        }
+    }
+}

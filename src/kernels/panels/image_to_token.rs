@@ -1,0 +1,137 @@
+//! All pixels of an image attend to few keys.
+//!
+//! For every pixel `p`, with heads `h` of tokens `t`:
+//!
+//! ```text
+//! x_p ← norm(x_p + bias + Σ_h Σ_t softmax_t(q_p · k_ht + c_ht) v_ht)
+//! ```
+//!
+//! in one pass over the panels: scores, softmax, sum of values, residual and normalisation while a panel is in cache.
+
+use super::columns::{GroupSoftmax, LayerNorm, Norm, Sum};
+use super::left::left_len;
+use super::{Left, Panels};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+
+/// The sizes of an attention of an image to tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageToToken {
+    /// Independent prompts, each with its own features.
+    pub prompts: usize,
+    /// Tokens of a prompt.
+    pub tokens: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Channels of queries and keys.
+    pub depth: usize,
+    /// Channels of values and features.
+    pub channels: usize,
+    /// The image.
+    pub panels: Panels,
+}
+
+impl ImageToToken {
+    /// Keys of a prompt: heads times tokens.
+    fn rows(&self) -> usize {
+        self.heads * self.tokens
+    }
+}
+
+/// Where queries and features come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Pixels<'a> {
+    /// Queries and features of one image, the same for all prompts; `x` is only written.
+    Shared {
+        /// Queries, `depth` channels.
+        queries: &'a [f32],
+        /// Features, `channels`.
+        features: &'a [f32],
+    },
+    /// The features are what `x` holds, the queries are these and their positions.
+    Each {
+        /// Position embeddings, `channels`.
+        positions: &'a [f32],
+    },
+}
+
+/// What the pixels attend to.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'a> {
+    /// For each prompt `k: [heads · tokens, depth]`, packed as [`Left`], scaled.
+    pub keys: &'a [f32],
+    /// `c: [prompts, heads · tokens]`.
+    pub key_bias: &'a [f32],
+    /// For each prompt the transpose of `v: [heads · tokens, channels]`, packed as [`Left`].
+    pub values: &'a [f32],
+    /// `[channels]`
+    pub bias: &'a [f32],
+}
+
+/// Scratch that [`image_to_token`] needs, in f32.
+pub fn scratch_len(cx: &Cx, shape: &ImageToToken) -> usize {
+    let nr = shape.panels.width();
+    cx.threads() * (padded(nr * shape.depth) + padded(nr * shape.rows()))
+}
+
+/// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features.
+///
+/// # Panics
+/// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
+pub fn image_to_token(
+    cx: &Cx,
+    shape: &ImageToToken,
+    tokens: &Tokens<'_>,
+    norm: Norm<'_>,
+    pixels: Pixels<'_>,
+    x: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let ImageToToken { prompts, depth, channels, panels, .. } = *shape;
+    let (rows, nr) = (shape.rows(), panels.width());
+    let image_len = panels.len(channels);
+    assert!(prompts > 0 && rows > 0 && depth > 0 && channels > 0, "attention to nothing: {shape:?}");
+    assert_eq!(tokens.keys.len(), prompts * left_len(rows, depth), "keys of {shape:?}");
+    assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");
+    assert_eq!(tokens.values.len(), prompts * left_len(channels, rows), "values of {shape:?}");
+    assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
+    match pixels {
+        Pixels::Shared { queries, features } => {
+            assert_eq!((queries.len(), features.len()), (panels.len(depth), image_len), "image of {shape:?}");
+        }
+        Pixels::Each { positions } => {
+            assert_eq!((positions.len(), depth), (image_len, channels), "positions of {shape:?}");
+        }
+    }
+    let (sum_len, scores_len) = (padded(nr * depth), padded(nr * rows));
+    let lane_len = sum_len + scores_len;
+    let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
+    let x = SharedMut::new(x);
+    cx.parallel_for(prompts * panels.count(), |lane, task| {
+        let (prompt, index) = (task / panels.count(), task % panels.count());
+        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+        let (sum, scores) =
+            unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) }.split_at_mut(sum_len);
+        let (sum, scores) = (&mut sum[..nr * depth], &mut scores[..nr * rows]);
+        let keys = &tokens.keys[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
+        let values = &tokens.values[prompt * left_len(channels, rows)..][..left_len(channels, rows)];
+        let at = panels.panel(index, channels);
+        // SAFETY: tasks' panels are disjoint.
+        let x = unsafe { x.range(prompt * image_len + at.start..prompt * image_len + at.end) };
+
+        let queries = match pixels {
+            Pixels::Shared { queries, features } => {
+                x.copy_from_slice(&features[at]);
+                &queries[panels.panel(index, depth)]
+            }
+            Pixels::Each { positions } => {
+                cx.level().dispatch(Sum { a: x, b: &positions[at], out: sum });
+                sum
+            }
+        };
+        Left::new(rows, depth, keys).times(cx.level(), queries, scores, false);
+        let bias = &tokens.key_bias[prompt * rows..][..rows];
+        cx.level().dispatch(GroupSoftmax { x: scores, nr, group: shape.tokens, bias });
+        Left::new(channels, rows, values).times(cx.level(), scores, x, true);
+        cx.level().dispatch(LayerNorm::<false> { x, nr, add: tokens.bias, norm });
+    });
+}

@@ -1,0 +1,51 @@
+//! A linear layer of the pixels.
+
+use super::columns::{AddBias, Sum};
+use super::{Left, Panels};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+
+/// Scratch that [`project`] needs, in f32.
+pub fn scratch_len(cx: &Cx, panels: Panels, channels: usize) -> usize {
+    cx.threads() * padded(panels.width() * channels)
+}
+
+/// `out[o][p] = Σ_c weight[o][c] · (x + plus)[c][p] + bias[o]`, with `x`, `plus` (if any) and `out` as panels, and
+/// `bias` (if any) `[outputs]`.
+///
+/// # Panics
+/// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
+#[allow(clippy::too_many_arguments, reason = "a layer's weights, two inputs, an output")]
+pub fn project(
+    cx: &Cx,
+    panels: Panels,
+    weight: Left<'_>,
+    x: &[f32],
+    plus: Option<&[f32]>,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let (inputs, outputs) = (weight.depth(), weight.rows());
+    assert_eq!(x.len(), panels.len(inputs), "features");
+    assert!(plus.is_none_or(|plus| plus.len() == x.len()), "features to add");
+    assert!(bias.is_none_or(|bias| bias.len() == outputs), "bias of length {outputs}");
+    assert_eq!(out.len(), panels.len(outputs), "projected features");
+    let lane_len = padded(panels.width() * inputs);
+    let (sums, out) = (SharedMut::new(scratch.take(cx.threads() * lane_len)), SharedMut::new(out));
+    cx.parallel_for(panels.count(), |lane, index| {
+        let from = panels.panel(index, inputs);
+        let mut panel = &x[from.clone()];
+        if let Some(plus) = plus {
+            // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+            let sum = unsafe { sums.range(lane * lane_len..lane * lane_len + from.len()) };
+            cx.level().dispatch(Sum { a: panel, b: &plus[from], out: sum });
+            panel = sum;
+        }
+        // SAFETY: tasks' panels are disjoint.
+        let out = unsafe { out.range(panels.panel(index, outputs)) };
+        weight.times(cx.level(), panel, out, false);
+        if let Some(bias) = bias {
+            cx.level().dispatch(AddBias { x: out, nr: panels.width(), bias });
+        }
+    });
+}

@@ -1,0 +1,421 @@
+//! Few queries attend to all pixels of an image.
+//!
+//! `out[r] = Σ_p softmax_p(q_r · k_p) v_p`, for every row `r` of the queries. The pixels are cut into blocks; a block `b`
+//! gives each row a maximum, a sum and a sum of values, and the blocks are then joined:
+//!
+//! ```text
+//! m_b = max s        l_b = Σ exp(s − m_b)        o_b = Σ exp(s − m_b) v        (s = q · k over the block's pixels)
+//! m = max m_b        f_b = exp(m_b − m)          out = Σ f_b o_b / Σ f_b l_b
+//! ```
+//!
+//! Source: Dao et al., Flash-Decoding (2023), for the split over keys.
+
+use core::ops::Range;
+
+use super::columns::Sum;
+use super::left::{left_len, pack_channels, tiles};
+use super::{Left, Panels};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::gemm::{GemmKernel, MAX_NR, TileArgs};
+use crate::kernels::math::exp;
+use crate::simd::{Simd, Vectorize};
+
+/// Pixels of a block, a multiple of every tile kernel's `nr`.
+const BLOCK: usize = 256;
+
+static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
+
+/// What the pixels offer: `len(channels)` f32 of [`Panels`] for every image.
+#[derive(Clone, Copy, Debug)]
+pub enum Keys<'a> {
+    /// Keys and values of one image to which all prompts attend.
+    Shared {
+        /// Keys, as deep as the queries.
+        keys: &'a [f32],
+        /// Values.
+        values: &'a [f32],
+    },
+    /// An image for each prompt: the values are its features, the keys are the features and their positions.
+    Each {
+        /// `[prompts]` features.
+        features: &'a [f32],
+        /// Position embeddings of all.
+        positions: &'a [f32],
+    },
+}
+
+/// The sizes of an attention of tokens to an image.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenToImage {
+    /// Independent prompts.
+    pub prompts: usize,
+    /// Queries of a prompt: tokens times heads.
+    pub rows: usize,
+    /// Channels of queries and keys.
+    pub depth: usize,
+    /// Channels of the values.
+    pub values: usize,
+    /// The image.
+    pub panels: Panels,
+}
+
+/// Lengths of buffers.
+struct Lengths {
+    blocks: usize,
+    /// Rows rounded up to whole panels.
+    width: usize,
+    /// Of a lane: features and positions of a panel.
+    sum: usize,
+    /// Of a lane: scores of a block, `[panels][rows][nr]`.
+    scores: usize,
+    /// Of a lane: their exponentials, `[width / nr][BLOCK][nr]`.
+    weights: usize,
+    /// Of a lane: channels of a block's values, packed.
+    packed: usize,
+    /// Of a block: sums of values, `[values][width]`.
+    outputs: usize,
+    /// Of a block: maxima and sums, `[2][width]`.
+    statistics: usize,
+}
+
+impl Lengths {
+    fn new(shape: &TokenToImage, kernel: &GemmKernel) -> Self {
+        let width = shape.rows.next_multiple_of(kernel.nr);
+        Self {
+            blocks: shape.panels.pixels().div_ceil(BLOCK),
+            width,
+            sum: shape.depth * kernel.nr,
+            scores: BLOCK * shape.rows,
+            weights: BLOCK * width,
+            packed: left_len(kernel.mr, BLOCK),
+            outputs: shape.values * width,
+            statistics: 2 * width,
+        }
+    }
+
+    fn lane(&self) -> usize {
+        padded(self.sum) + padded(self.scores) + padded(self.weights) + padded(self.packed)
+    }
+}
+
+/// Scratch that [`token_to_image`] needs, in f32.
+pub fn scratch_len(cx: &Cx, shape: &TokenToImage) -> usize {
+    let lengths = Lengths::new(shape, GemmKernel::f32(cx.level()));
+    let blocks = shape.prompts * lengths.blocks;
+    cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
+}
+
+/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed as [`Left`], one prompt
+/// after the other; `out: [prompts, rows, values]`.
+///
+/// # Panics
+/// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
+pub fn token_to_image(
+    cx: &Cx,
+    shape: &TokenToImage,
+    queries: &[f32],
+    keys: Keys<'_>,
+    out: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let TokenToImage { prompts, rows, depth, values, panels } = *shape;
+    let kernel = GemmKernel::f32(cx.level());
+    let lengths = Lengths::new(shape, kernel);
+    assert!(prompts > 0 && rows > 0 && depth > 0 && values > 0, "attention over nothing: {shape:?}");
+    assert_eq!(queries.len(), prompts * left_len(rows, depth), "queries of {shape:?}");
+    assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
+    match keys {
+        Keys::Shared { keys, values: v } => {
+            assert_eq!((keys.len(), v.len()), (panels.len(depth), panels.len(values)), "keys of {shape:?}");
+        }
+        Keys::Each { features, positions } => {
+            assert_eq!(depth, values, "features are keys and values");
+            assert_eq!(features.len(), prompts * panels.len(depth), "features of {shape:?}");
+            assert_eq!(positions.len(), panels.len(depth), "positions of {shape:?}");
+        }
+    }
+    let lanes = SharedMut::new(scratch.take(cx.threads() * lengths.lane()));
+    let outputs = SharedMut::new(scratch.take(prompts * lengths.blocks * lengths.outputs));
+    let statistics = SharedMut::new(scratch.take(prompts * lengths.blocks * lengths.statistics));
+
+    cx.parallel_for(prompts * lengths.blocks, |lane, task| {
+        let (prompt, block) = (task / lengths.blocks, task % lengths.blocks);
+        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+        let mut rest = unsafe { lanes.range(lane * lengths.lane()..(lane + 1) * lengths.lane()) };
+        let mut take = |len: usize| rest.split_off_mut(..padded(len)).expect("lengths add up");
+        let queries = &queries[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
+        let mut block = Block {
+            cx,
+            kernel,
+            shape,
+            panels: block * BLOCK / kernel.nr..panels.count().min((block + 1) * BLOCK / kernel.nr),
+            sum: &mut take(lengths.sum)[..lengths.sum],
+            scores: take(lengths.scores),
+            weights: take(lengths.weights),
+            packed: take(lengths.packed),
+            // SAFETY: tasks' pieces are disjoint.
+            outputs: unsafe { outputs.range(task * lengths.outputs..(task + 1) * lengths.outputs) },
+            // SAFETY: as above.
+            statistics: unsafe {
+                statistics.range(task * lengths.statistics..(task + 1) * lengths.statistics)
+            },
+        };
+        let (keys, positions, values) = match keys {
+            Keys::Shared { keys, values } => (keys, None, values),
+            Keys::Each { features, positions } => {
+                let features = &features[prompt * panels.len(depth)..][..panels.len(depth)];
+                (features, Some(positions), features)
+            }
+        };
+        block.score(Left::new(rows, depth, queries), keys, positions);
+        block.weigh();
+        block.accumulate(values);
+    });
+
+    // SAFETY: the blocks are done.
+    let outputs: &[f32] = unsafe { outputs.range(0..outputs.len()) };
+    // SAFETY: as above.
+    let statistics = unsafe { statistics.range(0..statistics.len()) };
+    for statistics in statistics.chunks_exact_mut(lengths.blocks * lengths.statistics) {
+        cx.level().dispatch(Factors { statistics, width: lengths.width });
+    }
+    let out = SharedMut::new(out);
+    let tasks = values.div_ceil(CHANNELS);
+    cx.parallel_for(prompts * tasks, |_, task| {
+        let (prompt, task) = (task / tasks, task % tasks);
+        cx.level().dispatch(Join {
+            outputs: &outputs[prompt * lengths.blocks * lengths.outputs..]
+                [..lengths.blocks * lengths.outputs],
+            factors: &statistics[prompt * lengths.blocks * lengths.statistics..]
+                [..lengths.blocks * lengths.statistics],
+            width: lengths.width,
+            channels: task * CHANNELS..values.min((task + 1) * CHANNELS),
+            out,
+            first: prompt * rows * values,
+            rows,
+            values,
+        });
+    });
+}
+
+/// Channels that are joined in one task.
+const CHANNELS: usize = 32;
+
+/// One block of pixels of one prompt, with its lane's buffers.
+struct Block<'a> {
+    cx: &'a Cx,
+    kernel: &'static GemmKernel,
+    shape: &'a TokenToImage,
+    /// The block's panels.
+    panels: Range<usize>,
+    sum: &'a mut [f32],
+    scores: &'a mut [f32],
+    weights: &'a mut [f32],
+    packed: &'a mut [f32],
+    outputs: &'a mut [f32],
+    statistics: &'a mut [f32],
+}
+
+impl Block<'_> {
+    /// Scores of all rows against the block's pixels, into `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
+    fn score(&mut self, queries: Left<'_>, keys: &[f32], positions: Option<&[f32]>) {
+        let TokenToImage { rows, depth, panels, .. } = *self.shape;
+        let nr = self.kernel.nr;
+        for (index, scores) in self.panels.clone().zip(self.scores.chunks_exact_mut(rows * nr)) {
+            let at = panels.panel(index, depth);
+            let mut panel = &keys[at.clone()];
+            if let Some(positions) = positions {
+                self.cx.level().dispatch(Sum { a: panel, b: &positions[at], out: self.sum });
+                panel = self.sum;
+            }
+            queries.times(self.cx.level(), panel, scores, false);
+            let pixels = panels.range(index).len();
+            if pixels < nr {
+                scores.chunks_exact_mut(nr).for_each(|row| row[pixels..].fill(f32::NEG_INFINITY));
+            }
+        }
+    }
+
+    /// Scores to exponentials, with the block's maxima and sums; `weights` is their transpose, a right-hand side.
+    fn weigh(&mut self) {
+        let (rows, nr) = (self.shape.rows, self.kernel.nr);
+        let scores = &mut self.scores[..self.panels.len() * rows * nr];
+        self.cx.level().dispatch(BlockSoftmax { scores, rows, nr, statistics: self.statistics });
+        let pixels = self.panels.len() * nr;
+        let groups = self.weights.chunks_exact_mut(pixels * nr).take(rows.div_ceil(nr));
+        for (group, weights) in groups.enumerate() {
+            let members = nr.min(rows - group * nr);
+            for (panel, weights) in scores.chunks_exact(rows * nr).zip(weights.chunks_exact_mut(nr * nr)) {
+                for (pixel, line) in weights.chunks_exact_mut(nr).enumerate() {
+                    let column = panel[group * nr * nr..].chunks_exact(nr).map(|row| row[pixel]);
+                    line.iter_mut().zip(column).for_each(|(to, from)| *to = from);
+                    line[members..].fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// `outputs[v][r] = Σ_p value[v][p] · weight[p][r]` over the block's pixels.
+    fn accumulate(&mut self, values: &[f32]) {
+        let TokenToImage { rows, values: channels, panels, .. } = *self.shape;
+        let (nr, pixels) = (self.kernel.nr, self.panels.len() * self.kernel.nr);
+        let width = rows.next_multiple_of(nr);
+        for tile in tiles(channels, self.kernel.mr) {
+            let block = self.panels.clone().map(|index| &values[panels.panel(index, channels)]);
+            pack_channels(block, nr, tile.clone(), self.packed);
+            let groups = self.weights.chunks_exact(pixels * nr).take(width / nr);
+            for (group, weights) in groups.enumerate() {
+                let args = TileArgs {
+                    k: pixels,
+                    a: self.packed.as_ptr(),
+                    b: weights.as_ptr(),
+                    init: ZEROS.as_ptr(),
+                    c: self.outputs[tile.start * width + group * nr..].as_mut_ptr(),
+                    ldc: width,
+                    accumulate: false,
+                };
+                // SAFETY: `packed` holds the tile over the block's pixels, `weights` as many rows of `nr`, and
+                // `outputs` has `channels` rows of `width`, a multiple of `nr`.
+                unsafe { self.kernel.run(self.cx.level(), tile.len(), args) };
+            }
+        }
+    }
+}
+
+/// Scores `[panels][rows][nr]` of a block to exponentials below the rows' maxima; `statistics: [2][width]` are the
+/// maxima and the sums.
+struct BlockSoftmax<'a> {
+    scores: &'a mut [f32],
+    rows: usize,
+    nr: usize,
+    statistics: &'a mut [f32],
+}
+
+impl Vectorize for BlockSoftmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { scores, rows, nr, statistics } = self;
+        assert!(nr.is_multiple_of(S::LANES) && scores.len().is_multiple_of(rows * nr));
+        let (maxima, sums) = statistics.split_at_mut(statistics.len() / 2);
+        maxima[rows..].fill(0.0);
+        sums[rows..].fill(1.0);
+        let panels = scores.len() / (rows * nr);
+        for row in 0..rows {
+            // For every panel, `nr` elements from `at(panel)` on lie in `scores`.
+            let start = scores.as_mut_ptr();
+            let at = |panel: usize| start.wrapping_add((panel * rows + row) * nr);
+            let mut max = s.splat(f32::NEG_INFINITY);
+            for panel in 0..panels {
+                for column in (0..nr).step_by(S::LANES) {
+                    // SAFETY: as above.
+                    max = s.max(unsafe { s.load(at(panel).add(column)) }, max);
+                }
+            }
+            maxima[row] = s.reduce_max(max);
+            let max = s.splat(maxima[row]);
+            let mut sum = s.splat(0.0);
+            for panel in 0..panels {
+                for column in (0..nr).step_by(S::LANES) {
+                    // SAFETY: as above.
+                    unsafe {
+                        let p = at(panel).add(column);
+                        let e = exp(s, s.sub(s.load(p), max));
+                        s.store(p, e);
+                        sum = s.add(sum, e);
+                    }
+                }
+            }
+            sums[row] = s.reduce_add(sum);
+        }
+    }
+}
+
+/// Maxima and sums of all blocks, `[blocks][2][width]`: the maxima become the factors `f_b / Σ f_b l_b`.
+struct Factors<'a> {
+    statistics: &'a mut [f32],
+    width: usize,
+}
+
+impl Vectorize for Factors<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { statistics, width } = self;
+        assert!(width.is_multiple_of(S::LANES) && statistics.len().is_multiple_of(2 * width));
+        let blocks = statistics.len() / (2 * width);
+        for column in (0..width).step_by(S::LANES) {
+            // For every block, `LANES` maxima lie at `at(block)` and as many sums `width` behind them.
+            let start = statistics.as_mut_ptr();
+            let at = |block: usize| start.wrapping_add(block * 2 * width + column);
+            let mut max = s.splat(f32::NEG_INFINITY);
+            for block in 0..blocks {
+                // SAFETY: as above.
+                max = s.max(unsafe { s.load(at(block)) }, max);
+            }
+            let mut sum = s.splat(0.0);
+            for block in 0..blocks {
+                // SAFETY: as above.
+                unsafe {
+                    let factor = exp(s, s.sub(s.load(at(block)), max));
+                    sum = s.fma(factor, s.load(at(block).add(width)), sum);
+                    s.store(at(block), factor);
+                }
+            }
+            let scale = s.div(s.splat(1.0), sum);
+            for block in 0..blocks {
+                // SAFETY: as above.
+                unsafe { s.store(at(block), s.mul(s.load(at(block)), scale)) };
+            }
+        }
+    }
+}
+
+/// `out[first + r · values + v] = Σ_b factor_b[r] · output_b[v][r]` for the channels `v` of a task.
+struct Join<'a> {
+    /// `[blocks][values][width]`
+    outputs: &'a [f32],
+    /// `[blocks][2][width]`, of which the second halves are not used.
+    factors: &'a [f32],
+    width: usize,
+    channels: Range<usize>,
+    out: SharedMut<'a, f32>,
+    first: usize,
+    rows: usize,
+    values: usize,
+}
+
+impl Vectorize for Join<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { outputs, factors, width, channels, out, first, rows, values } = self;
+        let blocks = factors.len() / (2 * width);
+        assert!(width.is_multiple_of(S::LANES) && outputs.len() == blocks * values * width);
+        assert!(channels.end <= values && rows <= width);
+        let mut lanes = [0.0; 16];
+        for channel in channels {
+            for row in (0..rows).step_by(S::LANES) {
+                let mut sum = s.splat(0.0);
+                for block in 0..blocks {
+                    // SAFETY: `row + LANES <= width`, so that both lie in their block by the assertions.
+                    unsafe {
+                        let factor = s.load(factors.as_ptr().add(block * 2 * width + row));
+                        let output = s.load(outputs.as_ptr().add((block * values + channel) * width + row));
+                        sum = s.fma(factor, output, sum);
+                    }
+                }
+                // SAFETY: `LANES <= 16`.
+                unsafe { s.store(lanes.as_mut_ptr(), sum) };
+                for (i, &value) in lanes.iter().take(S::LANES.min(rows - row)).enumerate() {
+                    let at = first + (row + i) * values + channel;
+                    // SAFETY: this task's channels are its own.
+                    unsafe { out.range(at..at + 1)[0] = value };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Two transposed convolutions that double height and width, and the product with the masks' weights.
+//!
+//! For every pixel `p` of the image and each of the `4 · 4` pixels that become of it, for every mask `m`:
+//!
+//! ```text
+//! y1 = GELU(norm(W1[i1, j1] x_p + b1))
+//! y2 = GELU(W2[i2, j2] y1 + b2)
+//! mask[m][4·row + 2·i1 + i2][4·column + 2·j1 + j2] = w_m · y2
+//! ```
+//!
+//! A panel of pixels goes all the way while it is in cache; the upscaled features never exist as a whole.
+
+use super::columns::{BiasGelu, LayerNorm, Norm};
+use super::left::left_len;
+use super::{Left, Panels};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+
+/// Sides of a transposed convolution's squares.
+const FACTOR: usize = 2;
+/// Pixels of such a square.
+const TAPS: usize = FACTOR * FACTOR;
+
+/// The weights of both convolutions.
+#[derive(Clone, Copy, Debug)]
+pub struct Upscale<'a> {
+    /// `W1: [4 · channels 1, channels]`, squares' pixels first: row `(2·i + j) · channels 1 + c`.
+    pub conv1: Left<'a>,
+    /// `b1: [channels 1]`
+    pub bias1: &'a [f32],
+    /// Over the channels of the first.
+    pub norm: Norm<'a>,
+    /// `W2: [4 · channels 2, channels 1]`, likewise.
+    pub conv2: Left<'a>,
+    /// `b2: [channels 2]`
+    pub bias2: &'a [f32],
+}
+
+impl Upscale<'_> {
+    /// Lengths of a lane's buffers: both convolutions' results and the masks' pixels, in f32.
+    fn lengths(&self, nr: usize, masks: usize) -> [usize; 3] {
+        [self.conv1.rows() * nr, self.conv2.rows() * nr, TAPS * TAPS * masks * nr]
+    }
+}
+
+/// Scratch that [`upscale`] needs, in f32.
+pub fn scratch_len(cx: &Cx, weights: &Upscale<'_>, panels: Panels, masks: usize) -> usize {
+    cx.threads() * weights.lengths(panels.width(), masks).map(padded).iter().sum::<usize>()
+}
+
+/// Masks of every prompt from its features: `x: [prompts]` features of `grid · grid` pixels, `mask_weights: [prompts]`
+/// matrices `[masks, channels 2]` packed as [`Left`], `out: [prompts, masks, 4 · grid, 4 · grid]`.
+///
+/// `upscaled`, if somebody wants to see them, takes the features `y2`, `[prompts, 4 · grid, 4 · grid, channels 2]`.
+///
+/// # Panics
+/// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
+#[allow(clippy::too_many_arguments, reason = "weights, two inputs, two outputs and their sizes")]
+pub fn upscale(
+    cx: &Cx,
+    weights: &Upscale<'_>,
+    [prompts, masks]: [usize; 2],
+    grid: usize,
+    x: &[f32],
+    mask_weights: &[f32],
+    out: &mut [f32],
+    upscaled: Option<&mut [f32]>,
+    mut scratch: Scratch<'_>,
+) {
+    let panels = Panels::new(cx.level(), grid * grid);
+    let (nr, side) = (panels.width(), FACTOR * FACTOR * grid);
+    let (channels, channels1, channels2) = (weights.conv1.depth(), weights.bias1.len(), weights.bias2.len());
+    let image_len = panels.len(channels);
+    let masks_len = left_len(masks, channels2);
+    assert_eq!(weights.conv1.rows(), TAPS * channels1, "first convolution");
+    assert_eq!(
+        (weights.conv2.rows(), weights.conv2.depth()),
+        (TAPS * channels2, channels1),
+        "second convolution"
+    );
+    assert_eq!(x.len(), prompts * image_len, "features of {prompts} prompts");
+    assert_eq!(mask_weights.len(), prompts * masks_len, "weights of {masks} masks");
+    assert_eq!(out.len(), prompts * masks * side * side, "{masks} masks of {prompts} prompts");
+    let upscaled = upscaled.map(|upscaled| {
+        assert_eq!(upscaled.len(), prompts * side * side * channels2, "upscaled features");
+        SharedMut::new(upscaled)
+    });
+    let lengths = weights.lengths(nr, masks);
+    let lane_len = lengths.map(padded).iter().sum::<usize>();
+    let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
+    let out = SharedMut::new(out);
+    cx.parallel_for(prompts * panels.count(), |lane, task| {
+        let (prompt, index) = (task / panels.count(), task % panels.count());
+        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+        let mut rest = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
+        let [y1, y2, values] =
+            lengths.map(|len| &mut rest.split_off_mut(..padded(len)).expect("lengths add up")[..len]);
+        let mask_weights = Left::new(masks, channels2, &mask_weights[prompt * masks_len..][..masks_len]);
+        let at = panels.panel(index, channels);
+        let pixels = panels.range(index);
+
+        weights.conv1.times(cx.level(), &x[prompt * image_len..][at], y1, false);
+        let squares = y1.chunks_exact_mut(channels1 * nr).zip(values.chunks_exact_mut(TAPS * masks * nr));
+        for (tap1, (y1, values)) in squares.enumerate() {
+            cx.level().dispatch(LayerNorm::<true> { x: y1, nr, add: weights.bias1, norm: weights.norm });
+            weights.conv2.times(cx.level(), y1, y2, false);
+            cx.level().dispatch(BiasGelu { x: y2, nr, bias: weights.bias2 });
+            let squares = y2.chunks_exact(channels2 * nr).zip(values.chunks_exact_mut(masks * nr));
+            for (tap2, (y2, values)) in squares.enumerate() {
+                mask_weights.times(cx.level(), y2, values, false);
+                let Some(upscaled) = upscaled else { continue };
+                for (i, pixel) in pixels.clone().enumerate() {
+                    let [row, column] = place(grid, pixel, tap1, tap2);
+                    let at = ((prompt * side + row) * side + column) * channels2;
+                    // SAFETY: tasks' pixels are disjoint.
+                    let to = unsafe { upscaled.range(at..at + channels2) };
+                    to.iter_mut().zip(y2.chunks_exact(nr)).for_each(|(to, y2)| *to = y2[i]);
+                }
+            }
+        }
+        for mask in 0..masks {
+            for (i, pixel) in pixels.clone().enumerate() {
+                for line in 0..FACTOR * FACTOR {
+                    // The line's pixels: both columns of the first squares, then of the second.
+                    let taps =
+                        |j: usize| [line / FACTOR * FACTOR + j / FACTOR, line % FACTOR * FACTOR + j % FACTOR];
+                    let [tap1, tap2] = taps(0);
+                    let [row, column] = place(grid, pixel, tap1, tap2);
+                    let at = ((prompt * masks + mask) * side + row) * side + column;
+                    // SAFETY: tasks' pixels are disjoint.
+                    let to = unsafe { out.range(at..at + FACTOR * FACTOR) };
+                    for (j, to) in to.iter_mut().enumerate() {
+                        let [tap1, tap2] = taps(j);
+                        *to = values[((tap1 * TAPS + tap2) * masks + mask) * nr + i];
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Row and column of what becomes of `pixel`: place `tap2` in the square of place `tap1` in its square.
+fn place(grid: usize, pixel: usize, tap1: usize, tap2: usize) -> [usize; 2] {
+    let place = |at: usize, i1: usize, i2: usize| (at * FACTOR + i1) * FACTOR + i2;
+    let (row, column) = (pixel / grid, pixel % grid);
+    [place(row, tap1 / FACTOR, tap2 / FACTOR), place(column, tap1 % FACTOR, tap2 % FACTOR)]
+}

@@ -1,0 +1,141 @@
+//! What the mask decoder computes once per image.
+//!
+//! Without a mask prompt the image side of the transformer's first layer is `x = E + n` for every prompt, with the image
+//! embedding `E` and the no-mask embedding `n`. With positions `e`, it is projected once:
+//!
+//! ```text
+//! K = W_k (E + e)                    tokens to image; n and the bias add the same to all scores of a query
+//! V = W_v E + (W_v n + b_v)          tokens to image
+//! Q = W_q (E + e) + (W_q n + b_q)    image to tokens
+//! ```
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::gemm::Rows;
+use crate::kernels::panels::{self, PackedLeft, Panels};
+use crate::weights::Scope;
+
+/// The projections of the first layer's image side.
+#[derive(Debug)]
+pub struct ImageProjections {
+    keys: PackedLeft,
+    values: PackedLeft,
+    value_bias: Vec<f32>,
+    queries: PackedLeft,
+    query_bias: Vec<f32>,
+    /// `n` and the bias of the output of the attention of the image to the tokens.
+    feature_bias: Vec<f32>,
+    panels: Panels,
+}
+
+/// An image for the decoder: embedding and projections, as panels.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageCache<'a> {
+    /// `E`, `C` channels.
+    pub features: &'a [f32],
+    /// `K`, `D` channels.
+    pub keys: &'a [f32],
+    /// `V`
+    pub values: &'a [f32],
+    /// `Q`
+    pub queries: &'a [f32],
+    /// What to add to `E` along with the output of the attention of the image to the tokens, `[C]`.
+    pub feature_bias: &'a [f32],
+}
+
+impl ImageProjections {
+    /// Binds the projections of the transformer's layer `scope`, of `dim` features and `inner` for attention.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(
+        scope: &Scope<'_>,
+        [dim, inner]: [usize; 2],
+        no_mask: &[f32],
+        panels: Panels,
+    ) -> Result<Self> {
+        let project = |attention: &str, name: &str| -> Result<(PackedLeft, Vec<f32>)> {
+            let scope = scope.at(attention).at(name);
+            let weight = scope.f32("weight", &[inner, dim])?;
+            let mut bias = scope.f32("bias", &[inner])?;
+            for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(dim)) {
+                *bias += row.iter().zip(no_mask).map(|(w, n)| w * n).sum::<f32>();
+            }
+            Ok((PackedLeft::pack(scope.level(), &Rows::new(&weight, inner, dim)), bias))
+        };
+        let (keys, _) = project("cross_attn_token_to_image", "k_proj")?;
+        let (values, value_bias) = project("cross_attn_token_to_image", "v_proj")?;
+        let (queries, query_bias) = project("cross_attn_image_to_token", "q_proj")?;
+        let mut feature_bias = scope.at("cross_attn_image_to_token.out_proj").f32("bias", &[dim])?;
+        feature_bias.iter_mut().zip(no_mask).for_each(|(bias, n)| *bias += n);
+        Ok(Self { keys, values, value_bias, queries, query_bias, feature_bias, panels })
+    }
+
+    /// f32 of a cache: what [`forward`](Self::forward) writes.
+    pub fn cache_len(&self) -> usize {
+        let (dim, inner) = (self.dim(), self.inner());
+        self.panels.len(dim) + 3 * self.panels.len(inner)
+    }
+
+    /// Fills `cache` from the image embedding `E: [pixels, C]` and the positions `e`, in panels.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        embedding: &[f32],
+        positions: &[f32],
+        cache: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        assert_eq!(cache.len(), self.cache_len(), "cache of an image");
+        let (panels, inner) = (self.panels, self.panels.len(self.inner()));
+        let (features, rest) = cache.split_at_mut(panels.len(self.dim()));
+        let (keys, rest) = rest.split_at_mut(inner);
+        let (values, queries) = rest.split_at_mut(inner);
+        panels::from_tokens(cx, panels, self.dim(), embedding, None, features);
+        for (weight, plus, bias, out) in [
+            (&self.keys, Some(positions), None, keys),
+            (&self.values, None, Some(&self.value_bias[..]), values),
+            (&self.queries, Some(positions), Some(&self.query_bias[..]), queries),
+        ] {
+            panels::project(cx, panels, weight.left(), features, plus, bias, out, scratch.frame());
+        }
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx) -> usize {
+        panels::project_scratch_len(cx, self.panels, self.dim())
+    }
+
+    /// What [`forward`](Self::forward) wrote.
+    ///
+    /// # Panics
+    /// If `cache` does not have its size.
+    pub fn view<'a>(&'a self, cache: &'a [f32]) -> ImageCache<'a> {
+        assert_eq!(cache.len(), self.cache_len(), "cache of an image");
+        let inner = self.panels.len(self.inner());
+        let (features, rest) = cache.split_at(self.panels.len(self.dim()));
+        let (keys, rest) = rest.split_at(inner);
+        let (values, queries) = rest.split_at(inner);
+        ImageCache { features, keys, values, queries, feature_bias: &self.feature_bias }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        let vectors = [&self.value_bias, &self.query_bias, &self.feature_bias];
+        [&self.keys, &self.values, &self.queries].iter().map(|matrix| matrix.bytes()).sum::<usize>()
+            + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
+    }
+
+    fn dim(&self) -> usize {
+        self.keys.left().depth()
+    }
+
+    fn inner(&self) -> usize {
+        self.keys.left().rows()
+    }
+}

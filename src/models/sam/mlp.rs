@@ -1,0 +1,79 @@
+//! The perceptrons of the mask decoder: hypernetworks and IoU head.
+
+use alloc::vec::Vec;
+
+use super::naming::Naming;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Output, Rows};
+use crate::nn::Linear;
+use crate::weights::Scope;
+
+/// Linear layers with ReLU between them.
+#[derive(Debug)]
+pub struct Mlp {
+    layers: Vec<Linear>,
+}
+
+impl Mlp {
+    /// Binds `depth` layers from `inputs` over `hidden` to `outputs` features.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    ///
+    /// # Panics
+    /// If `depth` is 0.
+    pub fn bind(
+        scope: &Scope<'_>,
+        naming: Naming,
+        [inputs, hidden, outputs]: [usize; 3],
+        depth: usize,
+    ) -> Result<Self> {
+        assert!(depth > 0, "a perceptron without layers");
+        let layer = |i: usize| {
+            let inputs = if i == 0 { inputs } else { hidden };
+            let outputs = if i + 1 == depth { outputs } else { hidden };
+            Linear::bind(&scope.at(naming.mlp_layer(i, depth)), [outputs, inputs])
+        };
+        Ok(Self { layers: (0..depth).map(layer).collect::<Result<_>>()? })
+    }
+
+    /// `out ← layers(x)`, for `out: [rows, outputs]`.
+    pub fn forward(&self, cx: &Cx, x: &Rows<'_>, out: &mut [f32], mut scratch: Scratch<'_>) {
+        let rows = out.len() / self.outputs();
+        let [mut from, mut to] = [scratch.take(rows * self.width()), scratch.take(rows * self.width())];
+        let (last, hidden) = self.layers.split_last().expect("`bind` makes at least one");
+        let mut lhs = *x;
+        for layer in hidden {
+            let stride = layer.outputs();
+            let output = Output::Store { out: &mut to[..rows * stride], stride };
+            layer.forward(cx, &lhs, Activation::Relu, output, scratch.frame());
+            core::mem::swap(&mut from, &mut to);
+            lhs = Rows::new(&from[..rows * stride], rows, stride);
+        }
+        let output = Output::Store { out, stride: last.outputs() };
+        last.forward(cx, &lhs, Activation::None, output, scratch);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs for `rows` rows, in f32.
+    pub fn scratch_len(&self, cx: &Cx, rows: usize) -> usize {
+        let product = self.layers.iter().map(|layer| layer.scratch_len(cx, rows)).fold(0, usize::max);
+        2 * padded(rows * self.width()) + product
+    }
+
+    /// Output features.
+    pub fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, Linear::outputs)
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(Linear::bytes).sum()
+    }
+
+    /// Features between layers.
+    fn width(&self) -> usize {
+        self.layers[0].outputs()
+    }
+}

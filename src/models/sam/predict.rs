@@ -1,0 +1,99 @@
+//! Prompts to masks, through the prompt encoder and the mask decoder.
+
+use super::attention::MAX_TOKENS;
+use super::mask_decoder::MaskDecoder;
+use super::prompt_encoder::{Prompt, PromptEncoder};
+use crate::exec::{Cx, Scratch, padded};
+use crate::nn::Trace;
+
+/// Prompts that are decoded together, if they have equally many tokens and no mask: weights are read once for all of
+/// them. Each needs its own image features, which bounds the number (4 MiB each in the released models).
+const BATCH: usize = 4;
+
+/// Both parts of a SAM that run for every prompt.
+#[derive(Clone, Copy, Debug)]
+pub struct Predictor<'a> {
+    /// Prompts to tokens.
+    pub prompt_encoder: &'a PromptEncoder,
+    /// Tokens to masks.
+    pub mask_decoder: &'a MaskDecoder,
+}
+
+impl Predictor<'_> {
+    /// Masks and their predicted quality for independent prompts against one image, which
+    /// [`MaskDecoder::cache`] has prepared.
+    ///
+    /// Places are multiplied by `scale` (horizontal, vertical) to become pixels of the input. A prompt's result does
+    /// not depend on the other prompts. `masks: [prompts, masks, mask_side, mask_side]` are logits, `iou:
+    /// [prompts, masks]`; see [`MaskDecoder::masks`] for the number of masks.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    #[allow(clippy::too_many_arguments, reason = "an image, prompts, how to take them, and two outputs")]
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        cache: &[f32],
+        prompts: &[Prompt<'_>],
+        scale: [f64; 2],
+        multimask: bool,
+        masks: &mut [f32],
+        iou: &mut [f32],
+        mut scratch: Scratch<'_>,
+        mut trace: Trace<'_>,
+    ) {
+        let count = self.mask_decoder.masks(multimask);
+        let dim = self.prompt_encoder.no_mask().len();
+        let mask_len = self.prompt_encoder.mask_side() * self.prompt_encoder.mask_side();
+        assert_eq!(masks.len(), prompts.len() * count * mask_len, "masks of {} prompts", prompts.len());
+        assert_eq!(iou.len(), prompts.len() * count, "predicted quality");
+        let (mut masks, mut iou) = (masks, iou);
+        for batch in batches(prompts) {
+            let tokens = batch[0].tokens();
+            let mut scratch = scratch.frame();
+            let sparse = scratch.take(batch.len() * tokens * dim);
+            for (i, prompt) in batch.iter().enumerate() {
+                let out = &mut sparse[i * tokens * dim..][..tokens * dim];
+                self.prompt_encoder.encode_sparse(prompt, scale, out);
+            }
+            trace.stage(format_args!("prompt.sparse"), sparse);
+            let dense = batch[0].mask.map(|mask| {
+                let dense = scratch.take(mask_len / 16 * dim);
+                self.prompt_encoder.encode_mask(cx, mask, dense, scratch.frame());
+                trace.stage(format_args!("prompt.dense"), dense);
+                &*dense
+            });
+            let shape = [batch.len(), tokens];
+            let masks = masks.split_off_mut(..batch.len() * count * mask_len).expect("asserted above");
+            let iou = iou.split_off_mut(..batch.len() * count).expect("asserted above");
+            self.mask_decoder
+                .forward(cx, cache, shape, sparse, dense, multimask, masks, iou, scratch, &mut trace);
+        }
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs for `prompts`, in f32.
+    pub fn scratch_len(&self, cx: &Cx, prompts: &[Prompt<'_>], multimask: bool) -> usize {
+        let dim = self.prompt_encoder.no_mask().len();
+        let side = self.prompt_encoder.mask_side() / 4;
+        let needed = |batch: &[Prompt<'_>]| {
+            let shape = [batch.len(), batch[0].tokens()];
+            let decoder = self.mask_decoder.scratch_len(cx, shape, multimask);
+            padded(shape[0] * shape[1] * dim)
+                + match batch[0].mask {
+                    Some(_) => {
+                        padded(side * side * dim) + decoder.max(self.prompt_encoder.mask_scratch_len(cx))
+                    }
+                    None => decoder,
+                }
+        };
+        batches(prompts).map(needed).fold(0, usize::max)
+    }
+}
+
+/// Cuts `prompts` into those that are decoded together: neighbours of the same kind.
+fn batches<'p, 'a>(prompts: &'p [Prompt<'a>]) -> impl Iterator<Item = &'p [Prompt<'a>]> {
+    let alike = |a: &Prompt<'_>, b: &Prompt<'_>| {
+        a.tokens() == b.tokens() && a.tokens() <= MAX_TOKENS && a.mask.is_none() && b.mask.is_none()
+    };
+    prompts.chunk_by(alike).flat_map(|alike| alike.chunks(BATCH))
+}

@@ -1,0 +1,247 @@
+//! The prompt encoder: points, boxes and masks to embeddings.
+//!
+//! A place `(x, y)`, in pixels of the square input of side `S`, is encoded by random Fourier features (Tancik et al.,
+//! 2020) with the frequencies `G: [2, C / 2]` of the checkpoint:
+//!
+//! ```text
+//! u = 2 · (x + ½, y + ½) / S − 1        pe = [sin(2π u G), cos(2π u G)]
+//! ```
+//!
+//! A point is `pe` plus the embedding of its label, a box is the `pe` of two corners plus an embedding for each, and a
+//! padding point is an embedding alone. If there are points and no box, a padding point follows the points.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::f32::consts::PI;
+
+use super::config::SamConfig;
+use super::naming::Naming;
+use crate::error::{Result, err};
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::{self, Activation};
+use crate::kernels::conv::ConvShape;
+use crate::nn::{Conv2d, LayerNorm};
+use crate::weights::Scope;
+
+/// What a point says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Label {
+    /// Not a point; its place does not matter. Fills up prompts of fewer points than others in a batch.
+    Padding = -1,
+    /// The object is not here.
+    Background = 0,
+    /// The object is here.
+    Foreground = 1,
+}
+
+impl Label {
+    /// The label with the reference's number.
+    ///
+    /// # Errors
+    /// `InvalidArgument` unless it is −1, 0 or 1.
+    pub fn from_i32(label: i32) -> Result<Self> {
+        match label {
+            -1 => Ok(Self::Padding),
+            0 => Ok(Self::Background),
+            1 => Ok(Self::Foreground),
+            _ => Err(err!(InvalidArgument, "point label {label}: expected 1, 0 or -1 (padding)")),
+        }
+    }
+}
+
+/// A point of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// From the left, in pixels.
+    pub x: f32,
+    /// From the top, in pixels.
+    pub y: f32,
+    /// What it says.
+    pub label: Label,
+}
+
+/// What asks for a mask. All parts may be absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prompt<'a> {
+    /// Points.
+    pub points: &'a [Point],
+    /// `[x0, y0, x1, y1]`, in pixels.
+    pub bounding_box: Option<[f32; 4]>,
+    /// Logits of an earlier mask, `[mask_side, mask_side]`.
+    pub mask: Option<&'a [f32]>,
+}
+
+impl Prompt<'_> {
+    /// Tokens of its points and its box, with the padding point.
+    pub fn tokens(&self) -> usize {
+        let corners = if self.bounding_box.is_some() { 2 } else { usize::from(!self.points.is_empty()) };
+        self.points.len() + corners
+    }
+}
+
+/// Prompts to embeddings.
+#[derive(Debug)]
+pub struct PromptEncoder {
+    /// `G: [2, C / 2]`
+    frequencies: Vec<f32>,
+    /// Background, foreground, the box's first and second corner, `[4, C]`.
+    points: Vec<f32>,
+    /// `[C]`
+    not_a_point: Vec<f32>,
+    /// `[C]`
+    no_mask: Vec<f32>,
+    mask_conv1: Conv2d,
+    mask_norm1: LayerNorm,
+    mask_conv2: Conv2d,
+    mask_norm2: LayerNorm,
+    mask_conv3: Conv2d,
+    mask_activation: Activation,
+    image_size: usize,
+    grid: usize,
+}
+
+impl PromptEncoder {
+    /// Binds the encoder.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &SamConfig) -> Result<Self> {
+        let names = naming.decoder();
+        let (dim, decoder) = (config.dim, &config.decoder);
+        let frequencies =
+            names.frequencies.iter().find(|name| scope.contains(name)).unwrap_or(&names.frequencies[0]);
+        let frequencies = scope.f32(frequencies, &[2, dim / 2])?;
+        let scope = scope.at("prompt_encoder");
+        let mut points = vec![0.0; 4 * dim];
+        for (i, point) in points.chunks_exact_mut(dim).enumerate() {
+            scope.at(names.points).at(i).f32_into("weight", &[1, dim], point)?;
+        }
+        let [conv1, norm1, conv2, norm2, conv3] = names.mask.map(|name| scope.at(name));
+        let channels = [decoder.mask_channels / 4, decoder.mask_channels];
+        let halve = |inputs, outputs| ConvShape::new(inputs, outputs, [2, 2]).with_stride([2, 2]);
+        Ok(Self {
+            frequencies,
+            points,
+            not_a_point: scope.f32("not_a_point_embed.weight", &[1, dim])?,
+            no_mask: scope.f32("no_mask_embed.weight", &[1, dim])?,
+            mask_conv1: Conv2d::bind(&conv1, halve(1, channels[0]))?,
+            mask_norm1: LayerNorm::bind(&norm1, channels[0], decoder.mask_norm_eps)?,
+            mask_conv2: Conv2d::bind(&conv2, halve(channels[0], channels[1]))?,
+            mask_norm2: LayerNorm::bind(&norm2, channels[1], decoder.mask_norm_eps)?,
+            mask_conv3: Conv2d::bind(&conv3, ConvShape::new(channels[1], dim, [1, 1]))?,
+            mask_activation: decoder.mask_activation,
+            image_size: config.image_size,
+            grid: config.grid(),
+        })
+    }
+
+    /// Embeds the points and the box of `prompt` into `out: [prompt.tokens(), C]`: points, then the padding point or
+    /// the box's corners. Places are multiplied by `scale` (horizontal, vertical) to become pixels of the input.
+    ///
+    /// # Panics
+    /// If `out` does not have its size.
+    pub fn encode_sparse(&self, prompt: &Prompt<'_>, scale: [f64; 2], out: &mut [f32]) {
+        let dim = self.no_mask.len();
+        assert_eq!(out.len(), prompt.tokens() * dim, "tokens of a prompt");
+        let mut tokens = out.chunks_exact_mut(dim);
+        for (point, token) in prompt.points.iter().zip(&mut tokens) {
+            match point.label {
+                Label::Padding => token.copy_from_slice(&self.not_a_point),
+                label => self.encode_place([point.x, point.y], scale, label as usize, token),
+            }
+        }
+        match prompt.bounding_box {
+            Some([x0, y0, x1, y1]) => {
+                for (i, (corner, token)) in [[x0, y0], [x1, y1]].into_iter().zip(tokens).enumerate() {
+                    self.encode_place(corner, scale, 2 + i, token);
+                }
+            }
+            None => tokens.for_each(|token| token.copy_from_slice(&self.not_a_point)),
+        }
+    }
+
+    /// The encodings of the centres of all tokens of the image embedding, `[grid², C]`.
+    pub fn dense_pe(&self) -> Vec<f32> {
+        let (dim, grid) = (self.no_mask.len(), self.grid);
+        let mut out = vec![0.0; grid * grid * dim];
+        for (i, token) in out.chunks_exact_mut(dim).enumerate() {
+            let centre = |at: usize| (at as f32 + 0.5) / grid as f32;
+            self.fourier([centre(i % grid), centre(i / grid)], token);
+        }
+        out
+    }
+
+    /// Embeds the logits `mask: [4 · grid, 4 · grid]` into `out: [grid², C]`, to be added to the image embedding:
+    /// `conv3(act(norm2(conv2(act(norm1(conv1(mask)))))))`, where the first two halve the sides.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, or the scratch is shorter than
+    /// [`mask_scratch_len`](Self::mask_scratch_len).
+    pub fn encode_mask(&self, cx: &Cx, mask: &[f32], out: &mut [f32], mut scratch: Scratch<'_>) {
+        let [whole, half, quarter] = self.mask_sides();
+        let x = scratch.take(half[0] * half[1] * self.mask_conv1.shape().outputs);
+        self.mask_conv1.forward(cx, whole, mask, Activation::None, x, scratch.frame());
+        self.mask_norm1.forward_in_place(cx, x);
+        activation::forward(cx.level(), self.mask_activation, x);
+        let y = scratch.take(quarter[0] * quarter[1] * self.mask_conv2.shape().outputs);
+        self.mask_conv2.forward(cx, half, x, Activation::None, y, scratch.frame());
+        self.mask_norm2.forward_in_place(cx, y);
+        activation::forward(cx.level(), self.mask_activation, y);
+        self.mask_conv3.forward(cx, quarter, y, Activation::None, out, scratch);
+    }
+
+    /// Scratch that [`encode_mask`](Self::encode_mask) needs, in f32.
+    pub fn mask_scratch_len(&self, cx: &Cx) -> usize {
+        let [whole, half, quarter] = self.mask_sides();
+        let len = |[height, width]: [usize; 2], conv: &Conv2d| padded(height * width * conv.shape().outputs);
+        let second = self.mask_conv2.scratch_len(cx, half).max(self.mask_conv3.scratch_len(cx, quarter));
+        let after = len(quarter, &self.mask_conv2) + second;
+        len(half, &self.mask_conv1) + self.mask_conv1.scratch_len(cx, whole).max(after)
+    }
+
+    /// Side of the logits of a mask.
+    pub fn mask_side(&self) -> usize {
+        4 * self.grid
+    }
+
+    /// What is added to every token of the image embedding when there is no mask, `[C]`.
+    pub fn no_mask(&self) -> &[f32] {
+        &self.no_mask
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        [&self.frequencies, &self.points, &self.not_a_point, &self.no_mask]
+            .iter()
+            .map(|values| size_of_val(&values[..]))
+            .chain([&self.mask_conv1, &self.mask_conv2, &self.mask_conv3].iter().map(|conv| conv.bytes()))
+            .chain([&self.mask_norm1, &self.mask_norm2].iter().map(|norm| norm.bytes()))
+            .sum()
+    }
+
+    /// Sizes of a mask and of what its convolutions make of it.
+    fn mask_sides(&self) -> [[usize; 2]; 3] {
+        [4, 2, 1].map(|factor| [factor * self.grid; 2])
+    }
+
+    /// `out ← pe(place · scale) + points[embedding]`.
+    fn encode_place(&self, place: [f32; 2], scale: [f64; 2], embedding: usize, out: &mut [f32]) {
+        let pixel = |axis: usize| (f64::from(place[axis]) * scale[axis]) as f32 + 0.5;
+        self.fourier([0, 1].map(|axis| pixel(axis) / self.image_size as f32), out);
+        let embedding = &self.points[embedding * out.len()..][..out.len()];
+        out.iter_mut().zip(embedding).for_each(|(to, from)| *to += from);
+    }
+
+    /// `out ← [sin(2π u G), cos(2π u G)]` with `u = 2 · place − 1`, for places in 0…1.
+    fn fourier(&self, place: [f32; 2], out: &mut [f32]) {
+        let [u, v] = place.map(|at| 2.0 * at - 1.0);
+        let half = self.frequencies.len() / 2;
+        let (horizontal, vertical) = self.frequencies.split_at(half);
+        let (sines, cosines) = out.split_at_mut(half);
+        for (i, (sine, cosine)) in sines.iter_mut().zip(cosines).enumerate() {
+            let angle = 2.0 * PI * (u * horizontal[i] + v * vertical[i]);
+            (*sine, *cosine) = libm::sincosf(angle);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The two-way transformer: tokens attend to the image, the image attends to the tokens.
+
+use alloc::vec::Vec;
+
+use super::attention::{Batch, ImageSide, ImageToToken, SelfAttention, TokenToImage};
+use super::config::SamConfig;
+use super::image_cache::ImageCache;
+use super::naming::Naming;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::panels::{Keys, to_tokens};
+use crate::nn::{LayerNorm, Linear, Trace};
+use crate::weights::Scope;
+
+/// The image as a layer finds it.
+#[derive(Clone, Copy, Debug)]
+pub enum Image<'a> {
+    /// The same for all prompts: as cached. The layer writes each prompt's features.
+    Shared(ImageCache<'a>),
+    /// Each prompt's features, which the layer updates.
+    Each,
+}
+
+/// All layers, and the last attention of the tokens to the image.
+#[derive(Debug)]
+pub struct TwoWayTransformer {
+    layers: Vec<TwoWayLayer>,
+    final_attention: TokenToImage,
+    final_norm: LayerNorm,
+}
+
+impl TwoWayTransformer {
+    /// Binds the transformer at `scope`.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &SamConfig) -> Result<Self> {
+        let (dim, decoder) = (config.dim, &config.decoder);
+        let final_attention = scope.at("final_attn_token_to_image");
+        Ok(Self {
+            layers: (0..decoder.layers)
+                .map(|i| TwoWayLayer::bind(&scope.at("layers").at(i), i == 0, naming, config))
+                .collect::<Result<_>>()?,
+            final_attention: TokenToImage::bind(
+                &final_attention,
+                [dim, dim / decoder.downsample],
+                decoder.heads,
+            )?,
+            final_norm: LayerNorm::bind(&scope.at(naming.decoder().final_norm), dim, 1e-5)?,
+        })
+    }
+
+    /// Transforms `queries: [prompts, tokens, C]`, which enter as the tokens' embeddings, and `x`, the prompts' image
+    /// features in panels. `x` enters as `image` says and leaves as the transformed features.
+    ///
+    /// `positions` are the encodings of the pixels' places, in panels.
+    #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        batch: Batch,
+        mut image: Image<'_>,
+        positions: &[f32],
+        queries: &mut [f32],
+        x: &mut [f32],
+        mut scratch: Scratch<'_>,
+        trace: &mut Trace<'_>,
+    ) {
+        let embeddings = scratch.take(queries.len());
+        embeddings.copy_from_slice(queries);
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.forward(cx, batch, image, positions, embeddings, queries, x, scratch.frame());
+            image = Image::Each;
+            trace.stage(format_args!("decoder.layers.{i}.tokens"), queries);
+            trace_image(trace, format_args!("decoder.layers.{i}.image"), batch, x);
+        }
+
+        // The tokens attend to the image once more.
+        let q = scratch.take(queries.len());
+        sum(queries, embeddings, q);
+        let keys = Keys::Each { features: x, positions };
+        self.final_attention.forward_add(cx, batch, q, keys, queries, scratch);
+        self.final_norm.forward_in_place(cx, queries);
+        trace.stage(format_args!("decoder.tokens"), queries);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
+        let tokens = padded(batch.rows() * self.final_norm.dim());
+        let layers = self.layers.iter().map(|layer| layer.scratch_len(cx, batch));
+        tokens + layers.fold(tokens + self.final_attention.scratch_len(cx, batch), usize::max)
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(TwoWayLayer::bytes).sum::<usize>()
+            + self.final_attention.bytes()
+            + self.final_norm.bytes()
+    }
+}
+
+/// One layer, in the four steps of the paper's figure 14.
+#[derive(Debug)]
+struct TwoWayLayer {
+    self_attention: SelfAttention,
+    norm1: LayerNorm,
+    token_to_image: TokenToImage,
+    norm2: LayerNorm,
+    lin1: Linear,
+    lin2: Linear,
+    activation: Activation,
+    norm3: LayerNorm,
+    image_to_token: ImageToToken,
+    /// In the first layer the queries are the embeddings: these are not added once more, and there is no residual.
+    is_first: bool,
+}
+
+impl TwoWayLayer {
+    fn bind(scope: &Scope<'_>, is_first: bool, naming: Naming, config: &SamConfig) -> Result<Self> {
+        let (dim, decoder) = (config.dim, &config.decoder);
+        let (heads, eps) = (decoder.heads, decoder.layer_norm_eps);
+        let widths = [dim, dim / decoder.downsample];
+        let [norm1, norm2, norm3, norm4] = naming.decoder().norms.map(|name| scope.at(name));
+        let image_to_token = scope.at("cross_attn_image_to_token");
+        Ok(Self {
+            self_attention: SelfAttention::bind(&scope.at("self_attn"), dim, heads)?,
+            norm1: LayerNorm::bind(&norm1, dim, eps)?,
+            token_to_image: TokenToImage::bind(&scope.at("cross_attn_token_to_image"), widths, heads)?,
+            norm2: LayerNorm::bind(&norm2, dim, eps)?,
+            lin1: Linear::bind(&scope.at("mlp.lin1"), [decoder.mlp_dim, dim])?,
+            lin2: Linear::bind(&scope.at("mlp.lin2"), [dim, decoder.mlp_dim])?,
+            activation: decoder.activation,
+            norm3: LayerNorm::bind(&norm3, dim, eps)?,
+            image_to_token: ImageToToken::bind(&image_to_token, &norm4, widths, heads, eps)?,
+            is_first,
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
+    fn forward(
+        &self,
+        cx: &Cx,
+        batch: Batch,
+        image: Image<'_>,
+        positions: &[f32],
+        embeddings: &[f32],
+        queries: &mut [f32],
+        x: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let stride = self.norm1.dim();
+        let q = scratch.take(queries.len());
+
+        // (1) The tokens attend to themselves.
+        if self.is_first {
+            q.copy_from_slice(queries);
+            let output = Output::Store { out: queries, stride };
+            self.self_attention.forward(cx, batch, q, q, output, scratch.frame());
+        } else {
+            sum(queries, embeddings, q);
+            let mut scratch = scratch.frame();
+            let values = scratch.take(queries.len());
+            values.copy_from_slice(queries);
+            let residual = Output::Add { out: queries, stride };
+            self.self_attention.forward(cx, batch, q, values, residual, scratch);
+        }
+        self.norm1.forward_in_place(cx, queries);
+
+        // (2) The tokens attend to the image.
+        sum(queries, embeddings, q);
+        let keys = match image {
+            Image::Shared(ImageCache { keys, values, .. }) => Keys::Shared { keys, values },
+            Image::Each => Keys::Each { features: x, positions },
+        };
+        self.token_to_image.forward_add(cx, batch, q, keys, queries, scratch.frame());
+        self.norm2.forward_in_place(cx, queries);
+
+        // (3) Each token by itself.
+        self.mlp(cx, queries, q, scratch.frame());
+        self.norm3.forward_in_place(cx, queries);
+
+        // (4) The image attends to the tokens.
+        sum(queries, embeddings, q);
+        let side = match image {
+            Image::Shared(ImageCache { features, queries, feature_bias: bias, .. }) => {
+                ImageSide::Shared { features, bias, queries }
+            }
+            Image::Each => ImageSide::Each { positions },
+        };
+        self.image_to_token.forward(cx, batch, q, queries, side, x, scratch);
+    }
+
+    fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
+        let rows = batch.rows();
+        let tokens = padded(rows * self.norm1.dim());
+        let mlp = padded(rows * self.lin1.outputs())
+            + self.lin1.scratch_len(cx, rows).max(self.lin2.scratch_len(cx, rows));
+        let steps = [
+            tokens + self.self_attention.scratch_len(cx, batch),
+            self.token_to_image.scratch_len(cx, batch),
+            mlp,
+            self.image_to_token.scratch_len(cx, batch),
+        ];
+        tokens + steps.into_iter().fold(0, usize::max)
+    }
+
+    fn bytes(&self) -> usize {
+        self.self_attention.bytes()
+            + self.token_to_image.bytes()
+            + self.image_to_token.bytes()
+            + [&self.lin1, &self.lin2].iter().map(|linear| linear.bytes()).sum::<usize>()
+            + [&self.norm1, &self.norm2, &self.norm3].iter().map(|norm| norm.bytes()).sum::<usize>()
+    }
+
+    /// `x += lin2(act(lin1(x)))`; `y` is a buffer like `x`.
+    fn mlp(&self, cx: &Cx, x: &mut [f32], y: &mut [f32], mut scratch: Scratch<'_>) {
+        let (dim, inner) = (self.lin1.inputs(), self.lin1.outputs());
+        let rows = x.len() / dim;
+        y.copy_from_slice(x);
+        let h = scratch.take(rows * inner);
+        let hidden = Output::Store { out: h, stride: inner };
+        self.lin1.forward(cx, &Rows::new(y, rows, dim), self.activation, hidden, scratch.frame());
+        let residual = Output::Add { out: x, stride: dim };
+        self.lin2.forward(cx, &Rows::new(h, rows, inner), Activation::None, residual, scratch);
+    }
+}
+
+/// `out ← a + b`.
+fn sum(a: &[f32], b: &[f32], out: &mut [f32]) {
+    out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = a + b);
+}
+
+/// Shows features in panels as tokens, `[prompts, pixels, C]`.
+fn trace_image(trace: &mut Trace<'_>, name: core::fmt::Arguments<'_>, batch: Batch, x: &[f32]) {
+    if trace.is_on() {
+        let channels = x.len() / batch.prompts / batch.panels.len(1);
+        let pixels = batch.panels.pixels() * channels;
+        let mut tokens = alloc::vec![0.0; batch.prompts * pixels];
+        let prompts = x.chunks_exact(batch.panels.len(channels)).zip(tokens.chunks_exact_mut(pixels));
+        prompts.for_each(|(x, tokens)| to_tokens(batch.panels, channels, x, tokens));
+        trace.stage(name, &tokens);
+    }
+}

@@ -1,0 +1,110 @@
+//! The upscaling of the image features and the product with the masks' weights.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::naming::Naming;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::gemm::Rows;
+use crate::kernels::panels::{self, Norm, PackedLeft, Panels, Upscale};
+use crate::nn::Trace;
+use crate::weights::Scope;
+
+/// Added to the variance in the norm, in every published model.
+const EPS: f32 = 1e-6;
+
+/// Transposed convolution, norm, GELU, transposed convolution, GELU: `C → C / 4 → C / 8` channels, four times the side.
+#[derive(Debug)]
+pub struct Upscaling {
+    conv1: PackedLeft,
+    bias1: Vec<f32>,
+    norm_weight: Vec<f32>,
+    norm_bias: Vec<f32>,
+    conv2: PackedLeft,
+    bias2: Vec<f32>,
+}
+
+impl Upscaling {
+    /// Binds the layers of the mask decoder `scope`.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Self> {
+        let [conv1, norm, conv2] = naming.decoder().upscaling.map(|name| scope.at(name));
+        let (half, quarter) = (dim / 4, dim / 8);
+        Ok(Self {
+            conv1: bind_transposed(&conv1, [dim, half])?,
+            bias1: conv1.f32("bias", &[half])?,
+            norm_weight: norm.f32("weight", &[half])?,
+            norm_bias: norm.f32("bias", &[half])?,
+            conv2: bind_transposed(&conv2, [half, quarter])?,
+            bias2: conv2.f32("bias", &[quarter])?,
+        })
+    }
+
+    /// `out: [prompts, masks, 4 · grid, 4 · grid]` from the features `x: [prompts]` in panels and the masks' weights
+    /// `[prompts]` packed `[masks, C / 8]`.
+    #[allow(clippy::too_many_arguments, reason = "two inputs, an output and their sizes")]
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        [prompts, masks]: [usize; 2],
+        grid: usize,
+        x: &[f32],
+        mask_weights: &[f32],
+        out: &mut [f32],
+        scratch: Scratch<'_>,
+        trace: &mut Trace<'_>,
+    ) {
+        let weights = self.weights();
+        if trace.is_on() {
+            let mut upscaled = vec![0.0; prompts * 16 * grid * grid * self.outputs()];
+            let show = Some(&mut upscaled[..]);
+            panels::upscale(cx, &weights, [prompts, masks], grid, x, mask_weights, out, show, scratch);
+            trace.stage(format_args!("decoder.upscaled"), &upscaled);
+        } else {
+            panels::upscale(cx, &weights, [prompts, masks], grid, x, mask_weights, out, None, scratch);
+        }
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx, panels: Panels, masks: usize) -> usize {
+        panels::upscale_scratch_len(cx, &self.weights(), panels, masks)
+    }
+
+    /// Channels of the upscaled features.
+    pub fn outputs(&self) -> usize {
+        self.bias2.len()
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        let vectors = [&self.bias1, &self.norm_weight, &self.norm_bias, &self.bias2];
+        self.conv1.bytes()
+            + self.conv2.bytes()
+            + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
+    }
+
+    fn weights(&self) -> Upscale<'_> {
+        Upscale {
+            conv1: self.conv1.left(),
+            bias1: &self.bias1,
+            norm: Norm { weight: &self.norm_weight, bias: &self.norm_bias, eps: EPS },
+            conv2: self.conv2.left(),
+            bias2: &self.bias2,
+        }
+    }
+}
+
+/// A transposed convolution's `weight: [inputs, outputs, 2, 2]` as a left-hand side `[2, 2, outputs] × [inputs]`.
+fn bind_transposed(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<PackedLeft> {
+    let weight = scope.f32("weight", &[inputs, outputs, 2, 2])?;
+    let mut rows = vec![0.0; weight.len()];
+    for (i, row) in rows.chunks_exact_mut(inputs).enumerate() {
+        let (tap, output) = (i / outputs, i % outputs);
+        let column = weight[output * 4 + tap..].iter().step_by(outputs * 4);
+        row.iter_mut().zip(column).for_each(|(to, from)| *to = *from);
+    }
+    Ok(PackedLeft::pack(scope.level(), &Rows::new(&rows, 4 * outputs, inputs)))
+}
