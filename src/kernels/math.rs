@@ -37,6 +37,16 @@ pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     exp_reduced(s, r, n)
 }
 
+/// `2ˣ` for `x <= 128`, within 2.5 ulp, subnormal results included; 0 below −150, NaN for NaN.
+#[inline(always)]
+pub fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
+    const C: [f32; 6] = [1.0, 0.693_147, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7];
+    // `max` returns its second argument if either is NaN.
+    let x = s.max(s.splat(-151.0), x);
+    let n = s.round(x);
+    s.ldexp(polynomial(s, s.sub(x, n), C), n)
+}
+
 /// The normal distribution's lower tail `Φ(−a) = erfc(a / √2) / 2` for `a >= 0`, within 7·10⁻⁸; NaN for NaN.
 ///
 /// It is computed as `2^p(a)`, so its relative error stays small in the tail: 10⁻⁵ at `a = 3`, 10⁻⁴ at 4.
@@ -98,6 +108,7 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Function {
         Exp,
+        Exp2,
         NormalTail,
         Erf,
         Tanh,
@@ -108,6 +119,7 @@ mod tests {
             let x = f64::from(x);
             match self {
                 Self::Exp => libm::exp(x),
+                Self::Exp2 => libm::exp2(x),
                 Self::NormalTail => libm::erfc(x * core::f64::consts::FRAC_1_SQRT_2) / 2.0,
                 Self::Erf => libm::erf(x),
                 Self::Tanh => libm::tanh(x),
@@ -141,6 +153,7 @@ mod tests {
                 let v = unsafe { s.load(x.as_ptr()) };
                 let v = match self.function {
                     Function::Exp => exp(s, v),
+                    Function::Exp2 => exp2(s, v),
                     Function::NormalTail => normal_tail(s, v),
                     Function::Erf => erf(s, v),
                     Function::Tanh => tanh(s, v),
@@ -173,6 +186,16 @@ mod tests {
     }
 
     #[test]
+    fn exp2_error_is_as_stated() {
+        for level in Level::available() {
+            let x: Vec<f32> = floats(1e-3..=160.0, 301).chain(floats(0.0..=f32::MAX, 65537)).collect();
+            let x: Vec<f32> = x.into_iter().filter(|&x| x <= 128.0).collect();
+            let (error, x) = worst(Function::Exp2, level, &x, ulp_error);
+            assert!(error <= 2.5, "{} at {x:e}: {error} ulp", level.name());
+        }
+    }
+
+    #[test]
     fn normal_tail_error_is_as_stated() {
         fn absolute(got: f32, exact: f64) -> f64 {
             (f64::from(got) - exact).abs()
@@ -195,7 +218,9 @@ mod tests {
     fn special_values() {
         const INFINITY: f32 = f32::INFINITY;
         for level in Level::available() {
-            for function in [Function::Exp, Function::NormalTail, Function::Erf, Function::Tanh] {
+            for function in
+                [Function::Exp, Function::Exp2, Function::NormalTail, Function::Erf, Function::Tanh]
+            {
                 assert!(function.at(level, f32::NAN).is_nan(), "{} {function:?}", level.name());
                 assert!(function.at(level, -f32::NAN).is_nan(), "{} {function:?}", level.name());
             }
@@ -205,6 +230,11 @@ mod tests {
                 (Function::Exp, INFINITY, INFINITY),
                 (Function::Exp, 88.73, INFINITY),
                 (Function::Exp, -0.0, 1.0),
+                (Function::Exp2, -INFINITY, 0.0),
+                (Function::Exp2, -f32::MAX, 0.0),
+                (Function::Exp2, 128.0, INFINITY),
+                (Function::Exp2, -149.0, f32::from_bits(1)),
+                (Function::Exp2, -0.0, 1.0),
                 (Function::NormalTail, INFINITY, 0.0),
                 (Function::Erf, INFINITY, 1.0),
                 (Function::Erf, -INFINITY, -1.0),

@@ -8,15 +8,25 @@
 //! l ← l · exp(m − m') + Σ p      o ← o · exp(m − m') + p V      out = o / l
 //! ```
 //!
-//! Both products run on the tile kernels of [`gemm`](super::gemm). Source: Milakov and Gimelshein (2018) for the
-//! online softmax; Dao et al., FlashAttention (2022), for the tiling.
+//! Both products run on the tile kernels of [`gemm`](super::gemm). Scores are in units of `ln 2`: the factor is put
+//! into `scale`, so that the exponential is a power of two. Source: Milakov and Gimelshein (2018) for the online
+//! softmax; Dao et al., FlashAttention (2022), for the tiling.
+//!
+//! [`attention`] takes heads that are contiguous; [`attention_windows`] reads them from a grid of tokens.
 
+mod dense;
 mod driver;
+mod pack;
+mod relative;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod windows;
 
-pub use driver::{attention, scratch_len};
+pub use dense::{attention, scratch_len};
+pub use relative::RelativePositions;
+pub use windows::{WindowShape, attention_windows, scratch_len as windows_scratch_len};
 
 /// The sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,4 +52,9 @@ pub enum Bias<'a> {
     Causal,
     /// A matrix `[queries, keys]`, the same for every head and sequence. A row of −∞ gives NaN, as in PyTorch.
     Additive(&'a [f32]),
+    /// A matrix for each head, `[heads, queries, keys]`, the same for every sequence.
+    PerHead(&'a [f32]),
+    /// What the query learned about the distances to the key, vertical and horizontal, the same for every head and
+    /// sequence; queries and keys are a grid.
+    Relative(&'a RelativePositions),
 }

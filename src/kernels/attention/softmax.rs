@@ -1,9 +1,10 @@
 //! One block of the online softmax.
 
-use super::Bias;
+use core::f32::consts::LOG2_E;
 
+use super::Bias;
 use crate::kernels::gemm::CHUNK;
-use crate::kernels::math::exp;
+use crate::kernels::math::exp2;
 use crate::simd::{Simd, Vectorize};
 
 /// Keys in a block: the scores of a tile of queries stay in the L1 cache, a block's keys and values in L2.
@@ -12,6 +13,7 @@ pub(super) const BLOCK: usize = 256;
 /// Running maximum and sum of one query.
 #[derive(Clone, Copy)]
 pub(super) struct Running {
+    /// In units of `ln 2`.
     pub(super) max: f32,
     pub(super) sum: f32,
 }
@@ -22,7 +24,7 @@ impl Running {
 
 /// Turns a tile's scores against one block of keys into weights `p`, and rescales what was accumulated before.
 pub(super) struct SoftmaxBlock<'a> {
-    /// Scores `[rows][BLOCK]`, already scaled.
+    /// Scores `[rows][BLOCK]`, already scaled, in units of `ln 2`.
     pub(super) scores: &'a mut [f32],
     /// Weights, packed as a left-hand side: `[BLOCK / CHUNK][rows][CHUNK]`.
     pub(super) weights: &'a mut [f32],
@@ -33,12 +35,20 @@ pub(super) struct SoftmaxBlock<'a> {
     pub(super) running: &'a mut [Running],
     /// The tile's first query and the block's first key.
     pub(super) origin: (usize, usize),
+    /// Queries that lie side by side in the grid.
+    pub(super) columns: usize,
     /// Keys in this block.
     pub(super) keys: usize,
-    /// Keys of the sequence, the row stride of an additive bias.
-    pub(super) total_keys: usize,
+    /// The keys of the sequence.
+    pub(super) grid: [usize; 2],
+    /// Not per head: the head's own matrix was chosen.
     pub(super) bias: Bias<'a>,
+    /// Of each row, its products with the tables of relative positions.
+    pub(super) products: &'a [f32],
 }
+
+/// Independent maxima and sums: as many as hide the latency of an instruction.
+const CHAINS: usize = 4;
 
 impl Vectorize for SoftmaxBlock<'_> {
     type Output = ();
@@ -49,44 +59,49 @@ impl Vectorize for SoftmaxBlock<'_> {
         let (query, key) = self.origin;
         for (row, running) in self.running.iter_mut().enumerate() {
             let scores = &mut self.scores[row * BLOCK..][..BLOCK];
-            let visible = match self.bias {
-                Bias::Causal => (query + row + 1).saturating_sub(key).min(self.keys),
-                _ => self.keys,
-            };
-            if let Bias::Additive(bias) = self.bias {
-                let bias = &bias[(query + row) * self.total_keys + key..][..self.keys];
-                scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+            let [y, x] = [(query + row) / self.columns, (query + row) % self.columns];
+            let mut visible = self.keys;
+            match self.bias {
+                Bias::Causal => visible = (query + row + 1).saturating_sub(key).min(self.keys),
+                Bias::Additive(bias) => {
+                    let [rows, columns] = self.grid;
+                    let bias = &bias[(y * columns + x) * rows * columns + key..][..self.keys];
+                    scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias * LOG2_E);
+                }
+                Bias::Relative(positions) => {
+                    let products = &self.products[row * self.products.len() / rows..];
+                    let [rows, columns] = positions.runs([y, x]);
+                    add_outer(s, &products[rows], &products[columns], key, &mut scores[..self.keys]);
+                }
+                Bias::None | Bias::PerHead(_) => (),
             }
-            // Beyond the visible keys the weight is exp(−∞) = 0, up to whole vectors.
+            // Beyond the visible keys the weight is 2^−∞ = 0, up to whole vectors.
             let width = self.keys.next_multiple_of(CHUNK);
             scores[visible..width].fill(f32::NEG_INFINITY);
+            let scores = &scores[..width];
 
-            let mut max = s.splat(running.max);
-            for at in (0..width).step_by(S::LANES) {
-                // SAFETY: `width <= BLOCK` is a multiple of `LANES`, and `scores` has `BLOCK` elements.
-                max = s.max(max, unsafe { s.load(scores.as_ptr().add(at)) });
-            }
-            let max = s.reduce_max(max);
+            let max = largest(s, scores).max(running.max);
             // While every score was −∞, any shift serves: all weights stay 0.
             let shift = if max == f32::NEG_INFINITY { 0.0 } else { max };
             let shift_v = s.splat(shift);
 
-            let mut sum = s.splat(0.0);
+            let mut sums = [s.splat(0.0); CHAINS];
             for at in (0..width).step_by(S::LANES) {
                 let packed = (at / CHUNK * rows + row) * CHUNK + at % CHUNK;
                 debug_assert!(packed + S::LANES <= self.weights.len());
-                // SAFETY: as above for `scores`; `weights` has `rows · BLOCK` elements, and `packed` addresses
-                // `LANES` of them because `at < width <= BLOCK` and `LANES` divides `CHUNK`.
+                let sum = &mut sums[at / S::LANES % CHAINS];
+                // SAFETY: `width` is a multiple of `LANES`; `weights` has `rows · BLOCK` elements, and `packed`
+                // addresses `LANES` of them because `at < width <= BLOCK` and `LANES` divides `CHUNK`.
                 unsafe {
-                    let p = exp(s, s.sub(s.load(scores.as_ptr().add(at)), shift_v));
-                    sum = s.add(sum, p);
+                    let p = exp2(s, s.sub(s.load(scores.as_ptr().add(at)), shift_v));
+                    *sum = s.add(*sum, p);
                     s.store(self.weights.as_mut_ptr().add(packed), p);
                 }
             }
-            let sum = s.reduce_add(sum);
+            let sum = s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])));
 
             if running.sum != 0.0 && running.max != max {
-                let factor = exp(s, s.splat(running.max - shift));
+                let factor = exp2(s, s.splat(running.max - shift));
                 let outputs = &mut self.outputs[row * self.stride..][..self.stride];
                 debug_assert!(outputs.len().is_multiple_of(S::LANES));
                 for at in (0..outputs.len()).step_by(S::LANES) {
@@ -104,5 +119,49 @@ impl Vectorize for SoftmaxBlock<'_> {
             running.sum += sum;
             running.max = max;
         }
+    }
+}
+
+/// The largest of `x`, whose length is a multiple of `LANES`.
+#[inline(always)]
+fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
+    debug_assert!(x.len().is_multiple_of(S::LANES));
+    let mut max = [s.splat(f32::NEG_INFINITY); CHAINS];
+    for at in (0..x.len()).step_by(S::LANES) {
+        let max = &mut max[at / S::LANES % CHAINS];
+        // SAFETY: `LANES` elements from `at` on lie in `x`.
+        *max = s.max(*max, unsafe { s.load(x.as_ptr().add(at)) });
+    }
+    s.reduce_max(s.max(s.max(max[0], max[1]), s.max(max[2], max[3])))
+}
+
+/// `scores[i] += rows[y] + columns[x]` for the keys `y · columns.len() + x = key + i`.
+#[inline(always)]
+fn add_outer<S: Simd>(s: S, rows: &[f32], columns: &[f32], key: usize, scores: &mut [f32]) {
+    let mut rest = scores;
+    let (mut y, mut x) = (key / columns.len(), key % columns.len());
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at_mut(rest.len().min(columns.len() - x));
+        let row = s.splat(rows[y]);
+        let columns = &columns[x..][..line.len()];
+        let mut at = 0;
+        while at + S::LANES <= line.len() {
+            // SAFETY: `LANES` elements from `at` on lie in the line and in its columns.
+            unsafe {
+                let bias = s.add(row, s.load(columns.as_ptr().add(at)));
+                let p = line.as_mut_ptr().add(at);
+                s.store(p, s.add(s.load(p), bias));
+            }
+            at += S::LANES;
+        }
+        let n = line.len() - at;
+        // SAFETY: `n < LANES` elements are left in both.
+        unsafe {
+            let bias = s.add(row, s.load_n(columns.as_ptr().add(at), n));
+            let p = line.as_mut_ptr().add(at);
+            s.store_n(p, s.add(s.load_n(p, n), bias), n);
+        }
+        rest = after;
+        (y, x) = (y + 1, 0);
     }
 }

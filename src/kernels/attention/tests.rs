@@ -1,5 +1,7 @@
 //! Attention against an f64 oracle that makes the whole matrix of scores.
 
+mod windows;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -48,6 +50,8 @@ impl Problem {
                     Bias::Causal if key > query => f64::NEG_INFINITY,
                     Bias::Causal => 0.0,
                     Bias::Additive(bias) => f64::from(bias[query * keys + key]),
+                    Bias::PerHead(bias) => f64::from(bias[(sequence % heads * queries + query) * keys + key]),
+                    Bias::Relative(_) => unreachable!("only windows have distances"),
                 };
                 let magnitude = products.clone().map(f64::abs).sum::<f64>() * f64::from(self.scale);
                 score_error = score_error.max(magnitude + if added.is_finite() { added.abs() } else { 0.0 });
@@ -165,6 +169,20 @@ fn additive_bias_with_minus_infinity() {
             problem.check(&cx, Bias::Additive(&bias), Place::End);
             let out = problem.run(&cx, Bias::Additive(&bias), Place::End);
             assert!(out[first * 48..][..48].iter().all(|x| x.is_nan()));
+        }
+    }
+}
+
+#[test]
+fn bias_per_head() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for (queries, keys) in [(1, 1), (17, 31), (29, 300)] {
+            let problem = Problem::new([2, 3, queries, keys, 20]);
+            let bias = Rng::new(keys as u64).vec(3 * queries * keys, -3.0..=3.0);
+            for place in Place::ALL {
+                problem.check(&cx, Bias::PerHead(&Guarded::new(&bias, place)), place);
+            }
         }
     }
 }

@@ -97,6 +97,11 @@ impl PackedMatrix {
         size_of_val::<[f32]>(&self.panels)
     }
 
+    /// All panels, `[cols][nr]` each.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = &[f32]> {
+        self.panels.chunks_exact(self.kernel.nr * self.cols).take(self.panel_count())
+    }
+
     /// How many panels there are.
     pub(super) fn panel_count(&self) -> usize {
         self.rows.div_ceil(self.kernel.nr)

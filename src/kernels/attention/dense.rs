@@ -1,0 +1,74 @@
+//! Attention over heads that are contiguous.
+
+use super::driver::{Problem, Sizes, run};
+use super::tokens::{Layout, Padded, Sequence, Tokens};
+use super::{AttentionShape, Bias};
+use crate::exec::{Cx, Scratch};
+
+impl AttentionShape {
+    fn sizes(&self) -> Sizes {
+        let Self { queries, keys, head_dim, .. } = *self;
+        Sizes { queries, keys, head_dim, products: 0 }
+    }
+}
+
+/// Scratch that [`attention`] needs, in f32, unless the bias is [`Relative`](Bias::Relative): then
+/// [`attention_windows`](super::attention_windows) tells.
+pub fn scratch_len(cx: &Cx, shape: &AttentionShape) -> usize {
+    shape.sizes().scratch_len(cx)
+}
+
+/// `out = softmax(scale · Q Kᵀ + bias) V` for every head of every sequence.
+///
+/// `q: [batches, heads, queries, head_dim]`, `k` and `v: [batches, heads, keys, head_dim]`;
+/// `out: [batches, queries, heads · head_dim]`, the layout of tokens. `scratch` holds at least [`scratch_len`].
+///
+/// # Panics
+/// If a slice does not have the size that `shape` says, `shape` has a 0, a causal attention has
+/// `queries != keys`, the bias is relative, or the scratch is too small.
+#[allow(clippy::too_many_arguments, reason = "three inputs, an output and their sizes")]
+pub fn attention(
+    cx: &Cx,
+    shape: &AttentionShape,
+    scale: f32,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    bias: Bias<'_>,
+    out: &mut [f32],
+    scratch: Scratch<'_>,
+) {
+    let AttentionShape { batches, heads, queries, keys, head_dim } = *shape;
+    // Checked: wrapped sizes could let two tasks write the same outputs.
+    let len = |tokens: usize| [heads, tokens, head_dim].into_iter().try_fold(batches, usize::checked_mul);
+    assert!(len(queries) != Some(0) && len(keys) != Some(0), "attention over nothing: {shape:?}");
+    assert_eq!(
+        (Some(q.len()), Some(out.len())),
+        (len(queries), len(queries)),
+        "queries and output of {shape:?}"
+    );
+    assert_eq!((Some(k.len()), Some(v.len())), (len(keys), len(keys)), "keys and values of {shape:?}");
+    match bias {
+        Bias::None => (),
+        Bias::Causal => assert_eq!(queries, keys, "causal attention"),
+        Bias::Additive(bias) => assert_eq!(bias.len(), queries * keys, "bias of {shape:?}"),
+        Bias::PerHead(bias) => assert_eq!(bias.len(), heads * queries * keys, "bias of {shape:?}"),
+        Bias::Relative(_) => panic!("relative positions need a grid"),
+    }
+    let tokens = |data, count: usize, sequence: usize| {
+        let layout = Layout::line(count, sequence * count * head_dim, head_dim);
+        Tokens { data, layout, head_dim }
+    };
+    let problem = Problem { sizes: shape.sizes(), places: queries, scale, bias };
+    run(cx, &problem, batches * heads, out, scratch, |sequence| {
+        let (batch, head) = (sequence / heads, sequence % heads);
+        let width = heads * head_dim;
+        Sequence {
+            queries: tokens(q, queries, sequence),
+            keys: Padded::full(tokens(k, keys, sequence)),
+            values: Padded::full(tokens(v, keys, sequence)),
+            out: Layout::line(queries, batch * queries * width + head * head_dim, width),
+            head,
+        }
+    });
+}
