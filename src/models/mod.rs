@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clip;
+mod positions;
 pub mod sam;
 
 use crate::error::Result;

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::{self, ConvShape, PackedConv, PackedConvTranspose};
+use crate::simd::Level;
 use crate::weights::Scope;
 
 /// `y = act(conv(x, W) + b)`; see [`conv2d`](conv::conv2d).
@@ -26,14 +27,26 @@ impl Conv2d {
         Ok(Self { bias: Some(scope.f32("bias", &[shape.outputs])?), ..layer })
     }
 
+    /// Packs `weight` of shape `[outputs, inputs / groups, kernel height, kernel width]`.
+    ///
+    /// # Errors
+    /// As [`ConvShape::check`].
+    ///
+    /// # Panics
+    /// If the lengths do not fit `shape`.
+    pub fn new(level: Level, shape: ConvShape, weight: &[f32], bias: Option<Vec<f32>>) -> Result<Self> {
+        shape.check()?;
+        assert!(bias.as_ref().is_none_or(|bias| bias.len() == shape.outputs), "bias of {shape:?}");
+        Ok(Self { weight: PackedConv::pack(level, shape, weight), bias })
+    }
+
     /// Binds `weight` alone.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
     pub fn bind_without_bias(scope: &Scope<'_>, shape: ConvShape) -> Result<Self> {
         shape.check()?;
-        let weight = scope.f32("weight", &shape.weight_shape())?;
-        Ok(Self { weight: PackedConv::pack(scope.level(), shape, &weight), bias: None })
+        Self::new(scope.level(), shape, &scope.f32("weight", &shape.weight_shape())?, None)
     }
 
     /// `y ← act(conv(x) + b)` for `x` of `size = [height, width]` pixels; `y: [height, width, outputs]` of the size

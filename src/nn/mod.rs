@@ -4,9 +4,11 @@
 mod conv2d;
 mod layer_norm;
 mod linear;
+mod mlp;
 mod trace;
 
 pub use conv2d::{Conv2d, ConvTranspose2d};
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use mlp::Mlp;
 pub use trace::Trace;

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::output::{self, Output, Target, Tile};
+use super::output::{self, Old, Output, Target, Tile};
 use super::tile::{MAX_NR, MAX_TILE};
 use super::{CHUNK, GemmKernel, Lhs, PackedMatrix, TileArgs};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
@@ -25,11 +25,19 @@ struct Cut {
 impl Cut {
     fn new(m: usize, k: usize, kernel: &GemmKernel) -> Self {
         let tiles = m.div_ceil(kernel.mr);
-        let tile_len = kernel.mr * k.next_multiple_of(CHUNK);
         // Blocks of almost equal size, too.
-        let most = (BLOCK / tile_len).max(1);
-        let tiles_per_block = tiles.div_ceil(tiles.div_ceil(most));
-        Self { m, tiles, tiles_per_block, block_len: tiles_per_block * tile_len }
+        let tiles_per_block = tiles.div_ceil(tiles.div_ceil(Self::most_tiles(k, kernel)));
+        Self { m, tiles, tiles_per_block, block_len: tiles_per_block * Self::tile_len(k, kernel) }
+    }
+
+    /// Length of a packed tile of full height.
+    fn tile_len(k: usize, kernel: &GemmKernel) -> usize {
+        kernel.mr * k.next_multiple_of(CHUNK)
+    }
+
+    /// Most tiles of a block.
+    fn most_tiles(k: usize, kernel: &GemmKernel) -> usize {
+        (BLOCK / Self::tile_len(k, kernel)).max(1)
     }
 
     fn blocks(&self) -> usize {
@@ -48,12 +56,12 @@ impl Cut {
     }
 }
 
-/// Scratch that [`gemm`] needs for `m` rows, in f32.
+/// Scratch that [`gemm`] needs for `m` rows, in f32: enough for fewer rows, too.
 pub fn scratch_len(cx: &Cx, m: usize, rhs: &PackedMatrix) -> usize {
-    if m == 0 {
-        return 0;
-    }
-    cx.threads() * padded(Cut::new(m, rhs.cols(), rhs.kernel()).block_len)
+    // The largest block may be less than this, but fewer rows may be cut into larger blocks.
+    let kernel = rhs.kernel();
+    let most = Cut::most_tiles(rhs.cols(), kernel).min(m.div_ceil(kernel.mr));
+    cx.threads() * padded(most * Cut::tile_len(rhs.cols(), kernel))
 }
 
 /// `output ← activation(lhs · rhsᵀ + bias)`, shapes `[M, K] · [N, K]ᵀ + [N] → [M, N]`.
@@ -172,24 +180,27 @@ impl Product<'_> {
             ldc,
             accumulate,
         };
-        let add = self.target.adds();
+        let old = self.target.old();
         match self.target.place(tile) {
-            Some((c, stride)) if cols == kernel.nr && !(add && self.activation.is_some()) => {
+            Some((c, stride)) if cols == kernel.nr && !(old == Old::Added && self.activation.is_some()) => {
                 // SAFETY: `c` has this tile's rows, `a` and `panel` are packed for it, `init` holds `nr` values, and
                 // the tiles of a product are disjoint.
                 unsafe {
-                    kernel.run(level, rows, args(c, stride, add));
+                    kernel.run(level, rows, args(c, stride, old != Old::Lost));
                     output::activate(level, self.activation, c, stride, rows, cols);
                 }
             }
             _ => {
                 let mut values = [0.0; MAX_TILE];
-                let c = values.as_mut_ptr();
                 // SAFETY: as above; `values` holds the largest tile.
                 unsafe {
-                    kernel.run(level, rows, args(c, kernel.nr, false));
+                    kernel.run(level, rows, args(values.as_mut_ptr(), kernel.nr, false));
+                    if old == Old::Activated {
+                        self.target.add_old(tile, &mut values, kernel.nr);
+                    }
+                    let c = values.as_mut_ptr();
                     output::activate(level, self.activation, c, kernel.nr, rows, kernel.nr);
-                    self.target.write(tile, &values, kernel.nr);
+                    self.target.write(tile, &mut values, kernel.nr);
                 }
             }
         }

@@ -14,8 +14,16 @@ pub enum Output<'a> {
         /// Distance of rows.
         stride: usize,
     },
-    /// `out[m * stride + n] += value`: a residual connection.
+    /// `out[m * stride + n] += activation(product)`: a residual connection.
     Add {
+        /// The matrix.
+        out: &'a mut [f32],
+        /// Distance of rows.
+        stride: usize,
+    },
+    /// `out[m * stride + n] = activation(out[m * stride + n] + product)`: a residual connection that ends before the
+    /// activation.
+    ActivateSum {
         /// The matrix.
         out: &'a mut [f32],
         /// Distance of rows.
@@ -48,13 +56,24 @@ pub enum Output<'a> {
     },
 }
 
+/// What happens to the old value of an output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Old {
+    /// It is overwritten.
+    Lost,
+    /// It is added to the activated product.
+    Added,
+    /// It is added to the product before the activation.
+    Activated,
+}
+
 /// [`Output`] shared by the lanes that write it.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
     Rows {
         out: SharedMut<'a, f32>,
         stride: usize,
-        add: bool,
+        old: Old,
     },
     Heads {
         out: SharedMut<'a, f32>,
@@ -76,18 +95,19 @@ impl<'a> Target<'a> {
     /// # Panics
     /// If the destination does not hold `[m, n]`.
     pub(super) fn new(output: Output<'a>, m: usize, n: usize) -> Self {
-        let rows = |out: &'a mut [f32], stride: usize, add| {
+        let rows = |out: &'a mut [f32], stride: usize, old| {
             // Checked: the tile kernels write through bare pointers, so that a wrapped length would be unsound.
             let len = (m - 1).checked_mul(stride).and_then(|len| len.checked_add(n));
             assert!(
                 stride >= n && len.is_some_and(|len| len <= out.len()),
                 "output does not hold [{m}, {n}] with rows {stride} apart"
             );
-            Self::Rows { out: SharedMut::new(out), stride, add }
+            Self::Rows { out: SharedMut::new(out), stride, old }
         };
         match output {
-            Output::Store { out, stride } => rows(out, stride, false),
-            Output::Add { out, stride } => rows(out, stride, true),
+            Output::Store { out, stride } => rows(out, stride, Old::Lost),
+            Output::Add { out, stride } => rows(out, stride, Old::Added),
+            Output::ActivateSum { out, stride } => rows(out, stride, Old::Activated),
             Output::Heads { out, tokens, heads, head_dim } => {
                 assert!(
                     m.is_multiple_of(tokens)
@@ -197,34 +217,63 @@ impl Target<'_> {
         }
     }
 
-    /// Copies, adds or scatters a finished tile from `values` (`[rows][ld]`).
+    /// Calls `visit(outputs, values)` for all runs of a tile in `values` (`[rows][ld]`).
     ///
     /// # Safety
     /// No other lane accesses the outputs of this tile.
-    pub(super) unsafe fn write(&self, tile: Tile, values: &[f32], ld: usize) {
+    unsafe fn for_runs(
+        &self,
+        tile: Tile,
+        values: &mut [f32],
+        ld: usize,
+        visit: impl Fn(&mut [f32], &mut [f32]),
+    ) {
         let (m0, n0) = tile.origin;
         let (Self::Rows { out, .. } | Self::Heads { out, .. } | Self::Squares { out, .. }) = *self;
-        for (i, row) in values.chunks(ld).take(tile.rows).enumerate() {
+        for (i, row) in values.chunks_mut(ld).take(tile.rows).enumerate() {
             let mut n = n0;
-            let mut rest = &row[..tile.cols];
+            let mut rest = &mut row[..tile.cols];
             while !rest.is_empty() {
-                let (run, after) = rest.split_at(rest.len().min(self.run() - n % self.run()));
+                let len = rest.len().min(self.run() - n % self.run());
+                let (run, after) = rest.split_at_mut(len);
                 let at = self.start(m0 + i, n);
                 // SAFETY: the caller promises that these elements are this lane's.
-                let out = unsafe { out.range(at..at + run.len()) };
-                if self.adds() {
-                    out.iter_mut().zip(run).for_each(|(o, v)| *o += v);
-                } else {
-                    out.copy_from_slice(run);
-                }
-                n += run.len();
+                visit(unsafe { out.range(at..at + len) }, run);
+                n += len;
                 rest = after;
             }
         }
     }
 
-    /// Whether values are added to the destination.
-    pub(super) fn adds(&self) -> bool {
-        matches!(self, Self::Rows { add: true, .. })
+    /// Adds the old outputs of a tile to `values` (`[rows][ld]`).
+    ///
+    /// # Safety
+    /// No other lane accesses the outputs of this tile.
+    pub(super) unsafe fn add_old(&self, tile: Tile, values: &mut [f32], ld: usize) {
+        let add = |out: &mut [f32], run: &mut [f32]| run.iter_mut().zip(out).for_each(|(v, o)| *v += *o);
+        // SAFETY: forwarded to the caller.
+        unsafe { self.for_runs(tile, values, ld, add) }
+    }
+
+    /// Copies, adds or scatters a finished tile from `values` (`[rows][ld]`).
+    ///
+    /// # Safety
+    /// No other lane accesses the outputs of this tile.
+    pub(super) unsafe fn write(&self, tile: Tile, values: &mut [f32], ld: usize) {
+        let is_added = self.old() == Old::Added;
+        let write = |out: &mut [f32], run: &mut [f32]| {
+            if is_added {
+                out.iter_mut().zip(run).for_each(|(o, v)| *o += *v);
+            } else {
+                out.copy_from_slice(run);
+            }
+        };
+        // SAFETY: forwarded to the caller.
+        unsafe { self.for_runs(tile, values, ld, write) }
+    }
+
+    /// What happens to the old values of the destination.
+    pub(super) fn old(&self) -> Old {
+        if let Self::Rows { old, .. } = *self { old } else { Old::Lost }
     }
 }

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::output::Old;
 use super::{GemmKernel, Output, PackedMatrix, Rows, gemm, scratch_len};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
@@ -125,20 +126,24 @@ fn strided_rows_stored_and_added_with_every_activation() {
         let cx = Cx::serial(level);
         let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
         for activation in ACTIVATIONS {
-            for (add, m, n) in [false, true]
+            for (old, m, n) in [Old::Lost, Old::Added, Old::Activated]
                 .into_iter()
-                .flat_map(|add| [(add, mr + 2, nr), (add, 1, nr + 3), (add, 2 * mr, 2 * nr - 1)])
+                .flat_map(|old| [(old, mr + 2, nr), (old, 1, nr + 3), (old, 2 * mr, 2 * nr - 1)])
             {
                 let k = 19;
                 let (lhs_stride, stride) = (k + 3, n + 5);
                 let problem = Problem::new([m, n, k]);
-                let (mut exact, mut tolerances) = problem.oracle(true, activation);
+                let first = if old == Old::Activated { Activation::None } else { activation };
+                let (mut exact, mut tolerances) = problem.oracle(true, first);
                 let residual = Rng::new(3).vec(m * n, -1.0..=1.0);
-                if add {
+                if old != Old::Lost {
                     for (i, residual) in residual.iter().enumerate() {
                         exact[i] += f64::from(*residual);
-                        tolerances[i] += exact[i].abs() * f64::from(f32::EPSILON);
+                        tolerances[i] += 2.0 * exact[i].abs() * f64::from(f32::EPSILON);
                     }
+                }
+                if old == Old::Activated {
+                    exact.iter_mut().for_each(|x| *x = activate(activation, *x));
                 }
                 let weights = problem.pack(level);
                 for place in Place::ALL {
@@ -156,10 +161,10 @@ fn strided_rows_stored_and_added_with_every_activation() {
                         &weights,
                         Some(&problem.bias),
                         activation,
-                        if add {
-                            Output::Add { out: &mut out, stride }
-                        } else {
-                            Output::Store { out: &mut out, stride }
+                        match old {
+                            Old::Lost => Output::Store { out: &mut out, stride },
+                            Old::Added => Output::Add { out: &mut out, stride },
+                            Old::Activated => Output::ActivateSum { out: &mut out, stride },
                         },
                         nan_workspace(scratch_len(&cx, m, &weights)).scratch(),
                     );

@@ -1,7 +1,6 @@
 //! The image tower: a Vision Transformer (Dosovitskiy et al., 2021) with a layer norm before its layers.
 
 use alloc::borrow::Cow;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::config::ClipConfig;
@@ -13,7 +12,8 @@ use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::Patches;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::resize::interpolate::{Interpolate, Mode};
+use crate::kernels::resize::interpolate::Mode;
+use crate::models::positions;
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 
@@ -171,25 +171,10 @@ impl VisionTower {
         }
         let dim = self.class_embedding.len();
         let (class, native) = self.positions.split_at(dim);
-        // The interpolation works on planes, [D, rows, columns].
-        let mut planes = vec![0.0; native.len()];
-        transpose(native, dim, &mut planes);
-        let mut resized = vec![0.0; dim * rows * columns];
-        let resize = Interpolate::new((self.grid, self.grid), (rows, columns), Mode::Bicubic, false)?;
-        let mut workspace = cx.workspace(resize.scratch_len(cx));
-        resize.run(cx, dim, &planes, &mut resized, workspace.scratch());
-        let mut positions = vec![0.0; dim * (1 + rows * columns)];
-        positions[..dim].copy_from_slice(class);
-        transpose(&resized, rows * columns, &mut positions[dim..]);
+        let mut positions = class.to_vec();
+        let (from, to) = ((self.grid, self.grid), (rows, columns));
+        positions.extend(positions::resize(cx, Mode::Bicubic, native, from, to)?);
         Ok(Cow::Owned(positions))
-    }
-}
-
-/// `to: [columns, n / columns]` ← transpose of `from: [n / columns, columns]`.
-fn transpose(from: &[f32], columns: usize, to: &mut [f32]) {
-    let rows = from.len() / columns;
-    for (r, row) in from.chunks_exact(columns).enumerate() {
-        to[r..].iter_mut().step_by(rows).zip(row).for_each(|(to, from)| *to = *from);
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - [`config`]: the sizes, from `config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
+//! - [`image_encoder`]: [`vit`] or [`tiny_vit`];
 //! - [`prompt_encoder`]: points, boxes and masks to embeddings;
 //! - [`mask_decoder`]: embeddings to masks, by the two-way [`transformer`] with its [`attention`]s, [`upscaling`] and
 //!   [`mlp`]s; [`image_cache`]: what it computes once per image;
@@ -11,15 +12,20 @@
 pub mod attention;
 pub mod config;
 pub mod image_cache;
+pub mod image_encoder;
 pub mod mask_decoder;
 pub mod mlp;
 pub mod naming;
+mod neck;
 pub mod predict;
 pub mod prompt_encoder;
+pub mod tiny_vit;
 pub mod transformer;
 pub mod upscaling;
+pub mod vit;
 
 pub use config::{DecoderConfig, EncoderConfig, SamConfig, TinyVitConfig, VitConfig};
+pub use image_encoder::ImageEncoder;
 pub use mask_decoder::MaskDecoder;
 pub use naming::Naming;
 pub use predict::Predictor;
@@ -34,6 +40,8 @@ use crate::weights::Bundle;
 pub struct SamModel {
     /// The sizes.
     pub config: SamConfig,
+    /// Pictures to embeddings.
+    pub image_encoder: ImageEncoder,
     /// Prompts to tokens.
     pub prompt_encoder: PromptEncoder,
     /// Tokens to masks.
@@ -56,13 +64,19 @@ impl SamModel {
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
+        let image_encoder = ImageEncoder::bind(&scope, naming, &config)?;
         let prompt_encoder = PromptEncoder::bind(&scope, naming, &config)?;
         let mask_decoder = MaskDecoder::bind(&scope, naming, &config, &prompt_encoder)?;
-        Ok(Self { config, prompt_encoder, mask_decoder })
+        Ok(Self { config, image_encoder, prompt_encoder, mask_decoder })
     }
 
     /// The parts that run for every prompt.
     pub fn predictor(&self) -> Predictor<'_> {
         Predictor { prompt_encoder: &self.prompt_encoder, mask_decoder: &self.mask_decoder }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        self.image_encoder.bytes() + self.prompt_encoder.bytes() + self.mask_decoder.bytes()
     }
 }

@@ -1,0 +1,157 @@
+//! TinyViT's transformer block: attention in windows, a depthwise convolution, an MLP.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::conv::bind_conv;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::attention::{Bias, WindowShape, attention_windows, windows_scratch_len};
+use crate::kernels::conv::ConvShape;
+use crate::kernels::gemm::{Output, Rows};
+use crate::models::sam::config::StageConfig;
+use crate::nn::{Conv2d, LayerNorm, Linear, Mlp};
+use crate::weights::Scope;
+
+/// `x += attn(x); y = local_conv(x); y += mlp(y)`.
+///
+/// The reference pads the grid to whole windows before the norm of the attention, which turns the zeros into its bias;
+/// queries, keys and values of that are computed once, when the block is bound.
+#[derive(Debug)]
+pub(super) struct Block {
+    norm: LayerNorm,
+    qkv: Linear,
+    /// What `qkv` is for the padding of windows, `[3, heads, head_dim]`.
+    padding: Vec<f32>,
+    /// `[heads, window², window²]`
+    biases: Vec<f32>,
+    proj: Linear,
+    local_conv: Conv2d,
+    mlp_norm: LayerNorm,
+    mlp: Mlp,
+    heads: usize,
+    window: usize,
+}
+
+/// `LayerNorm`'s default.
+const EPS: f32 = 1e-5;
+
+impl Block {
+    /// Binds a block of a stage.
+    pub(super) fn bind(scope: &Scope<'_>, config: &StageConfig) -> Result<Self> {
+        let StageConfig { dim, heads, window, .. } = *config;
+        let attn = scope.at("attn");
+        let norm = LayerNorm::bind(&attn.at("norm"), dim, EPS)?;
+        let qkv = bind_qkv(&attn.at("qkv"), dim, heads)?;
+        let padding = project_padding(&norm, &qkv, &Cx::serial(scope.level()));
+        let kernel = config.local_kernel;
+        let shape = ConvShape::depthwise(dim, [kernel; 2]).with_padding([kernel / 2; 2]);
+        let biases = attn.f32("attention_biases", &[heads, window * window])?;
+        Ok(Self {
+            norm,
+            qkv,
+            padding,
+            biases: biases.chunks_exact(window * window).flat_map(|biases| spread(biases, window)).collect(),
+            proj: Linear::bind(&attn.at("proj"), [dim, dim])?,
+            local_conv: bind_conv(&scope.at("local_conv"), shape)?,
+            mlp_norm: LayerNorm::bind(&scope.at("mlp.norm"), dim, EPS)?,
+            mlp: Mlp::bind(&scope.at("mlp"), ["fc1", "fc2"], [dim, config.mlp_dim], Activation::Gelu)?,
+            heads,
+            window,
+        })
+    }
+
+    /// `x: [side, side, dim]` to `y` of the same size; `x` changes.
+    pub(super) fn forward(
+        &self,
+        cx: &Cx,
+        side: usize,
+        x: &mut [f32],
+        y: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let (tokens, dim) = (side * side, self.proj.outputs());
+        self.norm.forward(cx, x, y);
+        {
+            let mut scratch = scratch.frame();
+            let qkv = scratch.take(3 * tokens * dim);
+            let output = Output::Store { out: qkv, stride: 3 * dim };
+            self.qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
+            let (shape, bias) = (self.attention_shape(side), Bias::PerHead(&self.biases));
+            let scale = 1.0 / libm::sqrtf(shape.head_dim as f32);
+            attention_windows(cx, &shape, scale, qkv, &self.padding, bias, y, scratch);
+        }
+        let residual = Output::Add { out: x, stride: dim };
+        self.proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch.frame());
+
+        self.local_conv.forward(cx, [side; 2], x, Activation::None, y, scratch.frame());
+        self.mlp.forward_add(cx, &self.mlp_norm, y, scratch);
+    }
+
+    pub(super) fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
+        let (tokens, dim) = (side * side, self.proj.outputs());
+        let (shape, bias) = (self.attention_shape(side), Bias::PerHead(&self.biases));
+        let attention = self.qkv.scratch_len(cx, tokens).max(windows_scratch_len(cx, &shape, &bias));
+        (padded(3 * tokens * dim) + attention)
+            .max(self.proj.scratch_len(cx, tokens))
+            .max(self.local_conv.scratch_len(cx, [side; 2]))
+            .max(self.mlp.scratch_len(cx, tokens))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.norm.bytes()
+            + self.qkv.bytes()
+            + size_of_val(&self.padding[..])
+            + size_of_val(&self.biases[..])
+            + self.proj.bytes()
+            + self.local_conv.bytes()
+            + self.mlp_norm.bytes()
+            + self.mlp.bytes()
+    }
+
+    fn attention_shape(&self, side: usize) -> WindowShape {
+        let head_dim = self.proj.inputs() / self.heads;
+        WindowShape { grid: [side; 2], window: [self.window; 2], heads: self.heads, head_dim }
+    }
+}
+
+/// The QKV product, stored as `[heads, 3, head_dim]` and bound as `[3, heads, head_dim]`.
+fn bind_qkv(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Linear> {
+    let weight = scope.f32("weight", &[3 * dim, dim])?;
+    let bias = scope.f32("bias", &[3 * dim])?;
+    let head_dim = dim / heads;
+    let mut order = (0..3 * dim).map(|i| {
+        let (which, head, d) = (i / dim, i / head_dim % heads, i % head_dim);
+        (head * 3 + which) * head_dim + d
+    });
+    let mut permuted = vec![0.0; weight.len()];
+    let mut permuted_bias = vec![0.0; bias.len()];
+    for ((to, to_bias), from) in permuted.chunks_exact_mut(dim).zip(&mut permuted_bias).zip(&mut order) {
+        to.copy_from_slice(&weight[from * dim..][..dim]);
+        *to_bias = bias[from];
+    }
+    Ok(Linear::new(scope.level(), [3 * dim, dim], &permuted, Some(permuted_bias)))
+}
+
+/// `qkv(norm(0))`.
+fn project_padding(norm: &LayerNorm, qkv: &Linear, cx: &Cx) -> Vec<f32> {
+    let mut zeros = vec![0.0; qkv.inputs()];
+    norm.forward_in_place(cx, &mut zeros);
+    let mut padding = vec![0.0; qkv.outputs()];
+    let mut workspace = cx.workspace(qkv.scratch_len(cx, 1));
+    let output = Output::Store { out: &mut padding, stride: qkv.outputs() };
+    qkv.forward(cx, &Rows::new(&zeros, 1, qkv.inputs()), Activation::None, output, workspace.scratch());
+    padding
+}
+
+/// The matrix `[window², window²]` of a head from its biases for every distance `|Δy| · window + |Δx|`.
+fn spread(biases: &[f32], window: usize) -> impl Iterator<Item = f32> {
+    let places = window * window;
+    (0..places * places).map(move |i| {
+        let (query, key) = (i / places, i % places);
+        let dy = (query / window).abs_diff(key / window);
+        let dx = (query % window).abs_diff(key % window);
+        biases[dy * window + dx]
+    })
+}

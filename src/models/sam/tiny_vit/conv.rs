@@ -1,0 +1,166 @@
+//! Convolutions with batch norms folded into them, and what TinyViT builds of them.
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::ConvShape;
+use crate::kernels::gemm::{Output, Rows};
+use crate::nn::{Conv2d, Linear};
+use crate::weights::Scope;
+
+/// Added to the variance in batch norms.
+const EPS: f32 = 1e-5;
+
+/// Weight and bias of the convolution `c` followed by the batch norm `bn`, which is linear once trained:
+/// `W · γ / √(σ² + eps)` and `β − μ · γ / √(σ² + eps)`.
+fn fold(scope: &Scope<'_>, shape: ConvShape) -> Result<(Vec<f32>, Vec<f32>)> {
+    shape.check()?;
+    let mut weight = scope.at("c").f32("weight", &shape.weight_shape())?;
+    let norm = scope.at("bn");
+    let channels = [shape.outputs];
+    let gamma = norm.f32("weight", &channels)?;
+    let mut bias = norm.f32("bias", &channels)?;
+    let mean = norm.f32("running_mean", &channels)?;
+    let variance = norm.f32("running_var", &channels)?;
+    let window = weight.len() / shape.outputs;
+    for (i, weight) in weight.chunks_exact_mut(window).enumerate() {
+        let factor = gamma[i] / libm::sqrtf(variance[i] + EPS);
+        weight.iter_mut().for_each(|weight| *weight *= factor);
+        bias[i] -= mean[i] * factor;
+    }
+    Ok((weight, bias))
+}
+
+/// A convolution with its batch norm.
+pub(super) fn bind_conv(scope: &Scope<'_>, shape: ConvShape) -> Result<Conv2d> {
+    let (weight, bias) = fold(scope, shape)?;
+    Conv2d::new(scope.level(), shape, &weight, Some(bias))
+}
+
+/// A convolution of 1 × 1 with its batch norm.
+fn bind_pointwise(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<Linear> {
+    let (weight, bias) = fold(scope, ConvShape::new(inputs, outputs, [1, 1]))?;
+    Ok(Linear::new(scope.level(), [outputs, inputs], &weight, Some(bias)))
+}
+
+/// `conv3(gelu(conv2(gelu(conv1(x)))))`: pointwise, depthwise 3 × 3, pointwise.
+///
+/// The lines of a picture pass through all three a few at a time, so that little of the wide inner layers exists and
+/// stays in cache. The lines that the next window needs again are kept; none is computed twice.
+#[derive(Debug)]
+pub(super) struct Separable {
+    conv1: Linear,
+    /// Padded horizontally only: lines of zeros stand for the vertical padding.
+    conv2: Conv2d,
+    conv3: Linear,
+    stride: usize,
+}
+
+/// Taps of the depthwise convolution along a side.
+const TAPS: usize = 3;
+
+/// f32 of the inner layer that pass at a time, for each thread: half an L2 cache.
+const STRIP: usize = 1 << 17;
+
+impl Separable {
+    /// Binds `conv1`, `conv2` and `conv3` of `scope`, with `[inputs, inner, outputs]` channels.
+    pub(super) fn bind(
+        scope: &Scope<'_>,
+        [inputs, inner, outputs]: [usize; 3],
+        stride: usize,
+    ) -> Result<Self> {
+        let depthwise = ConvShape::depthwise(inner, [TAPS; 2]).with_stride([stride; 2]).with_padding([0, 1]);
+        Ok(Self {
+            conv1: bind_pointwise(&scope.at("conv1"), [inputs, inner])?,
+            conv2: bind_conv(&scope.at("conv2"), depthwise)?,
+            conv3: bind_pointwise(&scope.at("conv3"), [inner, outputs])?,
+            stride,
+        })
+    }
+
+    /// Side of the output for an input of `side × side` pixels.
+    pub(super) fn output_side(&self, side: usize) -> usize {
+        side.div_ceil(self.stride)
+    }
+
+    /// Output pixels times channels.
+    pub(super) fn output_len(&self, side: usize) -> usize {
+        self.output_side(side) * self.output_side(side) * self.conv3.outputs()
+    }
+
+    /// TinyViT's MBConv (Sandler et al., MobileNetV2, 2018), `x ← gelu(x + conv3(…))` for `x: [side, side, channels]`;
+    /// or, with an output, its PatchMerging, `out ← conv3(…)` with `out: [output side, output side, outputs]`.
+    pub(super) fn forward(
+        &self,
+        cx: &Cx,
+        side: usize,
+        x: &mut [f32],
+        mut out: Option<&mut [f32]>,
+        mut scratch: Scratch<'_>,
+    ) {
+        let (inputs, inner, outputs) = (self.conv1.inputs(), self.conv1.outputs(), self.conv3.outputs());
+        let (line, output_side) = (side * inner, self.output_side(side));
+        let strip = self.strip(cx, side);
+        let hidden = scratch.take(self.window(strip) * line);
+        let filtered = scratch.take(strip * output_side * inner);
+
+        // The first lines of `hidden` are the last ones of the strip before: here, the padding above.
+        hidden[..line].fill(0.0);
+        let (mut kept, mut next) = (1, 0);
+        for top in (0..output_side).step_by(strip) {
+            let lines = strip.min(output_side - top);
+            let window = self.window(lines);
+
+            let end = (self.stride * (top + lines - 1) + TAPS - 1).min(side);
+            let pixels = (end - next) * side;
+            let (new, below) = hidden[kept * line..window * line].split_at_mut(pixels * inner);
+            let lhs = Rows::new(&x[next * side * inputs..end * side * inputs], pixels, inputs);
+            let output = Output::Store { out: new, stride: inner };
+            self.conv1.forward(cx, &lhs, Activation::Gelu, output, scratch.frame());
+            below.fill(0.0);
+            next = end;
+
+            let pixels = lines * output_side;
+            let filtered = &mut filtered[..pixels * inner];
+            let input = &hidden[..window * line];
+            self.conv2.forward(cx, [window, side], input, Activation::Gelu, filtered, scratch.frame());
+
+            let range = top * output_side * outputs..(top + lines) * output_side * outputs;
+            let (activation, output) = match &mut out {
+                None => (Activation::Gelu, Output::ActivateSum { out: &mut x[range], stride: outputs }),
+                Some(out) => (Activation::None, Output::Store { out: &mut out[range], stride: outputs }),
+            };
+            self.conv3.forward(cx, &Rows::new(filtered, pixels, inner), activation, output, scratch.frame());
+
+            kept = TAPS - self.stride;
+            hidden.copy_within((window - kept) * line..window * line, 0);
+        }
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub(super) fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
+        let (inner, strip) = (self.conv1.outputs(), self.strip(cx, side));
+        let (inputs, outputs) = (self.window(strip) * side, strip * self.output_side(side));
+        padded(inputs * inner)
+            + padded(outputs * inner)
+            + self.conv1.scratch_len(cx, inputs).max(self.conv3.scratch_len(cx, outputs))
+    }
+
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.conv1.bytes() + self.conv2.bytes() + self.conv3.bytes()
+    }
+
+    /// Output lines that are computed at a time.
+    fn strip(&self, cx: &Cx, side: usize) -> usize {
+        let lines = cx.threads() * STRIP / (self.stride * side * self.conv1.outputs());
+        lines.clamp(1, self.output_side(side))
+    }
+
+    /// Lines of the inner layer under the windows of `lines` output lines.
+    fn window(&self, lines: usize) -> usize {
+        self.stride * (lines - 1) + TAPS
+    }
+}

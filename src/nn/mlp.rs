@@ -1,0 +1,72 @@
+//! The multilayer perceptron of a transformer block.
+
+use super::{LayerNorm, Linear};
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Output, Rows};
+use crate::weights::Scope;
+
+/// `fc2(act(fc1(x)))`.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+    activation: Activation,
+}
+
+/// Tokens that pass through both layers at a time, so that the inner features of few exist.
+const BLOCK: usize = 512;
+
+impl Mlp {
+    /// Binds the two layers called `names`, from `dim` to `inner` features and back.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(
+        scope: &Scope<'_>,
+        names: [&str; 2],
+        [dim, inner]: [usize; 2],
+        activation: Activation,
+    ) -> Result<Self> {
+        let [fc1, fc2] = names.map(|name| scope.at(name));
+        Ok(Self {
+            fc1: Linear::bind(&fc1, [inner, dim])?,
+            fc2: Linear::bind(&fc2, [dim, inner])?,
+            activation,
+        })
+    }
+
+    /// `x += fc2(act(fc1(norm(x))))` for tokens `x: [tokens, dim]`.
+    ///
+    /// # Panics
+    /// If `x` is not whole tokens, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    pub fn forward_add(&self, cx: &Cx, norm: &LayerNorm, x: &mut [f32], mut scratch: Scratch<'_>) {
+        let (dim, inner) = (self.fc1.inputs(), self.fc1.outputs());
+        assert!(x.len().is_multiple_of(dim), "{} elements are not tokens of {dim}", x.len());
+        for x in x.chunks_mut(BLOCK * dim) {
+            let tokens = x.len() / dim;
+            let mut scratch = scratch.frame();
+            let y = scratch.take(tokens * dim);
+            let h = scratch.take(tokens * inner);
+            norm.forward(cx, x, y);
+            let hidden = Output::Store { out: h, stride: inner };
+            self.fc1.forward(cx, &Rows::new(y, tokens, dim), self.activation, hidden, scratch.frame());
+            let residual = Output::Add { out: x, stride: dim };
+            self.fc2.forward(cx, &Rows::new(h, tokens, inner), Activation::None, residual, scratch);
+        }
+    }
+
+    /// Scratch that [`forward_add`](Self::forward_add) needs for `tokens` tokens, in f32.
+    pub fn scratch_len(&self, cx: &Cx, tokens: usize) -> usize {
+        let tokens = tokens.min(BLOCK);
+        padded(tokens * self.fc1.inputs())
+            + padded(tokens * self.fc1.outputs())
+            + self.fc1.scratch_len(cx, tokens).max(self.fc2.scratch_len(cx, tokens))
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.fc1.bytes() + self.fc2.bytes()
+    }
+}
