@@ -40,7 +40,8 @@ pub fn exp<S: Simd>(s: S, x: S::F) -> S::F {
 /// `2ˣ` for `x <= 128`, within 2.5 ulp, subnormal results included; 0 below −150, NaN for NaN.
 #[inline(always)]
 pub fn exp2<S: Simd>(s: S, x: S::F) -> S::F {
-    const C: [f32; 6] = [1.0, 0.693_147, 0.240_222_42, 0.055_507_336, 0.009_671_513, 0.001_326_472_7];
+    const C: [f32; 6] =
+        [1.0, core::f32::consts::LN_2, 0.240_222_83, 0.055_505_585, 0.009_669_691, 0.001_330_060_5];
     // `max` returns its second argument if either is NaN.
     let x = s.max(s.splat(-151.0), x);
     let n = s.round(x);

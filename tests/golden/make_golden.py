@@ -97,6 +97,26 @@ resize/
     interpolate.safetensors     torch.nn.functional.interpolate, align_corners false: input.<C>x<H>x<W>
                                 and <mode>.<plain|antialias>.<C>x<H>x<W>-<h>x<w>; bilinear | bicubic
 
+sam_encoder/<name>/     a tiny SAM with random weights, run in f32 on the weights as the file rounds them
+
+    vit-original        F32, Meta naming; windows of 4 in a grid of 10 (padded), one global block
+    vit-huggingface     F16, Hugging Face; head dim 20; its global blocks come first and last
+    slim-huggingface    BF16, Hugging Face; widths of a pruned model: head dim 14, MLP of 58
+    slim-original       F16, Meta naming; blocks differ in head dim and MLP, QKV is no multiple of the
+                        width
+    tiny-vit            F16, MobileSAM; needs a checkout of its repository, named by MOBILE_SAM;
+                        batch norms not folded; windows with and without padding
+
+  model.safetensors, and config.json (Hugging Face)
+  golden_<S>.safetensors                        for an input of S × S pixels; other sizes than the
+                                                checkpoint's have interpolated positions
+    pixels [3, S, S]
+    image_encoder.patch_embed [H, W, D]         with absolute positions; of TinyViT: the stem
+    image_encoder.blocks.<i> [H, W, D]          output of block i
+    image_encoder.layers.<i>.blocks.<j>, image_encoder.layers.<i>.downsample
+                                                TinyViT's stages, [H, W, D] or [H * W, D]
+    image_encoder.neck [H, W, C]                the image embedding
+
 masks/          after the mask decoder
 
     masks.json                  masks: run lengths (pycocotools' string; Meta's counts), area, boxes;
@@ -113,11 +133,11 @@ from pathlib import Path
 
 import torch
 
-from generators import clip, masks, resize, sam_decoder, tokenizer
+from generators import clip, masks, resize, sam_decoder, sam_encoder, tokenizer
 
 # In this order: a CLIP directory contains the tokenizer.
 GENERATORS = {"tokenizer": tokenizer, "resize": resize, "masks": masks, "clip": clip,
-              "sam_decoder": sam_decoder}
+              "sam_encoder": sam_encoder, "sam_decoder": sam_decoder}
 
 
 def main() -> None:

@@ -60,10 +60,7 @@ pub fn attention_windows(
     let len = product(&[grid[0], grid[1], heads, head_dim]);
     let keys = product(&window);
     assert!(len != Some(0) && keys != Some(0), "attention over nothing: {shape:?}");
-    assert!(
-        len == Some(out.len()) && qkv.len() / 3 == out.len() && qkv.len() % 3 == 0,
-        "tokens of {shape:?}"
-    );
+    assert!(len == Some(out.len()) && out.len().checked_mul(3) == Some(qkv.len()), "tokens of {shape:?}");
     assert_eq!(padding.len(), 3 * heads * head_dim, "padding of {shape:?}");
     let places = keys.and_then(|keys| keys.checked_mul(keys));
     match bias {

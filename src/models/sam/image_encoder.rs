@@ -1,5 +1,7 @@
 //! The image encoder, whichever a checkpoint has.
 
+use alloc::boxed::Box;
+
 use super::config::{EncoderConfig, SamConfig};
 use super::naming::Naming;
 use super::tiny_vit::TinyVit;
@@ -13,9 +15,9 @@ use crate::weights::Scope;
 #[derive(Debug)]
 pub enum ImageEncoder {
     /// SAM's and SlimSAM's.
-    Vit(Vit),
+    Vit(Box<Vit>),
     /// MobileSAM's.
-    TinyVit(TinyVit),
+    TinyVit(Box<TinyVit>),
 }
 
 impl ImageEncoder {
@@ -26,9 +28,11 @@ impl ImageEncoder {
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &SamConfig) -> Result<Self> {
         let scope = scope.at(naming.encoder().encoder);
         Ok(match &config.encoder {
-            EncoderConfig::Vit(vit) => Self::Vit(Vit::bind(&scope, naming, vit, config.grid(), config.dim)?),
+            EncoderConfig::Vit(vit) => {
+                Self::Vit(Box::new(Vit::bind(&scope, naming, vit, config.grid(), config.dim)?))
+            }
             EncoderConfig::TinyVit(tiny) => {
-                Self::TinyVit(TinyVit::bind(&scope, tiny, config.image_size, config.dim)?)
+                Self::TinyVit(Box::new(TinyVit::bind(&scope, tiny, config.image_size, config.dim)?))
             }
         })
     }
