@@ -2,7 +2,7 @@
 """Golden files for Vitrum's tests, made with the reference implementations.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
-    venv/bin/python make_golden.py [clip] [tokenizer] [resize] [masks] [sam_decoder]  # none: all
+    venv/bin/python make_golden.py [part …]      # no argument: all
 
 Weights and inputs are seeded by name, so a rerun with the same versions writes the same bytes. The
 tests read the committed files and never need Python. Tensors are in safetensors files, activations
