@@ -30,7 +30,7 @@ fn prompt<'g>(golden: &'g Golden, name: &str) -> GoldenPrompt<'g> {
     let places = part("points").unwrap_or_default().as_chunks::<2>().0;
     let labels = part("labels").unwrap_or_default();
     let point =
-        |(&[x, y], &label): (&[f32; 2], &f32)| Point { x, y, label: Label::from_i32(label as i32).unwrap() };
+        |(&[x, y], &label): (&[f32; 2], &f32)| Point { x, y, label: Label::try_from(label as i32).unwrap() };
     GoldenPrompt {
         points: places.iter().zip(labels).map(point).collect(),
         bounding_box: part("box").map(|corners| corners.try_into().unwrap()),

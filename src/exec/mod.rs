@@ -15,5 +15,6 @@ pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 #[cfg(feature = "std")]
 pub use map::MappedFile;
 pub use monitor::Monitor;
+pub(crate) use scratch::try_zeroed;
 pub use scratch::{AlignedVec, Scratch, Workspace, padded};
 pub use shared::SharedMut;

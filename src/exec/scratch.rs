@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
+use crate::error::{Result, err};
+
 /// A cache line of f32; the unit of scratch memory.
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(C, align(64))]
@@ -13,6 +15,16 @@ const LINE: usize = 16;
 /// What [`Scratch::take`] uses up for `len` f32: `len` rounded up to whole cache lines. Sizing functions add these.
 pub const fn padded(len: usize) -> usize {
     len.next_multiple_of(LINE)
+}
+
+/// `len` zeros, or an error where the allocator would abort.
+pub(crate) fn try_zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
+    let mut items = Vec::new();
+    items
+        .try_reserve_exact(len)
+        .map_err(|_| err!(OutOfMemory, "no memory for {len} × {} bytes", size_of::<T>()))?;
+    items.resize(len, T::default());
+    Ok(items)
 }
 
 /// Owned f32, aligned to 64 bytes and padded to whole cache lines.

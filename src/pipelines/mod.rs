@@ -1,7 +1,8 @@
-//! From pictures and words to results: preprocessing, tokenizer, classification, masks.
+//! From pictures and words to results: preprocessing, tokenizer, classification, segmentation, masks.
 #![forbid(unsafe_code)]
 
 pub mod clip;
 pub mod mask;
 pub mod preprocess;
+pub mod sam;
 pub mod tokenizer;

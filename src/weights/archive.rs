@@ -7,11 +7,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use safetensors::Dtype;
 
-use super::decode::{self, zeroed};
+use super::decode;
 use super::header::{self, Entry, MAX_TENSORS, PREFIX};
 use super::json::quoted;
 use super::source::Source;
 use crate::error::{Result, err};
+use crate::exec::try_zeroed;
 use crate::simd::Level;
 
 /// Tensors by name, over one or several safetensors files. The bytes stay where they are until a
@@ -80,7 +81,7 @@ impl<'a> Archive<'a> {
         let mut prefix = [0; PREFIX];
         let prefix = &mut prefix[..PREFIX.min(usize::try_from(source.len()).unwrap_or(PREFIX))];
         source.read(0, prefix)?;
-        let mut json = zeroed(header::json_len(prefix, source.len())?)?;
+        let mut json = try_zeroed(header::json_len(prefix, source.len())?)?;
         source.read(PREFIX as u64, &mut json)?;
         let data = (PREFIX + json.len()) as u64;
         let header = header::parse(&json, source.len() - data)?;

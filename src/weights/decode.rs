@@ -1,27 +1,16 @@
 //! From a source's bytes to f32, piece by piece.
 
-use alloc::vec::Vec;
-
 use bytemuck::cast_slice_mut;
 use safetensors::Dtype;
 
 use super::source::Source;
 use crate::error::{Result, err};
+use crate::exec::try_zeroed;
 use crate::kernels::convert::{bf16_to_f32, f16_to_f32};
 use crate::simd::Level;
 
 /// Elements converted at a time: 128 kB of 16-bit values, which stay in the L2 cache.
 const PIECE: usize = 64 << 10;
-
-/// `len` zeros, or an error where the allocator would abort.
-pub(super) fn zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
-    let mut items = Vec::new();
-    items
-        .try_reserve_exact(len)
-        .map_err(|_| err!(OutOfMemory, "no memory for {len} × {} bytes", size_of::<T>()))?;
-    items.resize(len, T::default());
-    Ok(items)
-}
 
 /// Fills `out` with the values of type `dtype` at byte `at` of `source`. The bytes need no alignment.
 ///
@@ -50,7 +39,7 @@ pub(super) fn to_f32(
 
 /// Widens 16-bit values through a staging buffer that bounds the memory and provides the alignment.
 fn halves(source: &Source<'_>, at: u64, out: &mut [f32], widen: impl Fn(&[u16], &mut [f32])) -> Result<()> {
-    let mut staging = zeroed(PIECE.min(out.len()))?;
+    let mut staging = try_zeroed(PIECE.min(out.len()))?;
     for (i, piece) in out.chunks_mut(PIECE).enumerate() {
         let staged = &mut staging[..piece.len()];
         source.read(at + (i * PIECE * size_of::<u16>()) as u64, cast_slice_mut(staged))?;

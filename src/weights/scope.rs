@@ -7,9 +7,10 @@ use core::fmt::Display;
 use safetensors::Dtype;
 
 use super::archive::{Archive, Tensor};
-use super::decode::zeroed;
+
 use super::json::quoted;
 use crate::error::{Result, err};
+use crate::exec::try_zeroed;
 use crate::simd::Level;
 
 /// A name prefix into an [`Archive`].
@@ -91,7 +92,7 @@ impl<'a> Scope<'a> {
     /// its file cannot be read or has changed since it was opened.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.shaped(name, shape)?;
-        let mut out = zeroed(shape.iter().product())?;
+        let mut out = try_zeroed(shape.iter().product())?;
         self.archive.read_f32(tensor, self.level, &mut out)?;
         Ok(out)
     }

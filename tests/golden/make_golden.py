@@ -84,6 +84,14 @@ tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus
   In the fast tokenizer ByteLevel applies its own pattern after CLIP's, which splits `<|ENDOFTEXT|>`,
   lower-cased and no longer taken as a special token, into `<|`, `endoftext`, `|>`.
 
+sam_predictor/  a whole small SAM of segment-anything with random weights: input 96, patches of 8, padded windows
+
+    model.safetensors           F32, Meta's naming
+    golden.json                 prompts by "<picture>.<kind>", in pixels of the picture; "mask" names the kind
+                                whose second low-resolution mask is fed back
+    golden.safetensors          <picture>.image u8 [H, W, 3], <picture>.embedding [12, 12, 32], and of each
+                                prompt: .iou [M], .low_res [M, 48, 48], of some .logits [1, H, W]
+
 resize/
 
     pillow.safetensors          u8 resize by Pillow; input.<mode>.<w>x<h> and
@@ -133,11 +141,18 @@ from pathlib import Path
 
 import torch
 
-from generators import clip, masks, resize, sam_decoder, sam_encoder, tokenizer
+from generators import clip, masks, resize, sam_decoder, sam_encoder, sam_predictor, tokenizer
 
 # In this order: a CLIP directory contains the tokenizer.
-GENERATORS = {"tokenizer": tokenizer, "resize": resize, "masks": masks, "clip": clip,
-              "sam_encoder": sam_encoder, "sam_decoder": sam_decoder}
+GENERATORS = {
+    "tokenizer": tokenizer,
+    "resize": resize,
+    "masks": masks,
+    "clip": clip,
+    "sam_encoder": sam_encoder,
+    "sam_decoder": sam_decoder,
+    "sam_predictor": sam_predictor,
+}
 
 
 def main() -> None:

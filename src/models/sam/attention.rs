@@ -150,6 +150,8 @@ impl TokenToImage {
     /// # Errors
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, [dim, inner]: [usize; 2], heads: usize) -> Result<Self> {
+        // It adds the same to all scores of a query, which changes no softmax. Read so that it counts as used.
+        scope.at("k_proj").f32("bias", &[inner])?;
         Ok(Self {
             q: Linear::bind(&scope.at("q_proj"), [inner, dim])?,
             k_transposed: bind_transposed(&scope.at("k_proj"), [inner, dim])?,

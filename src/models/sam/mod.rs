@@ -4,7 +4,7 @@
 //! - [`config`]: the sizes, from `config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
 //! - [`image_encoder`]: [`vit`] or [`tiny_vit`];
-//! - [`prompt_encoder`]: points, boxes and masks to embeddings;
+//! - [`prompt`]: what is asked; [`prompt_encoder`]: points, boxes and masks to embeddings;
 //! - [`mask_decoder`]: embeddings to masks, by the two-way [`transformer`] with its [`attention`]s, [`upscaling`] and
 //!   [`mlp`]s; [`image_cache`]: what it computes once per image;
 //! - [`predict`]: both for a list of prompts.
@@ -18,6 +18,7 @@ pub mod mlp;
 pub mod naming;
 mod neck;
 pub mod predict;
+pub mod prompt;
 pub mod prompt_encoder;
 pub mod tiny_vit;
 pub mod transformer;
@@ -29,7 +30,8 @@ pub use image_encoder::ImageEncoder;
 pub use mask_decoder::MaskDecoder;
 pub use naming::Naming;
 pub use predict::Predictor;
-pub use prompt_encoder::{Label, Point, Prompt, PromptEncoder};
+pub use prompt::{Label, Point, Prompt};
+pub use prompt_encoder::PromptEncoder;
 
 use crate::error::Result;
 use crate::simd::Level;

@@ -2,7 +2,8 @@
 
 use super::attention::MAX_TOKENS;
 use super::mask_decoder::MaskDecoder;
-use super::prompt_encoder::{Prompt, PromptEncoder};
+use super::prompt::Prompt;
+use super::prompt_encoder::PromptEncoder;
 use crate::exec::{Cx, Scratch, padded};
 use crate::nn::Trace;
 

@@ -16,69 +16,13 @@ use core::f32::consts::PI;
 
 use super::config::SamConfig;
 use super::naming::Naming;
-use crate::error::{Result, err};
+use super::prompt::{Label, Prompt};
+use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::conv::ConvShape;
 use crate::nn::{Conv2d, LayerNorm};
 use crate::weights::Scope;
-
-/// What a point says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum Label {
-    /// Not a point; its place does not matter. Fills up prompts of fewer points than others in a batch.
-    Padding = -1,
-    /// The object is not here.
-    Background = 0,
-    /// The object is here.
-    Foreground = 1,
-}
-
-impl Label {
-    /// The label with the reference's number.
-    ///
-    /// # Errors
-    /// `InvalidArgument` unless it is −1, 0 or 1.
-    pub fn from_i32(label: i32) -> Result<Self> {
-        match label {
-            -1 => Ok(Self::Padding),
-            0 => Ok(Self::Background),
-            1 => Ok(Self::Foreground),
-            _ => Err(err!(InvalidArgument, "point label {label}: expected 1, 0 or -1 (padding)")),
-        }
-    }
-}
-
-/// A point of a prompt.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// From the left, in pixels.
-    pub x: f32,
-    /// From the top, in pixels.
-    pub y: f32,
-    /// What it says.
-    pub label: Label,
-}
-
-/// What asks for a mask. All parts may be absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Prompt<'a> {
-    /// Points.
-    pub points: &'a [Point],
-    /// `[x0, y0, x1, y1]`, in pixels.
-    pub bounding_box: Option<[f32; 4]>,
-    /// Logits of an earlier mask, `[mask_side, mask_side]`.
-    pub mask: Option<&'a [f32]>,
-}
-
-impl Prompt<'_> {
-    /// Tokens of its points and its box, with the padding point.
-    pub fn tokens(&self) -> usize {
-        let corners = if self.bounding_box.is_some() { 2 } else { usize::from(!self.points.is_empty()) };
-        self.points.len() + corners
-    }
-}
 
 /// Prompts to embeddings.
 #[derive(Debug)]

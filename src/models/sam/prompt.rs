@@ -1,0 +1,174 @@
+//! What a user points at: clicks, a box, a mask.
+
+use crate::error::{Result, err};
+
+/// Farthest coordinate from the origin that is accepted, in pixels: beyond it, positions are noise in f32.
+pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
+
+/// What a click says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Label {
+    /// No click. Brings batches to equal lengths in the reference, where it changes the result a little, as it does
+    /// here. Its coordinates do not matter. Here no prompt needs it.
+    Padding = -1,
+    /// Not this.
+    Background = 0,
+    /// This.
+    Foreground = 1,
+}
+
+impl TryFrom<i32> for Label {
+    type Error = crate::Error;
+
+    fn try_from(label: i32) -> Result<Self> {
+        match label {
+            0 => Ok(Self::Background),
+            1 => Ok(Self::Foreground),
+            -1 => Ok(Self::Padding),
+            _ => Err(err!(
+                InvalidArgument,
+                "label {label}, expected 0 (background), 1 (foreground) or -1 (padding)"
+            )),
+        }
+    }
+}
+
+/// A click, in pixels; (0, 0) is the first pixel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// From the left.
+    pub x: f32,
+    /// From the top.
+    pub y: f32,
+    /// What it says.
+    pub label: Label,
+}
+
+impl Point {
+    /// A click on what is wanted.
+    pub fn foreground(x: f32, y: f32) -> Self {
+        Self { x, y, label: Label::Foreground }
+    }
+
+    /// A click on what is not.
+    pub fn background(x: f32, y: f32) -> Self {
+        Self { x, y, label: Label::Background }
+    }
+}
+
+/// All that is said about one object. Nothing at all is a prompt too: the most prominent object.
+///
+/// Points and boxes outside the picture are allowed, as in the reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prompt<'a> {
+    /// Clicks, any number.
+    pub points: &'a [Point],
+    /// Left, top, right, bottom, in pixels.
+    pub bounding_box: Option<[f32; 4]>,
+    /// Logits of an earlier prediction at the decoder's resolution, `[side, side]` with `side` the
+    /// [`mask_side`](super::SamConfig::mask_side).
+    pub mask: Option<&'a [f32]>,
+}
+
+impl<'a> Prompt<'a> {
+    /// Clicks.
+    pub fn points(points: &'a [Point]) -> Self {
+        Self { points, ..Self::default() }
+    }
+
+    /// A box: left, top, right, bottom.
+    pub fn bounding_box(bounding_box: [f32; 4]) -> Self {
+        Self { bounding_box: Some(bounding_box), ..Self::default() }
+    }
+
+    /// The same with a mask from an earlier call.
+    #[must_use]
+    pub fn with_mask(self, mask: &'a [f32]) -> Self {
+        Self { mask: Some(mask), ..self }
+    }
+
+    /// Tokens of its points and its box, with the padding point that follows points without a box.
+    pub fn tokens(&self) -> usize {
+        let others = if self.bounding_box.is_some() { 2 } else { usize::from(!self.points.is_empty()) };
+        self.points.len() + others
+    }
+
+    /// Checks what types cannot: coordinates are numbers of at most ±[`MAX_COORDINATE`], the box is not inverted, the
+    /// mask has `mask_side²` finite values.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming what is wrong.
+    pub fn check(&self, mask_side: usize) -> Result<()> {
+        // NaN fails every comparison.
+        let usable = |x: f32| x.abs() <= MAX_COORDINATE;
+        for (i, point) in self.points.iter().enumerate() {
+            if point.label != Label::Padding && !(usable(point.x) && usable(point.y)) {
+                return Err(err!(
+                    InvalidArgument,
+                    "point {i} is at ({}, {}), expected numbers of at most ±{MAX_COORDINATE}",
+                    point.x,
+                    point.y
+                ));
+            }
+        }
+        if let Some(bounds @ [left, top, right, bottom]) = self.bounding_box
+            && !(bounds.into_iter().all(usable) && left <= right && top <= bottom)
+        {
+            return Err(err!(
+                InvalidArgument,
+                "box {bounds:?}, expected left <= right and top <= bottom, of at most ±{MAX_COORDINATE}"
+            ));
+        }
+        match self.mask {
+            Some(mask) if mask.len() != mask_side * mask_side => Err(err!(
+                InvalidArgument,
+                "mask prompt of {} values, expected {mask_side} x {mask_side}",
+                mask.len()
+            )),
+            Some(mask) if !mask.iter().all(|value| value.is_finite()) => {
+                Err(err!(InvalidArgument, "mask prompt with values that are not finite"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_checked() {
+        let known: [Label; 3] = [0, 1, -1].map(|label| Label::try_from(label).unwrap());
+        assert_eq!(known, [Label::Background, Label::Foreground, Label::Padding]);
+        for label in [7, 2, -2, i32::MIN] {
+            let error = Label::try_from(label).unwrap_err();
+            assert_eq!(error.code(), crate::ErrorCode::InvalidArgument, "{label}");
+        }
+    }
+
+    #[test]
+    fn unusable_prompts_are_refused() {
+        let check = |prompt: Prompt<'_>| prompt.check(2).map_err(|error| error.code());
+        let bad = Err(crate::ErrorCode::InvalidArgument);
+        for x in [f32::NAN, f32::INFINITY, 1e30, -1.1e6] {
+            assert_eq!(check(Prompt::points(&[Point::foreground(1.0, 1.0), Point::background(x, 1.0)])), bad);
+            assert_eq!(check(Prompt::points(&[Point::foreground(1.0, x)])), bad);
+            assert_eq!(check(Prompt::bounding_box([0.0, x, 1.0, 1.0])), bad);
+        }
+        assert_eq!(check(Prompt::bounding_box([2.0, 0.0, 1.0, 1.0])), bad);
+        assert_eq!(check(Prompt::bounding_box([0.0, 1.0, 1.0, 0.5])), bad);
+        assert_eq!(check(Prompt::default().with_mask(&[0.0; 5])), bad);
+        assert_eq!(check(Prompt::default().with_mask(&[0.0, 1.0, f32::NAN, 0.0])), bad);
+    }
+
+    #[test]
+    fn whatever_the_reference_defines_is_allowed() {
+        let padding = Point { x: f32::NAN, y: 0.0, label: Label::Padding };
+        Prompt::points(&[Point::foreground(-40.0, 9000.0), padding]).check(2).unwrap();
+        Prompt::bounding_box([3.0, 3.0, 3.0, 3.0]).check(2).unwrap();
+        Prompt::default().check(2).unwrap();
+        Prompt::default().with_mask(&[-32.0; 4]).check(2).unwrap();
+    }
+}

@@ -1,0 +1,208 @@
+//! What a prediction holds, and the masks to be had from it.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::embedding::Embedding;
+use crate::error::{Result, err};
+use crate::exec::Cx;
+use crate::kernels::resize::upscale::Upscale;
+use crate::pipelines::mask::{BitMask, Rle, stability_score};
+
+/// The masks of some prompts, at the decoder's resolution, with the IoU that the model expects of each.
+///
+/// Filled by [`Sam::predict`](super::Sam::predict). Use one again and again: its memory is reused.
+#[derive(Clone, Debug, Default)]
+pub struct Prediction {
+    /// From the decoder's resolution to the picture's; `None` before the first prediction.
+    upscale: Option<Arc<Upscale>>,
+    prompts: usize,
+    /// Masks of a prompt.
+    masks: usize,
+    /// Side of a low-resolution mask.
+    side: usize,
+    /// `[prompts, masks]`
+    iou: Vec<f32>,
+    /// `[prompts, masks, side, side]`
+    low_res: Vec<f32>,
+}
+
+impl Prediction {
+    /// Prompts that were asked.
+    pub fn prompts(&self) -> usize {
+        self.prompts
+    }
+
+    /// Masks of each prompt: 3, or 1.
+    pub fn masks(&self) -> usize {
+        self.masks
+    }
+
+    /// Side of a low-resolution mask.
+    pub fn mask_side(&self) -> usize {
+        self.side
+    }
+
+    /// Width and height of the picture, and of full-resolution masks, in pixels; zeros before the first prediction.
+    pub fn image_size(&self) -> (usize, usize) {
+        let (height, width) = self.upscale.as_ref().map_or((0, 0), |upscale| upscale.size());
+        (width, height)
+    }
+
+    /// The IoU with the object that the model expects of each mask of a prompt.
+    ///
+    /// # Panics
+    /// If there is no such prompt.
+    pub fn iou(&self, prompt: usize) -> &[f32] {
+        assert!(prompt < self.prompts, "prompt {prompt} of {}", self.prompts);
+        &self.iou[prompt * self.masks..][..self.masks]
+    }
+
+    /// The mask of a prompt with the highest expected IoU.
+    ///
+    /// # Panics
+    /// If there is no such prompt.
+    pub fn best(&self, prompt: usize) -> usize {
+        let iou = self.iou(prompt);
+        (1..iou.len()).fold(0, |best, mask| if iou[mask] > iou[best] { mask } else { best })
+    }
+
+    /// Logits of a mask of a prompt, `[mask_side, mask_side]`, over the whole input of the model: what a later prompt
+    /// may feed back.
+    ///
+    /// # Panics
+    /// If there is no such prompt or mask.
+    pub fn low_res(&self, prompt: usize, mask: usize) -> &[f32] {
+        assert!(prompt < self.prompts && mask < self.masks, "mask {mask} of prompt {prompt}");
+        let len = self.side * self.side;
+        &self.low_res[(prompt * self.masks + mask) * len..][..len]
+    }
+
+    /// Logits of a mask for every pixel of the picture: `out: [height, width]`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such prompt or mask, `BufferTooSmall`.
+    pub fn logits_into(&self, cx: &Cx, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
+        let (upscale, logits) = self.find(prompt, mask)?;
+        let out = pixels(upscale, out)?;
+        let mut workspace = cx.workspace(upscale.scratch_len(cx));
+        upscale.logits(cx, logits, out, workspace.scratch());
+        Ok(())
+    }
+
+    /// 1 for every pixel of the picture whose logit is above `threshold` (0 in the reference), otherwise 0:
+    /// `out: [height, width]`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `BufferTooSmall`.
+    pub fn mask_into(
+        &self,
+        cx: &Cx,
+        prompt: usize,
+        mask: usize,
+        threshold: f32,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let (upscale, logits) = self.find(prompt, mask)?;
+        let out = pixels(upscale, out)?;
+        check_threshold(threshold)?;
+        let mut workspace = cx.workspace(upscale.scratch_len(cx));
+        upscale.mask(cx, logits, threshold, out, workspace.scratch());
+        Ok(())
+    }
+
+    /// The mask as run lengths, from which its area, box, outlines and COCO string are to be had.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `OutOfMemory`.
+    pub fn rle(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
+        Ok(self.bits(cx, prompt, mask, [threshold])?.0.to_rle())
+    }
+
+    /// How little the mask depends on its threshold: the IoU of the masks at `threshold ± offset` (1 in the
+    /// reference).
+    ///
+    /// # Errors
+    /// As [`rle`](Self::rle).
+    pub fn stability(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
+        let (_, [higher, lower]) = self.bits(cx, prompt, mask, [threshold + offset, threshold - offset])?;
+        Ok(stability_score(higher, lower))
+    }
+
+    /// The pixels above `thresholds[0]`, and how many are above each.
+    fn bits<const N: usize>(
+        &self,
+        cx: &Cx,
+        prompt: usize,
+        mask: usize,
+        thresholds: [f32; N],
+    ) -> Result<(BitMask, [u32; N])> {
+        let (upscale, logits) = self.find(prompt, mask)?;
+        thresholds.into_iter().try_for_each(check_threshold)?;
+        let (height, width) = upscale.size();
+        let mut bits = BitMask::new(width, height)?;
+        let mut workspace = cx.workspace(upscale.scratch_len(cx));
+        let counts = upscale.bits(cx, logits, thresholds, bits.words_mut(), workspace.scratch());
+        Ok((bits, counts))
+    }
+
+    fn find(&self, prompt: usize, mask: usize) -> Result<(&Upscale, &[f32])> {
+        match &self.upscale {
+            Some(upscale) if prompt < self.prompts && mask < self.masks => {
+                Ok((upscale, self.low_res(prompt, mask)))
+            }
+            _ => Err(err!(
+                InvalidArgument,
+                "mask {mask} of prompt {prompt}: there are {} of {} prompts",
+                self.masks,
+                self.prompts
+            )),
+        }
+    }
+
+    /// Makes room for masks of `embedding`'s picture: `[prompts, masks]` IoU values and
+    /// `[prompts, masks, side, side]` logits.
+    pub(super) fn prepare(
+        &mut self,
+        embedding: &Embedding,
+        [prompts, masks, side]: [usize; 3],
+    ) -> Result<(&mut [f32], &mut [f32])> {
+        // Until the new masks are there, there are none.
+        self.prompts = 0;
+        resize(&mut self.iou, prompts.checked_mul(masks))?;
+        resize(&mut self.low_res, prompts.checked_mul(masks * side * side))?;
+        self.upscale = Some(embedding.upscale.clone());
+        (self.masks, self.side) = (masks, side);
+        Ok((&mut self.iou, &mut self.low_res))
+    }
+
+    /// Says that the masks of `prompts` prompts are there.
+    pub(super) fn finish(&mut self, prompts: usize) {
+        self.prompts = prompts;
+    }
+}
+
+/// As many of `out` as the picture has pixels.
+fn pixels<'a, T>(upscale: &Upscale, out: &'a mut [T]) -> Result<&'a mut [T]> {
+    let (height, width) = upscale.size();
+    let (len, needed) = (out.len(), width * height);
+    out.get_mut(..needed).ok_or_else(|| err!(BufferTooSmall, "output of {len} pixels, {needed} needed"))
+}
+
+fn check_threshold(threshold: f32) -> Result<()> {
+    match threshold.is_nan() {
+        true => Err(err!(InvalidArgument, "mask threshold is not a number")),
+        false => Ok(()),
+    }
+}
+
+/// Changes the length of `values`, or says that there is no memory for it.
+fn resize(values: &mut Vec<f32>, len: Option<usize>) -> Result<()> {
+    let more = len.map(|len| len.saturating_sub(values.len()));
+    let reserved = more.is_some_and(|more| values.try_reserve_exact(more).is_ok());
+    match len {
+        Some(len) if reserved => values.resize(len, 0.0),
+        _ => return Err(err!(OutOfMemory, "no memory for the masks of so many prompts")),
+    }
+    Ok(())
+}
