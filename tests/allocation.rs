@@ -1,25 +1,28 @@
-//! After the first call of a size, encoding pictures allocates nothing.
+//! After the first call of a size, encoding pictures with CLIP and clicking with SAM allocate nothing.
 #![cfg(feature = "std")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use vitrum::exec::Cx;
+use vitrum::exec::{Cx, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
 
-/// The system's allocator, counting allocations.
+/// The system's allocator, counting the allocations of each thread: tests run side by side.
 struct Counting;
 
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
 
 // SAFETY: forwards to `System` unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
@@ -44,7 +47,35 @@ fn a_second_image_allocates_nothing() {
     let mut out = vec![0.0; 2 * clip.embed_dim()];
     clip.encode_images_into(&[image, image], true, &mut out).unwrap();
 
-    let before = ALLOCATIONS.load(Relaxed);
+    let before = ALLOCATIONS.get();
     clip.encode_images_into(&[image, image], true, &mut out).unwrap();
-    assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0);
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
+fn a_second_click_allocates_nothing() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sam_predictor/model.safetensors");
+    let bundle = Bundle::open(&model, OpenOptions::default()).unwrap();
+    let cx = Cx::serial(Level::detect());
+    let sam = Sam::load(&cx, &bundle, &SamOptions::default()).unwrap();
+    let pixels = vec![77u8; 90 * 70 * 3];
+    let image = ImageView::packed(&pixels, 90, 70, PixelFormat::Rgb8).unwrap();
+    let embedding = sam.encode(&image, &Monitor::none()).unwrap();
+    let mut prediction = Prediction::default();
+    let mut mask = vec![0; 90 * 70];
+    let mut logits = vec![0.0; 90 * 70];
+    let mut click = |x: f32| {
+        let points = [Point::foreground(x, 20.0)];
+        let prompts = [Prompt::points(&points), Prompt::bounding_box([x, 3.0, 80.0, 60.0])];
+        sam.predict(&embedding, &prompts, &PredictOptions::default(), &mut prediction).unwrap();
+        for prompt in 0..2 {
+            prediction.mask_into(&cx, prompt, prediction.best(prompt), 0.0, &mut mask).unwrap();
+            prediction.logits_into(&cx, prompt, 0, &mut logits).unwrap();
+        }
+    };
+    click(10.0);
+
+    let before = ALLOCATIONS.get();
+    click(40.0);
+    assert_eq!(ALLOCATIONS.get() - before, 0);
 }
