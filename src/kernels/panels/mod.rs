@@ -19,6 +19,8 @@ mod image_to_token;
 mod layout;
 mod left;
 mod project;
+#[cfg(test)]
+mod tests;
 mod token_to_image;
 mod upscale;
 

@@ -1,0 +1,492 @@
+//! Every operation against an oracle in f64 over tokens, at every level, with tails in every size.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::exec::Cx;
+use crate::kernels::activation::{Activation, tests::oracle as activation};
+use crate::kernels::gemm::Rows;
+use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
+use crate::simd::Level;
+
+/// Numbers of pixels that end inside, at and behind a panel and a block.
+const PIXELS: [usize; 6] = [1, 9, 32, 49, 256, 301];
+
+fn random(seed: usize, len: usize) -> Vec<f32> {
+    Rng::new(seed as u64).vec(len, -1.0..=1.0)
+}
+
+/// `tokens: [prompts, pixels, channels]` in panels.
+fn in_panels(level: Level, panels: Panels, channels: usize, tokens: &[f32]) -> Vec<f32> {
+    let prompts = tokens.len() / (panels.pixels() * channels);
+    let mut out = vec![f32::NAN; prompts * panels.len(channels)];
+    let each =
+        out.chunks_exact_mut(panels.len(channels)).zip(tokens.chunks_exact(panels.pixels() * channels));
+    each.for_each(|(out, tokens)| from_tokens(&Cx::serial(level), panels, channels, tokens, None, out));
+    out
+}
+
+/// The opposite.
+fn as_tokens(panels: Panels, channels: usize, features: &[f32]) -> Vec<f32> {
+    let prompts = features.len() / panels.len(channels);
+    let mut out = vec![f32::NAN; prompts * panels.pixels() * channels];
+    let each =
+        out.chunks_exact_mut(panels.pixels() * channels).zip(features.chunks_exact(panels.len(channels)));
+    each.for_each(|(out, features)| to_tokens(panels, channels, features, out));
+    out
+}
+
+/// Matrices `[prompts, rows, depth]`, each packed as a left-hand side.
+fn packed(level: Level, [rows, depth]: [usize; 2], matrices: &[f32]) -> Vec<f32> {
+    let mut out = vec![f32::NAN; matrices.len() / (rows * depth) * left_len(rows, depth)];
+    let each = out.chunks_exact_mut(left_len(rows, depth)).zip(matrices.chunks_exact(rows * depth));
+    each.for_each(|(out, matrix)| pack_left(level, &Rows::new(matrix, rows, depth), out));
+    out
+}
+
+fn dot(a: &[f32], b: impl IntoIterator<Item = f64>) -> f64 {
+    a.iter().zip(b).map(|(&a, b)| f64::from(a) * b).sum()
+}
+
+fn wide(x: &[f32]) -> impl Iterator<Item = f64> {
+    x.iter().map(|&x| f64::from(x))
+}
+
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let e: Vec<f64> = scores.iter().map(|s| libm::exp(s - max)).collect();
+    let sum: f64 = e.iter().sum();
+    e.iter().map(|e| e / sum).collect()
+}
+
+/// `(x − mean) / √(variance + eps) · weight + bias`.
+fn layer_norm(x: &[f64], norm: Norm<'_>) -> Vec<f64> {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+    let scale = 1.0 / libm::sqrt(variance + f64::from(norm.eps));
+    let weights = wide(norm.weight).zip(wide(norm.bias));
+    x.iter().zip(weights).map(|(x, (weight, bias))| (x - mean) * scale * weight + bias).collect()
+}
+
+#[test]
+fn tokens_come_back() {
+    for level in Level::available() {
+        for pixels in PIXELS {
+            let (channels, panels) = (5, Panels::new(level, pixels));
+            let (tokens, plus) = (random(pixels, pixels * channels), random(1, panels.len(channels)));
+            for place in Place::ALL {
+                let tokens = Guarded::new(&tokens, place);
+                let mut features = Guarded::unwritten(panels.len(channels), place);
+                from_tokens(&Cx::serial(level), panels, channels, &tokens, None, &mut features);
+                assert_eq!(as_tokens(panels, channels, &features), *tokens);
+                let sum: Vec<f32> = features.iter().zip(&plus).map(|(a, b)| a + b).collect();
+                from_tokens(&Cx::serial(level), panels, channels, &tokens, Some(&plus), &mut features);
+                assert_eq!(*features, *sum);
+            }
+        }
+    }
+}
+
+#[test]
+fn transposed_packs_as_rows_do() {
+    for level in Level::available() {
+        for [rows, depth] in [[1, 1], [7, 5], [29, 16], [33, 40]] {
+            let matrix = random(rows, rows * depth);
+            let transposed: Vec<f32> =
+                (0..depth * rows).map(|i| matrix[i % rows * depth + i / rows]).collect();
+            let (mut a, mut b) = (vec![0.0; left_len(rows, depth)], vec![0.0; left_len(rows, depth)]);
+            pack_left(level, &Rows::new(&matrix, rows, depth), &mut a);
+            pack_left(level, &Transposed::new(&transposed, rows), &mut b);
+            assert_eq!(a, b);
+            assert_eq!(PackedLeft::pack(level, &Rows::new(&matrix, rows, depth)).left().rows(), rows);
+        }
+    }
+}
+
+#[test]
+fn project_is_a_linear_layer() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for pixels in PIXELS {
+            for [inputs, outputs] in [[1, 1], [16, 3], [19, 14], [33, 37]] {
+                let panels = Panels::new(level, pixels);
+                let [x, plus, weight, bias] =
+                    [(pixels, pixels * inputs), (2, pixels * inputs), (3, inputs * outputs), (4, outputs)]
+                        .map(|(seed, len)| random(seed, len));
+                let exact = |with_plus: bool, with_bias: bool| -> Vec<f64> {
+                    let token = |pixel: usize| {
+                        let at = pixel * inputs..(pixel + 1) * inputs;
+                        let plus = if with_plus { &plus[at.clone()] } else { &vec![0.0; inputs] };
+                        wide(&x[at]).zip(wide(plus)).map(|(a, b)| a + b).collect::<Vec<_>>()
+                    };
+                    let output = |pixel: usize, output: usize| {
+                        let bias = if with_bias { f64::from(bias[output]) } else { 0.0 };
+                        dot(&weight[output * inputs..][..inputs], token(pixel)) + bias
+                    };
+                    (0..pixels * outputs).map(|i| output(i / outputs, i % outputs)).collect()
+                };
+                let (x_panels, plus_panels) =
+                    (in_panels(level, panels, inputs, &x), in_panels(level, panels, inputs, &plus));
+                let weights = packed(level, [outputs, inputs], &weight);
+                for (place, is_on) in Place::ALL.into_iter().zip([false, true]) {
+                    let weights = Guarded::new(&weights, place);
+                    let mut out = Guarded::unwritten(panels.len(outputs), place);
+                    let mut workspace = nan_workspace(project_scratch_len(&cx, panels, inputs));
+                    project(
+                        &cx,
+                        panels,
+                        Left::new(outputs, inputs, &weights),
+                        &Guarded::new(&x_panels, place),
+                        is_on.then_some(&plus_panels),
+                        is_on.then_some(&bias),
+                        &mut out,
+                        workspace.scratch(),
+                    );
+                    assert_near(&as_tokens(panels, outputs, &out), &exact(is_on, is_on), |_| 1e-5);
+                }
+            }
+        }
+    }
+}
+
+/// Queries, keys and values of attentions of tokens to an image.
+struct ToImage {
+    shape: TokenToImage,
+    queries: Vec<f32>,
+    /// `[prompts or 1, pixels, depth]`
+    keys: Vec<f32>,
+    /// `[prompts or 1, pixels, values]`
+    values: Vec<f32>,
+    /// `[pixels, depth]`
+    positions: Vec<f32>,
+}
+
+impl ToImage {
+    fn new(level: Level, pixels: usize, [rows, depth, values]: [usize; 3], is_shared: bool) -> Self {
+        let prompts = 2;
+        let images = if is_shared { 1 } else { prompts };
+        let shape = TokenToImage { prompts, rows, depth, values, panels: Panels::new(level, pixels) };
+        // Scores of some tens, so that the weights differ by orders of magnitude.
+        let queries = random(rows, prompts * rows * depth).iter().map(|x| 8.0 * x).collect();
+        let values = random(2, images * pixels * values);
+        let keys = if is_shared { random(3, pixels * depth) } else { values.clone() };
+        Self { shape, queries, keys, values, positions: random(4, pixels * depth) }
+    }
+
+    fn compute(&self, cx: &Cx, is_shared: bool, place: Place) -> Vec<f32> {
+        let TokenToImage { prompts, rows, depth, values, panels } = self.shape;
+        let level = cx.level();
+        let in_panels =
+            |channels, tokens: &[f32]| Guarded::new(&in_panels(level, panels, channels, tokens), place);
+        let queries = Guarded::new(&packed(level, [rows, depth], &self.queries), place);
+        let (keys, features) = (in_panels(depth, &self.keys), in_panels(values, &self.values));
+        let positions = in_panels(depth, &self.positions);
+        let keys = if is_shared {
+            Keys::Shared { keys: &keys, values: &features }
+        } else {
+            Keys::Each { features: &features, positions: &positions }
+        };
+        let mut out = Guarded::unwritten(prompts * rows * values, place);
+        let mut workspace = nan_workspace(token_to_image_scratch_len(cx, &self.shape));
+        token_to_image(cx, &self.shape, &queries, keys, &mut out, workspace.scratch());
+        out.to_vec()
+    }
+
+    fn exact(&self, is_shared: bool) -> Vec<f64> {
+        let TokenToImage { prompts, rows, depth, values, panels } = self.shape;
+        let pixels = panels.pixels();
+        let mut out = Vec::new();
+        for row in 0..prompts * rows {
+            let image = if is_shared { 0 } else { row / rows };
+            let score = |pixel: usize| {
+                let key = wide(&self.keys[(image * pixels + pixel) * depth..][..depth]);
+                let position = wide(&self.positions[pixel * depth..][..depth]);
+                let position = position.map(|x| if is_shared { 0.0 } else { x });
+                dot(&self.queries[row * depth..][..depth], key.zip(position).map(|(a, b)| a + b))
+            };
+            let weights = softmax(&(0..pixels).map(score).collect::<Vec<_>>());
+            for channel in 0..values {
+                let value =
+                    |pixel: usize| f64::from(self.values[(image * pixels + pixel) * values + channel]);
+                out.push(weights.iter().enumerate().map(|(pixel, weight)| weight * value(pixel)).sum());
+            }
+        }
+        out
+    }
+}
+
+#[test]
+fn token_to_image_is_softmax_over_the_pixels() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for pixels in PIXELS {
+            for (sizes, is_shared) in [
+                ([1, 1, 1], true),
+                ([7, 16, 19], true),
+                ([56, 5, 3], true),
+                ([33, 20, 20], false),
+                ([8, 37, 37], false),
+            ] {
+                let case = ToImage::new(level, pixels, sizes, is_shared);
+                let exact = case.exact(is_shared);
+                for place in Place::ALL {
+                    assert_near(&case.compute(&cx, is_shared, place), &exact, |_| 2e-5);
+                }
+            }
+        }
+    }
+}
+
+/// A prompt of an attention of an image to tokens, and the image.
+struct ToToken {
+    shape: ImageToToken,
+    keys: Vec<f32>,
+    key_bias: Vec<f32>,
+    values: Vec<f32>,
+    bias: Vec<f32>,
+    weight: Vec<f32>,
+    norm_bias: Vec<f32>,
+    queries: Vec<f32>,
+    features: Vec<f32>,
+}
+
+impl ToToken {
+    fn new(
+        level: Level,
+        pixels: usize,
+        [tokens, heads, depth, channels]: [usize; 4],
+        is_shared: bool,
+    ) -> Self {
+        let (prompts, rows) = (2, heads * tokens);
+        let images = if is_shared { 1 } else { prompts };
+        let panels = Panels::new(level, pixels);
+        Self {
+            shape: ImageToToken { prompts, tokens, heads, depth, channels, panels },
+            keys: random(1, prompts * rows * depth),
+            key_bias: random(2, prompts * rows),
+            values: random(3, prompts * rows * channels),
+            bias: random(4, channels),
+            weight: random(5, channels),
+            norm_bias: random(6, channels),
+            queries: random(7, pixels * depth),
+            features: random(8, images * pixels * channels),
+        }
+    }
+
+    fn norm(&self) -> Norm<'_> {
+        Norm { weight: &self.weight, bias: &self.norm_bias, eps: 1e-5 }
+    }
+
+    fn compute(&self, cx: &Cx, is_shared: bool, place: Place) -> Vec<f32> {
+        let ImageToToken { prompts, depth, channels, panels, .. } = self.shape;
+        let rows = self.shape.heads * self.shape.tokens;
+        let level = cx.level();
+        let keys = Guarded::new(&packed(level, [rows, depth], &self.keys), place);
+        let mut values = vec![f32::NAN; prompts * left_len(channels, rows)];
+        let each = values.chunks_exact_mut(left_len(channels, rows));
+        for (out, values) in each.zip(self.values.chunks_exact(rows * channels)) {
+            pack_left(level, &Transposed::new(values, channels), out);
+        }
+        let tokens = Tokens {
+            keys: &keys,
+            key_bias: &self.key_bias,
+            values: &Guarded::new(&values, place),
+            bias: &self.bias,
+        };
+        let queries = Guarded::new(&in_panels(level, panels, depth, &self.queries), place);
+        let features = Guarded::new(&in_panels(level, panels, channels, &self.features), place);
+        let mut x = Guarded::unwritten(prompts * panels.len(channels), place);
+        let pixels = if is_shared {
+            Pixels::Shared { queries: &queries, features: &features }
+        } else {
+            x.copy_from_slice(&features);
+            Pixels::Each { positions: &queries }
+        };
+        let mut workspace = nan_workspace(image_to_token_scratch_len(cx, &self.shape));
+        image_to_token(cx, &self.shape, &tokens, self.norm(), pixels, &mut x, workspace.scratch());
+        as_tokens(panels, channels, &x)
+    }
+
+    fn exact(&self, is_shared: bool) -> Vec<f64> {
+        let ImageToToken { prompts, tokens, heads, depth, channels, panels } = self.shape;
+        let mut out = Vec::new();
+        for i in 0..prompts * panels.pixels() {
+            let (prompt, pixel) = (i / panels.pixels(), i % panels.pixels());
+            let features = if is_shared { pixel } else { i };
+            let features: Vec<f64> = wide(&self.features[features * channels..][..channels]).collect();
+            let mut query: Vec<f64> = wide(&self.queries[pixel * depth..][..depth]).collect();
+            if !is_shared {
+                query.iter_mut().zip(&features).for_each(|(q, x)| *q += x);
+            }
+            let mut x: Vec<f64> = features.iter().zip(wide(&self.bias)).map(|(x, bias)| x + bias).collect();
+            for head in 0..heads {
+                let row = |token: usize| (prompt * heads + head) * tokens + token;
+                let score = |token: usize| {
+                    let key = &self.keys[row(token) * depth..][..depth];
+                    dot(key, query.iter().copied()) + f64::from(self.key_bias[row(token)])
+                };
+                let weights = softmax(&(0..tokens).map(score).collect::<Vec<_>>());
+                for (token, weight) in weights.iter().enumerate() {
+                    let value = wide(&self.values[row(token) * channels..][..channels]);
+                    x.iter_mut().zip(value).for_each(|(x, value)| *x += weight * value);
+                }
+            }
+            out.extend(layer_norm(&x, self.norm()));
+        }
+        out
+    }
+}
+
+#[test]
+fn image_to_token_is_softmax_over_the_tokens() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for pixels in PIXELS {
+            for (sizes, is_shared) in [
+                ([1, 1, 1, 2], true),
+                ([7, 8, 16, 33], true),
+                ([5, 2, 21, 7], true),
+                ([6, 3, 19, 19], false),
+                ([40, 1, 32, 32], false),
+            ] {
+                let case = ToToken::new(level, pixels, sizes, is_shared);
+                let exact = case.exact(is_shared);
+                for place in Place::ALL {
+                    assert_near(&case.compute(&cx, is_shared, place), &exact, |_| 5e-5);
+                }
+            }
+        }
+    }
+}
+
+/// Weights and features of an upscaling.
+struct Up {
+    grid: usize,
+    channels: [usize; 3],
+    prompts: usize,
+    masks: usize,
+    conv1: Vec<f32>,
+    bias1: Vec<f32>,
+    weight: Vec<f32>,
+    norm_bias: Vec<f32>,
+    conv2: Vec<f32>,
+    bias2: Vec<f32>,
+    /// `[prompts, masks, channels 2]`
+    mask_weights: Vec<f32>,
+    /// `[prompts, grid², channels]`
+    x: Vec<f32>,
+}
+
+impl Up {
+    fn new(grid: usize, masks: usize, channels: [usize; 3]) -> Self {
+        let ([c, c1, c2], prompts) = (channels, 2);
+        Self {
+            grid,
+            channels,
+            prompts,
+            masks,
+            conv1: random(1, 4 * c1 * c),
+            bias1: random(2, c1),
+            weight: random(3, c1),
+            norm_bias: random(4, c1),
+            conv2: random(5, 4 * c2 * c1),
+            bias2: random(6, c2),
+            mask_weights: random(7, prompts * masks * c2),
+            x: random(8, prompts * grid * grid * c),
+        }
+    }
+
+    fn norm(&self) -> Norm<'_> {
+        Norm { weight: &self.weight, bias: &self.norm_bias, eps: 1e-3 }
+    }
+
+    /// Masks and upscaled features.
+    fn compute(&self, cx: &Cx, place: Place) -> [Vec<f32>; 2] {
+        let (level, [c, c1, c2], side) = (cx.level(), self.channels, 4 * self.grid);
+        let panels = Panels::new(level, self.grid * self.grid);
+        let conv1 = Guarded::new(&packed(level, [4 * c1, c], &self.conv1), place);
+        let conv2 = Guarded::new(&packed(level, [4 * c2, c1], &self.conv2), place);
+        let weights = Upscale {
+            conv1: Left::new(4 * c1, c, &conv1),
+            bias1: &self.bias1,
+            norm: self.norm(),
+            conv2: Left::new(4 * c2, c1, &conv2),
+            bias2: &self.bias2,
+        };
+        let x = Guarded::new(&in_panels(level, panels, c, &self.x), place);
+        let mask_weights = Guarded::new(&packed(level, [self.masks, c2], &self.mask_weights), place);
+        let mut masks = Guarded::unwritten(self.prompts * self.masks * side * side, place);
+        let mut upscaled = Guarded::unwritten(self.prompts * side * side * c2, place);
+        let shape = [self.prompts, self.masks];
+        let mut workspace = nan_workspace(upscale_scratch_len(cx, &weights, panels, self.masks));
+        let scratch = workspace.scratch();
+        upscale(cx, &weights, shape, self.grid, &x, &mask_weights, &mut masks, Some(&mut upscaled), scratch);
+        [masks.to_vec(), upscaled.to_vec()]
+    }
+
+    fn exact(&self) -> [Vec<f64>; 2] {
+        let ([c, c1, c2], grid, side) = (self.channels, self.grid, 4 * self.grid);
+        let mut masks = vec![0.0; self.prompts * self.masks * side * side];
+        let mut upscaled = Vec::new();
+        let gelu = |x| activation(Activation::Gelu, x);
+        for i in 0..self.prompts * side * side {
+            let (prompt, row, column) = (i / (side * side), i / side % side, i % side);
+            let tap = |factor: usize| row / factor % 2 * 2 + column / factor % 2;
+            let x = &self.x[((prompt * grid + row / 4) * grid + column / 4) * c..][..c];
+            let y1: Vec<f64> = (0..c1)
+                .map(|k| dot(&self.conv1[(tap(2) * c1 + k) * c..][..c], wide(x)) + f64::from(self.bias1[k]))
+                .collect();
+            let y1: Vec<f64> = layer_norm(&y1, self.norm()).into_iter().map(gelu).collect();
+            let y2: Vec<f64> = (0..c2)
+                .map(|k| {
+                    let weights = &self.conv2[(tap(1) * c2 + k) * c1..][..c1];
+                    gelu(dot(weights, y1.iter().copied()) + f64::from(self.bias2[k]))
+                })
+                .collect();
+            for mask in 0..self.masks {
+                let at = prompt * self.masks + mask;
+                masks[at * side * side + i % (side * side)] =
+                    dot(&self.mask_weights[at * c2..][..c2], y2.iter().copied());
+            }
+            upscaled.extend(y2);
+        }
+        [masks, upscaled]
+    }
+}
+
+#[test]
+fn upscale_is_two_transposed_convolutions() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for (grid, masks, channels) in [(1, 1, [8, 2, 1]), (5, 3, [16, 4, 2]), (7, 2, [33, 9, 17])] {
+            let case = Up::new(grid, masks, channels);
+            let exact = case.exact();
+            for place in Place::ALL {
+                for (got, exact) in case.compute(&cx, place).iter().zip(&exact) {
+                    assert_near(got, exact, |_| 1e-4);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_result() {
+    for level in Level::available() {
+        for is_shared in [false, true] {
+            let case = ToImage::new(level, 700, [9, 24, 24], is_shared);
+            assert_same_for_any_threads(level, |cx| case.compute(cx, is_shared, Place::End));
+            let case = ToToken::new(level, 300, [6, 3, 20, 20], is_shared);
+            assert_same_for_any_threads(level, |cx| case.compute(cx, is_shared, Place::End));
+        }
+        let case = Up::new(9, 3, [16, 8, 4]);
+        assert_same_for_any_threads(level, |cx| case.compute(cx, Place::End).concat());
+    }
+}
+
+#[test]
+#[should_panic = "packed matrix [3, 5]"]
+fn a_matrix_packed_for_another_size_is_refused() {
+    let _ = Left::new(3, 5, &[0.0; 47]);
+}

@@ -1,0 +1,178 @@
+//! Image to tokens.
+
+use alloc::vec::Vec;
+
+use super::{Batch, bind_transposed, linear, pack_prompts, scale, split_heads};
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::panels::{self, Norm, Pixels, Tokens, Transposed, left_len, pack_left};
+use crate::nn::Linear;
+use crate::weights::Scope;
+
+/// Cross attention of the image to the tokens, with the norm that follows.
+#[derive(Debug)]
+pub struct ImageToToken {
+    /// `W_qᵀ`
+    q_transposed: Linear,
+    /// `b_q`
+    q_bias: Vec<f32>,
+    k: Linear,
+    v: Linear,
+    /// `W_o`
+    out: Linear,
+    /// `b_o`
+    out_bias: Vec<f32>,
+    norm_weight: Vec<f32>,
+    norm_bias: Vec<f32>,
+    norm_eps: f32,
+    heads: usize,
+}
+
+/// What the pixels are, and what they ask.
+#[derive(Clone, Copy, Debug)]
+pub enum ImageSide<'a> {
+    /// Projected once per image.
+    Shared {
+        /// The image embedding.
+        features: &'a [f32],
+        /// Added to it in every pixel, `[C]`.
+        bias: &'a [f32],
+        /// The projected queries.
+        queries: &'a [f32],
+    },
+    /// Each prompt's own, with these positions.
+    Each {
+        /// Position encodings.
+        positions: &'a [f32],
+    },
+}
+
+impl ImageToToken {
+    /// Binds the attention of `dim` features, in `heads` heads with `inner` features together, and the norm.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(
+        scope: &Scope<'_>,
+        norm: &Scope<'_>,
+        [dim, inner]: [usize; 2],
+        heads: usize,
+        eps: f32,
+    ) -> Result<Self> {
+        let out = scope.at("out_proj");
+        Ok(Self {
+            q_transposed: bind_transposed(&scope.at("q_proj"), [inner, dim])?,
+            q_bias: scope.at("q_proj").f32("bias", &[inner])?,
+            k: Linear::bind(&scope.at("k_proj"), [inner, dim])?,
+            v: Linear::bind(&scope.at("v_proj"), [inner, dim])?,
+            out: Linear::new(scope.level(), [dim, inner], &out.f32("weight", &[dim, inner])?, None),
+            out_bias: out.f32("bias", &[dim])?,
+            norm_weight: norm.f32("weight", &[dim])?,
+            norm_bias: norm.f32("bias", &[dim])?,
+            norm_eps: eps,
+            heads,
+        })
+    }
+
+    /// `x ← norm(features + out(attention(q(features + positions), k(keys), v(values))))`, for
+    /// `keys, values: [prompts, tokens, C]` and `x: [prompts]` features in panels.
+    #[allow(clippy::too_many_arguments, reason = "three inputs and an output")]
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        batch: Batch,
+        keys: &[f32],
+        values: &[f32],
+        image: ImageSide<'_>,
+        x: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
+        let (dim, inner) = (self.out.outputs(), self.k.outputs());
+        let projected = scratch.take(tokens * inner);
+        let by_head = scratch.take(rows * inner);
+        let folded = scratch.take(rows * dim);
+        let key_bias = scratch.take(rows);
+
+        // Values, through the output projection.
+        linear(cx, &self.v, values, projected, scratch.frame());
+        split_heads(projected, batch, self.heads, by_head);
+        linear(cx, &self.out, by_head, folded, scratch.frame());
+        let prompt_rows = rows / batch.prompts;
+        let packed_values = scratch.take(batch.prompts * left_len(dim, prompt_rows));
+        let prompts = packed_values.chunks_exact_mut(left_len(dim, prompt_rows));
+        for (packed, folded) in prompts.zip(folded.chunks_exact(prompt_rows * dim)) {
+            pack_left(cx.level(), &Transposed::new(folded, dim), packed);
+        }
+
+        // Keys, through the projection of the queries.
+        linear(cx, &self.k, keys, projected, scratch.frame());
+        projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
+        split_heads(projected, batch, self.heads, by_head);
+        let (depth, pixels, bias) = match image {
+            ImageSide::Shared { features, bias, queries } => {
+                key_bias.fill(0.0);
+                (inner, Pixels::Shared { queries, features }, bias)
+            }
+            ImageSide::Each { positions } => {
+                for (bias, row) in key_bias.iter_mut().zip(by_head.chunks_exact(inner)) {
+                    *bias = row.iter().zip(&self.q_bias).map(|(k, q)| k * q).sum();
+                }
+                linear(cx, &self.q_transposed, by_head, folded, scratch.frame());
+                (dim, Pixels::Each { positions }, &self.out_bias[..])
+            }
+        };
+        let key_rows = if depth == inner { &*by_head } else { &*folded };
+        let keys = pack_prompts(cx, batch, key_rows, depth, &mut scratch);
+        let shape = self.shape(batch, depth);
+        let tokens = Tokens { keys, key_bias, values: packed_values, bias };
+        let norm = Norm { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
+        panels::image_to_token(cx, &shape, &tokens, norm, pixels, x, scratch);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
+        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
+        let (dim, inner) = (self.out.outputs(), self.k.outputs());
+        let products = [
+            self.v.scratch_len(cx, tokens),
+            self.out.scratch_len(cx, rows),
+            self.k.scratch_len(cx, tokens),
+            self.q_transposed.scratch_len(cx, rows),
+            panels::image_to_token_scratch_len(cx, &self.shape(batch, dim)),
+        ];
+        let prompt_rows = rows / batch.prompts;
+        padded(tokens * inner)
+            + padded(rows * inner)
+            + padded(rows * dim)
+            + padded(rows)
+            + padded(batch.prompts * left_len(dim, prompt_rows))
+            + padded(batch.prompts * left_len(prompt_rows, dim))
+            + products.into_iter().fold(0, usize::max)
+    }
+
+    /// What is added to the features when the attention's output is, `[C]`.
+    pub fn out_bias(&self) -> &[f32] {
+        &self.out_bias
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        let products = [&self.q_transposed, &self.k, &self.v, &self.out];
+        let vectors = [&self.q_bias, &self.out_bias, &self.norm_weight, &self.norm_bias];
+        products.iter().map(|linear| linear.bytes()).sum::<usize>()
+            + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
+    }
+
+    /// The kernel's sizes for queries and keys of `depth` channels.
+    fn shape(&self, batch: Batch, depth: usize) -> panels::ImageToToken {
+        panels::ImageToToken {
+            prompts: batch.prompts,
+            tokens: batch.tokens,
+            heads: self.heads,
+            depth,
+            channels: self.out.outputs(),
+            panels: batch.panels,
+        }
+    }
+}

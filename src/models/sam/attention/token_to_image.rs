@@ -1,0 +1,143 @@
+//! Tokens to image.
+
+use super::{Batch, bind_transposed, linear, merge_heads, pack_prompts, scale, split_heads};
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::panels::{self, Keys, left_len};
+use crate::nn::Linear;
+use crate::weights::Scope;
+
+/// Tokens of one prompt that attend to the image at a time; more are taken in parts, which bounds the scratch memory.
+pub const MAX_TOKENS: usize = 64;
+
+/// Cross attention of the tokens to the image.
+#[derive(Debug)]
+pub struct TokenToImage {
+    q: Linear,
+    /// `W_kᵀ`; the bias of the keys cancels in the softmax.
+    k_transposed: Linear,
+    v: Linear,
+    out: Linear,
+    heads: usize,
+}
+
+impl TokenToImage {
+    /// Binds the attention of `dim` features, in `heads` heads with `inner` features together.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, [dim, inner]: [usize; 2], heads: usize) -> Result<Self> {
+        // It adds the same to all scores of a query, which changes no softmax. Read so that it counts as used.
+        scope.at("k_proj").f32("bias", &[inner])?;
+        Ok(Self {
+            q: Linear::bind(&scope.at("q_proj"), [inner, dim])?,
+            k_transposed: bind_transposed(&scope.at("k_proj"), [inner, dim])?,
+            v: Linear::bind(&scope.at("v_proj"), [inner, dim])?,
+            out: Linear::bind(&scope.at("out_proj"), [dim, inner])?,
+            heads,
+        })
+    }
+
+    /// `queries += out(attention(q(x), keys, values))`, for `x, queries: [prompts, tokens, C]`.
+    pub fn forward_add(
+        &self,
+        cx: &Cx,
+        batch: Batch,
+        x: &[f32],
+        keys: Keys<'_>,
+        queries: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let part = batch.prompts * self.part(batch).tokens * self.q.inputs();
+        for (x, queries) in x.chunks(part).zip(queries.chunks_mut(part)) {
+            let tokens = x.len() / (batch.prompts * self.q.inputs());
+            self.attend(cx, Batch { tokens, ..batch }, x, keys, queries, scratch.frame());
+        }
+    }
+
+    /// Scratch that [`forward_add`](Self::forward_add) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
+        let batch = self.part(batch);
+        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
+        let (dim, inner) = (self.q.inputs(), self.q.outputs());
+        let products = [
+            self.q.scratch_len(cx, tokens),
+            self.k_transposed.scratch_len(cx, rows),
+            self.v.scratch_len(cx, rows),
+            self.out.scratch_len(cx, tokens),
+            panels::token_to_image_scratch_len(cx, &self.shape(batch, inner)),
+            panels::token_to_image_scratch_len(cx, &self.shape(batch, dim)),
+        ];
+        padded(tokens * inner)
+            + 2 * padded(rows * inner)
+            + 2 * padded(rows * dim)
+            + padded(batch.prompts * left_len(rows / batch.prompts, dim))
+            + products.into_iter().fold(0, usize::max)
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        [&self.q, &self.k_transposed, &self.v, &self.out].iter().map(|linear| linear.bytes()).sum()
+    }
+
+    /// The largest part of a batch that attends at a time.
+    fn part(&self, batch: Batch) -> Batch {
+        let most = if batch.prompts == 1 { MAX_TOKENS } else { batch.tokens };
+        Batch { tokens: batch.tokens.min(most), ..batch }
+    }
+
+    /// The kernel's sizes for queries, keys and values of `channels` channels.
+    fn shape(&self, batch: Batch, channels: usize) -> panels::TokenToImage {
+        panels::TokenToImage {
+            prompts: batch.prompts,
+            rows: self.heads * batch.tokens,
+            depth: channels,
+            values: channels,
+            panels: batch.panels,
+        }
+    }
+
+    fn attend(
+        &self,
+        cx: &Cx,
+        batch: Batch,
+        x: &[f32],
+        keys: Keys<'_>,
+        queries: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
+        let (dim, inner) = (self.q.inputs(), self.q.outputs());
+        let q = scratch.take(tokens * inner);
+        let by_head = scratch.take(rows * inner);
+        linear(cx, &self.q, x, q, scratch.frame());
+        q.iter_mut().for_each(|q| *q *= scale(inner / self.heads));
+        split_heads(q, batch, self.heads, by_head);
+
+        let values = match keys {
+            Keys::Shared { .. } => {
+                let values = scratch.take(rows * inner);
+                let packed = pack_prompts(cx, batch, by_head, inner, &mut scratch);
+                let shape = self.shape(batch, inner);
+                panels::token_to_image(cx, &shape, packed, keys, values, scratch.frame());
+                values
+            }
+            Keys::Each { .. } => {
+                let values = scratch.take(rows * inner);
+                let (folded, weighted) = (scratch.take(rows * dim), scratch.take(rows * dim));
+                linear(cx, &self.k_transposed, by_head, folded, scratch.frame());
+                let packed = pack_prompts(cx, batch, folded, dim, &mut scratch);
+                let shape = self.shape(batch, dim);
+                panels::token_to_image(cx, &shape, packed, keys, weighted, scratch.frame());
+                linear(cx, &self.v, weighted, values, scratch.frame());
+                values
+            }
+        };
+        let y = q;
+        merge_heads(values, batch, self.heads, y);
+        let residual = Output::Add { out: queries, stride: dim };
+        self.out.forward(cx, &Rows::new(y, tokens, inner), Activation::None, residual, scratch);
+    }
+}
