@@ -1,5 +1,5 @@
 /*
- * Vitrum: CLIP on CPUs.
+ * Vitrum: CLIP and SAM on CPUs.
  *
  * Written by `cargo run -p xtask -- header` from src/ffi: do not edit.
  *
@@ -58,6 +58,28 @@ typedef struct vitrum_clip vitrum_clip;
  * context and its models at the same time. Nothing is shared between contexts.
  */
 typedef struct vitrum_context vitrum_context;
+
+/*
+ * A SAM model: image encoder, prompt encoder, mask decoder. Opaque and immutable.
+ *
+ * Several threads may use one model at the same time. It keeps what it needs of its context alive.
+ */
+typedef struct vitrum_sam vitrum_sam;
+
+/*
+ * A picture as a SAM model sees it. Opaque and immutable.
+ *
+ * Several threads may use one embedding at the same time. It belongs to the model that made it, or to one loaded
+ * from the same weights with the same input size.
+ */
+typedef struct vitrum_sam_embedding vitrum_sam_embedding;
+
+/*
+ * The answers to a call's prompts, and memory that the next call reuses. Opaque.
+ *
+ * Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
+ */
+typedef struct vitrum_sam_prediction vitrum_sam_prediction;
 
 /*
  * What a call came to: `VITRUM_OK` or one of `VITRUM_E_*`. Codes never change their meaning and new ones may
@@ -164,6 +186,88 @@ typedef struct vitrum_file {
     size_t size;
 } vitrum_file;
 
+/* How to load a SAM model. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_sam_options {
+    /* `sizeof(vitrum_sam_options)`; set by `vitrum_sam_options_init`. */
+    uint32_t struct_size;
+    /*
+     * 1: read the weights through a memory map, which saves system calls. If another process truncates the file
+     * meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+     * `vitrum_sam_load`.
+     */
+    uint32_t mmap;
+    /*
+     * Side of the model's square input in pixels, a multiple of its patches' side; 0 for that of the checkpoint.
+     * Pictures are resized to it. A smaller one is faster and sees less.
+     */
+    uint32_t image_size;
+} vitrum_sam_options;
+
+/*
+ * Called between the steps of long work, on the thread that made the call, with the fraction that is done: from
+ * 0 to 1, never decreasing. Anything but 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
+ *
+ * It must return: neither an exception nor `longjmp` may leave it.
+ */
+typedef int32_t (*vitrum_progress)(void *VITRUM_NULLABLE user, float fraction);
+
+/* What a click says: one of `VITRUM_LABEL_*`. */
+typedef int32_t vitrum_label;
+
+/*
+ * A click, in pixels of the picture from its top left corner. It may be outside the picture. This struct will
+ * never change.
+ */
+typedef struct vitrum_point {
+    /* From the left. */
+    float x;
+    /* From the top. */
+    float y;
+    /* What it says. */
+    vitrum_label label;
+} vitrum_point;
+
+/* All that is said about one object. With nothing set it means the most prominent object. */
+typedef struct vitrum_sam_prompt {
+    /* `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`. */
+    uint32_t struct_size;
+    /* 1 if `bounding_box` is set, otherwise 0. */
+    uint32_t has_box;
+    /* Clicks, or NULL if `point_count` is 0. */
+    const struct vitrum_point *VITRUM_NULLABLE points;
+    /* How many clicks there are. */
+    size_t point_count;
+    /*
+     * Left, top, right and bottom of a box, in pixels of the picture: at least left <= right and top <= bottom. It may
+     * reach beyond the picture.
+     */
+    float bounding_box[4];
+    /*
+     * An earlier low-resolution mask of this object (`vitrum_sam_prediction_low_res`), to be refined, or NULL if
+     * `mask_size` is 0.
+     */
+    const float *VITRUM_NULLABLE mask;
+    /* How many values there are at `mask`: the square of `vitrum_sam_mask_side`, or 0. */
+    size_t mask_size;
+} vitrum_sam_prompt;
+
+/* What there is to know of a mask. */
+typedef struct vitrum_sam_mask_stats {
+    /* `sizeof(vitrum_sam_mask_stats)`; set by `vitrum_sam_mask_stats_init`. */
+    uint32_t struct_size;
+    /* Pixels of the mask. */
+    uint32_t area;
+    /* Left, top, width and height of its box, in pixels; all 0 if the mask is empty. */
+    uint32_t bounding_box[4];
+    /* How well the model thinks that it covers an object, as the intersection over the union of both. */
+    float score;
+    /*
+     * How little it depends on the threshold: the pixels above a threshold that is higher by 1, over those above
+     * one that is lower by 1. Not a number if there are none.
+     */
+    float stability_score;
+} vitrum_sam_mask_stats;
+
 /* The call succeeded. */
 #define VITRUM_OK 0
 
@@ -256,6 +360,18 @@ typedef struct vitrum_file {
 
 /* One grey channel. */
 #define VITRUM_PIXEL_GRAY8 5
+
+/*
+ * No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
+ * Its coordinates do not matter.
+ */
+#define VITRUM_LABEL_PADDING -1
+
+/* Not this. */
+#define VITRUM_LABEL_BACKGROUND 0
+
+/* This. */
+#define VITRUM_LABEL_FOREGROUND 1
 
 /*
  * The library's version, "major.minor.patch"; compare it with `VITRUM_VERSION` to see whether header and
@@ -498,6 +614,289 @@ vitrum_status vitrum_clip_tokenize(const struct vitrum_clip *clip,
                                    size_t capacity,
                                    size_t *VITRUM_NULLABLE needed,
                                    struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_options_init(struct vitrum_sam_options *options, size_t struct_size);
+
+/*
+ * Loads the model at `path` and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
+ *
+ * `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file in the naming of the original SAM or
+ * of MobileSAM. `options` may be NULL for the defaults. Nothing is kept of the arguments but what the model needs
+ * of `context`.
+ *
+ * Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
+ * `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE` or `VITRUM_E_CONFIG` for what is
+ * wrong in the files; `VITRUM_E_INVALID_ARGUMENT` for an impossible `image_size`; `VITRUM_E_UNSUPPORTED` for a
+ * model of another kind, and always in a library built without files.
+ */
+vitrum_status vitrum_sam_load(const struct vitrum_context *context,
+                              const char *path,
+                              const struct vitrum_sam_options *VITRUM_NULLABLE options,
+                              struct vitrum_sam *VITRUM_NULLABLE *VITRUM_NONNULL sam,
+                              struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Loads a model from memory and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
+ *
+ * `files` are `file_count` files as a model directory holds them: weights, whose names end in `.safetensors`
+ * (shards need no index), and beside them `config.json` and `preprocessor_config.json` if there are any, in any
+ * order. They are only read during the call. `options` may be NULL for the defaults.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` if there are no weights, for a file that no model has or one given
+ * twice, or if `mmap` is set; otherwise those of `vitrum_sam_load`.
+ */
+vitrum_status vitrum_sam_load_memory(const struct vitrum_context *context,
+                                     const struct vitrum_file *files,
+                                     size_t file_count,
+                                     const struct vitrum_sam_options *VITRUM_NULLABLE options,
+                                     struct vitrum_sam *VITRUM_NULLABLE *VITRUM_NONNULL sam,
+                                     struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Frees `sam`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
+ * afterwards. Embeddings and predictions made with it can still be read, saved and freed.
+ */
+void vitrum_sam_free(struct vitrum_sam *VITRUM_NULLABLE sam);
+
+/* Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread. */
+size_t vitrum_sam_image_size(const struct vitrum_sam *VITRUM_NULLABLE sam);
+
+/*
+ * Side of the squares in which masks are predicted, and in which a mask is given as a prompt, in values; 0 if
+ * `sam` is NULL. Any thread.
+ */
+size_t vitrum_sam_mask_side(const struct vitrum_sam *VITRUM_NULLABLE sam);
+
+/* Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread. */
+size_t vitrum_sam_memory_bytes(const struct vitrum_sam *VITRUM_NULLABLE sam);
+
+/*
+ * Encodes `image`, the work that does not depend on prompts, and writes the result to `embedding`; the caller
+ * frees it with `vitrum_sam_embedding_free`. Any thread.
+ *
+ * Any number of prompts can then be answered from the embedding. `progress` may be NULL; it is called with
+ * `progress_user` during the call.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown format; `VITRUM_E_IMAGE`, also for a picture so narrow that
+ * nothing would be left of it; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_encode(const struct vitrum_sam *sam,
+                                const struct vitrum_image *image,
+                                vitrum_progress VITRUM_NULLABLE progress,
+                                void *VITRUM_NULLABLE progress_user,
+                                struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NONNULL embedding,
+                                struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Frees `embedding`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
+ * afterwards.
+ */
+void vitrum_sam_embedding_free(struct vitrum_sam_embedding *VITRUM_NULLABLE embedding);
+
+/* Width of the picture in pixels; 0 if `embedding` is NULL. Any thread. */
+uint32_t vitrum_sam_embedding_width(const struct vitrum_sam_embedding *VITRUM_NULLABLE embedding);
+
+/* Height of the picture in pixels; 0 if `embedding` is NULL. Any thread. */
+uint32_t vitrum_sam_embedding_height(const struct vitrum_sam_embedding *VITRUM_NULLABLE embedding);
+
+/* Bytes of memory that the embedding occupies; 0 if it is NULL. Any thread. */
+size_t vitrum_sam_embedding_memory_bytes(const struct vitrum_sam_embedding *VITRUM_NULLABLE embedding);
+
+/*
+ * The output of the image encoder: a square grid of tokens, row by row, the channels of a token together. Any
+ * thread.
+ *
+ * `values` receives it. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+ * floats, also when `capacity` is too small; with `values` NULL and `capacity` 0 that is all that happens.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_sam_embedding_values(const struct vitrum_sam_embedding *embedding,
+                                          float *VITRUM_NULLABLE values,
+                                          size_t capacity,
+                                          size_t *VITRUM_NULLABLE needed,
+                                          struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * The embedding as bytes, for a file or a database; `vitrum_sam_embedding_load` makes it an embedding again, on
+ * any machine. Any thread.
+ *
+ * `bytes` receives them. `capacity` and `needed`, in bytes, are as for `vitrum_sam_embedding_values`.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_sam_embedding_save(const struct vitrum_sam_embedding *embedding,
+                                        uint8_t *VITRUM_NULLABLE bytes,
+                                        size_t capacity,
+                                        size_t *VITRUM_NULLABLE needed,
+                                        struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Restores a saved embedding and writes it to `embedding`; the caller frees it with `vitrum_sam_embedding_free`.
+ * Any thread.
+ *
+ * `data` are the `size` bytes that `vitrum_sam_embedding_save` wrote. They need not be trusted: they carry a
+ * checksum, and say which model they are from. They are only read during the call.
+ *
+ * Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged embedding; `VITRUM_E_UNSUPPORTED` if a later
+ * version of this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
+ * input size; `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_embedding_load(const struct vitrum_sam *sam,
+                                        const uint8_t *data,
+                                        size_t size,
+                                        struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NONNULL embedding,
+                                        struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Makes `prompt` an empty one. `struct_size` is `sizeof *prompt`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_prompt_init(struct vitrum_sam_prompt *prompt, size_t struct_size);
+
+/*
+ * Prepares `stats` for `vitrum_sam_prediction_stats`. `struct_size` is `sizeof *stats`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_mask_stats_init(struct vitrum_sam_mask_stats *stats, size_t struct_size);
+
+/*
+ * Makes an empty prediction for results of `sam` and writes it to `prediction`; the caller frees it with
+ * `vitrum_sam_prediction_free`. Any thread.
+ */
+vitrum_status vitrum_sam_prediction_new(const struct vitrum_sam *sam,
+                                        struct vitrum_sam_prediction *VITRUM_NULLABLE *VITRUM_NONNULL prediction,
+                                        struct vitrum_error *VITRUM_NULLABLE error);
+
+/* Frees `prediction`, which may be NULL. It must not be used, nor freed again, afterwards. */
+void vitrum_sam_prediction_free(struct vitrum_sam_prediction *VITRUM_NULLABLE prediction);
+
+/*
+ * Predicts the masks of `prompt_count` objects, independently of each other, in the picture that `embedding` was
+ * made from. The answers replace what `prediction` held; if the call fails, it holds none or the earlier ones.
+ * Any thread, each with a prediction of its own.
+ *
+ * `multimask` 1: three masks for each prompt, for prompts that may mean a part, the whole or more, such as a
+ * single click. 0: one mask. Many prompts in one call are faster than one after the other.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an unknown label, coordinates that are not finite or beyond
+ * a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
+ * are not finite, or an embedding of another model; `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_predict(const struct vitrum_sam *sam,
+                                 const struct vitrum_sam_embedding *embedding,
+                                 const struct vitrum_sam_prompt *prompts,
+                                 size_t prompt_count,
+                                 uint32_t multimask,
+                                 struct vitrum_sam_prediction *prediction,
+                                 struct vitrum_error *VITRUM_NULLABLE error);
+
+/* How many prompts were answered; 0 if `prediction` is NULL. Any thread. */
+size_t vitrum_sam_prediction_prompts(const struct vitrum_sam_prediction *VITRUM_NULLABLE prediction);
+
+/* How many masks there are for each prompt; 0 if `prediction` is NULL. Any thread. */
+size_t vitrum_sam_prediction_masks(const struct vitrum_sam_prediction *VITRUM_NULLABLE prediction);
+
+/*
+ * The scores of all masks, prompt after prompt: how well the model thinks that each covers an object, as the
+ * intersection over the union of both. Any thread.
+ *
+ * `scores` receives them. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+ * floats, also when `capacity` is too small; with `scores` NULL and `capacity` 0 that is all that happens.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_sam_prediction_scores(const struct vitrum_sam_prediction *prediction,
+                                           float *VITRUM_NULLABLE scores,
+                                           size_t capacity,
+                                           size_t *VITRUM_NULLABLE needed,
+                                           struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Mask number `mask` of prompt number `prompt`, as bytes: 1 where its logits are above `threshold`, otherwise 0;
+ * row after row, in the size of the picture. Any thread. The models are made for a threshold of 0.
+ *
+ * `pixels` receives it. `capacity` and `needed`, in bytes, are as for `vitrum_sam_prediction_scores`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` if there is no such mask, or the threshold is not a number;
+ * `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_prediction_mask(const struct vitrum_sam_prediction *prediction,
+                                         size_t prompt,
+                                         size_t mask,
+                                         float threshold,
+                                         uint8_t *VITRUM_NULLABLE pixels,
+                                         size_t capacity,
+                                         size_t *VITRUM_NULLABLE needed,
+                                         struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Mask number `mask` of prompt number `prompt` at `threshold` as run lengths: of 0, of 1, of 0 and so on, down the
+ * columns from left to right, as COCO stores masks. Any thread.
+ *
+ * `counts` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
+ * `capacity` and `needed` count runs.
+ */
+vitrum_status vitrum_sam_prediction_rle(const struct vitrum_sam_prediction *prediction,
+                                        size_t prompt,
+                                        size_t mask,
+                                        float threshold,
+                                        uint32_t *VITRUM_NULLABLE counts,
+                                        size_t capacity,
+                                        size_t *VITRUM_NULLABLE needed,
+                                        struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`, without the mask. Any
+ * thread.
+ *
+ * `stats` receives them; prepare it by `vitrum_sam_mask_stats_init`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` if there is no such mask, or the threshold is not a number;
+ * `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_prediction_stats(const struct vitrum_sam_prediction *prediction,
+                                          size_t prompt,
+                                          size_t mask,
+                                          float threshold,
+                                          struct vitrum_sam_mask_stats *stats,
+                                          struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * The logits of a mask in the size of the picture, row after row: above 0 where the object is. Any thread.
+ *
+ * `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
+ * `capacity` and `needed` count floats.
+ */
+vitrum_status vitrum_sam_prediction_logits(const struct vitrum_sam_prediction *prediction,
+                                           size_t prompt,
+                                           size_t mask,
+                                           float *VITRUM_NULLABLE logits,
+                                           size_t capacity,
+                                           size_t *VITRUM_NULLABLE needed,
+                                           struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * The logits of a mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the model's
+ * input. They can refine a later prompt. Any thread.
+ *
+ * `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
+ * `capacity` and `needed` count floats.
+ */
+vitrum_status vitrum_sam_prediction_low_res(const struct vitrum_sam_prediction *prediction,
+                                            size_t prompt,
+                                            size_t mask,
+                                            float *VITRUM_NULLABLE logits,
+                                            size_t capacity,
+                                            size_t *VITRUM_NULLABLE needed,
+                                            struct vitrum_error *VITRUM_NULLABLE error);
 
 #ifdef __cplusplus
 } /* extern "C" */

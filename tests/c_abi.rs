@@ -10,13 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use vitrum::exec::{Cx, CxOptions};
+use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 use vitrum::weights::{Bundle, OpenOptions};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const MODEL: &str = "tests/golden/clip/quickgelu-p32";
+const CLIP: &str = "tests/golden/clip/quickgelu-p32";
+const SAM: &str = "tests/golden/sam_predictor";
+const WIDTH: usize = 50;
+const HEIGHT: usize = 30;
 
 /// The library as C programs link it. Built here, because Cargo builds no static library for a test; with the
 /// settings of the test profile, so that the dependencies are those that are built already.
@@ -63,26 +67,47 @@ fn run(program: &Path, args: &[&str]) -> String {
 
 #[test]
 fn misuse_is_reported() {
-    assert_eq!(run(&compile("tests/c_abi/misuse.c"), &[MODEL]), "misuse: ok\n");
+    assert_eq!(run(&compile("tests/c_abi/misuse.c"), &[CLIP]), "misuse: ok\n");
 }
 
 #[test]
 fn all_ways_of_use_agree() {
-    assert_eq!(run(&compile("tests/c_abi/use.c"), &[MODEL]), "use: ok\n");
+    assert_eq!(run(&compile("tests/c_abi/use.c"), &[CLIP]), "use: ok\n");
 }
 
 #[test]
-fn the_example_prints_what_rust_computes() {
-    const LABELS: [&str; 3] = ["a red apple", "two dogs", "the sea"];
-    let (width, height) = (50, 30);
-    let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i * 7 % 253) as u8).collect();
-    let ppm = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.ppm");
-    fs::write(&ppm, [format!("P6\n{width} {height}\n255\n").as_bytes(), &pixels].concat()).unwrap();
-    let ppm = ppm.to_str().unwrap();
+fn misuse_of_sam_is_reported() {
+    assert_eq!(run(&compile("tests/c_abi/sam_misuse.c"), &[SAM]), "sam_misuse: ok\n");
+}
 
-    let bundle = Bundle::open(&Path::new(ROOT).join(MODEL), OpenOptions::new()).unwrap();
-    let clip = Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &bundle).unwrap();
-    let image = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
+#[test]
+fn all_ways_of_using_sam_agree() {
+    assert_eq!(run(&compile("tests/c_abi/sam_use.c"), &[SAM]), "sam_use: ok\n");
+}
+
+/// A picture of `WIDTH` x `HEIGHT` pixels.
+fn pixels() -> Vec<u8> {
+    (0..WIDTH * HEIGHT * 3).map(|i| (i * 7 % 253) as u8).collect()
+}
+
+/// The picture in a file of its own, as the examples read it.
+fn write_ppm(name: &str) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, [format!("P6\n{WIDTH} {HEIGHT}\n255\n").as_bytes(), &pixels()].concat()).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+fn open(model: &str) -> Bundle<'static> {
+    Bundle::open(&Path::new(ROOT).join(model), OpenOptions::new()).unwrap()
+}
+
+#[test]
+fn the_example_of_clip_prints_what_rust_computes() {
+    const LABELS: [&str; 3] = ["a red apple", "two dogs", "the sea"];
+    let ppm = write_ppm("classify.ppm");
+    let pixels = pixels();
+    let clip = Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &open(CLIP)).unwrap();
+    let image = ImageView::packed(&pixels, WIDTH, HEIGHT, PixelFormat::Rgb8).unwrap();
     let probabilities = clip.classify(image, &LABELS, None).unwrap();
     let mut best_first: Vec<_> = LABELS.into_iter().zip(probabilities).collect();
     best_first.sort_by(|(_, a), (_, b)| b.total_cmp(a));
@@ -91,6 +116,35 @@ fn the_example_prints_what_rust_computes() {
         lines
     });
 
-    let args = [&[MODEL, ppm], &LABELS[..]].concat();
+    let args = [&[CLIP, &ppm], &LABELS[..]].concat();
     assert_eq!(run(&compile("ffi-examples/c/classify.c"), &args), expected);
+}
+
+#[test]
+fn the_example_of_sam_prints_and_writes_what_rust_computes() {
+    let ppm = write_ppm("segment.ppm");
+    let pixels = pixels();
+    let cx = Cx::new(&CxOptions::default()).unwrap();
+    let sam = Sam::load(&cx, &open(SAM), &SamOptions::default()).unwrap();
+    let image = ImageView::packed(&pixels, WIDTH, HEIGHT, PixelFormat::Rgb8).unwrap();
+    let embedding = sam.encode(&image, &Monitor::none()).unwrap();
+    let mut prediction = Prediction::default();
+    let click = [Point::foreground(21.5, 14.0)];
+    sam.predict(&embedding, &[Prompt::points(&click)], &PredictOptions::default(), &mut prediction).unwrap();
+    let expected = (0..3).fold(String::new(), |mut lines, i| {
+        let rle = prediction.rle(&cx, 0, i, 0.0).unwrap();
+        let stability = prediction.stability(&cx, 0, i, 0.0, 1.0).unwrap();
+        let (score, area, [x, y, w, h]) = (prediction.iou(0)[i], rle.area(), rle.bounding_box());
+        writeln!(lines, "{i}\t{score:.4}\t{stability:.4}\t{area}\t{x},{y},{w},{h}").unwrap();
+        lines
+    });
+    let mut mask = vec![0; WIDTH * HEIGHT];
+    prediction.mask_into(&cx, 0, prediction.best(0), 0.0, &mut mask).unwrap();
+    mask.iter_mut().for_each(|pixel| *pixel *= 255);
+
+    let pgm = format!("{ppm}.mask.pgm");
+    let args = [SAM, &ppm, "21.5", "14", &pgm];
+    assert_eq!(run(&compile("ffi-examples/c/segment.c"), &args), expected);
+    let written = fs::read(pgm).unwrap();
+    assert_eq!(written, [format!("P5\n{WIDTH} {HEIGHT}\n255\n").as_bytes(), &mask].concat());
 }

@@ -19,22 +19,17 @@ DIR keeps weights and ONNX files (B/32 and B/16: 1.2 GB each, L/14: 3.4 GB).
 import argparse
 import gc
 import json
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
-
-import models
+import clip_models as models
+import harness
 import vitrum_c
-from engines import Job, OnnxRuntime, OpenVino, PyTorch, Vitrum
+from clip_engines import Job, OnnxRuntime, OpenVino, PyTorch, Vitrum
 
 ENGINES = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
 TOLERANCE = 1e-4
-# ONNX Runtime and OpenMP threads spin for a while after a call; let them go to sleep.
-REST = 0.1
 
 
 def jobs(size: models.Size, tower: str, directory: Path, batches: list[int]) -> list[Job]:
@@ -49,26 +44,6 @@ def jobs(size: models.Size, tower: str, directory: Path, batches: list[int]) -> 
     return [Job(tower, ids[:b], texts=texts[:b]) for b in batches]
 
 
-def compare(engines: list, job: Job, seconds: float) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Milliseconds of every call, and max |delta| / max |reference| against the first engine."""
-    reference = engines[0](job)
-    errors = {}
-    for engine in engines[1:]:
-        errors[engine.name] = float(np.abs(engine(job) - reference).max() / np.abs(reference).max())
-    times = {engine.name: [] for engine in engines}
-    start, turn = time.perf_counter(), 0
-    # At least three rounds; the order rotates, so that nobody always follows the same neighbour.
-    while turn < 3 or time.perf_counter() - start < seconds:
-        for i in range(len(engines)):
-            engine = engines[(i + turn) % len(engines)]
-            time.sleep(REST)
-            begin = time.perf_counter()
-            engine(job)
-            times[engine.name].append(1e3 * (time.perf_counter() - begin))
-        turn += 1
-    return times, errors
-
-
 def run(arguments) -> list[dict]:
     """All rows of the table, one tower in memory at a time."""
     rows = []
@@ -79,37 +54,12 @@ def run(arguments) -> list[dict]:
             work = jobs(size, tower, directory, arguments.batches)
             engines = [ENGINES[e](directory, work[0], arguments.threads) for e in arguments.engines]
             for job in work:
-                times, errors = compare(engines, job, arguments.seconds)
-                rows.append({
-                    "model": name, "tower": tower, "batch": len(job.tensor),
-                    "median_ms": {e: statistics.median(t) for e, t in times.items()},
-                    "min_ms": {e: min(t) for e, t in times.items()},
-                    "calls": len(times[engines[0].name]), "relative_error": errors,
-                })
+                rows.append({"model": name, "tower": tower, "batch": len(job.tensor)}
+                            | harness.interleave(engines, job, arguments.seconds))
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
             del engines
             gc.collect()
     return rows
-
-
-def ratio(row: dict) -> float | None:
-    """Vitrum's median over that of the fastest other engine."""
-    peers = [ms for engine, ms in row["median_ms"].items() if engine != Vitrum.name]
-    ours = row["median_ms"].get(Vitrum.name)
-    return ours / min(peers) if peers and ours else None
-
-
-def table(rows: list[dict]) -> str:
-    """Markdown: milliseconds as median (least), the ratio, and the largest relative error."""
-    names = list(rows[0]["median_ms"])
-    head = ["model", "tower", "batch", *(f"{n} ms" for n in names), "Vitrum / fastest peer", "error"]
-    lines = [head, ["---"] * 3 + ["---:"] * (len(head) - 3)]
-    for row in rows:
-        times = [f"{row['median_ms'][n]:.1f} ({row['min_ms'][n]:.1f})" for n in names]
-        value = ratio(row)
-        lines.append([row["model"], row["tower"], str(row["batch"]), *times,
-                      f"{value:.2f}" if value else "", f"{max(row['relative_error'].values(), default=0):.0e}"])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def memory_table(arguments) -> str:
@@ -130,22 +80,14 @@ def memory_table(arguments) -> str:
 
 
 def parse() -> argparse.Namespace:
-    def listed(convert, allowed=None):
-        def parse_list(text):
-            values = [convert(v) for v in text.split(",")]
-            if allowed and (wrong := [v for v in values if v not in allowed]):
-                raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {', '.join(allowed)}")
-            return values
-        return parse_list
-
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cache", type=Path, required=True, help="directory for weights and ONNX files")
     parser.add_argument("--library", type=Path, default=vitrum_c.default_library(),
                         help="libvitrum, by default of the release build")
-    parser.add_argument("--sizes", type=listed(str, models.SIZES), default=list(models.SIZES))
-    parser.add_argument("--towers", type=listed(str, models.TOWERS), default=list(models.TOWERS))
-    parser.add_argument("--batches", type=listed(int), default=[1, 8])
-    parser.add_argument("--engines", type=listed(str, ENGINES), default=list(ENGINES))
+    parser.add_argument("--sizes", type=harness.listed(str, models.SIZES), default=list(models.SIZES))
+    parser.add_argument("--towers", type=harness.listed(str, models.TOWERS), default=list(models.TOWERS))
+    parser.add_argument("--batches", type=harness.listed(int), default=[1, 8])
+    parser.add_argument("--engines", type=harness.listed(str, ENGINES), default=list(ENGINES))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10, help="shortest time to spend on a row; three rounds at least")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory table")
@@ -157,7 +99,7 @@ def main() -> int:
     Vitrum.library = arguments.library
     rows = run(arguments)
     print(f"\n{arguments.threads} threads, f32; median (least) of the calls in each row\n")
-    print(table(rows))
+    print(harness.table(rows, ["model", "tower", "batch"], Vitrum.name))
     if "vitrum" in arguments.engines and not arguments.no_memory:
         print("\n" + memory_table(arguments))
     wrong = [(row, engine) for row in rows for engine, error in row["relative_error"].items()

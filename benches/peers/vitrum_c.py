@@ -1,4 +1,4 @@
-"""Vitrum's CLIP through its C library (`include/vitrum.h`), with the standard library alone.
+"""Vitrum through its C library (`include/vitrum.h`), with the standard library alone.
 
 As a program, `vitrum_c.py LIBRARY MODEL IMAGE_SIZE THREADS` loads the model, runs batches of 1 and 8
 through both towers, and prints as JSON the bytes of weights and of peak resident memory.
@@ -29,13 +29,34 @@ class Image(ctypes.Structure):
                 ("width", c_uint32), ("height", c_uint32), ("row_stride", c_size_t)]
 
 
-EMBEDDINGS = [c_uint32, POINTER(c_float), c_size_t, POINTER(c_size_t), POINTER(Error)]
+class Point(ctypes.Structure):
+    _fields_ = [("x", c_float), ("y", c_float), ("label", c_int32)]
+
+
+class SamPrompt(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("has_box", c_uint32), ("points", POINTER(Point)),
+                ("point_count", c_size_t), ("bounding_box", 4 * c_float), ("mask", POINTER(c_float)),
+                ("mask_size", c_size_t)]
+
+
+FLOATS = [POINTER(c_float), c_size_t, POINTER(c_size_t), POINTER(Error)]
+EMBEDDINGS = [c_uint32, *FLOATS]
 FALLIBLE = {
     "vitrum_context_new": [POINTER(ContextOptions), POINTER(c_void_p), POINTER(Error)],
     "vitrum_clip_load": [c_void_p, c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
     "vitrum_clip_encode_image": [c_void_p, POINTER(Image), c_size_t, *EMBEDDINGS],
     "vitrum_clip_encode_text": [c_void_p, POINTER(c_char_p), c_size_t, *EMBEDDINGS],
+    "vitrum_sam_load": [c_void_p, c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
+    "vitrum_sam_encode": [c_void_p, POINTER(Image), c_void_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
+    "vitrum_sam_embedding_values": [c_void_p, *FLOATS],
+    "vitrum_sam_prediction_new": [c_void_p, POINTER(c_void_p), POINTER(Error)],
+    "vitrum_sam_predict": [c_void_p, c_void_p, POINTER(SamPrompt), c_size_t, c_uint32, c_void_p, POINTER(Error)],
+    "vitrum_sam_prediction_scores": [c_void_p, *FLOATS],
+    "vitrum_sam_prediction_low_res": [c_void_p, c_size_t, c_size_t, *FLOATS],
 }
+FREE = ["vitrum_context_free", "vitrum_clip_free", "vitrum_sam_free", "vitrum_sam_embedding_free",
+        "vitrum_sam_prediction_free"]
+SIZES = ["vitrum_clip_embed_dim", "vitrum_sam_mask_side"]
 
 
 def default_library() -> Path:
@@ -48,35 +69,60 @@ class VitrumError(Exception):
     """The message of a call that failed."""
 
 
-class Clip:
-    """A model with a context of its own. Embeddings come back as float arrays, not normalised."""
+class Library:
+    """The functions, with the types of their parameters, and errors as exceptions."""
 
-    def __init__(self, library: Path, directory: Path, threads: int):
-        self._library = ctypes.CDLL(str(library))
+    def __init__(self, path: Path):
+        self.functions = ctypes.CDLL(str(path))
         for name, types in FALLIBLE.items():
-            getattr(self._library, name).argtypes = types
-        for name in ("vitrum_context_free", "vitrum_clip_free"):
-            function = getattr(self._library, name)
+            getattr(self.functions, name).argtypes = types
+        for name in FREE:
+            function = getattr(self.functions, name)
             function.argtypes, function.restype = [c_void_p], None
-        self._library.vitrum_clip_embed_dim.argtypes = [c_void_p]
-        self._library.vitrum_clip_embed_dim.restype = c_size_t
+        for name in SIZES:
+            function = getattr(self.functions, name)
+            function.argtypes, function.restype = [c_void_p], c_size_t
 
-        self._context, self._clip = c_void_p(), c_void_p()
-        options = ContextOptions(struct_size=ctypes.sizeof(ContextOptions), threads=threads)
-        self._call("vitrum_context_new", byref(options), byref(self._context))
-        self._call("vitrum_clip_load", self._context, os.fsencode(directory), None, byref(self._clip))
-        self.embed_dim = self._library.vitrum_clip_embed_dim(self._clip)
+    def call(self, name: str, *arguments) -> None:
+        error = Error(struct_size=ctypes.sizeof(Error))
+        if getattr(self.functions, name)(*arguments, byref(error)) != 0:
+            raise VitrumError(f"{name}: {error.message.decode()}")
+
+
+class Handle:
+    """What a function made, freed with this object."""
+
+    def __init__(self, library: Library, kind: str, make: str, *arguments):
+        self.library, self.kind, self.pointer = library, kind, c_void_p()
+        library.call(make, *arguments, byref(self.pointer))
 
     def __del__(self):
-        if hasattr(self, "_clip"):
-            self._library.vitrum_clip_free(self._clip)
-            self._library.vitrum_context_free(self._context)
+        getattr(self.library.functions, f"vitrum_{self.kind}_free")(self.pointer)
+
+
+def load(library: Library, kind: str, directory: Path, threads: int) -> Handle:
+    """A model, which keeps what it needs of a context of its own."""
+    options = ContextOptions(struct_size=ctypes.sizeof(ContextOptions), threads=threads)
+    context = Handle(library, "context", "vitrum_context_new", byref(options))
+    return Handle(library, kind, f"vitrum_{kind}_load", context.pointer, os.fsencode(directory), None)
+
+
+def rgb_image(data: int, width: int, height: int) -> Image:
+    """Packed RGB pixels at address `data`."""
+    return Image(ctypes.sizeof(Image), PIXEL_RGB8, data, width, height, 3 * width)
+
+
+class Clip:
+    """A CLIP model. Embeddings come back as float arrays, not normalised."""
+
+    def __init__(self, library: Path, directory: Path, threads: int):
+        self._library = Library(library)
+        self._clip = load(self._library, "clip", directory, threads)
+        self.embed_dim = self._library.functions.vitrum_clip_embed_dim(self._clip.pointer)
 
     def encode_images(self, data: int, count: int, width: int, height: int) -> ctypes.Array:
         """Embeds `count` RGB pictures that lie one after the other at address `data`."""
-        images = (Image * count)(*(
-            Image(ctypes.sizeof(Image), PIXEL_RGB8, data + i * 3 * width * height, width, height, 3 * width)
-            for i in range(count)))
+        images = (Image * count)(*(rgb_image(data + i * 3 * width * height, width, height) for i in range(count)))
         return self._embed("vitrum_clip_encode_image", images, count)
 
     def encode_texts(self, texts: list[str]) -> ctypes.Array:
@@ -86,13 +132,52 @@ class Clip:
 
     def _embed(self, function: str, inputs: ctypes.Array, count: int) -> ctypes.Array:
         out = (c_float * (count * self.embed_dim))()
-        self._call(function, self._clip, inputs, count, 0, out, len(out), None)
+        self._library.call(function, self._clip.pointer, inputs, count, 0, out, len(out), None)
         return out
 
-    def _call(self, function: str, *arguments) -> None:
-        error = Error(struct_size=ctypes.sizeof(Error))
-        if getattr(self._library, function)(*arguments, byref(error)) != 0:
-            raise VitrumError(f"{function}: {error.message.decode()}")
+
+class Sam:
+    """A SAM model, and one prediction that is used again and again."""
+
+    def __init__(self, library: Path, directory: Path, threads: int):
+        self._library = Library(library)
+        self._sam = load(self._library, "sam", directory, threads)
+        self._prediction = Handle(self._library, "sam_prediction", "vitrum_sam_prediction_new", self._sam.pointer)
+        self.mask_side = self._library.functions.vitrum_sam_mask_side(self._sam.pointer)
+        self._low_res = (c_float * 0)()
+
+    def encode(self, data: int, width: int, height: int) -> Handle:
+        """The embedding of the RGB picture at address `data`."""
+        image = rgb_image(data, width, height)
+        return Handle(self._library, "sam_embedding", "vitrum_sam_encode", self._sam.pointer, byref(image), None, None)
+
+    def values(self, embedding: Handle) -> ctypes.Array:
+        """The image encoder's output, `[G, G, C]`."""
+        needed = c_size_t()
+        self._library.call("vitrum_sam_embedding_values", embedding.pointer, None, 0, byref(needed))
+        out = (c_float * needed.value)()
+        self._library.call("vitrum_sam_embedding_values", embedding.pointer, out, len(out), None)
+        return out
+
+    def predict_points(self, embedding: Handle, points: list[tuple[float, float]]) -> tuple[ctypes.Array, ctypes.Array]:
+        """Low-resolution logits, which stay valid until the next call, and scores of three masks for each point."""
+        count, masks, pixels = len(points), 3, self.mask_side**2
+        clicks = (Point * count)(*(Point(x, y, 1) for x, y in points))
+        prompts = (SamPrompt * count)()
+        for i, prompt in enumerate(prompts):
+            prompt.struct_size, prompt.point_count = ctypes.sizeof(SamPrompt), 1
+            prompt.points = ctypes.pointer(clicks[i])
+        prediction = self._prediction.pointer
+        self._library.call("vitrum_sam_predict", self._sam.pointer, embedding.pointer, prompts, count, 1, prediction)
+
+        scores = (c_float * (count * masks))()
+        self._library.call("vitrum_sam_prediction_scores", prediction, scores, len(scores), None)
+        if len(self._low_res) != len(scores) * pixels:
+            self._low_res = (c_float * (len(scores) * pixels))()
+        for i in range(len(scores)):
+            room = ctypes.cast(byref(self._low_res, 4 * i * pixels), POINTER(c_float))
+            self._library.call("vitrum_sam_prediction_low_res", prediction, *divmod(i, masks), room, pixels, None)
+        return self._low_res, scores
 
 
 def peak_bytes() -> int:

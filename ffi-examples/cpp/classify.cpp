@@ -1,39 +1,11 @@
 // Which label fits a picture best? classify MODEL IMAGE.ppm LABEL...
 #include <algorithm>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <numeric>
 
+#include "ppm.hpp"
 #include "vitrum.hpp"
-
-namespace {
-
-struct picture {
-    std::uint32_t width = 0, height = 0;
-    std::vector<std::uint8_t> rgb;
-};
-
-// Reads a binary PPM: "P6", width, height, 255, and RGB rows.
-picture read_ppm(const std::string &path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string magic;
-    unsigned maximum = 0;
-    picture result;
-    file >> magic >> result.width >> result.height >> maximum;
-    file.get();
-    if (!file || magic != "P6" || maximum != 255 || result.width > 32768 || result.height > 32768) {
-        throw std::runtime_error(path + ": not a binary 8-bit PPM");
-    }
-    result.rgb.resize(std::size_t(3) * result.width * result.height);
-    file.read(reinterpret_cast<char *>(result.rgb.data()), std::streamsize(result.rgb.size()));
-    if (!file) {
-        throw std::runtime_error(path + ": too short");
-    }
-    return result;
-}
-
-} // namespace
 
 int main(int argc, char **argv) {
     if (argc < 4) {

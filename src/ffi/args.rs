@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 use core::{ptr, slice};
 
+use bytemuck::AnyBitPattern;
+
 use super::status::{VITRUM_OK, status_of, vitrum_status};
 use crate::error::{Error, Result, err};
 
@@ -72,6 +74,16 @@ pub(super) unsafe fn required<'a, T>(pointer: *const T, name: &str) -> Result<&'
     Ok(unsafe { &*pointer })
 }
 
+/// A handle that the call changes.
+///
+/// # Safety
+/// `pointer` must be NULL or valid for `'a`, and used by nobody else meanwhile.
+pub(super) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
+    check_pointer(pointer, name)?;
+    // SAFETY: not NULL and aligned; the caller promises the rest.
+    Ok(unsafe { &mut *pointer })
+}
+
 /// The place where a new handle goes.
 ///
 /// # Safety
@@ -102,6 +114,41 @@ pub(super) unsafe fn versioned<'a, T: CStruct>(pointer: *const T, name: &str) ->
         check_struct_size::<T>(pointer.cast::<u32>().read() as usize).map_err(|error| error.within(name))?;
         Ok(&*pointer)
     }
+}
+
+/// A versioned struct that receives a result.
+///
+/// # Safety
+/// As [`versioned`], and nobody else may use the struct meanwhile.
+pub(super) unsafe fn versioned_mut<'a, T: CStruct>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        versioned(pointer.cast_const(), name)?;
+        Ok(&mut *pointer)
+    }
+}
+
+/// An array of `count` versioned structs, which may not be empty.
+///
+/// # Safety
+/// `pointer` must be NULL or lead to structs that begin with their `struct_size`, valid for `'a`.
+pub(super) unsafe fn versioned_array<'a, T: CStruct>(
+    pointer: *const T,
+    count: usize,
+    name: &str,
+) -> Result<&'a [T]> {
+    // The size of the first struct tells that the second is where we look for it.
+    if count != 0 {
+        // SAFETY: the caller's promise.
+        unsafe { versioned(pointer, &alloc::format!("{name}[0]"))? };
+    }
+    // SAFETY: the caller's promise.
+    let structs = unsafe { array(pointer, count, name)? };
+    for (i, it) in structs.iter().enumerate() {
+        // SAFETY: a struct of the array.
+        unsafe { versioned(it, &alloc::format!("{name}[{i}]"))? };
+    }
+    Ok(structs)
 }
 
 /// An array of `count` values, which may not be empty.
@@ -204,6 +251,24 @@ impl<T: Copy> Output<T> {
             return Err(err!(BufferTooSmall, "room for {} values, {len} needed", self.capacity));
         }
         Ok(true)
+    }
+
+    /// Announces `len` values and, if the caller wants them, has them computed in the caller's buffer.
+    ///
+    /// For large results, and only if `compute` cannot fail half way: what a failed call returns is untouched.
+    ///
+    /// # Errors
+    /// `BufferTooSmall`, or what `compute` returns.
+    pub(super) fn fill(self, len: usize, compute: impl FnOnce(&mut [T]) -> Result<()>) -> Result<()>
+    where
+        T: AnyBitPattern,
+    {
+        if !self.wants(len)? {
+            return Ok(());
+        }
+        // SAFETY: `wants` checked the length; `new`'s caller promised that the values may be written, and whatever
+        // bytes lie there are values.
+        compute(unsafe { slice::from_raw_parts_mut(self.data, len) })
     }
 
     /// Copies the result, as announced, to the caller.

@@ -8,13 +8,14 @@ use super::args::{
 };
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
+use super::file::{open, open_memory, vitrum_file};
 use super::guard::{guard, guard_value};
 use super::image::{view, views, vitrum_image};
 use super::status::vitrum_status;
-use crate::error::{Result, err};
+use crate::error::Result;
 use crate::exec::{Cx, padded};
 use crate::pipelines::clip::Clip;
-use crate::weights::{Bundle, BundleParts};
+use crate::weights::Bundle;
 
 /// A CLIP model: image tower, text tower, tokenizer. Opaque and immutable.
 ///
@@ -38,17 +39,6 @@ pub struct vitrum_clip_options {
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_clip_options {
     const NAME: &'static str = "vitrum_clip_options";
-}
-
-/// A file of a model in the caller's memory. This struct will never change.
-#[repr(C)]
-pub struct vitrum_file {
-    /// Its name without directories, NUL-terminated UTF-8: such as `config.json`.
-    pub name: *const c_char,
-    /// Its contents. Need no alignment.
-    pub data: *const u8,
-    /// How many bytes there are at `data`.
-    pub size: usize,
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -86,10 +76,8 @@ pub unsafe extern "C" fn vitrum_clip_load(
         guard(error, || {
             let place = place(clip, "clip")?;
             let cx = cx_of(context)?;
-            let path = text(path, "path")?;
             let options = optional(options, || versioned(options, "options"))?;
-            let mmap = options.map_or(Ok(false), |options| flag(options.mmap, "mmap"))?;
-            place.write(new_clip(cx, &open(path, mmap)?)?);
+            place.write(new_clip(cx, &open(path, options.map_or(0, |options| options.mmap))?)?);
             Ok(())
         })
     }
@@ -118,12 +106,9 @@ pub unsafe extern "C" fn vitrum_clip_load_memory(
         guard(error, || {
             let place = place(clip, "clip")?;
             let cx = cx_of(context)?;
-            let files = array(files, file_count, "files")?;
             let options = optional(options, || versioned(options, "options"))?;
-            if options.map_or(Ok(false), |options| flag(options.mmap, "mmap"))? {
-                return Err(err!(InvalidArgument, "mmap: these files are in memory already"));
-            }
-            place.write(new_clip(cx, &Bundle::from_memory(parts(files)?)?)?);
+            let mmap = options.map_or(0, |options| options.mmap);
+            place.write(new_clip(cx, &open_memory(files, file_count, mmap)?)?);
             Ok(())
         })
     }
@@ -344,38 +329,4 @@ impl vitrum_clip {
 fn new_clip(cx: &Cx, bundle: &Bundle<'_>) -> Result<*mut vitrum_clip> {
     let clip = Clip::load(cx, bundle)?;
     Ok(Box::into_raw(Box::new(vitrum_clip { clip, cx: cx.clone() })))
-}
-
-#[cfg(feature = "std")]
-fn open(path: &str, mmap: bool) -> Result<Bundle<'static>> {
-    use crate::weights::OpenOptions;
-    Bundle::open(std::path::Path::new(path), OpenOptions::new().mmap(mmap))
-}
-
-#[cfg(not(feature = "std"))]
-fn open(path: &str, _mmap: bool) -> Result<Bundle<'static>> {
-    Err(err!(Unsupported, "{path}: this library was built without files; use vitrum_clip_load_memory"))
-}
-
-/// Sorts a caller's files into weights and the others.
-///
-/// # Safety
-/// Names must be NULL or strings, and data be NULL or as long as the sizes say, all valid for `'a`.
-unsafe fn parts<'a>(files: &'a [vitrum_file]) -> Result<BundleParts<'a>> {
-    let mut parts = BundleParts::default();
-    for (i, file) in files.iter().enumerate() {
-        // SAFETY: the caller's promise.
-        let name = unsafe { text(file.name, &alloc::format!("files[{i}].name"))? };
-        let contents: &[u8] = match file.size {
-            0 => &[],
-            // SAFETY: the caller's promise.
-            size => unsafe { array(file.data, size, &alloc::format!("{name}: data"))? },
-        };
-        if name.ends_with(".safetensors") {
-            parts.weights.push(contents);
-        } else {
-            parts.files.push((name, contents));
-        }
-    }
-    Ok(parts)
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::slice;
 
-use super::args::{CStruct, init, versioned};
+use super::args::{CStruct, init, versioned, versioned_array};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::image::{ImageView, PixelFormat};
@@ -91,11 +91,9 @@ pub(super) unsafe fn views<'a>(
     count: usize,
     name: &str,
 ) -> Result<Vec<ImageView<'a>>> {
-    if count == 0 {
-        return Err(err!(InvalidArgument, "{name}: none given"));
-    }
-    // Not through a slice: only the struct size of the first image tells that the second is where we look for it.
     // SAFETY: the caller's promise.
-    let view = |i| unsafe { view(images.wrapping_add(i), &alloc::format!("{name}[{i}]")) };
-    (0..count).map(view).collect()
+    let images = unsafe { versioned_array(images, count, name)? };
+    // SAFETY: the caller's promise.
+    let view = |(i, image): (usize, &vitrum_image)| unsafe { view(image, &alloc::format!("{name}[{i}]")) };
+    images.iter().enumerate().map(view).collect()
 }

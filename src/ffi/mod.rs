@@ -24,6 +24,16 @@ pub mod runner;
 
 pub mod context;
 
+pub mod file;
+
 pub mod image;
 
+pub mod progress;
+
 pub mod clip;
+
+pub mod sam;
+
+pub mod sam_embedding;
+
+pub mod sam_prediction;

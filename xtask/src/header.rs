@@ -9,10 +9,24 @@ use std::path::Path;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, SortKey, Style};
 
 /// The sources, in the order in which their items appear in the header.
-const SOURCES: [&str; 8] = ["version", "status", "error", "allocator", "runner", "context", "image", "clip"];
+const SOURCES: [&str; 13] = [
+    "version",
+    "status",
+    "error",
+    "allocator",
+    "runner",
+    "context",
+    "file",
+    "image",
+    "progress",
+    "clip",
+    "sam",
+    "sam_embedding",
+    "sam_prediction",
+];
 
 /// Pointers that may be NULL wherever they occur, except in `…_init` functions.
-const NULLABLE: [&str; 10] = [
+const NULLABLE: [&str; 18] = [
     "error",
     "needed",
     "options",
@@ -21,9 +35,20 @@ const NULLABLE: [&str; 10] = [
     "probabilities",
     "logits",
     "tokens",
+    "values",
+    "bytes",
+    "scores",
+    "pixels",
+    "counts",
+    "points",
+    "mask",
     "user",
     "parallel_for_user",
+    "progress_user",
 ];
+
+/// Handles that may be NULL where a function has no status to report it by.
+const HANDLES: [&str; 5] = ["context", "clip", "sam", "embedding", "prediction"];
 
 /// Writes `include/vitrum.h`.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
@@ -79,7 +104,7 @@ fn config() -> Config {
 fn prologue() -> String {
     format!(
         r#"/*
- * Vitrum: CLIP on CPUs.
+ * Vitrum: CLIP and SAM on CPUs.
  *
  * Written by `cargo run -p xtask -- header` from src/ffi: do not edit.
  *
@@ -165,7 +190,7 @@ fn tidy_comments(header: &str) -> String {
     tidy
 }
 
-/// Marks what may be NULL: the [`NULLABLE`] names, and the handles of functions that return no status. The
+/// Marks what may be NULL: the [`NULLABLE`] names, and the [`HANDLES`] of functions that return no status. The
 /// pragma covers the other pointers, but not pointers to pointers: places for handles and lists of strings.
 fn mark_nullable(header: &str) -> String {
     let mut marked = String::new();
@@ -178,7 +203,7 @@ fn mark_nullable(header: &str) -> String {
             has_status = line.starts_with("vitrum_status") || line.starts_with("typedef");
         }
         if !is_comment && !is_init {
-            let handles: &[&str] = if has_status { &[] } else { &["context", "clip"] };
+            let handles: &[&str] = if has_status { &[] } else { &HANDLES };
             for name in NULLABLE.iter().chain(handles) {
                 for end in [',', ')', ';'] {
                     line = line.replace(&format!("*{name}{end}"), &format!("*VITRUM_NULLABLE {name}{end}"));
@@ -186,6 +211,7 @@ fn mark_nullable(header: &str) -> String {
             }
             line = line
                 .replace("_for parallel_for;", "_for VITRUM_NULLABLE parallel_for;")
+                .replace("_progress progress,", "_progress VITRUM_NULLABLE progress,")
                 .replace("void *(*", "void *VITRUM_NULLABLE (*")
                 .replace("alloc alloc,", "alloc VITRUM_NULLABLE alloc,")
                 .replace("alloc dealloc,", "alloc VITRUM_NULLABLE dealloc,")

@@ -1,0 +1,101 @@
+// CLIP: pictures and texts in one space. Include vitrum.hpp.
+#ifndef VITRUM_CLIP_HPP
+#define VITRUM_CLIP_HPP
+
+#include "base.hpp"
+
+namespace vitrum {
+
+// A CLIP model. May outlive its context.
+class clip {
+public:
+    // Loads a model directory or a safetensors file.
+    static clip load(const context &on, const std::string &path, bool mmap = false) {
+        vitrum_clip_options options;
+        vitrum_clip_options_init(&options, sizeof options);
+        options.mmap = mmap;
+        vitrum_clip *handle = nullptr;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_clip_load(on.get(), detail::c_str(path), &options, &handle, report);
+        });
+        return clip(handle);
+    }
+
+    // Loads a model from files in memory, which are not needed afterwards.
+    static clip load_memory(const context &on, const std::vector<vitrum_file> &files) {
+        vitrum_clip *handle = nullptr;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_clip_load_memory(on.get(), files.data(), files.size(), nullptr, &handle, report);
+        });
+        return clip(handle);
+    }
+
+    // Values of an embedding.
+    std::size_t embed_dim() const noexcept { return vitrum_clip_embed_dim(get()); }
+
+    // Bytes that the model occupies.
+    std::size_t memory_bytes() const noexcept { return vitrum_clip_memory_bytes(get()); }
+
+    // Embeddings of pictures, one after the other.
+    std::vector<float> encode_images(const std::vector<image> &images, bool normalize = true) const {
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_clip_encode_image(get(), images.data(), images.size(), normalize, out, capacity,
+                                            needed, report);
+        });
+    }
+
+    // Embeddings of texts, one after the other.
+    std::vector<float> encode_texts(const std::vector<std::string> &texts, bool normalize = true) const {
+        const std::vector<const char *> pointers = detail::c_strs(texts);
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_clip_encode_text(get(), pointers.data(), pointers.size(), normalize, out, capacity,
+                                           needed, report);
+        });
+    }
+
+    // The probability of each label, which takes the place of {} in the template.
+    std::vector<float> classify(const image &picture, const std::vector<std::string> &labels,
+                                const std::string &label_template = "a photo of a {}") const {
+        const std::vector<const char *> pointers = detail::c_strs(labels);
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_clip_classify(get(), &picture, pointers.data(), pointers.size(),
+                                        detail::c_str(label_template), out, capacity, needed, report);
+        });
+    }
+
+    // Scaled cosines of embeddings of pictures (rows) and texts (columns).
+    std::vector<float> similarity(const std::vector<float> &images, const std::vector<float> &texts) const {
+        const std::size_t dim = embed_dim();
+        if (images.size() % dim != 0 || texts.size() % dim != 0) {
+            throw error(VITRUM_E_INVALID_ARGUMENT, "not whole embeddings of this model");
+        }
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_clip_similarity(get(), images.data(), images.size() / dim, texts.data(),
+                                          texts.size() / dim, out, capacity, needed, report);
+        });
+    }
+
+    // The token ids of a text, with the start and end tokens.
+    std::vector<std::uint32_t> tokenize(const std::string &text) const {
+        return detail::collect<std::uint32_t>([&](std::uint32_t *out, std::size_t capacity,
+                                                  std::size_t *needed, vitrum_error *report) {
+            return vitrum_clip_tokenize(get(), detail::c_str(text), out, capacity, needed, report);
+        });
+    }
+
+    // The handle, which stays this object's.
+    const vitrum_clip *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit clip(vitrum_clip *handle) : handle_(handle) {}
+
+    std::unique_ptr<vitrum_clip, detail::deleter> handle_;
+};
+
+} // namespace vitrum
+
+#endif // VITRUM_CLIP_HPP

@@ -1,0 +1,274 @@
+// SAM: masks from clicks, boxes and masks. Include vitrum.hpp.
+#ifndef VITRUM_SAM_HPP
+#define VITRUM_SAM_HPP
+
+#include <algorithm>
+#include <utility>
+
+#include "base.hpp"
+
+namespace vitrum {
+
+// All that is said about one object. Nothing at all means the most prominent one.
+class sam_prompt {
+public:
+    // A click on it.
+    sam_prompt &foreground(float x, float y) { return point(x, y, VITRUM_LABEL_FOREGROUND); }
+
+    // A click on what it is not.
+    sam_prompt &background(float x, float y) { return point(x, y, VITRUM_LABEL_BACKGROUND); }
+
+    // A click with any label.
+    sam_prompt &point(float x, float y, vitrum_label label) {
+        points_.push_back(vitrum_point{x, y, label});
+        return *this;
+    }
+
+    // A box around it.
+    sam_prompt &box(float left, float top, float right, float bottom) {
+        box_ = {left, top, right, bottom};
+        return *this;
+    }
+
+    // What sam_prediction::low_res gave for it earlier.
+    sam_prompt &mask(std::vector<float> low_res) {
+        mask_ = std::move(low_res);
+        return *this;
+    }
+
+    // The C struct, which points into this object.
+    vitrum_sam_prompt get() const {
+        vitrum_sam_prompt prompt;
+        vitrum_sam_prompt_init(&prompt, sizeof prompt);
+        prompt.points = points_.data();
+        prompt.point_count = points_.size();
+        prompt.has_box = !box_.empty();
+        std::copy(box_.begin(), box_.end(), prompt.bounding_box);
+        prompt.mask = mask_.data();
+        prompt.mask_size = mask_.size();
+        return prompt;
+    }
+
+private:
+    std::vector<vitrum_point> points_;
+    std::vector<float> box_, mask_;
+};
+
+// A picture as a SAM model sees it.
+class sam_embedding {
+public:
+    // The size of the picture.
+    std::uint32_t width() const noexcept { return vitrum_sam_embedding_width(get()); }
+    std::uint32_t height() const noexcept { return vitrum_sam_embedding_height(get()); }
+
+    // Bytes that the embedding occupies.
+    std::size_t memory_bytes() const noexcept { return vitrum_sam_embedding_memory_bytes(get()); }
+
+    // The image encoder's output: tokens of a square grid, row by row.
+    std::vector<float> values() const {
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_sam_embedding_values(get(), out, capacity, needed, report);
+        });
+    }
+
+    // Bytes to keep, for sam::restore.
+    std::vector<std::uint8_t> save() const {
+        return detail::collect<std::uint8_t>([&](std::uint8_t *out, std::size_t capacity, std::size_t *needed,
+                                                 vitrum_error *report) {
+            return vitrum_sam_embedding_save(get(), out, capacity, needed, report);
+        });
+    }
+
+    // The handle, which stays this object's.
+    const vitrum_sam_embedding *get() const noexcept { return handle_.get(); }
+
+private:
+    friend class sam;
+    explicit sam_embedding(vitrum_sam_embedding *handle) : handle_(handle) {}
+
+    std::unique_ptr<vitrum_sam_embedding, detail::deleter> handle_;
+};
+
+// The answers to prompts, and memory that the next call reuses. For one thread at a time.
+class sam_prediction {
+public:
+    std::size_t prompts() const noexcept { return vitrum_sam_prediction_prompts(get()); }
+    std::size_t masks_per_prompt() const noexcept { return vitrum_sam_prediction_masks(get()); }
+
+    // The predicted quality of every mask, prompt after prompt.
+    std::vector<float> scores() const {
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_sam_prediction_scores(get(), out, capacity, needed, report);
+        });
+    }
+
+    // The mask of `prompt` with the highest score.
+    std::size_t best(std::size_t prompt = 0) const {
+        const std::vector<float> all = scores();
+        const std::size_t masks = masks_per_prompt();
+        if (prompt >= prompts()) {
+            throw error(VITRUM_E_INVALID_ARGUMENT, "no such prompt");
+        }
+        const auto first = all.begin() + std::ptrdiff_t(prompt * masks);
+        return std::size_t(std::max_element(first, first + std::ptrdiff_t(masks)) - first);
+    }
+
+    // 1 where the object is and 0 elsewhere, row after row, in the size of the picture.
+    std::vector<std::uint8_t> mask(std::size_t prompt, std::size_t index, float threshold = 0) const {
+        return detail::collect<std::uint8_t>([&](std::uint8_t *out, std::size_t capacity, std::size_t *needed,
+                                                 vitrum_error *report) {
+            return vitrum_sam_prediction_mask(get(), prompt, index, threshold, out, capacity, needed, report);
+        });
+    }
+
+    // The mask as run lengths, down the columns, as COCO stores masks.
+    std::vector<std::uint32_t> rle(std::size_t prompt, std::size_t index, float threshold = 0) const {
+        return detail::collect<std::uint32_t>([&](std::uint32_t *out, std::size_t capacity, std::size_t *needed,
+                                                  vitrum_error *report) {
+            return vitrum_sam_prediction_rle(get(), prompt, index, threshold, out, capacity, needed, report);
+        });
+    }
+
+    // Area, box and scores of a mask.
+    vitrum_sam_mask_stats stats(std::size_t prompt, std::size_t index, float threshold = 0) const {
+        vitrum_sam_mask_stats stats;
+        vitrum_sam_mask_stats_init(&stats, sizeof stats);
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_prediction_stats(get(), prompt, index, threshold, &stats, report);
+        });
+        return stats;
+    }
+
+    // Logits in the size of the picture.
+    std::vector<float> logits(std::size_t prompt, std::size_t index) const {
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_sam_prediction_logits(get(), prompt, index, out, capacity, needed, report);
+        });
+    }
+
+    // Logits as the model predicts them, for sam_prompt::mask.
+    std::vector<float> low_res(std::size_t prompt, std::size_t index) const {
+        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                          vitrum_error *report) {
+            return vitrum_sam_prediction_low_res(get(), prompt, index, out, capacity, needed, report);
+        });
+    }
+
+    // The handle, which stays this object's.
+    vitrum_sam_prediction *get() noexcept { return handle_.get(); }
+    const vitrum_sam_prediction *get() const noexcept { return handle_.get(); }
+
+private:
+    friend class sam;
+    explicit sam_prediction(vitrum_sam_prediction *handle) : handle_(handle) {}
+
+    std::unique_ptr<vitrum_sam_prediction, detail::deleter> handle_;
+};
+
+// How to load a SAM model; see vitrum_sam_options.
+struct sam_options {
+    bool mmap = false;
+    std::uint32_t image_size = 0;
+};
+
+// A SAM model. May outlive its context.
+class sam {
+public:
+    // Loads a model directory or a safetensors file.
+    static sam load(const context &on, const std::string &path, const sam_options &options = sam_options()) {
+        const vitrum_sam_options c_options = c_options_of(options);
+        vitrum_sam *handle = nullptr;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_load(on.get(), detail::c_str(path), &c_options, &handle, report);
+        });
+        return sam(handle);
+    }
+
+    // Loads a model from files in memory, which are not needed afterwards.
+    static sam load_memory(const context &on, const std::vector<vitrum_file> &files,
+                           const sam_options &options = sam_options()) {
+        const vitrum_sam_options c_options = c_options_of(options);
+        vitrum_sam *handle = nullptr;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_load_memory(on.get(), files.data(), files.size(), &c_options, &handle, report);
+        });
+        return sam(handle);
+    }
+
+    // Side of the model's input, and of its masks before they are brought to the size of the picture.
+    std::size_t image_size() const noexcept { return vitrum_sam_image_size(get()); }
+    std::size_t mask_side() const noexcept { return vitrum_sam_mask_side(get()); }
+
+    // Bytes that the model occupies.
+    std::size_t memory_bytes() const noexcept { return vitrum_sam_memory_bytes(get()); }
+
+    // Encodes a picture; any number of prompts can then be answered.
+    sam_embedding encode(const image &picture, const progress &report = progress()) const {
+        detail::progress_call call(report);
+        vitrum_sam_embedding *handle = nullptr;
+        call.guard.check([&](vitrum_error *failure) {
+            return vitrum_sam_encode(get(), &picture, call.function(), &call, &handle, failure);
+        });
+        return sam_embedding(handle);
+    }
+
+    // The embedding that was saved as `bytes`.
+    sam_embedding restore(const std::vector<std::uint8_t> &bytes) const {
+        vitrum_sam_embedding *handle = nullptr;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_embedding_load(get(), bytes.data(), bytes.size(), &handle, report);
+        });
+        return sam_embedding(handle);
+    }
+
+    // An empty prediction, to be used again and again.
+    sam_prediction new_prediction() const {
+        vitrum_sam_prediction *handle = nullptr;
+        detail::check([&](vitrum_error *report) { return vitrum_sam_prediction_new(get(), &handle, report); });
+        return sam_prediction(handle);
+    }
+
+    // Masks of each of `prompts`: three, or one without `multimask`.
+    void predict(const sam_embedding &embedding, const std::vector<sam_prompt> &prompts, sam_prediction &into,
+                 bool multimask = true) const {
+        std::vector<vitrum_sam_prompt> c_prompts;
+        c_prompts.reserve(prompts.size());
+        for (const sam_prompt &prompt : prompts) {
+            c_prompts.push_back(prompt.get());
+        }
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_predict(get(), embedding.get(), c_prompts.data(), c_prompts.size(), multimask,
+                                      into.get(), report);
+        });
+    }
+
+    // Masks of one prompt.
+    sam_prediction predict(const sam_embedding &embedding, const sam_prompt &prompt, bool multimask = true) const {
+        sam_prediction prediction = new_prediction();
+        predict(embedding, std::vector<sam_prompt>(1, prompt), prediction, multimask);
+        return prediction;
+    }
+
+    // The handle, which stays this object's.
+    const vitrum_sam *get() const noexcept { return handle_.get(); }
+
+private:
+    explicit sam(vitrum_sam *handle) : handle_(handle) {}
+
+    static vitrum_sam_options c_options_of(const sam_options &options) {
+        vitrum_sam_options c_options;
+        vitrum_sam_options_init(&c_options, sizeof c_options);
+        c_options.mmap = options.mmap;
+        c_options.image_size = options.image_size;
+        return c_options;
+    }
+
+    std::unique_ptr<vitrum_sam, detail::deleter> handle_;
+};
+
+} // namespace vitrum
+
+#endif // VITRUM_SAM_HPP

@@ -1,0 +1,81 @@
+//! `vitrum_progress`: how long work reports, and is stopped.
+
+use core::ffi::c_void;
+use core::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::exec::Monitor;
+
+/// Called between the steps of long work, on the thread that made the call, with the fraction that is done: from
+/// 0 to 1, never decreasing. Anything but 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
+///
+/// It must return: neither an exception nor `longjmp` may leave it.
+pub type vitrum_progress = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f32) -> i32>;
+
+/// A caller's callback with what it wants to be handed.
+struct Caller {
+    progress: unsafe extern "C" fn(*mut c_void, f32) -> i32,
+    user: *mut c_void,
+}
+
+// SAFETY: work reports from the thread that the caller called from; `Monitor` asks for `Sync` only because the
+// bodies of parallel loops may hold one.
+unsafe impl Sync for Caller {}
+
+impl Caller {
+    fn report(&self, fraction: f32) -> ControlFlow<()> {
+        // SAFETY: the caller promises that `progress` may be called with `user` during the call.
+        match unsafe { (self.progress)(self.user, fraction) } {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+}
+
+/// Runs `work` with a monitor that calls `progress`, if there is one.
+///
+/// # Safety
+/// `progress` must be NULL or callable with `user` until this returns.
+pub(super) unsafe fn monitored<R>(
+    progress: vitrum_progress,
+    user: *mut c_void,
+    work: impl FnOnce(&Monitor<'_>) -> Result<R>,
+) -> Result<R> {
+    let Some(progress) = progress else { return work(&Monitor::none()) };
+    let caller = Caller { progress, user };
+    work(&Monitor::new(&|fraction| caller.report(fraction)))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ptr;
+
+    use super::*;
+    use crate::ErrorCode;
+
+    /// Keeps the fraction and stops at the half.
+    unsafe extern "C" fn stop_at_half(seen: *mut c_void, fraction: f32) -> i32 {
+        // SAFETY: the test passes an `f32`.
+        unsafe { seen.cast::<f32>().write(fraction) };
+        if fraction < 0.5 { 0 } else { -3 }
+    }
+
+    #[test]
+    fn any_answer_but_zero_stops_the_work() {
+        let mut seen = 0.0_f32;
+        let mut steps = 0;
+        let work = |monitor: &Monitor<'_>| {
+            for step in 0..8 {
+                monitor.report(step, 8)?;
+                steps += 1;
+            }
+            Ok(())
+        };
+        // SAFETY: `seen` lives longer.
+        let stopped = unsafe { monitored(Some(stop_at_half), (&raw mut seen).cast(), work) };
+        assert_eq!(stopped.unwrap_err().code(), ErrorCode::Cancelled);
+        assert_eq!((seen, steps), (0.5, 4));
+        // SAFETY: NULL is allowed.
+        unsafe { monitored(None, ptr::null_mut(), |monitor| monitor.report(1, 1)) }.unwrap();
+    }
+}

@@ -1,0 +1,185 @@
+//! `vitrum_sam`: a SAM model, and the encoding of pictures.
+
+use alloc::boxed::Box;
+use core::ffi::{c_char, c_void};
+
+use super::args::{CStruct, init, optional, place, required, versioned};
+use super::context::{cx_of, vitrum_context};
+use super::error::vitrum_error;
+use super::file::{open, open_memory, vitrum_file};
+use super::guard::{guard, guard_value};
+use super::image::{view, vitrum_image};
+use super::progress::{monitored, vitrum_progress};
+use super::sam_embedding::vitrum_sam_embedding;
+use super::status::vitrum_status;
+use crate::error::Result;
+use crate::exec::Cx;
+use crate::pipelines::sam::{Sam, SamOptions};
+use crate::weights::Bundle;
+
+/// A SAM model: image encoder, prompt encoder, mask decoder. Opaque and immutable.
+///
+/// Several threads may use one model at the same time. It keeps what it needs of its context alive.
+pub struct vitrum_sam {
+    pub(super) sam: Sam,
+}
+
+/// How to load a SAM model. All zeros but `struct_size` are the defaults.
+#[repr(C)]
+pub struct vitrum_sam_options {
+    /// `sizeof(vitrum_sam_options)`; set by `vitrum_sam_options_init`.
+    pub struct_size: u32,
+    /// 1: read the weights through a memory map, which saves system calls. If another process truncates the file
+    /// meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+    /// `vitrum_sam_load`.
+    pub mmap: u32,
+    /// Side of the model's square input in pixels, a multiple of its patches' side; 0 for that of the checkpoint.
+    /// Pictures are resized to it. A smaller one is faster and sees less.
+    pub image_size: u32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_sam_options {
+    const NAME: &'static str = "vitrum_sam_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_options_init(
+    options: *mut vitrum_sam_options,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(options, struct_size) }
+}
+
+/// Loads the model at `path` and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
+///
+/// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file in the naming of the original SAM or
+/// of MobileSAM. `options` may be NULL for the defaults. Nothing is kept of the arguments but what the model needs
+/// of `context`.
+///
+/// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
+/// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE` or `VITRUM_E_CONFIG` for what is
+/// wrong in the files; `VITRUM_E_INVALID_ARGUMENT` for an impossible `image_size`; `VITRUM_E_UNSUPPORTED` for a
+/// model of another kind, and always in a library built without files.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_load(
+    context: *const vitrum_context,
+    path: *const c_char,
+    options: *const vitrum_sam_options,
+    sam: *mut *mut vitrum_sam,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(sam, "sam")?;
+            let cx = cx_of(context)?;
+            let options = optional(options, || versioned(options, "options"))?;
+            let bundle = open(path, options.map_or(0, |options| options.mmap))?;
+            place.write(new_sam(cx, &bundle, options)?);
+            Ok(())
+        })
+    }
+}
+
+/// Loads a model from memory and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
+///
+/// `files` are `file_count` files as a model directory holds them: weights, whose names end in `.safetensors`
+/// (shards need no index), and beside them `config.json` and `preprocessor_config.json` if there are any, in any
+/// order. They are only read during the call. `options` may be NULL for the defaults.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` if there are no weights, for a file that no model has or one given
+/// twice, or if `mmap` is set; otherwise those of `vitrum_sam_load`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_load_memory(
+    context: *const vitrum_context,
+    files: *const vitrum_file,
+    file_count: usize,
+    options: *const vitrum_sam_options,
+    sam: *mut *mut vitrum_sam,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(sam, "sam")?;
+            let cx = cx_of(context)?;
+            let options = optional(options, || versioned(options, "options"))?;
+            let bundle = open_memory(files, file_count, options.map_or(0, |options| options.mmap))?;
+            place.write(new_sam(cx, &bundle, options)?);
+            Ok(())
+        })
+    }
+}
+
+/// Frees `sam`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
+/// afterwards. Embeddings and predictions made with it can still be read, saved and freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_free(sam: *mut vitrum_sam) {
+    if !sam.is_null() {
+        // SAFETY: the caller owns the handle, which a load function made, and gives it up.
+        guard_value((), || drop(unsafe { Box::from_raw(sam) }));
+    }
+}
+
+/// Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.config().image_size))
+}
+
+/// Side of the squares in which masks are predicted, and in which a mask is given as a prompt, in values; 0 if
+/// `sam` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_mask_side(sam: *const vitrum_sam) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.config().mask_side()))
+}
+
+/// Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: *const vitrum_sam) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.memory_bytes()))
+}
+
+/// Encodes `image`, the work that does not depend on prompts, and writes the result to `embedding`; the caller
+/// frees it with `vitrum_sam_embedding_free`. Any thread.
+///
+/// Any number of prompts can then be answered from the embedding. `progress` may be NULL; it is called with
+/// `progress_user` during the call.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown format; `VITRUM_E_IMAGE`, also for a picture so narrow that
+/// nothing would be left of it; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_encode(
+    sam: *const vitrum_sam,
+    image: *const vitrum_image,
+    progress: vitrum_progress,
+    progress_user: *mut c_void,
+    embedding: *mut *mut vitrum_sam_embedding,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(embedding, "embedding")?;
+            let sam = &required(sam, "sam")?.sam;
+            let image = view(image, "image")?;
+            let encoded = monitored(progress, progress_user, |monitor| sam.encode(&image, monitor))?;
+            place.write(vitrum_sam_embedding::new(encoded));
+            Ok(())
+        })
+    }
+}
+
+fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
+    let image_size = options.map(|options| options.image_size as usize).filter(|&size| size != 0);
+    let sam = Sam::load(cx, bundle, &SamOptions { image_size })?;
+    Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
+}

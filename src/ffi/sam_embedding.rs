@@ -1,0 +1,139 @@
+//! `vitrum_sam_embedding`: an encoded picture, which can be kept.
+
+use alloc::boxed::Box;
+
+use super::args::{Output, array, place, required};
+use super::error::vitrum_error;
+use super::guard::{guard, guard_value};
+use super::sam::vitrum_sam;
+use super::status::vitrum_status;
+use crate::pipelines::sam::Embedding;
+
+/// A picture as a SAM model sees it. Opaque and immutable.
+///
+/// Several threads may use one embedding at the same time. It belongs to the model that made it, or to one loaded
+/// from the same weights with the same input size.
+pub struct vitrum_sam_embedding {
+    pub(super) embedding: Embedding,
+}
+
+impl vitrum_sam_embedding {
+    pub(super) fn new(embedding: Embedding) -> *mut Self {
+        Box::into_raw(Box::new(Self { embedding }))
+    }
+}
+
+/// Frees `embedding`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
+/// afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_free(embedding: *mut vitrum_sam_embedding) {
+    if !embedding.is_null() {
+        // SAFETY: the caller owns the handle, which this library made, and gives it up.
+        guard_value((), || drop(unsafe { Box::from_raw(embedding) }));
+    }
+}
+
+/// Width of the picture in pixels; 0 if `embedding` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_width(embedding: *const vitrum_sam_embedding) -> u32 {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.image_size().0 as u32))
+}
+
+/// Height of the picture in pixels; 0 if `embedding` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_height(embedding: *const vitrum_sam_embedding) -> u32 {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.image_size().1 as u32))
+}
+
+/// Bytes of memory that the embedding occupies; 0 if it is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_memory_bytes(embedding: *const vitrum_sam_embedding) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.memory_bytes()))
+}
+
+/// The output of the image encoder: a square grid of tokens, row by row, the channels of a token together. Any
+/// thread.
+///
+/// `values` receives it. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+/// floats, also when `capacity` is too small; with `values` NULL and `capacity` 0 that is all that happens.
+///
+/// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_values(
+    embedding: *const vitrum_sam_embedding,
+    values: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let embedding = &required(embedding, "embedding")?.embedding;
+            let output = Output::new(values, capacity, needed, "values")?;
+            if output.wants(embedding.values().len())? {
+                output.write(embedding.values());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The embedding as bytes, for a file or a database; `vitrum_sam_embedding_load` makes it an embedding again, on
+/// any machine. Any thread.
+///
+/// `bytes` receives them. `capacity` and `needed`, in bytes, are as for `vitrum_sam_embedding_values`.
+///
+/// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_save(
+    embedding: *const vitrum_sam_embedding,
+    bytes: *mut u8,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let embedding = &required(embedding, "embedding")?.embedding;
+            let output = Output::new(bytes, capacity, needed, "bytes")?;
+            if output.wants(embedding.saved_bytes())? {
+                output.write(&embedding.save());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Restores a saved embedding and writes it to `embedding`; the caller frees it with `vitrum_sam_embedding_free`.
+/// Any thread.
+///
+/// `data` are the `size` bytes that `vitrum_sam_embedding_save` wrote. They need not be trusted: they carry a
+/// checksum, and say which model they are from. They are only read during the call.
+///
+/// Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged embedding; `VITRUM_E_UNSUPPORTED` if a later
+/// version of this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
+/// input size; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_embedding_load(
+    sam: *const vitrum_sam,
+    data: *const u8,
+    size: usize,
+    embedding: *mut *mut vitrum_sam_embedding,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(embedding, "embedding")?;
+            let sam = &required(sam, "sam")?.sam;
+            let data = array(data, size, "data")?;
+            place.write(vitrum_sam_embedding::new(sam.restore(data)?));
+            Ok(())
+        })
+    }
+}

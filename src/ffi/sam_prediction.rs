@@ -1,0 +1,436 @@
+//! `vitrum_sam_prediction`: masks from prompts.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::args::{
+    CStruct, Output, array, flag, init, place, product, required, required_mut, versioned_array,
+    versioned_mut,
+};
+use super::error::vitrum_error;
+use super::guard::{guard, guard_value};
+use super::sam::vitrum_sam;
+use super::sam_embedding::vitrum_sam_embedding;
+use super::status::vitrum_status;
+use crate::error::{Result, err};
+use crate::exec::Cx;
+use crate::pipelines::sam::{Label, Point, PredictOptions, Prediction, Prompt};
+
+/// How far the threshold is moved to see how stable a mask is, as in segment-anything.
+const STABILITY_OFFSET: f32 = 1.0;
+
+/// What a click says: one of `VITRUM_LABEL_*`.
+pub type vitrum_label = i32;
+
+/// No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
+/// Its coordinates do not matter.
+pub const VITRUM_LABEL_PADDING: vitrum_label = -1;
+/// Not this.
+pub const VITRUM_LABEL_BACKGROUND: vitrum_label = 0;
+/// This.
+pub const VITRUM_LABEL_FOREGROUND: vitrum_label = 1;
+
+/// A click, in pixels of the picture from its top left corner. It may be outside the picture. This struct will
+/// never change.
+#[repr(C)]
+pub struct vitrum_point {
+    /// From the left.
+    pub x: f32,
+    /// From the top.
+    pub y: f32,
+    /// What it says.
+    pub label: vitrum_label,
+}
+
+/// All that is said about one object. With nothing set it means the most prominent object.
+#[repr(C)]
+pub struct vitrum_sam_prompt {
+    /// `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`.
+    pub struct_size: u32,
+    /// 1 if `bounding_box` is set, otherwise 0.
+    pub has_box: u32,
+    /// Clicks, or NULL if `point_count` is 0.
+    pub points: *const vitrum_point,
+    /// How many clicks there are.
+    pub point_count: usize,
+    /// Left, top, right and bottom of a box, in pixels of the picture: at least left <= right and top <= bottom. It may
+    /// reach beyond the picture.
+    pub bounding_box: [f32; 4],
+    /// An earlier low-resolution mask of this object (`vitrum_sam_prediction_low_res`), to be refined, or NULL if
+    /// `mask_size` is 0.
+    pub mask: *const f32,
+    /// How many values there are at `mask`: the square of `vitrum_sam_mask_side`, or 0.
+    pub mask_size: usize,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_sam_prompt {
+    const NAME: &'static str = "vitrum_sam_prompt";
+}
+
+/// Makes `prompt` an empty one. `struct_size` is `sizeof *prompt`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prompt_init(
+    prompt: *mut vitrum_sam_prompt,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(prompt, struct_size) }
+}
+
+/// What there is to know of a mask.
+#[repr(C)]
+pub struct vitrum_sam_mask_stats {
+    /// `sizeof(vitrum_sam_mask_stats)`; set by `vitrum_sam_mask_stats_init`.
+    pub struct_size: u32,
+    /// Pixels of the mask.
+    pub area: u32,
+    /// Left, top, width and height of its box, in pixels; all 0 if the mask is empty.
+    pub bounding_box: [u32; 4],
+    /// How well the model thinks that it covers an object, as the intersection over the union of both.
+    pub score: f32,
+    /// How little it depends on the threshold: the pixels above a threshold that is higher by 1, over those above
+    /// one that is lower by 1. Not a number if there are none.
+    pub stability_score: f32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_sam_mask_stats {
+    const NAME: &'static str = "vitrum_sam_mask_stats";
+}
+
+/// Prepares `stats` for `vitrum_sam_prediction_stats`. `struct_size` is `sizeof *stats`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_mask_stats_init(
+    stats: *mut vitrum_sam_mask_stats,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(stats, struct_size) }
+}
+
+/// The answers to a call's prompts, and memory that the next call reuses. Opaque.
+///
+/// Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
+pub struct vitrum_sam_prediction {
+    prediction: Prediction,
+    cx: Cx,
+}
+
+/// Makes an empty prediction for results of `sam` and writes it to `prediction`; the caller frees it with
+/// `vitrum_sam_prediction_free`. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_new(
+    sam: *const vitrum_sam,
+    prediction: *mut *mut vitrum_sam_prediction,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = place(prediction, "prediction")?;
+            let cx = required(sam, "sam")?.sam.cx().clone();
+            let empty = vitrum_sam_prediction { prediction: Prediction::default(), cx };
+            place.write(Box::into_raw(Box::new(empty)));
+            Ok(())
+        })
+    }
+}
+
+/// Frees `prediction`, which may be NULL. It must not be used, nor freed again, afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: *mut vitrum_sam_prediction) {
+    if !prediction.is_null() {
+        // SAFETY: the caller owns the handle, which `vitrum_sam_prediction_new` made, and gives it up.
+        guard_value((), || drop(unsafe { Box::from_raw(prediction) }));
+    }
+}
+
+/// Predicts the masks of `prompt_count` objects, independently of each other, in the picture that `embedding` was
+/// made from. The answers replace what `prediction` held; if the call fails, it holds none or the earlier ones.
+/// Any thread, each with a prediction of its own.
+///
+/// `multimask` 1: three masks for each prompt, for prompts that may mean a part, the whole or more, such as a
+/// single click. 0: one mask. Many prompts in one call are faster than one after the other.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an unknown label, coordinates that are not finite or beyond
+/// a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
+/// are not finite, or an embedding of another model; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_predict(
+    sam: *const vitrum_sam,
+    embedding: *const vitrum_sam_embedding,
+    prompts: *const vitrum_sam_prompt,
+    prompt_count: usize,
+    multimask: u32,
+    prediction: *mut vitrum_sam_prediction,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let sam = &required(sam, "sam")?.sam;
+            let embedding = &required(embedding, "embedding")?.embedding;
+            let prediction = required_mut(prediction, "prediction")?;
+            let multimask = flag(multimask, "multimask")?;
+            let prompts = versioned_array(prompts, prompt_count, "prompts")?;
+            let points = read_points(prompts)?;
+            let prompts = read_prompts(prompts, &points)?;
+            sam.predict(embedding, &prompts, &PredictOptions { multimask }, &mut prediction.prediction)
+        })
+    }
+}
+
+/// How many prompts were answered; 0 if `prediction` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_prompts(prediction: *const vitrum_sam_prediction) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.prompts()))
+}
+
+/// How many masks there are for each prompt; 0 if `prediction` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_masks(prediction: *const vitrum_sam_prediction) -> usize {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.masks()))
+}
+
+/// The scores of all masks, prompt after prompt: how well the model thinks that each covers an object, as the
+/// intersection over the union of both. Any thread.
+///
+/// `scores` receives them. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+/// floats, also when `capacity` is too small; with `scores` NULL and `capacity` 0 that is all that happens.
+///
+/// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_scores(
+    prediction: *const vitrum_sam_prediction,
+    scores: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let prediction = &required(prediction, "prediction")?.prediction;
+            let output = Output::new(scores, capacity, needed, "scores")?;
+            let masks = prediction.masks();
+            output.fill(product(prediction.prompts(), masks)?, |scores| {
+                let rows = scores.chunks_exact_mut(masks.max(1));
+                rows.enumerate().for_each(|(prompt, row)| row.copy_from_slice(prediction.iou(prompt)));
+                Ok(())
+            })
+        })
+    }
+}
+
+/// Mask number `mask` of prompt number `prompt`, as bytes: 1 where its logits are above `threshold`, otherwise 0;
+/// row after row, in the size of the picture. Any thread. The models are made for a threshold of 0.
+///
+/// `pixels` receives it. `capacity` and `needed`, in bytes, are as for `vitrum_sam_prediction_scores`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` if there is no such mask, or the threshold is not a number;
+/// `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_mask(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    threshold: f32,
+    pixels: *mut u8,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let output = Output::new(pixels, capacity, needed, "pixels")?;
+            let len = it.check(prompt, mask)?;
+            output.fill(len, |pixels| it.prediction.mask_into(&it.cx, prompt, mask, threshold, pixels))
+        })
+    }
+}
+
+/// Mask number `mask` of prompt number `prompt` at `threshold` as run lengths: of 0, of 1, of 0 and so on, down the
+/// columns from left to right, as COCO stores masks. Any thread.
+///
+/// `counts` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
+/// `capacity` and `needed` count runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_rle(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    threshold: f32,
+    counts: *mut u32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let output = Output::new(counts, capacity, needed, "counts")?;
+            it.check(prompt, mask)?;
+            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            if output.wants(rle.counts().len())? {
+                output.write(rle.counts());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`, without the mask. Any
+/// thread.
+///
+/// `stats` receives them; prepare it by `vitrum_sam_mask_stats_init`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` if there is no such mask, or the threshold is not a number;
+/// `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_stats(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    threshold: f32,
+    stats: *mut vitrum_sam_mask_stats,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let stats = versioned_mut(stats, "stats")?;
+            it.check(prompt, mask)?;
+            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            let stability_score =
+                it.prediction.stability(&it.cx, prompt, mask, threshold, STABILITY_OFFSET)?;
+            stats.area = rle.area();
+            stats.bounding_box = rle.bounding_box();
+            stats.score = it.prediction.iou(prompt)[mask];
+            stats.stability_score = stability_score;
+            Ok(())
+        })
+    }
+}
+
+/// The logits of a mask in the size of the picture, row after row: above 0 where the object is. Any thread.
+///
+/// `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
+/// `capacity` and `needed` count floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_logits(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    logits: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let output = Output::new(logits, capacity, needed, "logits")?;
+            let len = it.check(prompt, mask)?;
+            output.fill(len, |logits| it.prediction.logits_into(&it.cx, prompt, mask, logits))
+        })
+    }
+}
+
+/// The logits of a mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the model's
+/// input. They can refine a later prompt. Any thread.
+///
+/// `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
+/// `capacity` and `needed` count floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_low_res(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    logits: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let output = Output::new(logits, capacity, needed, "logits")?;
+            it.check(prompt, mask)?;
+            let low_res = it.prediction.low_res(prompt, mask);
+            if output.wants(low_res.len())? {
+                output.write(low_res);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl vitrum_sam_prediction {
+    /// Pixels of the picture.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such mask.
+    fn check(&self, prompt: usize, mask: usize) -> Result<usize> {
+        let (prompts, masks) = (self.prediction.prompts(), self.prediction.masks());
+        if prompt >= prompts || mask >= masks {
+            return Err(err!(
+                InvalidArgument,
+                "mask {mask} of prompt {prompt}: there are {prompts} prompts of {masks} masks"
+            ));
+        }
+        let (width, height) = self.prediction.image_size();
+        product(width, height)
+    }
+}
+
+/// The points of all prompts, one after the other.
+///
+/// # Safety
+/// The prompts' points must be NULL or as many as they say.
+unsafe fn read_points(prompts: &[vitrum_sam_prompt]) -> Result<Vec<Point>> {
+    let mut points = Vec::new();
+    for (i, prompt) in prompts.iter().enumerate().filter(|(_, prompt)| prompt.point_count != 0) {
+        let name = alloc::format!("prompts[{i}].points");
+        // SAFETY: the caller's promise.
+        for point in unsafe { array(prompt.points, prompt.point_count, &name)? } {
+            let label = Label::try_from(point.label).map_err(|error| error.within(&name))?;
+            points.push(Point { x: point.x, y: point.y, label });
+        }
+    }
+    Ok(points)
+}
+
+/// The prompts, with their `points` from [`read_points`].
+///
+/// # Safety
+/// The prompts' masks must be NULL or of the sizes they say, valid for `'a`.
+unsafe fn read_prompts<'a>(
+    prompts: &'a [vitrum_sam_prompt],
+    mut points: &'a [Point],
+) -> Result<Vec<Prompt<'a>>> {
+    let read = |(i, prompt): (usize, &'a vitrum_sam_prompt)| {
+        let own;
+        (own, points) = points.split_at(prompt.point_count);
+        let has_box = flag(prompt.has_box, &alloc::format!("prompts[{i}].has_box"))?;
+        let mask = match prompt.mask_size {
+            0 => None,
+            // SAFETY: the caller's promise.
+            size => Some(unsafe { array(prompt.mask, size, &alloc::format!("prompts[{i}].mask"))? }),
+        };
+        Ok(Prompt { points: own, bounding_box: has_box.then_some(prompt.bounding_box), mask })
+    };
+    prompts.iter().enumerate().map(read).collect()
+}

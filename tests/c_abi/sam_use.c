@@ -1,0 +1,307 @@
+/*
+ * Uses every function of SAM as it is meant to be, and checks that the ways that must agree do: sam_use MODEL
+ */
+#include <math.h>
+#include <pthread.h>
+
+#include "check.h"
+
+enum { PIXELS = SIDE * (SIDE - 7), MASKS = 3, PROMPTS = 4, THREADS = 3 };
+
+static const vitrum_point CLICKS[] = {{12, 9.5f, VITRUM_LABEL_FOREGROUND}, {30, 2, VITRUM_LABEL_BACKGROUND}};
+
+/* 40 x 33, so that the input is padded. */
+static vitrum_image new_scene(void) {
+    vitrum_image image = new_image(VITRUM_PIXEL_RGBA8);
+    image.height = SIDE - 7;
+    return image;
+}
+
+/* A click, two clicks, a box, a click in a box. */
+static void new_prompts(vitrum_sam_prompt *prompts) {
+    static const float box[4] = {3, 4, 25.5f, 30};
+    size_t i;
+    for (i = 0; i < PROMPTS; i++) {
+        CHECK(vitrum_sam_prompt_init(&prompts[i], sizeof *prompts) == VITRUM_OK);
+        if (i != 2) {
+            prompts[i].points = CLICKS;
+            prompts[i].point_count = i == 1 ? 2 : 1;
+        }
+        if (i >= 2) {
+            prompts[i].has_box = 1;
+            memcpy(prompts[i].bounding_box, box, sizeof box);
+        }
+    }
+}
+
+static int32_t count_steps(void *user, float fraction) {
+    float *last = user;
+    CHECK(fraction >= last[0] && fraction <= 1);
+    last[0] = fraction;
+    last[1] += 1;
+    return 0;
+}
+
+static vitrum_sam_embedding *encode(const vitrum_sam *sam) {
+    vitrum_sam_embedding *embedding = NULL;
+    const vitrum_image image = new_scene();
+    EXPECT(VITRUM_OK, vitrum_sam_encode(sam, &image, NULL, NULL, &embedding, &error));
+    return embedding;
+}
+
+static vitrum_sam_prediction *predict(const vitrum_sam *sam, const vitrum_sam_embedding *embedding,
+                                      const vitrum_sam_prompt *prompts, size_t count, uint32_t multimask) {
+    vitrum_sam_prediction *prediction = NULL;
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_new(sam, &prediction, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, prompts, count, multimask, prediction, &error));
+    CHECK(vitrum_sam_prediction_prompts(prediction) == count);
+    CHECK(vitrum_sam_prediction_masks(prediction) == (multimask ? MASKS : 1));
+    return prediction;
+}
+
+/* Values of an embedding, the caller's to free. */
+static float *values_of(const vitrum_sam_embedding *embedding, size_t *count) {
+    float *values;
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_values(embedding, NULL, 0, count, &error));
+    values = calloc(*count, sizeof *values);
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_values(embedding, values, *count, NULL, &error));
+    return values;
+}
+
+/* Saved, restored: the same values, and the same bytes again. */
+static void check_saving(const vitrum_sam *sam, const vitrum_sam_embedding *embedding) {
+    vitrum_sam_embedding *restored = NULL;
+    size_t size = 0, count = 0, same = 0;
+    float *values = values_of(embedding, &count), *again;
+    uint8_t *bytes, *twice;
+
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_save(embedding, NULL, 0, &size, &error));
+    CHECK(size > count * sizeof *values && vitrum_sam_embedding_memory_bytes(embedding) > count * sizeof *values);
+    bytes = malloc(size);
+    twice = malloc(size);
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_save(embedding, bytes, size, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_load(sam, bytes, size, &restored, &error));
+    CHECK(vitrum_sam_embedding_width(restored) == SIDE && vitrum_sam_embedding_height(restored) == SIDE - 7);
+    again = values_of(restored, &same);
+    CHECK(same == count && memcmp(values, again, count * sizeof *values) == 0);
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_save(restored, twice, size, &same, &error));
+    CHECK(same == size && memcmp(bytes, twice, size) == 0);
+    vitrum_sam_embedding_free(restored);
+    free(values);
+    free(again);
+    free(bytes);
+    free(twice);
+}
+
+/* Run lengths and statistics are those of the mask. */
+static void check_stats(const vitrum_sam_prediction *prediction, size_t prompt, size_t index, const uint8_t *mask,
+                        float score) {
+    vitrum_sam_mask_stats stats;
+    uint32_t *counts = calloc(PIXELS + 1, sizeof *counts), area = 0, at = 0, run, value;
+    uint32_t left = SIDE, top = SIDE, right = 0, bottom = 0, x, y;
+    size_t needed = 0, i;
+
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_rle(prediction, prompt, index, 0, NULL, 0, &needed, &error));
+    EXPECT(VITRUM_OK,
+           vitrum_sam_prediction_rle(prediction, prompt, index, 0, counts, PIXELS + 1, &needed, &error));
+    for (i = 0; i < needed; i++) {
+        for (run = 0, value = i % 2; run < counts[i]; run++, at++) {
+            x = at / (SIDE - 7);
+            y = at % (SIDE - 7);
+            CHECK(mask[y * SIDE + x] == value);
+            if (value) {
+                area++;
+                left = x < left ? x : left;
+                top = y < top ? y : top;
+                right = x >= right ? x + 1 : right;
+                bottom = y >= bottom ? y + 1 : bottom;
+            }
+        }
+    }
+    CHECK(at == PIXELS);
+    CHECK(vitrum_sam_mask_stats_init(&stats, sizeof stats) == VITRUM_OK);
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_stats(prediction, prompt, index, 0, &stats, &error));
+    CHECK(stats.area == area && stats.score == score);
+    CHECK(!(stats.stability_score < 0) && !(stats.stability_score > 1));
+    if (area) {
+        CHECK(stats.bounding_box[0] == left && stats.bounding_box[2] == right - left);
+        CHECK(stats.bounding_box[1] == top && stats.bounding_box[3] == bottom - top);
+    }
+    free(counts);
+}
+
+/* A mask is its logits above the threshold, and a batch gives what its prompts give alone. */
+static void check_predictions(const vitrum_sam *sam, const vitrum_sam_embedding *embedding) {
+    const size_t side = vitrum_sam_mask_side(sam);
+    vitrum_sam_prompt prompts[PROMPTS], refined;
+    vitrum_sam_prediction *batch, *single;
+    float scores[PROMPTS * MASKS], own[MASKS], *logits = calloc(2 * PIXELS, sizeof *logits);
+    float *low_res = calloc(side * side, sizeof *low_res);
+    uint8_t *mask = calloc(PIXELS, 1);
+    size_t i, k, needed = 0, different = 0;
+
+    new_prompts(prompts);
+    batch = predict(sam, embedding, prompts, PROMPTS, 1);
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_scores(batch, scores, PROMPTS * MASKS, &needed, &error));
+    CHECK(needed == PROMPTS * MASKS);
+    for (i = 0; i < PROMPTS; i++) {
+        single = predict(sam, embedding, &prompts[i], 1, 1);
+        EXPECT(VITRUM_OK, vitrum_sam_prediction_scores(single, own, MASKS, NULL, &error));
+        for (k = 0; k < MASKS; k++) {
+            CHECK(fabsf(own[k] - scores[i * MASKS + k]) < 1e-5f);
+            EXPECT(VITRUM_OK, vitrum_sam_prediction_logits(batch, i, k, logits, PIXELS, &needed, &error));
+            CHECK(needed == PIXELS);
+            EXPECT(VITRUM_OK,
+                   vitrum_sam_prediction_logits(single, 0, k, logits + PIXELS, PIXELS, NULL, &error));
+            EXPECT(VITRUM_OK, vitrum_sam_prediction_mask(batch, i, k, 0, mask, PIXELS, &needed, &error));
+            CHECK(needed == PIXELS);
+            check_stats(batch, i, k, mask, scores[i * MASKS + k]);
+            for (needed = 0; needed < PIXELS; needed++) {
+                different += mask[needed] != (logits[needed] > 0);
+                different += fabsf(logits[needed] - logits[PIXELS + needed]) > 1e-4f * (1 + fabsf(logits[needed]));
+            }
+        }
+        vitrum_sam_prediction_free(single);
+    }
+    CHECK(different == 0);
+
+    /* Nothing is above an infinite threshold. */
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_mask(batch, 0, 0, INFINITY, mask, PIXELS, NULL, &error));
+    CHECK(memchr(mask, 1, PIXELS) == NULL);
+
+    /* Refined by its own mask; the prediction is used again. */
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_low_res(batch, 1, 2, low_res, side * side, &needed, &error));
+    CHECK(needed == side * side);
+    refined = prompts[1];
+    refined.mask = low_res;
+    refined.mask_size = needed;
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, &refined, 1, 0, batch, &error));
+    CHECK(vitrum_sam_prediction_prompts(batch) == 1 && vitrum_sam_prediction_masks(batch) == 1);
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_logits(batch, 0, 0, logits, PIXELS, NULL, &error));
+    single = predict(sam, embedding, &prompts[1], 1, 0);
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_logits(single, 0, 0, logits + PIXELS, PIXELS, NULL, &error));
+    CHECK(memcmp(logits, logits + PIXELS, PIXELS * sizeof *logits) != 0);
+
+    vitrum_sam_prediction_free(single);
+    vitrum_sam_prediction_free(batch);
+    free(logits);
+    free(low_res);
+    free(mask);
+}
+
+/* The same model, loaded in another way, gives the same bits. */
+static void check_same(const vitrum_sam *sam, const float *expected, size_t count) {
+    vitrum_sam_embedding *embedding = encode(sam);
+    size_t same = 0;
+    float *values = values_of(embedding, &same);
+    CHECK(same == count && memcmp(values, expected, count * sizeof *values) == 0);
+    free(values);
+    vitrum_sam_embedding_free(embedding);
+}
+
+static vitrum_sam *load_from_memory(const vitrum_context *context, const char *model) {
+    vitrum_sam *sam = NULL;
+    const vitrum_file file = read_file(model, "model.safetensors");
+    EXPECT(VITRUM_OK, vitrum_sam_load_memory(context, &file, 1, NULL, &sam, &error));
+    /* The model does not need it any more. */
+    free((void *)file.data);
+    return sam;
+}
+
+struct shared {
+    const vitrum_sam *sam;
+    const vitrum_sam_embedding *embedding;
+};
+
+/* The scores of a click, on a thread of its own. */
+static void *click_on_thread(void *user) {
+    const struct shared *shared = user;
+    vitrum_sam_prediction *prediction = NULL;
+    vitrum_sam_prompt prompt;
+    float *scores = calloc(MASKS, sizeof *scores);
+    vitrum_sam_prompt_init(&prompt, sizeof prompt);
+    prompt.points = CLICKS;
+    prompt.point_count = 1;
+    if (vitrum_sam_prediction_new(shared->sam, &prediction, NULL) ||
+        vitrum_sam_predict(shared->sam, shared->embedding, &prompt, 1, 1, prediction, NULL) ||
+        vitrum_sam_prediction_scores(prediction, scores, MASKS, NULL, NULL)) {
+        scores[0] = NAN;
+    }
+    vitrum_sam_prediction_free(prediction);
+    return scores;
+}
+
+/* One model and one embedding, several threads at the same time. */
+static void check_sharing(const vitrum_sam *sam, const vitrum_sam_embedding *embedding) {
+    struct shared shared = {sam, embedding};
+    pthread_t threads[THREADS];
+    void *scores, *expected = click_on_thread(&shared);
+    int i;
+    for (i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, click_on_thread, &shared) == 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], &scores);
+        CHECK(memcmp(scores, expected, MASKS * sizeof(float)) == 0);
+        free(scores);
+    }
+    free(expected);
+}
+
+int main(int argc, char **argv) {
+    vitrum_context *context;
+    vitrum_sam *sam = NULL;
+    vitrum_sam_embedding *embedding = NULL;
+    vitrum_sam_options options;
+    vitrum_image image;
+    float *expected, progress[2] = {0, 0};
+    size_t count = 0, quarter = 0;
+    if (argc != 2) {
+        fprintf(stderr, "usage: sam_use MODEL\n");
+        return 2;
+    }
+    CHECK(vitrum_error_init(&error, sizeof error) == VITRUM_OK);
+
+    /* The model outlives the handle of its context. */
+    context = new_context();
+    EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], NULL, &sam, &error));
+    CHECK(vitrum_sam_memory_bytes(sam) > 100000);
+    image = new_scene();
+    EXPECT(VITRUM_OK, vitrum_sam_encode(sam, &image, count_steps, progress, &embedding, &error));
+    CHECK(progress[0] > 0.5f && progress[1] > 1);
+    vitrum_context_free(context);
+    CHECK(vitrum_sam_embedding_width(embedding) == SIDE && vitrum_sam_embedding_height(embedding) == SIDE - 7);
+    expected = values_of(embedding, &count);
+    check_same(sam, expected, count);
+    check_saving(sam, embedding);
+    check_predictions(sam, embedding);
+    check_sharing(sam, embedding);
+    vitrum_sam_free(sam);
+    vitrum_sam_embedding_free(embedding);
+
+    context = new_context();
+    sam = load_from_memory(context, argv[1]);
+    check_same(sam, expected, count);
+    vitrum_sam_free(sam);
+
+    CHECK(vitrum_sam_options_init(&options, sizeof options) == VITRUM_OK);
+    options.mmap = 1;
+    EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], &options, &sam, &error));
+    check_same(sam, expected, count);
+    options.image_size = (uint32_t)vitrum_sam_image_size(sam) / 2;
+    vitrum_sam_free(sam);
+
+    /* Half the input: a quarter of the embedding. */
+    EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], &options, &sam, &error));
+    CHECK(vitrum_sam_image_size(sam) == options.image_size);
+    embedding = encode(sam);
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_values(embedding, NULL, 0, &quarter, &error));
+    CHECK(4 * quarter == count);
+    vitrum_sam_embedding_free(embedding);
+    vitrum_sam_free(sam);
+    vitrum_context_free(context);
+
+    free(expected);
+    printf("sam_use: %s\n", failures ? "failed" : "ok");
+    return failures != 0;
+}

@@ -1,0 +1,97 @@
+// The C++ wrapper of SAM: what it returns, and what it throws, also through callbacks: sam_use MODEL
+#include <cstdio>
+
+#include "vitrum.hpp"
+
+namespace {
+
+const std::uint32_t width = 40, height = 33;
+int failures = 0;
+
+void check(bool condition, const char *what) {
+    if (!condition) {
+        std::fprintf(stderr, "not so: %s\n", what);
+        failures++;
+    }
+}
+
+template <class Call> void check_throws(vitrum_status code, Call call, const char *what) {
+    try {
+        call();
+        check(false, what);
+    } catch (const vitrum::error &error) {
+        check(error.code() == code, what);
+    }
+}
+
+std::vector<std::uint8_t> pixels() {
+    std::vector<std::uint8_t> rgb(3 * width * height);
+    for (std::size_t i = 0; i < rgb.size(); i++) {
+        rgb[i] = std::uint8_t(i * 7 + i / 64 * 31);
+    }
+    return rgb;
+}
+
+void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embedding) {
+    const auto click = vitrum::sam_prompt().foreground(12, 9).background(30, 30).box(2, 3, 35, 31);
+    const vitrum::sam_prediction prediction = sam.predict(embedding, click);
+    const std::size_t best = prediction.best();
+    check(prediction.prompts() == 1 && prediction.masks_per_prompt() == 3 && best < 3, "three masks");
+
+    const std::vector<std::uint8_t> mask = prediction.mask(0, best);
+    const std::vector<float> logits = prediction.logits(0, best);
+    std::size_t area = 0, different = 0;
+    for (std::size_t i = 0; i < mask.size(); i++) {
+        area += mask[i];
+        different += (mask[i] != 0) != (logits[i] > 0);
+    }
+    check(mask.size() == width * height && different == 0, "a mask is its logits above 0");
+    check(prediction.stats(0, best).area == area, "its area is counted");
+    std::size_t run_area = 0;
+    const std::vector<std::uint32_t> runs = prediction.rle(0, best);
+    for (std::size_t i = 1; i < runs.size(); i += 2) {
+        run_area += runs[i];
+    }
+    check(run_area == area, "its runs are as long");
+
+    const std::vector<float> low_res = prediction.low_res(0, best);
+    check(low_res.size() == sam.mask_side() * sam.mask_side(), "a square of logits");
+    const auto refined = vitrum::sam_prompt(click).mask(low_res);
+    check(sam.predict(embedding, refined, false).masks_per_prompt() == 1, "one mask");
+    check_throws(VITRUM_E_INVALID_ARGUMENT,
+                 [&] { sam.predict(embedding, vitrum::sam_prompt().mask({1, 2, 3})); }, "a mask of the wrong size");
+    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { prediction.best(1); }, "no such prompt");
+
+    const auto restored = sam.restore(embedding.save());
+    check(restored.width() == width && restored.height() == height, "the size is kept");
+    check(sam.predict(restored, click).scores() == prediction.scores(), "a restored embedding gives the same");
+    check_throws(VITRUM_E_FORMAT, [&] { sam.restore(std::vector<std::uint8_t>(100)); }, "no embedding");
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: sam_use MODEL\n");
+        return 2;
+    }
+    vitrum::context_options threads;
+    threads.threads = 2;
+    threads.isa = VITRUM_ISA_PORTABLE;
+    const vitrum::context context(threads);
+    const vitrum::sam sam = vitrum::sam::load(context, argv[1]);
+    const std::vector<std::uint8_t> rgb = pixels();
+    const vitrum::image image(rgb.data(), width, height, VITRUM_PIXEL_RGB8);
+
+    float last = 0;
+    const vitrum::sam_embedding embedding = sam.encode(image, [&](float fraction) {
+        last = fraction;
+        return true;
+    });
+    check(last > 0.5F, "progress is reported");
+    check_throws(VITRUM_E_CANCELLED, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
+    check_prompts(sam, embedding);
+    check_throws(VITRUM_E_NOT_FOUND, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
+    std::printf("sam_use: %s\n", failures ? "failed" : "ok");
+    return failures != 0;
+}
