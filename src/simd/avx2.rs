@@ -110,6 +110,11 @@ impl Simd for Avx2 {
         fn select(mask: __m256, if_true: __m256, if_false: __m256) -> __m256 =
             _mm256_blendv_ps(if_false, if_true, mask);
         fn bits(mask: __m256) -> u32 = _mm256_movemask_ps(mask) as u32;
+        fn zip(a: __m256, b: __m256) -> (__m256, __m256) = {
+            // Of either half: the first and the last two pairs.
+            let (first, last) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            (_mm256_permute2f128_ps::<0x20>(first, last), _mm256_permute2f128_ps::<0x31>(first, last))
+        };
         fn as_i32(a: __m256) -> __m256i = _mm256_castps_si256(a);
         fn as_f32(a: __m256i) -> __m256 = _mm256_castsi256_ps(a);
         fn to_i32(a: __m256) -> __m256i = _mm256_cvtps_epi32(a);

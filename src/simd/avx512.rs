@@ -109,6 +109,11 @@ impl Simd for Avx512 {
         fn select(mask: __mmask16, if_true: __m512, if_false: __m512) -> __m512 =
             _mm512_mask_blend_ps(mask, if_false, if_true);
         fn bits(mask: __mmask16) -> u32 = u32::from(mask);
+        fn zip(a: __m512, b: __m512) -> (__m512, __m512) = {
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
+        };
         fn as_i32(a: __m512) -> __m512i = _mm512_castps_si512(a);
         fn as_f32(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
         fn to_i32(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);

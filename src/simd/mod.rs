@@ -205,6 +205,9 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// The mask as an integer: bit `i` is set where lane `i` is.
     fn bits(self, mask: Self::M) -> u32;
 
+    /// `a₀ b₀ a₁ b₁ …` in two vectors.
+    fn zip(self, a: Self::F, b: Self::F) -> (Self::F, Self::F);
+
     /// The bits of `a`, unchanged.
     fn as_i32(self, a: Self::F) -> Self::I;
     /// The f32 with the bits of `a`.

@@ -77,6 +77,8 @@ impl Simd for Neon {
         fn select(mask: uint32x4_t, if_true: float32x4_t, if_false: float32x4_t) -> float32x4_t =
             vbslq_f32(mask, if_true, if_false);
         fn bits(mask: uint32x4_t) -> u32 = vaddvq_u32(vandq_u32(mask, vld1q_u32([1, 2, 4, 8].as_ptr())));
+        fn zip(a: float32x4_t, b: float32x4_t) -> (float32x4_t, float32x4_t) =
+            (vzip1q_f32(a, b), vzip2q_f32(a, b));
         fn as_i32(a: float32x4_t) -> int32x4_t = vreinterpretq_s32_f32(a);
         fn as_f32(a: int32x4_t) -> float32x4_t = vreinterpretq_f32_s32(a);
         fn to_i32(a: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(a);

@@ -103,6 +103,12 @@ impl Simd for Portable {
         mask.to_bitmask()
     }
     #[inline(always)]
+    fn zip(self, a: f32x8, b: f32x8) -> (f32x8, f32x8) {
+        let ([a0, a1, a2, a3, a4, a5, a6, a7], [b0, b1, b2, b3, b4, b5, b6, b7]) =
+            (a.to_array(), b.to_array());
+        (f32x8::new([a0, b0, a1, b1, a2, b2, a3, b3]), f32x8::new([a4, b4, a5, b5, a6, b6, a7, b7]))
+    }
+    #[inline(always)]
     fn as_i32(self, a: f32x8) -> i32x8 {
         cast(a)
     }

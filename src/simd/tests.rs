@@ -151,6 +151,16 @@ at_every_level! {
         check2(simd, "with_sign_of", copy, |a, b| a.abs().copysign(b));
     }
 
+    fn zipping_interleaves<S>(simd) {
+        let values: Vec<f32> = (0..2 * S::LANES).map(|i| i as f32).collect();
+        let (a, b) = values.split_at(S::LANES);
+        // SAFETY: both hold `LANES` values.
+        let (low, high) = simd.zip(unsafe { simd.load(a.as_ptr()) }, unsafe { simd.load(b.as_ptr()) });
+        let got = [lanes(simd, low), lanes(simd, high)].concat();
+        let expected: Vec<f32> = a.iter().zip(b).flat_map(|(a, b)| [*a, *b]).collect();
+        assert_eq!(got, expected, "{simd:?}");
+    }
+
     fn ldexp_keeps_subnormals<S>(simd) {
         let x = [1.0, 1.5, 1.9999999, 0.7, -3.3, 0.0, -0.0, f32::INFINITY, f32::NAN];
         for n in -252..=254 {

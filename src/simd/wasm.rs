@@ -74,6 +74,8 @@ impl Simd for Simd128 {
         fn select(mask: v128, if_true: v128, if_false: v128) -> v128 =
             v128_bitselect(if_true, if_false, mask);
         fn bits(mask: v128) -> u32 = u32::from(i32x4_bitmask(mask));
+        fn zip(a: v128, b: v128) -> (v128, v128) =
+            (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
         fn as_i32(a: v128) -> v128 = a;
         fn as_f32(a: v128) -> v128 = a;
         fn to_i32(a: v128) -> v128 = i32x4_trunc_sat_f32x4(f32x4_nearest(a));

@@ -3,7 +3,7 @@
 use core::f32::consts::LOG2_E;
 use core::ops::Range;
 
-use super::softmax::{BLOCK, Running, SoftmaxBlock};
+use super::softmax::{BLOCK, Finish, Running, SoftmaxBlock};
 use super::tokens::Sequence;
 use super::{Bias, pack};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
@@ -175,9 +175,12 @@ impl Head<'_, '_> {
         for index in which.clone() {
             let rows = self.tile(tiles, index);
             let at = rows.start - first;
-            let packed = &mut self.queries[at * depth..][..rows.len() * depth];
             let queries = self.sequence.queries;
-            pack::queries(rows.clone().map(|i| queries.token(i)), self.problem.scale * LOG2_E, packed);
+            self.cx.level().dispatch(pack::Queries {
+                rows: rows.clone().map(|i| queries.token(i)),
+                scale: self.problem.scale * LOG2_E,
+                out: &mut self.queries[at * depth..][..rows.len() * depth],
+            });
             self.multiply_distances(at, rows.len());
         }
         let bias = match self.problem.bias {
@@ -215,10 +218,8 @@ impl Head<'_, '_> {
             let start = self.sequence.out.token(first + i);
             // SAFETY: a token's part for this head is written by this task only.
             let out = unsafe { self.out.range(start..start + head_dim) };
-            let factor = 1.0 / running.sum;
-            for (to, from) in out.iter_mut().zip(&self.outputs[i * stride..]) {
-                *to = from * factor;
-            }
+            let accumulated = &self.outputs[i * stride..][..stride];
+            self.cx.level().dispatch(Finish { accumulated, sum: running.sum, out });
         }
     }
 

@@ -1,16 +1,33 @@
 //! Packing of queries, keys and values into what the tile kernels read.
 
 use super::tokens::Padded;
-use crate::kernels::gemm::{CHUNK, MAX_NR};
+use crate::kernels::gemm::CHUNK;
 use crate::simd::{Simd, Vectorize};
 
 /// Writes `rows`, times `scale`, as a left-hand side: `[head_dim / CHUNK][rows][CHUNK]`.
-pub(super) fn queries<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, scale: f32, out: &mut [f32]) {
-    let count = rows.len();
-    for (r, row) in rows.enumerate() {
-        for (c, chunk) in row.chunks(CHUNK).enumerate() {
-            let to = &mut out[(c * count + r) * CHUNK..][..chunk.len()];
-            to.iter_mut().zip(chunk).for_each(|(to, from)| *to = from * scale);
+pub(super) struct Queries<'a, R> {
+    pub(super) rows: R,
+    pub(super) scale: f32,
+    pub(super) out: &'a mut [f32],
+}
+
+impl<'a, R: ExactSizeIterator<Item = &'a [f32]>> Vectorize for Queries<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { rows, scale, out } = self;
+        let count = rows.len();
+        for (r, row) in rows.enumerate() {
+            let (chunks, rest) = row.as_chunks::<CHUNK>();
+            for (c, chunk) in chunks.iter().enumerate() {
+                let to = out[(c * count + r) * CHUNK..].first_chunk_mut().expect("room for the rows");
+                *to = chunk.map(|x| x * scale);
+            }
+            if !rest.is_empty() {
+                let to = &mut out[(chunks.len() * count + r) * CHUNK..][..rest.len()];
+                to.iter_mut().zip(rest).for_each(|(to, from)| *to = from * scale);
+            }
         }
     }
 }
@@ -40,62 +57,51 @@ impl Vectorize for Keys<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let Self { keys, nr, out } = self;
         let head_dim = keys.tokens.head_dim;
-        let mut rest = keys.iter();
-        for panel in out.chunks_exact_mut(nr * head_dim) {
-            let mut rows: [&[f32]; MAX_NR] = [&[]; MAX_NR];
-            let mut count = 0;
-            for (to, row) in rows[..nr].iter_mut().zip(rest.by_ref()) {
-                *to = row;
-                count += 1;
+        let count = keys.grid[0] * keys.grid[1];
+        let mut rows = keys.iter();
+        for panel in out.chunks_exact_mut(nr * head_dim).take(count.div_ceil(nr)) {
+            for first in (0..nr).step_by(S::LANES) {
+                let mut square: [&[f32]; MAX_LANES] = [&[]; MAX_LANES];
+                square[..S::LANES].iter_mut().zip(rows.by_ref()).for_each(|(to, row)| *to = row);
+                transpose(s, &square, head_dim, nr, &mut panel[first..]);
             }
-            if count == 0 {
-                break; // what `padded` added
-            }
-            transpose(&rows[..count], nr, panel);
         }
     }
 }
 
-/// Side of the squares that are transposed in registers.
-const SQUARE: usize = 8;
+/// Most lanes of any level.
+const MAX_LANES: usize = 16;
 
-/// `panel[d][r] = rows[r][d]`, and 0 for `rows.len() <= r < nr`.
+/// `out[d · step + r] = rows[r][d]` for `LANES` rows of `len` elements; an empty row counts as zeros.
 #[inline(always)]
-fn transpose(rows: &[&[f32]], nr: usize, panel: &mut [f32]) {
-    for (first, group) in (0..).step_by(SQUARE).zip(rows.chunks(SQUARE)) {
-        let whole = match <&[&[f32]; SQUARE]>::try_from(group) {
-            Ok(group) => squares(group, nr, &mut panel[first..]),
-            Err(_) => 0,
-        };
-        for (r, row) in group.iter().enumerate() {
-            for (d, &from) in row.iter().enumerate().skip(whole) {
-                panel[d * nr + first + r] = from;
+fn transpose<S: Simd>(s: S, rows: &[&[f32]; MAX_LANES], len: usize, step: usize, out: &mut [f32]) {
+    assert!(rows[..S::LANES].iter().all(|row| row.is_empty() || row.len() == len));
+    assert!(len == 0 || (len - 1) * step + S::LANES <= out.len());
+    for d in (0..len).step_by(S::LANES) {
+        let columns = S::LANES.min(len - d);
+        let mut square = [s.splat(0.0); MAX_LANES];
+        for (to, row) in square[..S::LANES].iter_mut().zip(rows) {
+            if !row.is_empty() {
+                let from = row[d..].as_ptr();
+                // SAFETY: `columns` elements of the row are left.
+                *to = unsafe { if columns == S::LANES { s.load(from) } else { s.load_n(from, columns) } };
             }
         }
-    }
-    for column in panel.chunks_exact_mut(nr) {
-        column[rows.len()..].fill(0.0);
-    }
-}
-
-/// [`transpose`] for `SQUARE` rows, as far as they are whole squares; returns the number of their columns.
-#[inline(always)]
-fn squares(rows: &[&[f32]; SQUARE], nr: usize, panel: &mut [f32]) -> usize {
-    let whole = rows[0].len() / SQUARE * SQUARE;
-    for d in (0..whole).step_by(SQUARE) {
-        let mut square = [[0.0; SQUARE]; SQUARE];
-        for (r, row) in rows.iter().enumerate() {
-            let row: &[f32; SQUARE] = row[d..].first_chunk().expect("a whole square");
-            for (to, &from) in square.iter_mut().zip(row) {
-                to[r] = from;
+        // Zipping the halves doubles the runs that are in order; the last time they are whole columns.
+        let mut run = 1;
+        while run < S::LANES {
+            let from = square;
+            for i in 0..S::LANES / 2 {
+                (square[2 * i], square[2 * i + 1]) = s.zip(from[i], from[i + S::LANES / 2]);
             }
+            run *= 2;
         }
-        for (i, line) in square.iter().enumerate() {
-            panel[(d + i) * nr..][..SQUARE].copy_from_slice(line);
+        for (i, &column) in square[..columns].iter().enumerate() {
+            // SAFETY: by the assertion, `LANES` elements from `(d + i) · step` on lie in `out`.
+            unsafe { s.store(out.as_mut_ptr().add((d + i) * step), column) };
         }
     }
-    whole
 }

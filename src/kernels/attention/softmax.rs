@@ -85,20 +85,7 @@ impl Vectorize for SoftmaxBlock<'_> {
             let shift = if max == f32::NEG_INFINITY { 0.0 } else { max };
             let shift_v = s.splat(shift);
 
-            let mut sums = [s.splat(0.0); CHAINS];
-            for at in (0..width).step_by(S::LANES) {
-                let packed = (at / CHUNK * rows + row) * CHUNK + at % CHUNK;
-                debug_assert!(packed + S::LANES <= self.weights.len());
-                let sum = &mut sums[at / S::LANES % CHAINS];
-                // SAFETY: `width` is a multiple of `LANES`; `weights` has `rows · BLOCK` elements, and `packed`
-                // addresses `LANES` of them because `at < width <= BLOCK` and `LANES` divides `CHUNK`.
-                unsafe {
-                    let p = exp2(s, s.sub(s.load(scores.as_ptr().add(at)), shift_v));
-                    *sum = s.add(*sum, p);
-                    s.store(self.weights.as_mut_ptr().add(packed), p);
-                }
-            }
-            let sum = s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])));
+            let sum = weigh(s, scores, shift_v, self.weights, [rows, row]);
 
             if running.sum != 0.0 && running.max != max {
                 let factor = exp2(s, s.splat(running.max - shift));
@@ -125,14 +112,84 @@ impl Vectorize for SoftmaxBlock<'_> {
 /// The largest of `x`, whose length is a multiple of `LANES`.
 #[inline(always)]
 fn largest<S: Simd>(s: S, x: &[f32]) -> f32 {
-    debug_assert!(x.len().is_multiple_of(S::LANES));
     let mut max = [s.splat(f32::NEG_INFINITY); CHAINS];
-    for at in (0..x.len()).step_by(S::LANES) {
-        let max = &mut max[at / S::LANES % CHAINS];
-        // SAFETY: `LANES` elements from `at` on lie in `x`.
-        *max = s.max(*max, unsafe { s.load(x.as_ptr().add(at)) });
+    let mut blocks = x.chunks_exact(CHAINS * S::LANES);
+    for x in blocks.by_ref() {
+        for (i, max) in max.iter_mut().enumerate() {
+            // SAFETY: the block has `CHAINS · LANES` elements.
+            *max = s.max(*max, unsafe { s.load(x.as_ptr().add(i * S::LANES)) });
+        }
+    }
+    for x in blocks.remainder().chunks_exact(S::LANES) {
+        // SAFETY: the chunk has `LANES` elements.
+        max[0] = s.max(max[0], unsafe { s.load(x.as_ptr()) });
     }
     s.reduce_max(s.max(s.max(max[0], max[1]), s.max(max[2], max[3])))
+}
+
+/// Writes `2^(scores[i] − shift)` as `row` of the `rows` in `weights`, and returns the sum. The number of scores is a
+/// multiple of `CHUNK`.
+#[inline(always)]
+fn weigh<S: Simd>(s: S, scores: &[f32], shift: S::F, weights: &mut [f32], [rows, row]: [usize; 2]) -> f32 {
+    assert!(scores.len().is_multiple_of(CHUNK) && row < rows && scores.len() * rows <= weights.len());
+    let (from, to) = (scores.as_ptr(), weights.as_mut_ptr());
+    let mut sums = [s.splat(0.0); CHAINS];
+    let mut at = 0;
+    // SAFETY: with `at + LANES <= scores.len()` in every call, by the assertion and because `LANES` divides `CHUNK`,
+    // which divides the number of scores.
+    unsafe {
+        while at + CHAINS * S::LANES <= scores.len() {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = s.add(*sum, weigh_vector(s, from, shift, to, at + i * S::LANES, [rows, row]));
+            }
+            at += CHAINS * S::LANES;
+        }
+        while at < scores.len() {
+            sums[0] = s.add(sums[0], weigh_vector(s, from, shift, to, at, [rows, row]));
+            at += S::LANES;
+        }
+    }
+    s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+/// [`weigh`] for the scores from `at` on.
+///
+/// # Safety
+/// `scores` is valid for reads of `at + LANES` values, `weights` for writes of `rows` times as many, rounded up to
+/// chunks; `LANES` divides `at`.
+#[inline(always)]
+unsafe fn weigh_vector<S: Simd>(
+    s: S,
+    scores: *const f32,
+    shift: S::F,
+    weights: *mut f32,
+    at: usize,
+    [rows, row]: [usize; 2],
+) -> S::F {
+    // SAFETY: forwarded to the caller; `LANES` divides `CHUNK`, so that the vector lies in one chunk.
+    unsafe {
+        let p = exp2(s, s.sub(s.load(scores.add(at)), shift));
+        s.store(weights.add((at / CHUNK * rows + row) * CHUNK + at % CHUNK), p);
+        p
+    }
+}
+
+/// Writes the accumulated outputs of a row, divided by the sum of its weights.
+pub(super) struct Finish<'a> {
+    /// At least as many as `out` has.
+    pub(super) accumulated: &'a [f32],
+    pub(super) sum: f32,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Vectorize for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let factor = 1.0 / self.sum;
+        self.out.iter_mut().zip(self.accumulated).for_each(|(to, from)| *to = from * factor);
+    }
 }
 
 /// `scores[i] += rows[y] + columns[x]` for the keys `y · columns.len() + x = key + i`.

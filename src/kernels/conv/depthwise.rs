@@ -154,16 +154,26 @@ impl Line<'_> {
             debug_assert!(line < height && at + (P - 1) * stride[1] + columns.len() <= width);
             let pixels = self.input[(line * width + at) * channels + channel..].as_ptr();
             let weights = self.weights[(i * kernel[1] + columns.start) * channels + channel..].as_ptr();
-            for j in 0..columns.len() {
-                // SAFETY: the taps lie on the image for all `P` outputs, and the `V` vectors, the last of `lanes`
-                // f32, inside its channels.
-                unsafe {
-                    let (pixels, weights) = (pixels.add(j * channels), weights.add(j * channels));
-                    for v in 0..V {
-                        let weight = load(s, weights.add(v * S::LANES), lanes);
-                        for (p, sums) in sums.iter_mut().enumerate() {
-                            let pixel = pixels.add(p * stride[1] * channels + v * S::LANES);
-                            sums[v] = s.fma(load(s, pixel, lanes), weight, sums[v]);
+            // SAFETY: the taps lie on the image for all `P` outputs, and the `V` vectors, the last of `lanes` f32,
+            // inside its channels.
+            unsafe {
+                let at = |v: usize| [pixels.add(v * S::LANES), weights.add(v * S::LANES)];
+                match (stride[1], columns.len()) {
+                    (1, 3) if P > 1 => {
+                        for v in 0..V {
+                            slide::<S, P, V, 3>(s, &mut sums, v, at(v), channels, lanes);
+                        }
+                    }
+                    (1, 7) if P > 1 => {
+                        for v in 0..V {
+                            slide::<S, P, V, 7>(s, &mut sums, v, at(v), channels, lanes);
+                        }
+                    }
+                    (step, taps) => {
+                        let step = step * channels;
+                        for j in 0..taps {
+                            let (pixels, weights) = (pixels.add(j * channels), weights.add(j * channels));
+                            tap(s, &mut sums, pixels, step, weights, lanes);
                         }
                     }
                 }
@@ -175,6 +185,60 @@ impl Line<'_> {
                 let out = out[v * S::LANES..].as_mut_ptr();
                 // SAFETY: `out` has `V` vectors, the last of `lanes` f32.
                 unsafe { if lanes == S::LANES { s.store(out, sum) } else { s.store_n(out, sum, lanes) } }
+            }
+        }
+    }
+}
+
+/// `sums[p] += pixels[p · step] · weights` for one tap.
+///
+/// # Safety
+/// `V` vectors, the last of `lanes` f32, are readable at all these places.
+#[inline(always)]
+unsafe fn tap<S: Simd, const P: usize, const V: usize>(
+    s: S,
+    sums: &mut [[S::F; V]; P],
+    pixels: *const f32,
+    step: usize,
+    weights: *const f32,
+    lanes: usize,
+) {
+    for v in 0..V {
+        // SAFETY: forwarded to the caller.
+        unsafe {
+            let weight = load(s, weights.add(v * S::LANES), lanes);
+            for (p, sums) in sums.iter_mut().enumerate() {
+                sums[v] = s.fma(load(s, pixels.add(p * step + v * S::LANES), lanes), weight, sums[v]);
+            }
+        }
+    }
+}
+
+/// [`tap`] for all `K` taps of a line with stride 1, in order, and one vector of channels: a pixel is loaded once for
+/// the outputs that share it.
+///
+/// # Safety
+/// Vectors of `lanes` f32 are readable at `P + K − 1` pixels and `K` weights, `channels` apart.
+#[inline(always)]
+unsafe fn slide<S: Simd, const P: usize, const V: usize, const K: usize>(
+    s: S,
+    sums: &mut [[S::F; V]; P],
+    v: usize,
+    [pixels, weights]: [*const f32; 2],
+    channels: usize,
+    lanes: usize,
+) {
+    let mut taps = [s.splat(0.0); K];
+    for (j, tap) in taps.iter_mut().enumerate() {
+        // SAFETY: forwarded to the caller.
+        *tap = unsafe { load(s, weights.add(j * channels), lanes) };
+    }
+    for p in 0..P + K - 1 {
+        // SAFETY: forwarded to the caller.
+        let pixel = unsafe { load(s, pixels.add(p * channels), lanes) };
+        for (j, &tap) in taps.iter().enumerate() {
+            if j <= p && p - j < P {
+                sums[p - j][v] = s.fma(pixel, tap, sums[p - j][v]);
             }
         }
     }
