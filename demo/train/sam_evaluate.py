@@ -1,0 +1,158 @@
+"""Measures an exported model with `transformers` on scenes of Fluent 3D.
+
+    python sam_evaluate.py --cache CACHE --model ../sam-nano [--scenes N]
+
+For every object: one click in its middle (the best of three masks, and the one the model scores highest), two
+more clicks in the middle of the largest error with the last logits fed back, and its box.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
+from transformers import SamImageProcessor, SamModel
+
+import emoji
+from sam_model import IMAGE_SIZE
+from sam_parts import Icons
+from sam_scenes import Compositor, Scene, tight_box
+
+SEED = 7
+LEAST_AREA, LEAST_VISIBLE = 0.003, 0.35  # of the square; of the object
+CLICKS = 3
+
+
+@dataclass
+class Result:
+    """Of `n` objects."""
+
+    best: np.ndarray  # [n] IoU of the best of the three masks of one click
+    scored: np.ndarray  # [n] IoU of the one with the highest score
+    scores: np.ndarray  # [n] that score
+    refined: np.ndarray  # [n, 3] IoU after each click; the first is `best`
+    box: np.ndarray  # [n]
+    clicks: np.ndarray  # [n, 3, 3] x, y, label
+
+
+class Reference:
+    """An exported folder in `transformers`, its weights upcast to f32."""
+
+    def __init__(self, folder: Path):
+        self.model = SamModel.from_pretrained(folder, dtype=torch.float32).eval()
+        self.processor = SamImageProcessor.from_pretrained(folder)
+
+    @torch.no_grad()
+    def embed(self, picture: np.ndarray) -> Tensor:
+        pixels = self.processor(images=Image.fromarray(picture), return_tensors="pt")["pixel_values"]
+        return self.model.get_image_embeddings(pixels)
+
+    @torch.no_grad()
+    def predict(self, embedding: Tensor, size: tuple[int, int], multimask: bool, clicks: np.ndarray | None = None,
+                boxes: np.ndarray | None = None, logits: Tensor | None = None) -> tuple[np.ndarray, Tensor, Tensor]:
+        """`(masks [n, k, h, w] bool, scores [n, k], logits [n, k, 128, 128])` of `n` prompts, coordinates those of
+        the picture: `clicks` `[n, p, 3]` (x, y, label), `boxes` `[n, 4]`, `logits` `[n, 1, 128, 128]`."""
+        scale = IMAGE_SIZE / max(size)
+        count = len(boxes if clicks is None else clicks)
+        given = {}
+        if clicks is not None:
+            given["input_points"] = torch.from_numpy(clicks[:, None, :, :2] * scale).float()
+            given["input_labels"] = torch.from_numpy(clicks[:, None, :, 2]).long()
+        if boxes is not None:
+            given["input_boxes"] = torch.from_numpy(boxes[:, None] * scale).float()
+        out = self.model(image_embeddings=embedding.expand(count, -1, -1, -1), input_masks=logits,
+                         multimask_output=multimask, **given)
+        low, scores = out.pred_masks[:, 0], out.iou_scores[:, 0]
+        scaled = tuple(int(side * scale + 0.5) for side in size)
+        masks = self.processor.post_process_masks([low], [size], [scaled])[0]
+        return masks.numpy(), scores, low
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU over the last two axes."""
+    return (a & b).sum((-2, -1)) / np.maximum(1, (a | b).sum((-2, -1)))
+
+
+def middle(mask: np.ndarray) -> tuple[int, int]:
+    """`(x, y)` of the pixel farthest from the mask's edge."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), mask.shape)
+    return int(x), int(y)
+
+
+def next_click(mask: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
+    """In the middle of the error region, or of the object if there is no error; the label is the truth there."""
+    wrong = mask ^ truth
+    x, y = middle(wrong if wrong.any() else truth)
+    return x, y, int(truth[y, x])
+
+
+def measure(reference: Reference, picture: np.ndarray, objects: np.ndarray) -> Result:
+    """`objects`: `[n, h, w]` bool."""
+    embedding, size = reference.embed(picture), picture.shape[:2]
+    clicks = np.array([[(*middle(mask), 1)] for mask in objects], float)
+    masks, scores, low = reference.predict(embedding, size, True, clicks)
+    iou = overlap(masks, objects[:, None])
+    rows, pick, top = np.arange(len(objects)), iou.argmax(1), scores.argmax(1).numpy()
+    mask, logits, steps = masks[rows, pick], low[rows, pick][:, None], [iou[rows, pick]]
+    for _ in range(CLICKS - 1):
+        more = np.array([[next_click(m, truth)] for m, truth in zip(mask, objects, strict=True)], float)
+        clicks = np.concatenate([clicks, more], 1)
+        masks, _, logits = reference.predict(embedding, size, False, clicks, logits=logits)
+        mask = masks[:, 0]
+        steps.append(overlap(mask, objects))
+    boxes = np.array([tight_box(truth) for truth in objects])
+    by_box = reference.predict(embedding, size, False, boxes=boxes)[0][:, 0]
+    return Result(iou[rows, pick], iou[rows, top], scores[rows, top].numpy(), np.stack(steps, 1),
+                  overlap(by_box, objects), clicks)
+
+
+def evaluation_compositor(cache: Path, side: int) -> Compositor:
+    """Composes Fluent 3D as it is; the parts of these pictures are not known."""
+    pictures = (emoji.evaluation_picture(concept, cache) for concept in emoji.concepts(cache))
+    rgba = np.stack([emoji.centre(picture, emoji.RASTER_SIZE) for picture in pictures if picture is not None])
+    nothing = np.zeros(rgba.shape[:3], np.uint8)
+    icons = Icons(rgba, nothing, nothing, np.zeros((0, emoji.RASTER_SIZE, emoji.RASTER_SIZE // 8), np.uint8),
+                  np.zeros(len(rgba) + 1, int))
+    return Compositor(icons, side, vary=False)
+
+
+def objects_of(scene: Scene) -> np.ndarray:
+    """The visible masks worth asking for, `[n, h, w]`."""
+    area = max(scene.picture.shape[:2]) ** 2
+    asked = [item.visible for item in scene.objects
+             if item.visible.sum() >= max(LEAST_AREA * area, LEAST_VISIBLE * item.opaque)]
+    return np.array(asked, bool).reshape(-1, *scene.picture.shape[:2])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--scenes", type=int, default=500)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    reference = Reference(arguments.model)
+    compositor = evaluation_compositor(arguments.cache, IMAGE_SIZE)
+    results = []
+    for k in range(arguments.scenes):
+        scene = compositor.scene(np.random.default_rng([SEED, k]))
+        if len(objects := objects_of(scene)):
+            results.append(measure(reference, scene.picture, objects))
+    best, scored, scores, refined, box = (
+        np.concatenate([getattr(r, name) for r in results]) for name in ("best", "scored", "scores", "refined", "box")
+    )
+    print(f"{len(best)} objects in {len(results)} scenes; mean IoU")
+    print(f"1 click, best of three {best.mean():.3f}; highest score {scored.mean():.3f}, score {scores.mean():.3f}, "
+          f"mean absolute error of the score {np.abs(scores - scored).mean():.3f}")
+    print(f"2 clicks {refined[:, 1].mean():.3f}, 3 clicks {refined[:, 2].mean():.3f}, box {box.mean():.3f}")
+
+
+if __name__ == "__main__":
+    main()
