@@ -6,6 +6,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::kernels::resize::interpolate::{Interpolate, Mode};
 use vitrum::kernels::resize::pillow::{Filter, Resample};
+use vitrum::kernels::resize::upscale::Upscale;
+use vitrum::pipelines::mask::BitMask;
 
 fn pillow(criterion: &mut Criterion) {
     let pixels: Vec<u8> =
@@ -62,5 +64,33 @@ fn interpolate(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, pillow, interpolate);
+/// The logits of a disc on a photograph of 3 megapixels, with the values at the edge that models give.
+fn upscale(criterion: &mut Criterion) {
+    let (height, width) = (1536, 2048);
+    let plan = Upscale::new(256, 1024, (768, 1024), (height, width)).unwrap();
+    let distance = |i: usize| ((i / 256) as f32 - 96.0).hypot((i % 256) as f32 - 128.0);
+    let logits: Vec<f32> = (0..256 * 256).map(|i| (60.0 - distance(i)).clamp(-12.0, 12.0)).collect();
+    let mut values = vec![0.0; height * width];
+    let mut mask = vec![0; height * width];
+    let mut bits = BitMask::new(width, height).unwrap();
+    for threads in [1, 2] {
+        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let mut workspace = cx.workspace(plan.scratch_len(&cx));
+        criterion.bench_function(&format!("upscale to f32 logits, {threads} threads"), |bencher| {
+            bencher.iter(|| plan.logits(&cx, black_box(&logits), &mut values, workspace.scratch()));
+        });
+        criterion.bench_function(&format!("upscale to u8 mask, {threads} threads"), |bencher| {
+            bencher.iter(|| plan.mask(&cx, black_box(&logits), 0.0, &mut mask, workspace.scratch()));
+        });
+        criterion.bench_function(&format!("upscale to bits and three areas, {threads} threads"), |bencher| {
+            let thresholds = [0.0, 1.0, -1.0];
+            let words = bits.words_mut();
+            bencher.iter(|| plan.bits(&cx, black_box(&logits), thresholds, words, workspace.scratch()));
+        });
+    }
+    criterion.bench_function("bits to run lengths", |bencher| bencher.iter(|| black_box(&bits).to_rle()));
+    criterion.bench_function("bits to extent", |bencher| bencher.iter(|| black_box(&bits).extent()));
+}
+
+criterion_group!(benches, pillow, interpolate, upscale);
 criterion_main!(benches);

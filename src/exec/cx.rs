@@ -7,6 +7,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::scratch::Workspace;
+use super::shared::SharedMut;
 use crate::error::{Result, err};
 use crate::simd::Level;
 
@@ -111,6 +112,28 @@ impl Cx {
             }
             _ => (0..tasks).for_each(|task| work(0, task)),
         }
+    }
+
+    /// Calls `work` once for every one of `items`, with the state of the lane that it runs in. Which lane gets which
+    /// item varies from run to run.
+    ///
+    /// # Panics
+    /// If there are fewer `lanes` than threads.
+    pub fn for_each<L: Send, T: Send>(
+        &self,
+        lanes: &mut [L],
+        items: &mut [T],
+        work: impl Fn(&mut L, &mut T) + Sync,
+    ) {
+        assert!(lanes.len() >= self.threads(), "{} lanes for {} threads", lanes.len(), self.threads());
+        let (lanes, items) = (SharedMut::new(lanes), SharedMut::new(items));
+        self.parallel_for(items.len(), |lane, item| {
+            // SAFETY: a lane runs one task at a time.
+            let lane = unsafe { lanes.range(lane..lane + 1) };
+            // SAFETY: every item is the task of its own number only.
+            let item = unsafe { items.range(item..item + 1) };
+            work(&mut lane[0], &mut item[0]);
+        });
     }
 
     /// Calls `work` where following calls of [`parallel_for`](Cx::parallel_for) start fastest.
@@ -230,6 +253,21 @@ mod tests {
                 });
                 assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
             }
+        }
+    }
+
+    #[test]
+    fn for_each_visits_every_item_once() {
+        let threads = if cfg!(feature = "parallel") { 3 } else { 1 };
+        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        for len in [0, 1, 2, 50] {
+            let (mut lanes, mut items) = (alloc::vec![0; threads], alloc::vec![0; len]);
+            cx.for_each(&mut lanes, &mut items, |lane, item| {
+                *lane += 1;
+                *item += 1;
+            });
+            assert!(items.iter().all(|&visits| visits == 1));
+            assert_eq!(lanes.iter().sum::<usize>(), len);
         }
     }
 

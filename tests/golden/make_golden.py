@@ -125,6 +125,12 @@ sam_encoder/<name>/     a tiny SAM with random weights, run in f32 on the weight
                                                 TinyViT's stages, [H, W, D] or [H * W, D]
     image_encoder.neck [H, W, C]                the image embedding
 
+automatic/      segment-anything's SamAutomaticMaskGenerator; records with COCO run lengths
+
+    random.json, random.png     the model of sam_predictor/
+    trained.json                demo/sam-nano on demo/images/garden-scene-3d.png, with and without crops
+                                and removal of small regions; to be made again when that model changes
+
 masks/          after the mask decoder
 
     masks.json                  masks: run lengths (pycocotools' string; Meta's counts), area, boxes;
@@ -141,7 +147,7 @@ from pathlib import Path
 
 import torch
 
-from generators import clip, masks, resize, sam_decoder, sam_encoder, sam_predictor, tokenizer
+from generators import automatic, clip, masks, resize, sam_decoder, sam_encoder, sam_predictor, tokenizer
 
 # In this order: a CLIP directory contains the tokenizer.
 GENERATORS = {
@@ -152,6 +158,7 @@ GENERATORS = {
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
     "sam_predictor": sam_predictor,
+    "automatic": automatic,
 }
 
 

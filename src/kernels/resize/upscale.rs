@@ -7,7 +7,9 @@
 //! never made.
 //!
 //! The picture is made row by row. Each row of logits is widened once; an output row is a sum of three wide rows, and
-//! is stored, compared with a threshold, or counted while it is in registers. Scratch memory is three rows.
+//! is stored, compared with a threshold, or counted while it is in registers. Scratch memory is three rows. Pixels all
+//! of whose logits are below every threshold are not computed when pixels are counted, which is most of a picture for
+//! most masks.
 //!
 //! Positions and fractions are those of ATen, as in [`interpolate`](super::interpolate); products of weights are rounded
 //! once. A value differs from the reference's by some 2⁻²² of the largest logit.
@@ -114,7 +116,7 @@ impl Upscale {
             // SAFETY: each band has its own rows.
             let out = unsafe { out.range(band.start * width..band.end * width) };
             let mut out = out.chunks_exact_mut(width);
-            self.for_each_row(cx.level(), logits, band, lane, |blend| {
+            self.for_each_row(cx.level(), logits, band, 0..width, lane, |blend| {
                 let Some(out) = out.next() else { return };
                 cx.level().dispatch(Store { blend, out });
             });
@@ -133,7 +135,7 @@ impl Upscale {
             // SAFETY: each band has its own rows.
             let out = unsafe { out.range(band.start * width..band.end * width) };
             let mut out = out.chunks_exact_mut(width);
-            self.for_each_row(cx.level(), logits, band, lane, |blend| {
+            self.for_each_row(cx.level(), logits, band, 0..width, lane, |blend| {
                 let Some(out) = out.next() else { return };
                 cx.level().dispatch(Compare { blend, threshold, out });
             });
@@ -155,12 +157,13 @@ impl Upscale {
     ) -> [u32; N] {
         let words = self.row_words();
         assert_eq!(out.len(), self.rows.len() * words, "output length");
+        let counting = Counting { logits, thresholds, reach: self.reach(logits, &thresholds) };
         let counts = [const { AtomicU32::new(0) }; N];
         let out = SharedMut::new(out);
         self.bands(cx, scratch, |band, lane| {
             // SAFETY: each band has its own rows.
             let out = unsafe { out.range(band.start * words..band.end * words) };
-            let here = self.band_bits(cx.level(), logits, thresholds, band, out, lane);
+            let here = self.band_bits(cx.level(), &counting, band, out, lane);
             for (count, here) in counts.iter().zip(here) {
                 count.fetch_add(here, Ordering::Relaxed);
             }
@@ -181,27 +184,59 @@ impl Upscale {
         mut scratch: Scratch<'_>,
     ) -> [u32; N] {
         assert_eq!(out.len(), self.rows.len() * self.row_words(), "output length");
+        let counting = Counting { logits, thresholds, reach: self.reach(logits, &thresholds) };
         let lane = scratch.take(self.lane_scratch_len());
-        self.band_bits(level, logits, thresholds, 0..self.rows.len(), out, lane)
+        self.band_bits(level, &counting, 0..self.rows.len(), out, lane)
     }
 
     fn band_bits<const N: usize>(
         &self,
         level: Level,
-        logits: &[f32],
-        thresholds: [f32; N],
+        counting: &Counting<'_, N>,
         band: Range<usize>,
         out: &mut [u64],
         lane: &mut [f32],
     ) -> [u32; N] {
+        let Counting { logits, thresholds, reach: (rows, columns) } = counting;
+        let used = columns.len();
+        let words = columns.start / 64..columns.end.div_ceil(64);
+        out.fill(0);
         let mut counts = [0; N];
-        let used = self.columns.len();
-        let mut out = out.chunks_exact_mut(self.row_words());
-        self.for_each_row(level, logits, band, lane, |blend| {
+        let rows = rows.start.clamp(band.start, band.end)..rows.end.clamp(band.start, band.end);
+        let mut out = out.chunks_exact_mut(self.row_words()).skip(rows.start - band.start);
+        self.for_each_row(level, logits, rows, columns.clone(), lane, |blend| {
             let Some(out) = out.next() else { return };
-            level.dispatch(Count { blend, thresholds, used, out, counts: &mut counts });
+            let out = &mut out[words.clone()];
+            level.dispatch(Count { blend, thresholds: *thresholds, used, out, counts: &mut counts });
         });
         counts
+    }
+
+    /// The rows and columns of the picture outside which no pixel is above any of `thresholds`; the first column is
+    /// the first of a word.
+    fn reach(&self, logits: &[f32], thresholds: &[f32]) -> (Range<usize>, Range<usize>) {
+        assert_eq!(logits.len(), self.side * self.side, "logits");
+        // A pixel is a mean of its logits but for rounding, by less than 2⁻²⁰ of the largest. NaN, whose bits are
+        // larger than infinity's, makes the limit NaN, and nothing is below that.
+        let magnitude = logits.iter().fold(0, |largest, logit| largest.max(logit.to_bits() & 0x7fff_ffff));
+        let lowest = thresholds.iter().copied().fold(f32::INFINITY, f32::min);
+        let limit = lowest - f32::from_bits(magnitude) * (1.0 / (1 << 18) as f32);
+        let is_below = |logit: &f32| *logit <= limit;
+
+        let (mut rows, mut columns) = (0..0, self.side..0);
+        for (y, row) in logits.chunks_exact(self.side).enumerate() {
+            let Some(first) = row.iter().position(|logit| !is_below(logit)) else { continue };
+            let beyond = row[columns.end..].iter().rposition(|logit| !is_below(logit));
+            columns.start = columns.start.min(first);
+            columns.end = beyond.map_or(columns.end, |last| columns.end + last + 1);
+            rows = if rows.is_empty() { y } else { rows.start }..y + 1;
+        }
+        let reached = |axis: &[Taps], logits: Range<usize>| {
+            let start = axis.partition_point(|taps| taps.first as usize + TAPS <= logits.start);
+            start..axis.partition_point(|taps| (taps.first as usize) < logits.end).max(start)
+        };
+        let columns = reached(&self.columns, columns);
+        (reached(&self.rows, rows), columns.start / 64 * 64..columns.end)
     }
 
     /// Calls `work` for bands of rows, with the scratch memory of their lane.
@@ -216,12 +251,13 @@ impl Upscale {
         });
     }
 
-    /// Calls `each` for the rows of `band`, in order, with what they are the sum of.
+    /// Calls `each` for `columns` of the rows of `band`, in order, with what they are the sum of.
     fn for_each_row(
         &self,
         level: Level,
         logits: &[f32],
         band: Range<usize>,
+        columns: Range<usize>,
         wide: &mut [f32],
         mut each: impl FnMut(Blend<'_>),
     ) {
@@ -234,14 +270,23 @@ impl Upscale {
             next = next.max(first);
             while next < first + TAPS {
                 let row = &logits[next * self.side..][..self.side];
-                let wide = &mut wide[next % TAPS * stride..][..self.columns.len()];
-                level.dispatch(Widen { row, columns: &self.columns, wide });
+                let wide = &mut wide[next % TAPS * stride..][..columns.len()];
+                level.dispatch(Widen { row, columns: &self.columns[columns.clone()], wide });
                 next += 1;
             }
-            let rows = [0, 1, 2].map(|tap| &wide[(first + tap) % TAPS * stride..][..stride]);
+            let len = columns.len().next_multiple_of(64);
+            let rows = [0, 1, 2].map(|tap| &wide[(first + tap) % TAPS * stride..][..len]);
             each(Blend { rows, weights: taps.weights });
         }
     }
+}
+
+/// What [`Upscale::bits`] counts, and where there is something to count.
+struct Counting<'a, const N: usize> {
+    logits: &'a [f32],
+    thresholds: [f32; N],
+    /// Rows and columns of the picture.
+    reach: (Range<usize>, Range<usize>),
 }
 
 impl Taps {

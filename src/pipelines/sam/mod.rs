@@ -23,10 +23,12 @@
 //! # #[cfg(not(feature = "std"))] fn main() {}
 //! ```
 
+mod automatic;
 mod embedding;
 mod prediction;
 
 pub use crate::models::sam::{Label, Point, Prompt};
+pub use automatic::{AutomaticOptions, MaskRecord};
 pub use embedding::{Embedding, Geometry};
 pub use prediction::Prediction;
 

@@ -101,6 +101,36 @@ fn masks_bits_and_counts_follow_the_logits() {
     }
 }
 
+#[test]
+fn pixels_out_of_reach_are_clear() {
+    let (side, frame, resized, size) = (64, 256, (256, 200), (500, 390));
+    let plan = Upscale::new(side, frame, resized, size).unwrap();
+    // One island anywhere, at the border too, in a sea just below the lowest threshold; and no island at all.
+    for island in [Some((0, 0)), Some((63, 49)), Some((20, 3)), Some((31, 40)), None] {
+        let mut low = vec![-1.0; side * side];
+        if let Some((y, x)) = island {
+            low[y * side + x] = 7.0;
+        }
+        let cx = Cx::serial(Level::detect());
+        let mut workspace = cx.workspace(plan.scratch_len(&cx));
+        let mut mask = vec![9; size.0 * size.1];
+        plan.mask(&cx, &low, 0.0, &mut mask, workspace.scratch());
+        let mut bits = vec![u64::MAX; size.0 * plan.row_words()];
+        let [area, higher, lower] = plan.bits(&cx, &low, [0.0, 1.0, -1.0], &mut bits, workspace.scratch());
+        assert_eq!(area, mask.iter().map(|&pixel| u32::from(pixel)).sum::<u32>());
+        assert!(higher <= area && area <= lower && (lower > 0) == island.is_some());
+        for (words, mask) in bits.chunks(plan.row_words()).zip(mask.chunks(size.1)) {
+            assert!(
+                mask.iter().enumerate().all(|(x, &pixel)| (words[x / 64] >> (x % 64)) as u8 & 1 == pixel)
+            );
+            assert_eq!(
+                words.iter().map(|word| word.count_ones()).sum::<u32>(),
+                mask.iter().map(|&p| u32::from(p)).sum::<u32>()
+            );
+        }
+    }
+}
+
 #[cfg(feature = "parallel")]
 #[test]
 fn threads_do_not_change_a_bit() {
