@@ -134,7 +134,8 @@ fn decoder(criterion: &mut Criterion) {
     let prompt_encoder = PromptEncoder::bind(&scope, Naming::Original, &config).expect("its tensors");
     let mask_decoder =
         MaskDecoder::bind(&scope, Naming::Original, &config, &prompt_encoder).expect("its tensors");
-    let predictor = Predictor { prompt_encoder: &prompt_encoder, mask_decoder: &mask_decoder };
+    let predictor =
+        Predictor { prompt_encoder: &prompt_encoder, mask_decoder: &mask_decoder, least_iou: None };
 
     let embedding: Vec<f32> = numbers(64 * 64 * DIM).collect();
     let mut cache = vec![0.0; mask_decoder.cache_len()];

@@ -116,7 +116,8 @@ impl MaskDecoder {
     /// `sparse: [prompts, tokens, C]` are the prompts' tokens. `dense`, if the prompts hold masks, is
     /// `[prompts, grid², C]`; otherwise the no-mask embedding stands for it. Without `multimask`, the mask of the first
     /// mask token is computed, with it those of the others: `masks: [prompts, masks, 4 · grid, 4 · grid]` logits, and
-    /// `iou: [prompts, masks]` their predicted quality.
+    /// `iou: [prompts, masks]` their predicted quality. With `least_iou`, the masks of a prompt none of which is
+    /// predicted to be above it are left as they are: quality needs no masks, and making them is a third of the work.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
@@ -129,6 +130,7 @@ impl MaskDecoder {
         sparse: &[f32],
         dense: Option<&[f32]>,
         multimask: bool,
+        least_iou: Option<f32>,
         masks: &mut [f32],
         iou: &mut [f32],
         mut scratch: Scratch<'_>,
@@ -163,21 +165,49 @@ impl MaskDecoder {
         };
         self.transformer.forward(cx, batch, image, self.positions(), tokens, x, scratch.frame(), trace);
 
-        // Masks: the product of a token's weights and the upscaled features.
+        // Quality, from the IoU token.
         let first = if multimask { 1 } else { 0 };
         let count = self.masks(multimask);
-        let weights = self.mask_weights(cx, batch, first..first + count, tokens, &mut scratch, trace);
-        self.upscaling.forward(cx, [prompts, count], self.grid, x, weights, masks, scratch.frame(), trace);
-        trace.stage(format_args!("decoder.masks"), masks);
-
-        // Quality, from the IoU token.
-        let all = scratch.take(prompts * self.hypernetworks.len());
-        let lhs = Rows::strided(tokens, prompts, dim, batch.tokens * dim);
-        self.iou_head.forward(cx, &lhs, all, scratch);
-        for (iou, all) in iou.chunks_exact_mut(count).zip(all.chunks_exact(self.hypernetworks.len())) {
-            iou.copy_from_slice(&all[first..first + count]);
-        }
+        self.quality(cx, batch, first..first + count, tokens, iou, scratch.frame());
         trace.stage(format_args!("decoder.iou"), iou);
+
+        // Masks: the product of a token's weights and the upscaled features.
+        let weights = self.mask_weights(cx, batch, first..first + count, tokens, &mut scratch, trace);
+        let is_wanted = |prompt: usize| {
+            let mut iou = iou[prompt * count..][..count].iter();
+            least_iou.is_none_or(|least| iou.any(|&iou| iou > least))
+        };
+        let [x_len, weights_len, masks_len] = [x.len(), weights.len(), masks.len()].map(|len| len / prompts);
+        let mut start = 0;
+        while let Some(from) = (start..prompts).find(|&prompt| is_wanted(prompt)) {
+            let to = (from..prompts).find(|&prompt| !is_wanted(prompt)).unwrap_or(prompts);
+            let x = &x[from * x_len..to * x_len];
+            let weights = &weights[from * weights_len..to * weights_len];
+            let masks = &mut masks[from * masks_len..to * masks_len];
+            let sizes = [to - from, count];
+            self.upscaling.forward(cx, sizes, self.grid, x, weights, masks, scratch.frame(), trace);
+            start = to;
+        }
+        trace.stage(format_args!("decoder.masks"), masks);
+    }
+
+    /// The predicted quality of the masks `which`: `iou: [prompts, which]`.
+    fn quality(
+        &self,
+        cx: &Cx,
+        batch: Batch,
+        which: core::ops::Range<usize>,
+        tokens: &[f32],
+        iou: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let all = scratch.take(batch.prompts * self.hypernetworks.len());
+        let lhs = Rows::strided(tokens, batch.prompts, self.dim, batch.tokens * self.dim);
+        self.iou_head.forward(cx, &lhs, all, scratch);
+        let all = all.chunks_exact(self.hypernetworks.len());
+        for (iou, all) in iou.chunks_exact_mut(which.len()).zip(all) {
+            iou.copy_from_slice(&all[which.clone()]);
+        }
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.

@@ -74,7 +74,7 @@ impl SamModel {
 
     /// The parts that run for every prompt.
     pub fn predictor(&self) -> Predictor<'_> {
-        Predictor { prompt_encoder: &self.prompt_encoder, mask_decoder: &self.mask_decoder }
+        Predictor { prompt_encoder: &self.prompt_encoder, mask_decoder: &self.mask_decoder, least_iou: None }
     }
 
     /// Bytes of weights held.

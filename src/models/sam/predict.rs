@@ -18,6 +18,9 @@ pub struct Predictor<'a> {
     pub prompt_encoder: &'a PromptEncoder,
     /// Tokens to masks.
     pub mask_decoder: &'a MaskDecoder,
+    /// If set, masks of a prompt none of which is predicted to be above it are not computed, and what is in their
+    /// place stays.
+    pub least_iou: Option<f32>,
 }
 
 impl Predictor<'_> {
@@ -67,8 +70,19 @@ impl Predictor<'_> {
             let shape = [batch.len(), tokens];
             let masks = masks.split_off_mut(..batch.len() * count * mask_len).expect("asserted above");
             let iou = iou.split_off_mut(..batch.len() * count).expect("asserted above");
-            self.mask_decoder
-                .forward(cx, cache, shape, sparse, dense, multimask, masks, iou, scratch, &mut trace);
+            self.mask_decoder.forward(
+                cx,
+                cache,
+                shape,
+                sparse,
+                dense,
+                multimask,
+                self.least_iou,
+                masks,
+                iou,
+                scratch,
+                &mut trace,
+            );
         }
     }
 

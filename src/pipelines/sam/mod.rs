@@ -41,7 +41,7 @@ use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::resize::upscale::Upscale;
-use crate::models::sam::{SamConfig, SamModel};
+use crate::models::sam::{Predictor, SamConfig, SamModel};
 use crate::nn::Trace;
 use crate::weights::{Bundle, Config};
 
@@ -159,8 +159,21 @@ impl Sam {
         options: &PredictOptions,
         out: &mut Prediction,
     ) -> Result<()> {
+        self.predict_above(embedding, prompts, options, None, out)
+    }
+
+    /// [`predict`](Self::predict), without the logits of prompts none of whose masks is expected to have a higher IoU
+    /// than `least_iou`.
+    fn predict_above(
+        &self,
+        embedding: &Embedding,
+        prompts: &[Prompt<'_>],
+        options: &PredictOptions,
+        least_iou: Option<f32>,
+        out: &mut Prediction,
+    ) -> Result<()> {
         let side = self.model.config.mask_side();
-        let predictor = self.model.predictor();
+        let predictor = Predictor { least_iou, ..self.model.predictor() };
         let masks = predictor.mask_decoder.masks(options.multimask);
         let (iou, low_res) = out.prepare(embedding, [prompts.len(), masks, side])?;
         if (embedding.fingerprint, embedding.geometry.input)

@@ -156,7 +156,8 @@ impl<'a> Generator<'a> {
                 clicks.iter().map(|&[x, y]| [Point::foreground(x as f32, y as f32)]).collect();
             let prompts: Vec<Prompt<'_>> = points.iter().map(|point| Prompt::points(point)).collect();
             let predict = PredictOptions { multimask: true };
-            self.sam.predict(embedding, &prompts, &predict, &mut self.prediction)?;
+            let least_iou = self.options.least_iou();
+            self.sam.predict_above(embedding, &prompts, &predict, least_iou, &mut self.prediction)?;
             self.look(&embedding.upscale, clicks, &is_cut, &mut candidates);
         }
         monitor.report(total, total)?;

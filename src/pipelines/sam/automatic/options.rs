@@ -81,6 +81,11 @@ impl AutomaticOptions {
         Ok(grids)
     }
 
+    /// What the predicted quality of a mask must be above, if it matters.
+    pub(super) fn least_iou(&self) -> Option<f32> {
+        (self.pred_iou_thresh > 0.0).then_some(self.pred_iou_thresh as f32)
+    }
+
     fn check(&self) -> Result<()> {
         let numbers = [
             ("pred_iou_thresh", self.pred_iou_thresh),
