@@ -1,176 +1,158 @@
-//! Bad calls of SAM get a clear error, and the model works afterwards as before.
-#![cfg(feature = "parallel")]
+//! SAM checkpoints and configurations that cannot be: each is an error that names what is wrong.
 
 mod common;
 
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fs;
 
-use vitrum::ErrorCode;
-use vitrum::exec::{Cx, CxOptions, Monitor};
-use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
-use vitrum::weights::{Bundle, OpenOptions};
+use serde_json::{Value, json};
+use vitrum::models::sam::SamModel;
+use vitrum::simd::Level;
+use vitrum::weights::{Bundle, BundleParts};
+use vitrum::{Error, ErrorCode};
 
-fn load(options: &SamOptions) -> vitrum::Result<Sam> {
-    let path = common::path("sam_predictor/model.safetensors");
-    let bundle = Bundle::open(&path, OpenOptions::default()).unwrap();
-    Sam::load(&Cx::new(&CxOptions::default()).unwrap(), &bundle, options)
+fn read(name: &str) -> Vec<u8> {
+    fs::read(common::path(&format!("sam_encoder/{name}"))).unwrap()
 }
 
-fn encode(sam: &Sam) -> Embedding {
-    let pixels: Vec<u8> = (0..50 * 40 * 3).map(|i| (i * 37 % 251) as u8).collect();
-    let image = ImageView::packed(&pixels, 50, 40, PixelFormat::Rgb8).unwrap();
-    sam.encode(&image, &Monitor::none()).unwrap()
-}
-
-/// The scores of a click, to see that nothing has changed.
-fn scores(sam: &Sam, embedding: &Embedding) -> Vec<f32> {
-    let mut prediction = Prediction::default();
-    let click = [Point::foreground(20.0, 20.0)];
-    sam.predict(embedding, &[Prompt::points(&click)], &PredictOptions::default(), &mut prediction).unwrap();
-    prediction.iou(0).to_vec()
-}
-
-#[test]
-fn bad_prompts() {
-    let sam = load(&SamOptions::default()).unwrap();
-    let embedding = encode(&sam);
-    let before = scores(&sam, &embedding);
-    let mut prediction = Prediction::default();
-    let mut code = |prompts: &[Prompt<'_>]| {
-        let error =
-            sam.predict(&embedding, prompts, &PredictOptions::default(), &mut prediction).unwrap_err();
-        assert!(prompts.len() < 2 || error.message().contains("prompt 1"), "{error}");
-        error.code()
-    };
-    let good = Prompt::default();
-    assert_eq!(code(&[]), ErrorCode::InvalidArgument);
-    for x in [f32::NAN, f32::INFINITY, 1e30] {
-        let points = [Point::background(3.0, x)];
-        assert_eq!(code(&[good, Prompt::points(&points)]), ErrorCode::InvalidArgument);
-        assert_eq!(code(&[good, Prompt::bounding_box([0.0, 0.0, x, 9.0])]), ErrorCode::InvalidArgument);
+/// The error of binding `weights` with a `config.json`, if there is one.
+#[track_caller]
+fn error(weights: &[u8], config: Option<&str>) -> Error {
+    let mut parts = BundleParts::new(weights);
+    if let Some(config) = config {
+        parts = parts.file("config.json", config.as_bytes());
     }
-    assert_eq!(code(&[good, Prompt::bounding_box([9.0, 0.0, 1.0, 9.0])]), ErrorCode::InvalidArgument);
-    assert_eq!(code(&[good, good.with_mask(&[0.0; 47 * 48])]), ErrorCode::InvalidArgument);
-    assert_eq!(code(&[good, good.with_mask(&[f32::NAN; 48 * 48])]), ErrorCode::InvalidArgument);
-    assert_eq!(scores(&sam, &embedding), before);
-}
-
-#[test]
-fn bad_outputs_of_a_prediction() {
-    let sam = load(&SamOptions::default()).unwrap();
-    let embedding = encode(&sam);
-    let mut prediction = Prediction::default();
-    let mut mask = vec![7; 50 * 40];
-    let code = |result: vitrum::Result<()>| result.unwrap_err().code();
-    // Nothing is predicted yet.
-    assert_eq!(code(prediction.mask_into(sam.cx(), 0, 0, 0.0, &mut mask)), ErrorCode::InvalidArgument);
-    let single = PredictOptions { multimask: false };
-    sam.predict(&embedding, &[Prompt::default()], &single, &mut prediction).unwrap();
-    assert_eq!(code(prediction.mask_into(sam.cx(), 0, 1, 0.0, &mut mask)), ErrorCode::InvalidArgument);
-    assert_eq!(code(prediction.mask_into(sam.cx(), 1, 0, 0.0, &mut mask)), ErrorCode::InvalidArgument);
-    assert_eq!(code(prediction.mask_into(sam.cx(), 0, 0, f32::NAN, &mut mask)), ErrorCode::InvalidArgument);
-    assert_eq!(code(prediction.mask_into(sam.cx(), 0, 0, 0.0, &mut mask[1..])), ErrorCode::BufferTooSmall);
-    let mut logits = vec![0.0; 50 * 40 - 1];
-    assert_eq!(code(prediction.logits_into(sam.cx(), 0, 0, &mut logits)), ErrorCode::BufferTooSmall);
-    assert!(mask.iter().all(|&value| value == 7));
-    prediction.mask_into(sam.cx(), 0, 0, 0.0, &mut mask).unwrap();
-    assert!(mask.iter().all(|&value| value < 2));
-}
-
-#[test]
-fn a_narrow_picture() {
-    let sam = load(&SamOptions::default()).unwrap();
-    let pixels = [0; 400];
-    let image = ImageView::packed(&pixels, 400, 1, PixelFormat::Gray8).unwrap();
-    assert_eq!(sam.encode(&image, &Monitor::none()).unwrap_err().code(), ErrorCode::Image);
-    assert_eq!(scores(&sam, &encode(&sam)).len(), 3);
-}
-
-#[test]
-fn cancelled_at_every_step() {
-    let sam = load(&SamOptions::default()).unwrap();
-    let pixels = [99; 50 * 40];
-    let image = ImageView::packed(&pixels, 50, 40, PixelFormat::Gray8).unwrap();
-    let expected = scores(&sam, &sam.encode(&image, &Monitor::none()).unwrap());
-    let steps = AtomicUsize::new(0);
-    let count = |_: f32| {
-        steps.fetch_add(1, Ordering::Relaxed);
-        ControlFlow::Continue(())
-    };
-    sam.encode(&image, &Monitor::new(&count)).unwrap();
-    let steps = steps.into_inner();
-    assert!(steps >= sam_blocks(&sam), "{steps} steps");
-    for last in 0..steps {
-        let left = AtomicUsize::new(last);
-        let stop =
-            |_: f32| match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)) {
-                Ok(_) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            };
-        let error = sam.encode(&image, &Monitor::new(&stop)).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Cancelled, "after {last} of {steps}");
+    let bundle = Bundle::from_memory(parts).unwrap();
+    match SamModel::bind(&bundle, Level::detect(), None) {
+        Ok(_) => panic!("bound in spite of {config:?}"),
+        Err(error) => error,
     }
-    assert_eq!(scores(&sam, &sam.encode(&image, &Monitor::none()).unwrap()), expected);
 }
 
-fn sam_blocks(sam: &Sam) -> usize {
-    match &sam.config().encoder {
-        vitrum::models::sam::EncoderConfig::Vit(vit) => vit.blocks.len(),
-        other => panic!("{other:?}"),
+/// The checkpoint `name` with `edit` applied to its tensors: names, shapes and f16 or f32 bytes are kept otherwise.
+fn edited(name: &str, edit: impl Fn(&str, &mut Vec<usize>) -> bool) -> Vec<u8> {
+    use safetensors::SafeTensors;
+    use safetensors::tensor::TensorView;
+    let bytes = read(&format!("{name}/model.safetensors"));
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let kept: Vec<_> = tensors
+        .tensors()
+        .into_iter()
+        .filter_map(|(name, view)| {
+            let mut shape = view.shape().to_vec();
+            let keep = edit(&name, &mut shape);
+            let len = shape.iter().product::<usize>() * view.dtype().bitsize() / 8;
+            let data = [view.data(), &vec![0; len]].concat()[..len].to_vec();
+            keep.then_some((name, view.dtype(), shape, data))
+        })
+        .collect();
+    let views = kept
+        .iter()
+        .map(|(name, dtype, shape, data)| (name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    safetensors::tensor::serialize(views, None).unwrap()
+}
+
+#[test]
+fn configurations() {
+    let weights = read("vit-huggingface/model.safetensors");
+    let config: Value = serde_json::from_slice(&read("vit-huggingface/config.json")).unwrap();
+    let bundle = BundleParts::new(&weights).file("config.json", b"{}");
+    let bundle = Bundle::from_memory(bundle).unwrap();
+    // All defaults: a ViT-B, which this is not.
+    let defaults = SamModel::bind(&bundle, Level::detect(), None).unwrap_err();
+    assert_eq!(defaults.code(), ErrorCode::TensorShape);
+    assert_eq!(error(&weights, None).code(), ErrorCode::NotFound);
+
+    for (part, key, value) in [
+        ("vision_config", "hidden_size", json!(0)),
+        ("vision_config", "hidden_size", json!("40")),
+        ("vision_config", "hidden_size", json!(1 << 20)),
+        ("vision_config", "num_attention_heads", json!(7)),
+        ("vision_config", "num_hidden_layers", json!(100_000)),
+        ("vision_config", "num_channels", json!(1)),
+        ("vision_config", "image_size", json!([96, 96])),
+        ("vision_config", "patch_size", json!(0)),
+        ("vision_config", "hidden_act", json!("tanh")),
+        ("vision_config", "global_attn_indexes", json!([0, 3])),
+        ("vision_config", "global_attn_indexes", json!(2)),
+        ("vision_config", "global_attn_indexes", json!([-1])),
+        ("vision_config", "window_size", json!(-4)),
+        ("vision_config", "mlp_dim", json!(1.5)),
+        ("vision_config", "num_pos_feats", json!(128)),
+        ("prompt_encoder_config", "hidden_size", json!(256)),
+        ("prompt_encoder_config", "image_size", json!(1024)),
+        ("prompt_encoder_config", "num_point_embeddings", json!(5)),
+        ("mask_decoder_config", "hidden_size", json!(64)),
+        ("mask_decoder_config", "num_attention_heads", json!(5)),
+        ("mask_decoder_config", "attention_downsample_rate", json!(3)),
+        ("mask_decoder_config", "num_multimask_outputs", json!(0)),
+    ] {
+        let mut config = config.clone();
+        config[part][key] = value;
+        let error = error(&weights, Some(&config.to_string()));
+        assert_eq!(error.code(), ErrorCode::Config, "{part}.{key}: {error}");
+    }
+    for (key, value) in [("window_size", json!(5)), ("mlp_dim", json!(41)), ("num_hidden_layers", json!(4))] {
+        let mut config = config.clone();
+        config["vision_config"][key] = value;
+        let error = error(&weights, Some(&config.to_string()));
+        assert!(matches!(error.code(), ErrorCode::TensorShape | ErrorCode::MissingTensor), "{key}: {error}");
+        assert!(error.message().contains("vision_encoder.layers."), "{error}");
     }
 }
 
 #[test]
-fn embeddings_of_others() {
-    let sam = load(&SamOptions::default()).unwrap();
-    let smaller = load(&SamOptions { image_size: Some(64) }).unwrap();
-    let embedding = encode(&sam);
-    let before = scores(&sam, &embedding);
-    let saved = embedding.save();
-    // Another input size, another model, another file.
-    assert_eq!(smaller.restore(&saved).unwrap_err().code(), ErrorCode::InvalidArgument);
-    let mut prediction = Prediction::default();
-    let predict =
-        smaller.predict(&embedding, &[Prompt::default()], &PredictOptions::default(), &mut prediction);
-    assert_eq!(predict.unwrap_err().code(), ErrorCode::InvalidArgument);
-    let mut other_model = saved.clone();
-    other_model[16] ^= 1;
-    reseal(&mut other_model);
-    assert_eq!(sam.restore(&other_model).unwrap_err().code(), ErrorCode::InvalidArgument);
-    // A picture that cannot be: an empty one, and one of another shape than it was resized to.
-    for (field, value) in [(24, 0u32), (24, u32::MAX), (28, 1)] {
-        let mut impossible = saved.clone();
-        impossible[field..field + 4].copy_from_slice(&value.to_le_bytes());
-        reseal(&mut impossible);
-        assert_eq!(sam.restore(&impossible).unwrap_err().code(), ErrorCode::Format, "{field} {value}");
-    }
-    // Values that contradict the model.
-    let mut short = saved[..saved.len() - 12].to_vec();
-    let count = u64::from_le_bytes(saved[40..48].try_into().unwrap()) - 3;
-    short[40..48].copy_from_slice(&count.to_le_bytes());
-    short.extend_from_slice(&[0; 8]);
-    short.truncate(48 + 4 * count as usize + 8);
-    reseal(&mut short);
-    assert_eq!(sam.restore(&short).unwrap_err().code(), ErrorCode::Format);
-    assert_eq!(sam.restore(b"").unwrap_err().code(), ErrorCode::Format);
-    assert_eq!(scores(&sam, &sam.restore(&saved).unwrap()), before);
-}
-
-/// Puts the right checksum behind changed bytes.
-fn reseal(bytes: &mut [u8]) {
-    let at = bytes.len() - 8;
-    let mut hash = vitrum::weights::Fnv64::default();
-    hash.write(&bytes[..at]);
-    bytes[at..].copy_from_slice(&hash.finish().to_le_bytes());
+fn checkpoints_that_are_no_sam() {
+    let nothing = edited("vit-original", |name, _| name == "mask_decoder.iou_token.weight");
+    assert_eq!(error(&nothing, None).code(), ErrorCode::Unsupported);
+    let clip = fs::read(common::path("clip/quickgelu-p32/model.safetensors")).unwrap();
+    let no_sam = error(&clip, None);
+    assert_eq!(no_sam.code(), ErrorCode::Unsupported);
+    assert!(no_sam.message().contains("not a SAM checkpoint"), "{no_sam}");
 }
 
 #[test]
-fn impossible_input_sizes() {
-    for image_size in [0, 100, 1 << 20] {
-        let error = load(&SamOptions { image_size: Some(image_size) }).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::InvalidArgument, "{image_size}");
+fn tensors_that_are_missing_or_misshapen() {
+    for (name, missing) in [
+        ("vit-original", "image_encoder.blocks.1.attn.rel_pos_w"),
+        ("vit-original", "image_encoder.neck.2.weight"),
+        ("slim-original", "image_encoder.blocks.2.mlp.lin2.bias"),
+        ("tiny-vit", "image_encoder.layers.0.blocks.1.conv2.bn.running_var"),
+        ("tiny-vit", "image_encoder.layers.2.blocks.0.attn.norm.bias"),
+        ("tiny-vit", "image_encoder.layers.1.downsample.conv3.c.weight"),
+    ] {
+        let weights = edited(name, |name, _| name != missing);
+        let error = error(&weights, None);
+        assert_eq!(error.code(), ErrorCode::MissingTensor, "{error}");
+        assert!(error.message().contains(missing), "{error}");
     }
-    assert_eq!(load(&SamOptions { image_size: Some(64) }).unwrap().config().mask_side(), 32);
+    for (name, tensor, shape, code) in [
+        ("vit-original", "image_encoder.patch_embed.proj.weight", vec![48, 3, 8], ErrorCode::TensorShape),
+        ("vit-original", "image_encoder.patch_embed.proj.weight", vec![0, 3, 8, 8], ErrorCode::Config),
+        ("vit-original", "image_encoder.patch_embed.proj.weight", vec![48, 3, 0, 8], ErrorCode::Config),
+        ("vit-original", "image_encoder.patch_embed.proj.weight", vec![48, 1, 8, 8], ErrorCode::TensorShape),
+        ("vit-original", "image_encoder.pos_embed", vec![1, 10, 9, 48], ErrorCode::TensorShape),
+        ("vit-original", "image_encoder.pos_embed", vec![1, 0, 10, 48], ErrorCode::Config),
+        ("vit-original", "image_encoder.blocks.0.attn.rel_pos_h", vec![7, 0], ErrorCode::Config),
+        ("vit-original", "image_encoder.blocks.0.attn.rel_pos_h", vec![7, 5], ErrorCode::Config),
+        ("vit-original", "image_encoder.blocks.0.attn.rel_pos_w", vec![9, 16], ErrorCode::TensorShape),
+        ("vit-original", "image_encoder.neck.0.weight", vec![7, 48, 1, 1], ErrorCode::Config),
+        ("tiny-vit", "image_encoder.layers.1.blocks.0.attn.attention_biases", vec![3, 8], ErrorCode::Config),
+        ("tiny-vit", "image_encoder.layers.1.blocks.0.attn.attention_biases", vec![0, 9], ErrorCode::Config),
+        (
+            "tiny-vit",
+            "image_encoder.layers.1.blocks.0.local_conv.c.weight",
+            vec![24, 1, 2, 2],
+            ErrorCode::Config,
+        ),
+        ("tiny-vit", "image_encoder.layers.3.blocks.0.attn.qkv.weight", vec![60, 40], ErrorCode::TensorShape),
+    ] {
+        let weights = edited(name, |name, found| {
+            if name == tensor {
+                found.clone_from(&shape);
+            }
+            true
+        });
+        let error = error(&weights, None);
+        assert_eq!(error.code(), code, "{tensor} {shape:?}: {error}");
+    }
 }
