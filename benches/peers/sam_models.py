@@ -125,11 +125,11 @@ MODELS = {"vit-b": VitB, "mobile": Mobile}
 
 def model_directory(cache: Path, name: str, source: Path | None) -> Path:
     """Seeded random weights, made on first use."""
-    import torch
-
     directory = cache / name
     if (directory / "complete").exists():
         return directory
+    import torch
+
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     model = MODELS[name].build(source)
@@ -157,11 +157,11 @@ def onnx_file(directory: Path, part: str) -> Path:
 
 def export(directory: Path, name: str, part: str, source: Path | None) -> None:
     """Writes a part as ONNX, unless it is there."""
-    import torch
-
     path = onnx_file(directory, part)
     if path.exists():
         return
+    import torch
+
     if part == "encoder":
         module, example = MODELS[name].load_encoder(directory, source), (torch.zeros(1, 3, SIDE, SIDE),)
     else:
@@ -178,10 +178,10 @@ def export(directory: Path, name: str, part: str, source: Path | None) -> None:
 
 def embedding(directory: Path, name: str, source: Path | None) -> Path:
     """`picture()` as PyTorch encodes it, for the decoders, made on first use."""
-    import torch
-
     path = directory / "embedding.npy"
     if not path.exists():
+        import torch
+
         with torch.inference_mode():
             pixels = torch.from_numpy(pixels_of(picture()))
             tokens = MODELS[name].load_encoder(directory, source)(pixels).numpy()

@@ -31,14 +31,14 @@ static int write_mask(const vitrum_sam_prediction *prediction, size_t index, con
 static size_t print_masks(const vitrum_sam_prediction *prediction, vitrum_error *error) {
     vitrum_sam_mask_stats stats;
     size_t i, best = 0;
-    float score = -1;
+    float score = 0;
     vitrum_sam_mask_stats_init(&stats, sizeof stats);
     for (i = 0; i < vitrum_sam_prediction_masks(prediction); i++) {
         if (vitrum_sam_prediction_stats(prediction, 0, i, 0, &stats, error) == VITRUM_OK) {
             printf("%u\t%.4f\t%.4f\t%u\t%u,%u,%u,%u\n", (unsigned)i, stats.score, stats.stability_score,
                    stats.area, stats.bounding_box[0], stats.bounding_box[1], stats.bounding_box[2],
                    stats.bounding_box[3]);
-            if (stats.score > score) {
+            if (i == 0 || stats.score > score) {
                 score = stats.score;
                 best = i;
             }
