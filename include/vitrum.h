@@ -268,6 +268,81 @@ typedef struct vitrum_sam_mask_stats {
     float stability_score;
 } vitrum_sam_mask_stats;
 
+/*
+ * How to look for everything in a picture. The names and the defaults are those of segment-anything's
+ * `SamAutomaticMaskGenerator`; the defaults are not zeros.
+ */
+typedef struct vitrum_sam_everything_options {
+    /* `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`. */
+    uint32_t struct_size;
+    /* Points along each side of the grid that is asked. */
+    uint32_t points_per_side;
+    /* Points that go through the mask decoder at once: more need more memory. */
+    uint32_t points_per_batch;
+    /*
+     * Layers of crops that are looked at in addition to the whole picture: 4 in the first layer, 16 in the second
+     * and so on.
+     */
+    uint32_t crop_n_layers;
+    /* Points along a side in layer `i` of crops are divided by this to the power of `i`. */
+    uint32_t crop_n_points_downscale_factor;
+    /* Holes and islands of fewer pixels are removed from masks; 0 leaves them. */
+    uint32_t min_mask_region_area;
+    /* Masks whose predicted quality is not above this are dropped; 0 keeps all. */
+    double pred_iou_thresh;
+    /* Masks that depend more than this on their threshold are dropped; 0 keeps all. */
+    double stability_score_thresh;
+    /* How far the threshold is moved to see that. */
+    double stability_score_offset;
+    /* Of two masks whose boxes overlap more than this, the better one is kept. */
+    double box_nms_thresh;
+    /* The same of masks from different crops, where the one from the smaller crop is kept. */
+    double crop_nms_thresh;
+    /* How much the crops of the first layer overlap, as a part of the picture's shorter side. */
+    double crop_overlap_ratio;
+} vitrum_sam_everything_options;
+
+/*
+ * A mask that was found. Owned by the library and valid until the callback returns; fields may be added at its
+ * end.
+ */
+typedef struct vitrum_sam_record {
+    /* Bytes of this struct. */
+    uint32_t struct_size;
+    /* Pixels of the mask. */
+    uint32_t area;
+    /* Width of the picture. */
+    uint32_t width;
+    /* Height of the picture. */
+    uint32_t height;
+    /*
+     * The mask as run lengths: of 0, of 1, of 0 and so on, down the columns from left to right, as COCO stores
+     * masks.
+     */
+    const uint32_t *VITRUM_NULLABLE counts;
+    /* How many runs there are. */
+    size_t count_size;
+    /*
+     * Left, top, width and height of the mask's box, in pixels. As in segment-anything, width and height are from the
+     * first pixel to the last one, which is 1 less than `vitrum_sam_prediction_stats` counts.
+     */
+    uint32_t bounding_box[4];
+    /* Left, top, width and height of the crop in which it was found. */
+    uint32_t crop_box[4];
+    /* The point that found it: from the left and from the top, in pixels. */
+    double point[2];
+    /* How well the model thinks that it covers an object, as the intersection over the union of both. */
+    float predicted_iou;
+    /* How little it depends on the threshold. */
+    float stability_score;
+} vitrum_sam_record;
+
+/*
+ * Receives a mask, on the thread that made the call. Anything but 0 ends the work, which then returns
+ * `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+ */
+typedef int32_t (*vitrum_sam_record_callback)(void *VITRUM_NULLABLE user, const struct vitrum_sam_record *record);
+
 /* The call succeeded. */
 #define VITRUM_OK 0
 
@@ -897,6 +972,34 @@ vitrum_status vitrum_sam_prediction_low_res(const struct vitrum_sam_prediction *
                                             size_t capacity,
                                             size_t *VITRUM_NULLABLE needed,
                                             struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_everything_options_init(struct vitrum_sam_everything_options *options,
+                                                 size_t struct_size);
+
+/*
+ * Finds the masks of everything in `image`, and hands each to `on_record`. Any thread.
+ *
+ * `options` may be NULL for the defaults, and so may `progress` be. Both callbacks are handed `user` and run during
+ * the call. `kept`, if not NULL, receives the embedding of the picture, for prompts; the caller frees it with
+ * `vitrum_sam_embedding_free`. If the work is ended early, the masks handed out by then are good ones.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format or an option outside its domain;
+ * `VITRUM_E_LIMIT` for too many points or layers; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`;
+ * `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_everything(const struct vitrum_sam *sam,
+                                    const struct vitrum_image *image,
+                                    const struct vitrum_sam_everything_options *VITRUM_NULLABLE options,
+                                    vitrum_sam_record_callback on_record,
+                                    vitrum_progress VITRUM_NULLABLE progress,
+                                    void *VITRUM_NULLABLE user,
+                                    struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NULLABLE kept,
+                                    struct vitrum_error *VITRUM_NULLABLE error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -168,6 +168,43 @@ private:
     std::unique_ptr<vitrum_sam_prediction, detail::deleter> handle_;
 };
 
+// A mask that was found; see vitrum_sam_record.
+struct sam_record {
+    std::uint32_t width, height, area;
+    std::vector<std::uint32_t> counts;
+    std::uint32_t bounding_box[4], crop_box[4];
+    double point[2];
+    float predicted_iou, stability_score;
+
+    explicit sam_record(const vitrum_sam_record &record)
+        : width(record.width), height(record.height), area(record.area),
+          counts(record.counts, record.counts + record.count_size), bounding_box(), crop_box(),
+          point(), predicted_iou(record.predicted_iou), stability_score(record.stability_score) {
+        std::copy_n(record.bounding_box, 4, bounding_box);
+        std::copy_n(record.crop_box, 4, crop_box);
+        std::copy_n(record.point, 2, point);
+    }
+
+    // 1 where the object is and 0 elsewhere, row after row.
+    std::vector<std::uint8_t> mask() const {
+        std::vector<std::uint8_t> pixels(std::size_t(width) * height);
+        std::size_t at = 0;
+        for (std::size_t run = 0; run < counts.size(); run++) {
+            for (const std::size_t end = at + counts[run]; at < end; at++) {
+                pixels[at % height * width + at / height] = run % 2;
+            }
+        }
+        return pixels;
+    }
+};
+
+// How to look for everything; see vitrum_sam_everything_options.
+struct sam_everything_options : vitrum_sam_everything_options {
+    sam_everything_options() : vitrum_sam_everything_options() {
+        vitrum_sam_everything_options_init(this, sizeof(vitrum_sam_everything_options));
+    }
+};
+
 // How to load a SAM model; see vitrum_sam_options.
 struct sam_options {
     bool mmap = false;
@@ -250,6 +287,44 @@ public:
         sam_prediction prediction = new_prediction();
         predict(embedding, std::vector<sam_prompt>(1, prompt), prediction, multimask);
         return prediction;
+    }
+
+    // Hands every mask of the picture to `found`, which answers whether to go on; returns the embedding of the
+    // picture, for prompts.
+    sam_embedding everything(const image &picture, const std::function<bool(const sam_record &)> &found,
+                             const sam_everything_options &options = sam_everything_options(),
+                             const progress &report = progress()) const {
+        struct callbacks {
+            const std::function<bool(const sam_record &)> &found;
+            const progress &report;
+            detail::callback_guard guard;
+
+            static std::int32_t on_record(void *self, const vitrum_sam_record *record) {
+                callbacks &it = *static_cast<callbacks *>(self);
+                return it.guard.run([&] { return it.found(sam_record(*record)); });
+            }
+            static std::int32_t on_progress(void *self, float fraction) {
+                callbacks &it = *static_cast<callbacks *>(self);
+                return it.guard.run([&] { return it.report(fraction); });
+            }
+        } user = {found, report, detail::callback_guard()};
+        vitrum_sam_embedding *handle = nullptr;
+        user.guard.check([&](vitrum_error *failure) {
+            return vitrum_sam_everything(get(), &picture, &options, callbacks::on_record,
+                                         report ? callbacks::on_progress : nullptr, &user, &handle, failure);
+        });
+        return sam_embedding(handle);
+    }
+
+    // All masks of the picture.
+    std::vector<sam_record> everything(const image &picture, const sam_everything_options &options =
+                                                                 sam_everything_options()) const {
+        std::vector<sam_record> records;
+        everything(picture, [&](const sam_record &record) {
+            records.push_back(record);
+            return true;
+        }, options);
+        return records;
     }
 
     // The handle, which stays this object's.

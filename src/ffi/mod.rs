@@ -36,4 +36,8 @@ pub mod sam;
 
 pub mod sam_embedding;
 
+pub mod sam_prompt;
+
 pub mod sam_prediction;
+
+pub mod sam_everything;

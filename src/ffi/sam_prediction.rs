@@ -1,84 +1,22 @@
 //! `vitrum_sam_prediction`: masks from prompts.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use super::args::{
-    CStruct, Output, array, flag, init, place, product, required, required_mut, versioned_array,
-    versioned_mut,
+    CStruct, Output, flag, init, place, product, required, required_mut, versioned_array, versioned_mut,
 };
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
+use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::exec::Cx;
-use crate::pipelines::sam::{Label, Point, PredictOptions, Prediction, Prompt};
+use crate::pipelines::sam::{PredictOptions, Prediction};
 
 /// How far the threshold is moved to see how stable a mask is, as in segment-anything.
 const STABILITY_OFFSET: f32 = 1.0;
-
-/// What a click says: one of `VITRUM_LABEL_*`.
-pub type vitrum_label = i32;
-
-/// No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
-/// Its coordinates do not matter.
-pub const VITRUM_LABEL_PADDING: vitrum_label = -1;
-/// Not this.
-pub const VITRUM_LABEL_BACKGROUND: vitrum_label = 0;
-/// This.
-pub const VITRUM_LABEL_FOREGROUND: vitrum_label = 1;
-
-/// A click, in pixels of the picture from its top left corner. It may be outside the picture. This struct will
-/// never change.
-#[repr(C)]
-pub struct vitrum_point {
-    /// From the left.
-    pub x: f32,
-    /// From the top.
-    pub y: f32,
-    /// What it says.
-    pub label: vitrum_label,
-}
-
-/// All that is said about one object. With nothing set it means the most prominent object.
-#[repr(C)]
-pub struct vitrum_sam_prompt {
-    /// `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`.
-    pub struct_size: u32,
-    /// 1 if `bounding_box` is set, otherwise 0.
-    pub has_box: u32,
-    /// Clicks, or NULL if `point_count` is 0.
-    pub points: *const vitrum_point,
-    /// How many clicks there are.
-    pub point_count: usize,
-    /// Left, top, right and bottom of a box, in pixels of the picture: at least left <= right and top <= bottom. It may
-    /// reach beyond the picture.
-    pub bounding_box: [f32; 4],
-    /// An earlier low-resolution mask of this object (`vitrum_sam_prediction_low_res`), to be refined, or NULL if
-    /// `mask_size` is 0.
-    pub mask: *const f32,
-    /// How many values there are at `mask`: the square of `vitrum_sam_mask_side`, or 0.
-    pub mask_size: usize,
-}
-
-// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
-unsafe impl CStruct for vitrum_sam_prompt {
-    const NAME: &'static str = "vitrum_sam_prompt";
-}
-
-/// Makes `prompt` an empty one. `struct_size` is `sizeof *prompt`.
-///
-/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prompt_init(
-    prompt: *mut vitrum_sam_prompt,
-    struct_size: usize,
-) -> vitrum_status {
-    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
-    unsafe { init(prompt, struct_size) }
-}
 
 /// What there is to know of a mask.
 #[repr(C)]
@@ -394,43 +332,4 @@ impl vitrum_sam_prediction {
         let (width, height) = self.prediction.image_size();
         product(width, height)
     }
-}
-
-/// The points of all prompts, one after the other.
-///
-/// # Safety
-/// The prompts' points must be NULL or as many as they say.
-unsafe fn read_points(prompts: &[vitrum_sam_prompt]) -> Result<Vec<Point>> {
-    let mut points = Vec::new();
-    for (i, prompt) in prompts.iter().enumerate().filter(|(_, prompt)| prompt.point_count != 0) {
-        let name = alloc::format!("prompts[{i}].points");
-        // SAFETY: the caller's promise.
-        for point in unsafe { array(prompt.points, prompt.point_count, &name)? } {
-            let label = Label::try_from(point.label).map_err(|error| error.within(&name))?;
-            points.push(Point { x: point.x, y: point.y, label });
-        }
-    }
-    Ok(points)
-}
-
-/// The prompts, with their `points` from [`read_points`].
-///
-/// # Safety
-/// The prompts' masks must be NULL or of the sizes they say, valid for `'a`.
-unsafe fn read_prompts<'a>(
-    prompts: &'a [vitrum_sam_prompt],
-    mut points: &'a [Point],
-) -> Result<Vec<Prompt<'a>>> {
-    let read = |(i, prompt): (usize, &'a vitrum_sam_prompt)| {
-        let own;
-        (own, points) = points.split_at(prompt.point_count);
-        let has_box = flag(prompt.has_box, &alloc::format!("prompts[{i}].has_box"))?;
-        let mask = match prompt.mask_size {
-            0 => None,
-            // SAFETY: the caller's promise.
-            size => Some(unsafe { array(prompt.mask, size, &alloc::format!("prompts[{i}].mask"))? }),
-        };
-        Ok(Prompt { points: own, bounding_box: has_box.then_some(prompt.bounding_box), mask })
-    };
-    prompts.iter().enumerate().map(read).collect()
 }

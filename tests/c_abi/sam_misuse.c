@@ -267,6 +267,51 @@ static void misuse_results(const vitrum_sam *sam, const vitrum_sam_prediction *p
     free(out);
 }
 
+static int32_t count_records(void *user, const vitrum_sam_record *record) {
+    CHECK(record->area <= PIXELS);
+    ++*(int *)user;
+    return 0;
+}
+
+static void misuse_everything(const vitrum_sam *sam) {
+    const vitrum_image image = new_image(VITRUM_PIXEL_GRAY8);
+    vitrum_sam_everything_options options;
+    vitrum_sam_embedding *embedding = NULL;
+    int calls = 0;
+#define EVERYTHING(status, callback)                                                                          \
+    EXPECT(status, vitrum_sam_everything(sam, &image, &options, callback, NULL, &calls, &embedding, &error));  \
+    CHECK(vitrum_sam_everything_options_init(&options, sizeof options) == VITRUM_OK)
+    CHECK(vitrum_sam_everything_options_init(&options, sizeof options) == VITRUM_OK);
+    options.points_per_side = 0;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.points_per_side = 0xffffffff;
+    EVERYTHING(VITRUM_E_LIMIT, count_records);
+    options.points_per_batch = 0;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.crop_n_layers = 40;
+    EVERYTHING(VITRUM_E_LIMIT, count_records);
+    options.crop_n_points_downscale_factor = 0;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.pred_iou_thresh = NAN;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.crop_overlap_ratio = -1;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.struct_size -= 8;
+    EVERYTHING(VITRUM_E_STRUCT_SIZE, count_records);
+    EVERYTHING(VITRUM_E_NULL_POINTER, NULL);
+#undef EVERYTHING
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_everything(NULL, &image, NULL, count_records, NULL, &calls, &embedding, &error));
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_everything(sam, NULL, NULL, count_records, NULL, &calls, &embedding, &error));
+    CHECK(vitrum_sam_everything_options_init(NULL, sizeof options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_sam_everything_options_init(&options, 8) == VITRUM_E_STRUCT_SIZE);
+    /* In the middle, by the other callback. */
+    EXPECT(VITRUM_E_CANCELLED,
+           vitrum_sam_everything(sam, &image, NULL, count_records, stop_soon, &calls, &embedding, &error));
+    CHECK(embedding == NULL);
+}
+
 /* Saved embeddings that are cut off, damaged, or another model's. */
 static void misuse_embeddings(const vitrum_sam *sam, const vitrum_sam *other,
                               const vitrum_sam_embedding *embedding, vitrum_sam_prediction *prediction) {
@@ -338,6 +383,7 @@ int main(int argc, char **argv) {
         EXPECT(VITRUM_OK, vitrum_sam_prediction_new(sam, &prediction, &error));
         misuse_prompts(sam, embedding, prediction);
         misuse_results(sam, prediction);
+        misuse_everything(sam);
         misuse_embeddings(sam, other, embedding, prediction);
     }
     vitrum_sam_prediction_free(prediction);

@@ -189,6 +189,62 @@ static void check_predictions(const vitrum_sam *sam, const vitrum_sam_embedding 
     free(mask);
 }
 
+struct found {
+    size_t records, most;
+    float progress[2];
+};
+
+/* Checks that a record agrees with itself; stops at the record number `most`. */
+static int32_t on_record(void *user, const vitrum_sam_record *record) {
+    struct found *found = user;
+    uint32_t pixels = 0, area = 0;
+    size_t i;
+    CHECK(record->struct_size == sizeof *record && record->width == SIDE && record->height == SIDE - 7);
+    for (i = 0; i < record->count_size; i++) {
+        pixels += record->counts[i];
+        area += i % 2 ? record->counts[i] : 0;
+    }
+    CHECK(pixels == PIXELS && area == record->area);
+    CHECK(record->bounding_box[0] + record->bounding_box[2] <= SIDE);
+    CHECK(record->crop_box[2] == SIDE && record->crop_box[3] == SIDE - 7);
+    CHECK(record->point[0] > 0 && record->point[0] < SIDE && record->point[1] > 0 && record->point[1] < SIDE - 7);
+    return ++found->records == found->most;
+}
+
+static int32_t on_progress(void *user, float fraction) {
+    return count_steps(((struct found *)user)->progress, fraction);
+}
+
+/* Every mask of a coarse grid, as the weights are random; then only the first of them. */
+static void check_everything(const vitrum_sam *sam, const float *expected, size_t count) {
+    const vitrum_image image = new_scene();
+    struct found all = {0, 0, {0, 0}}, first = {0, 1, {0, 0}};
+    vitrum_sam_everything_options options;
+    vitrum_sam_embedding *embedding = NULL, *none = NULL;
+    float *values;
+    size_t same = 0;
+    CHECK(vitrum_sam_everything_options_init(&options, sizeof options) == VITRUM_OK);
+    CHECK(options.points_per_side == 32 && options.box_nms_thresh == 0.7);
+    options.points_per_side = 3;
+    options.points_per_batch = 4;
+    options.pred_iou_thresh = 0;
+    options.stability_score_thresh = 0;
+    EXPECT(VITRUM_OK,
+           vitrum_sam_everything(sam, &image, &options, on_record, on_progress, &all, &embedding, &error));
+    CHECK(all.records > 0 && all.progress[0] > 0.5f && all.progress[1] > 1);
+    values = values_of(embedding, &same);
+    CHECK(same == count && memcmp(values, expected, count * sizeof *values) == 0);
+    free(values);
+    vitrum_sam_embedding_free(embedding);
+
+    EXPECT(VITRUM_E_CANCELLED,
+           vitrum_sam_everything(sam, &image, &options, on_record, NULL, &first, &none, &error));
+    CHECK(first.records == 1 && none == NULL);
+    first.most = 0;
+    EXPECT(VITRUM_OK, vitrum_sam_everything(sam, &image, &options, on_record, NULL, &first, NULL, &error));
+    CHECK(first.records == 1 + all.records);
+}
+
 /* The same model, loaded in another way, gives the same bits. */
 static void check_same(const vitrum_sam *sam, const float *expected, size_t count) {
     vitrum_sam_embedding *embedding = encode(sam);
@@ -276,6 +332,7 @@ int main(int argc, char **argv) {
     check_saving(sam, embedding);
     check_predictions(sam, embedding);
     check_sharing(sam, embedding);
+    check_everything(sam, expected, count);
     vitrum_sam_free(sam);
     vitrum_sam_embedding_free(embedding);
 

@@ -68,6 +68,31 @@ void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embeddin
     check_throws(VITRUM_E_FORMAT, [&] { sam.restore(std::vector<std::uint8_t>(100)); }, "no embedding");
 }
 
+void check_everything(const vitrum::sam &sam, const vitrum::image &image) {
+    vitrum::sam_everything_options options;
+    options.points_per_side = 3;
+    options.pred_iou_thresh = 0;
+    options.stability_score_thresh = 0;
+    const std::vector<vitrum::sam_record> records = sam.everything(image, options);
+    check(!records.empty(), "something is found");
+    for (const vitrum::sam_record &record : records) {
+        std::size_t area = 0;
+        for (const std::uint8_t inside : record.mask()) {
+            area += inside;
+        }
+        check(area == record.area, "a record's mask has its area");
+    }
+    check_throws(VITRUM_E_CANCELLED,
+                 [&] { sam.everything(image, [](const vitrum::sam_record &) { return false; }, options); },
+                 "stopped by a record");
+    try {
+        sam.everything(image, [](const vitrum::sam_record &) -> bool { throw 7; }, options);
+        check(false, "an exception passes through");
+    } catch (int thrown) {
+        check(thrown == 7, "an exception passes through");
+    }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -91,6 +116,7 @@ int main(int argc, char **argv) {
     check(last > 0.5F, "progress is reported");
     check_throws(VITRUM_E_CANCELLED, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
     check_prompts(sam, embedding);
+    check_everything(sam, image);
     check_throws(VITRUM_E_NOT_FOUND, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
     std::printf("sam_use: %s\n", failures ? "failed" : "ok");
     return failures != 0;

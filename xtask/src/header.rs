@@ -9,7 +9,7 @@ use std::path::Path;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, SortKey, Style};
 
 /// The sources, in the order in which their items appear in the header.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 15] = [
     "version",
     "status",
     "error",
@@ -22,7 +22,9 @@ const SOURCES: [&str; 13] = [
     "clip",
     "sam",
     "sam_embedding",
+    "sam_prompt",
     "sam_prediction",
+    "sam_everything",
 ];
 
 /// Pointers that may be NULL wherever they occur, except in `…_init` functions.
@@ -216,6 +218,7 @@ fn mark_nullable(header: &str) -> String {
                 .replace("alloc alloc,", "alloc VITRUM_NULLABLE alloc,")
                 .replace("alloc dealloc,", "alloc VITRUM_NULLABLE dealloc,")
                 .replace("*const *", "*VITRUM_NONNULL const *VITRUM_NONNULL ")
+                .replace(" **kept", " *VITRUM_NULLABLE *VITRUM_NULLABLE kept")
                 .replace(" **", " *VITRUM_NULLABLE *VITRUM_NONNULL ");
         }
         marked += &format!("{line}\n");

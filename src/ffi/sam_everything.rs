@@ -1,0 +1,218 @@
+//! `vitrum_sam_everything`: masks of all that is in a picture.
+
+use core::ffi::c_void;
+use core::ops::ControlFlow;
+
+use super::args::{CStruct, init, optional, place, required, versioned};
+use super::error::vitrum_error;
+use super::guard::guard;
+use super::image::{view, vitrum_image};
+use super::progress::{monitored, vitrum_progress};
+use super::sam::vitrum_sam;
+use super::sam_embedding::vitrum_sam_embedding;
+use super::status::{VITRUM_OK, vitrum_status};
+use crate::error::err;
+use crate::pipelines::sam::{AutomaticOptions, MaskRecord};
+
+/// How to look for everything in a picture. The names and the defaults are those of segment-anything's
+/// `SamAutomaticMaskGenerator`; the defaults are not zeros.
+#[repr(C)]
+pub struct vitrum_sam_everything_options {
+    /// `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`.
+    pub struct_size: u32,
+    /// Points along each side of the grid that is asked.
+    pub points_per_side: u32,
+    /// Points that go through the mask decoder at once: more need more memory.
+    pub points_per_batch: u32,
+    /// Layers of crops that are looked at in addition to the whole picture: 4 in the first layer, 16 in the second
+    /// and so on.
+    pub crop_n_layers: u32,
+    /// Points along a side in layer `i` of crops are divided by this to the power of `i`.
+    pub crop_n_points_downscale_factor: u32,
+    /// Holes and islands of fewer pixels are removed from masks; 0 leaves them.
+    pub min_mask_region_area: u32,
+    /// Masks whose predicted quality is not above this are dropped; 0 keeps all.
+    pub pred_iou_thresh: f64,
+    /// Masks that depend more than this on their threshold are dropped; 0 keeps all.
+    pub stability_score_thresh: f64,
+    /// How far the threshold is moved to see that.
+    pub stability_score_offset: f64,
+    /// Of two masks whose boxes overlap more than this, the better one is kept.
+    pub box_nms_thresh: f64,
+    /// The same of masks from different crops, where the one from the smaller crop is kept.
+    pub crop_nms_thresh: f64,
+    /// How much the crops of the first layer overlap, as a part of the picture's shorter side.
+    pub crop_overlap_ratio: f64,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_sam_everything_options {
+    const NAME: &'static str = "vitrum_sam_everything_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_everything_options_init(
+    options: *mut vitrum_sam_everything_options,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes, which `init` has made a whole struct.
+    unsafe {
+        let status = init(options, struct_size);
+        if status == VITRUM_OK {
+            options.write(vitrum_sam_everything_options::new(&AutomaticOptions::default()));
+        }
+        status
+    }
+}
+
+/// A mask that was found. Owned by the library and valid until the callback returns; fields may be added at its
+/// end.
+#[repr(C)]
+pub struct vitrum_sam_record {
+    /// Bytes of this struct.
+    pub struct_size: u32,
+    /// Pixels of the mask.
+    pub area: u32,
+    /// Width of the picture.
+    pub width: u32,
+    /// Height of the picture.
+    pub height: u32,
+    /// The mask as run lengths: of 0, of 1, of 0 and so on, down the columns from left to right, as COCO stores
+    /// masks.
+    pub counts: *const u32,
+    /// How many runs there are.
+    pub count_size: usize,
+    /// Left, top, width and height of the mask's box, in pixels. As in segment-anything, width and height are from the
+    /// first pixel to the last one, which is 1 less than `vitrum_sam_prediction_stats` counts.
+    pub bounding_box: [u32; 4],
+    /// Left, top, width and height of the crop in which it was found.
+    pub crop_box: [u32; 4],
+    /// The point that found it: from the left and from the top, in pixels.
+    pub point: [f64; 2],
+    /// How well the model thinks that it covers an object, as the intersection over the union of both.
+    pub predicted_iou: f32,
+    /// How little it depends on the threshold.
+    pub stability_score: f32,
+}
+
+/// Receives a mask, on the thread that made the call. Anything but 0 ends the work, which then returns
+/// `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+pub type vitrum_sam_record_callback =
+    Option<unsafe extern "C" fn(user: *mut c_void, record: *const vitrum_sam_record) -> i32>;
+
+/// Finds the masks of everything in `image`, and hands each to `on_record`. Any thread.
+///
+/// `options` may be NULL for the defaults, and so may `progress` be. Both callbacks are handed `user` and run during
+/// the call. `kept`, if not NULL, receives the embedding of the picture, for prompts; the caller frees it with
+/// `vitrum_sam_embedding_free`. If the work is ended early, the masks handed out by then are good ones.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format or an option outside its domain;
+/// `VITRUM_E_LIMIT` for too many points or layers; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`;
+/// `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_everything(
+    sam: *const vitrum_sam,
+    image: *const vitrum_image,
+    options: *const vitrum_sam_everything_options,
+    on_record: vitrum_sam_record_callback,
+    progress: vitrum_progress,
+    user: *mut c_void,
+    kept: *mut *mut vitrum_sam_embedding,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let place = optional(kept, || place(kept, "kept"))?;
+            let sam = &required(sam, "sam")?.sam;
+            let image = view(image, "image")?;
+            let options = match optional(options, || versioned(options, "options"))? {
+                Some(options) => options.read(),
+                None => AutomaticOptions::default(),
+            };
+            let on_record = on_record.ok_or_else(|| err!(NullPointer, "on_record is NULL"))?;
+            let mut hand_out = |record: MaskRecord| match on_record(user, &vitrum_sam_record::new(&record)) {
+                0 => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            };
+            let embedding = monitored(progress, user, |monitor| {
+                sam.everything(&image, &options, monitor, &mut hand_out)
+            })?;
+            if let Some(place) = place {
+                place.write(vitrum_sam_embedding::new(embedding));
+            }
+            Ok(())
+        })
+    }
+}
+
+impl vitrum_sam_everything_options {
+    fn new(options: &AutomaticOptions) -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            points_per_side: options.points_per_side as u32,
+            points_per_batch: options.points_per_batch as u32,
+            crop_n_layers: options.crop_n_layers as u32,
+            crop_n_points_downscale_factor: options.crop_n_points_downscale_factor as u32,
+            min_mask_region_area: options.min_mask_region_area,
+            pred_iou_thresh: options.pred_iou_thresh,
+            stability_score_thresh: options.stability_score_thresh,
+            stability_score_offset: options.stability_score_offset,
+            box_nms_thresh: options.box_nms_thresh,
+            crop_nms_thresh: options.crop_nms_thresh,
+            crop_overlap_ratio: options.crop_overlap_ratio,
+        }
+    }
+
+    fn read(&self) -> AutomaticOptions {
+        AutomaticOptions {
+            points_per_side: self.points_per_side as usize,
+            points_per_batch: self.points_per_batch as usize,
+            crop_n_layers: self.crop_n_layers as usize,
+            crop_n_points_downscale_factor: self.crop_n_points_downscale_factor as usize,
+            min_mask_region_area: self.min_mask_region_area,
+            pred_iou_thresh: self.pred_iou_thresh,
+            stability_score_thresh: self.stability_score_thresh,
+            stability_score_offset: self.stability_score_offset,
+            box_nms_thresh: self.box_nms_thresh,
+            crop_nms_thresh: self.crop_nms_thresh,
+            crop_overlap_ratio: self.crop_overlap_ratio,
+            point_grids: None,
+        }
+    }
+}
+
+impl vitrum_sam_record {
+    /// Points into `record`.
+    fn new(record: &MaskRecord) -> Self {
+        let mask = &record.segmentation;
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            area: record.area,
+            width: mask.width() as u32,
+            height: mask.height() as u32,
+            counts: mask.counts().as_ptr(),
+            count_size: mask.counts().len(),
+            bounding_box: record.bounding_box,
+            crop_box: record.crop_box,
+            point: record.point_coords,
+            predicted_iou: record.predicted_iou,
+            stability_score: record.stability_score,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_pass_through() {
+        let options =
+            AutomaticOptions { points_per_side: 7, crop_n_layers: 2, ..AutomaticOptions::default() };
+        assert_eq!(vitrum_sam_everything_options::new(&options).read(), options);
+    }
+}
