@@ -343,6 +343,41 @@ typedef struct vitrum_sam_record {
  */
 typedef int32_t (*vitrum_sam_record_callback)(void *VITRUM_NULLABLE user, const struct vitrum_sam_record *record);
 
+/* What is looked for, in words. The defaults are not all zeros. */
+typedef struct vitrum_sam_text_prompt {
+    /* `sizeof(vitrum_sam_text_prompt)`; set by `vitrum_sam_text_prompt_init`. */
+    uint32_t struct_size;
+    /* Most masks for a text; 1 by default. */
+    uint32_t top;
+    /* Masks of a lower probability are no answer; 0 by default. */
+    double min_probability;
+    /* Each of these texts is looked for, with its article: "a red apple". */
+    const char *VITRUM_NONNULL const *VITRUM_NONNULL texts;
+    /* How many there are, at least 1. */
+    size_t text_count;
+    /*
+     * What else is in the picture and must not be taken for it, or NULL if `other_count` is 0. Then a text has to
+     * fit better than words for the background do.
+     */
+    const char *VITRUM_NONNULL const *VITRUM_NULLABLE others;
+    /* How many there are. */
+    size_t other_count;
+    /* A sentence with `{}` in the place of the text. NULL means "a photo of {}". */
+    const char *VITRUM_NULLABLE text_template;
+    /* How to find what is then compared with the texts, or NULL for the defaults. */
+    const struct vitrum_sam_everything_options *VITRUM_NULLABLE candidates;
+} vitrum_sam_text_prompt;
+
+/*
+ * Receives a mask that answers text number `text`, with the probability of that text, on the thread that made the
+ * call. Anything but 0 ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp`
+ * may leave it.
+ */
+typedef int32_t (*vitrum_sam_match_callback)(void *VITRUM_NULLABLE user,
+                                             size_t text,
+                                             float probability,
+                                             const struct vitrum_sam_record *record);
+
 /* The call succeeded. */
 #define VITRUM_OK 0
 
@@ -1000,6 +1035,34 @@ vitrum_status vitrum_sam_everything(const struct vitrum_sam *sam,
                                     void *VITRUM_NULLABLE user,
                                     struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NULLABLE kept,
                                     struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Fills `prompt` with the defaults and no texts. `struct_size` is `sizeof *prompt`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_text_prompt_init(struct vitrum_sam_text_prompt *prompt, size_t struct_size);
+
+/*
+ * Finds what `prompt` says in `image`: `clip` looks at the masks of everything, cut out and in their surroundings,
+ * and those that fit a text best are handed to `on_match`, text by text, the best first. Any thread.
+ *
+ * `progress` may be NULL. Both callbacks are handed `user` and run during the call. `kept`, if not NULL, receives the
+ * embedding of the picture, for prompts; the caller frees it with `vitrum_sam_embedding_free`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text, a template without `{}`, an unknown pixel format or
+ * a number outside its domain; `VITRUM_E_UTF8`; `VITRUM_E_LIMIT`; `VITRUM_E_NOT_FOUND` if `clip` was loaded without
+ * a tokenizer; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_sam_ground(const struct vitrum_sam *sam,
+                                const struct vitrum_clip *clip,
+                                const struct vitrum_image *image,
+                                const struct vitrum_sam_text_prompt *prompt,
+                                vitrum_sam_match_callback on_match,
+                                vitrum_progress VITRUM_NULLABLE progress,
+                                void *VITRUM_NULLABLE user,
+                                struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NULLABLE kept,
+                                struct vitrum_error *VITRUM_NULLABLE error);
 
 #ifdef __cplusplus
 } /* extern "C" */

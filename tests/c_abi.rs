@@ -77,12 +77,12 @@ fn all_ways_of_use_agree() {
 
 #[test]
 fn misuse_of_sam_is_reported() {
-    assert_eq!(run(&compile("tests/c_abi/sam_misuse.c"), &[SAM]), "sam_misuse: ok\n");
+    assert_eq!(run(&compile("tests/c_abi/sam_misuse.c"), &[SAM, CLIP]), "sam_misuse: ok\n");
 }
 
 #[test]
 fn all_ways_of_using_sam_agree() {
-    assert_eq!(run(&compile("tests/c_abi/sam_use.c"), &[SAM]), "sam_use: ok\n");
+    assert_eq!(run(&compile("tests/c_abi/sam_use.c"), &[SAM, CLIP]), "sam_use: ok\n");
 }
 
 /// A picture of `WIDTH` x `HEIGHT` pixels.

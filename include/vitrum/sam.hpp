@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base.hpp"
+#include "clip.hpp"
 
 namespace vitrum {
 
@@ -205,6 +206,22 @@ struct sam_everything_options : vitrum_sam_everything_options {
     }
 };
 
+// What is looked for, in words; see vitrum_sam_text_prompt.
+struct sam_text_prompt {
+    std::vector<std::string> texts, others;
+    std::string text_template = "a photo of {}";
+    std::uint32_t top = 1;
+    double min_probability = 0;
+    sam_everything_options candidates;
+};
+
+// A mask that answers a text.
+struct sam_match {
+    std::size_t text;
+    float probability;
+    sam_record record;
+};
+
 // How to load a SAM model; see vitrum_sam_options.
 struct sam_options {
     bool mmap = false;
@@ -325,6 +342,45 @@ public:
             return true;
         }, options);
         return records;
+    }
+
+    // The masks that answer texts, text by text, the best first.
+    std::vector<sam_match> ground(const clip &judge, const image &picture, const sam_text_prompt &prompt,
+                                  const progress &report = progress()) const {
+        struct callbacks {
+            std::vector<sam_match> matches;
+            const progress &report;
+            detail::callback_guard guard;
+
+            static std::int32_t on_match(void *self, std::size_t text, float probability,
+                                         const vitrum_sam_record *record) {
+                callbacks &it = *static_cast<callbacks *>(self);
+                return it.guard.run([&] {
+                    it.matches.push_back({text, probability, sam_record(*record)});
+                    return true;
+                });
+            }
+            static std::int32_t on_progress(void *self, float fraction) {
+                callbacks &it = *static_cast<callbacks *>(self);
+                return it.guard.run([&] { return it.report(fraction); });
+            }
+        } user = {{}, report, detail::callback_guard()};
+        const std::vector<const char *> texts = detail::c_strs(prompt.texts), others = detail::c_strs(prompt.others);
+        vitrum_sam_text_prompt c_prompt;
+        vitrum_sam_text_prompt_init(&c_prompt, sizeof c_prompt);
+        c_prompt.top = prompt.top;
+        c_prompt.min_probability = prompt.min_probability;
+        c_prompt.texts = texts.data();
+        c_prompt.text_count = texts.size();
+        c_prompt.others = others.data();
+        c_prompt.other_count = others.size();
+        c_prompt.text_template = detail::c_str(prompt.text_template);
+        c_prompt.candidates = &prompt.candidates;
+        user.guard.check([&](vitrum_error *failure) {
+            return vitrum_sam_ground(get(), judge.get(), &picture, &c_prompt, callbacks::on_match,
+                                     report ? callbacks::on_progress : nullptr, &user, nullptr, failure);
+        });
+        return std::move(user.matches);
     }
 
     // The handle, which stays this object's.

@@ -21,7 +21,7 @@ use crate::weights::Bundle;
 ///
 /// Several threads may use one model at the same time. It keeps what it needs of its context alive.
 pub struct vitrum_clip {
-    clip: Clip,
+    pub(super) clip: Clip,
     cx: Cx,
 }
 

@@ -41,3 +41,5 @@ pub mod sam_prompt;
 pub mod sam_prediction;
 
 pub mod sam_everything;
+
+pub mod sam_text;

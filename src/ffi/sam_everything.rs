@@ -167,7 +167,8 @@ impl vitrum_sam_everything_options {
         }
     }
 
-    fn read(&self) -> AutomaticOptions {
+    /// The same for Rust.
+    pub(super) fn read(&self) -> AutomaticOptions {
         AutomaticOptions {
             points_per_side: self.points_per_side as usize,
             points_per_batch: self.points_per_batch as usize,
@@ -187,7 +188,7 @@ impl vitrum_sam_everything_options {
 
 impl vitrum_sam_record {
     /// Points into `record`.
-    fn new(record: &MaskRecord) -> Self {
+    pub(super) fn new(record: &MaskRecord) -> Self {
         let mask = &record.segmentation;
         Self {
             struct_size: size_of::<Self>() as u32,

@@ -1,6 +1,6 @@
 /*
  * Calls every function of SAM in every wrong way that can be detected, and checks the status, the message, that
- * results are untouched and that the handles still work: sam_misuse MODEL
+ * results are untouched and that the handles still work: sam_misuse SAM CLIP
  */
 #include <math.h>
 
@@ -312,6 +312,77 @@ static void misuse_everything(const vitrum_sam *sam) {
     CHECK(embedding == NULL);
 }
 
+static int32_t refuse_match(void *user, size_t text, float probability, const vitrum_sam_record *record) {
+    CHECK(text == 0 && probability >= 0 && record->area > 0);
+    ++*(int *)user;
+    return -1;
+}
+
+static void misuse_words(const vitrum_sam *sam, const vitrum_clip *clip) {
+    static const char *const texts[] = {"a cat", " ", "d\xffg", NULL};
+    const vitrum_image image = new_image(VITRUM_PIXEL_GRAY8);
+    vitrum_sam_everything_options candidates;
+    vitrum_sam_text_prompt prompt;
+    vitrum_sam_embedding *embedding = NULL;
+    int calls = 0;
+#define RESET()                                                                                               \
+    CHECK(vitrum_sam_text_prompt_init(&prompt, sizeof prompt) == VITRUM_OK);                                   \
+    prompt.texts = texts;                                                                                      \
+    prompt.text_count = 1
+#define GROUND(status)                                                                                         \
+    EXPECT(status,                                                                                             \
+           vitrum_sam_ground(sam, clip, &image, &prompt, refuse_match, NULL, &calls, &embedding, &error));     \
+    RESET()
+    CHECK(vitrum_sam_text_prompt_init(NULL, sizeof prompt) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_sam_text_prompt_init(&prompt, sizeof prompt - 1) == VITRUM_E_STRUCT_SIZE);
+    RESET();
+    prompt.text_count = 0;
+    GROUND(VITRUM_E_INVALID_ARGUMENT);
+    prompt.text_count = 2;
+    GROUND(VITRUM_E_INVALID_ARGUMENT);
+    prompt.text_count = 3;
+    GROUND(VITRUM_E_UTF8);
+    prompt.texts = NULL;
+    GROUND(VITRUM_E_NULL_POINTER);
+    prompt.others = texts + 3;
+    prompt.other_count = 1;
+    GROUND(VITRUM_E_NULL_POINTER);
+    prompt.text_template = "a photo";
+    GROUND(VITRUM_E_INVALID_ARGUMENT);
+    prompt.top = 0;
+    GROUND(VITRUM_E_INVALID_ARGUMENT);
+    prompt.min_probability = NAN;
+    GROUND(VITRUM_E_INVALID_ARGUMENT);
+    prompt.struct_size = 8;
+    GROUND(VITRUM_E_STRUCT_SIZE);
+    CHECK(vitrum_sam_everything_options_init(&candidates, sizeof candidates) == VITRUM_OK);
+    candidates.struct_size = 8;
+    prompt.candidates = &candidates;
+    GROUND(VITRUM_E_STRUCT_SIZE);
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_ground(NULL, clip, &image, &prompt, refuse_match, NULL, &calls, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_ground(sam, NULL, &image, &prompt, refuse_match, NULL, &calls, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_ground(sam, clip, NULL, &prompt, refuse_match, NULL, &calls, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_ground(sam, clip, &image, NULL, refuse_match, NULL, &calls, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_sam_ground(sam, clip, &image, &prompt, NULL, NULL, &calls, NULL, &error));
+    EXPECT(VITRUM_E_CANCELLED,
+           vitrum_sam_ground(sam, clip, &image, &prompt, refuse_match, stop_soon, &calls, NULL, &error));
+    CHECK(calls == 3);
+    CHECK(vitrum_sam_everything_options_init(&candidates, sizeof candidates) == VITRUM_OK);
+    candidates.points_per_side = 2;
+    candidates.pred_iou_thresh = 0;
+    candidates.stability_score_thresh = 0;
+    prompt.candidates = &candidates;
+    GROUND(VITRUM_E_CANCELLED);
+    CHECK(calls == 4 && embedding == NULL);
+#undef GROUND
+#undef RESET
+}
+
 /* Saved embeddings that are cut off, damaged, or another model's. */
 static void misuse_embeddings(const vitrum_sam *sam, const vitrum_sam *other,
                               const vitrum_sam_embedding *embedding, vitrum_sam_prediction *prediction) {
@@ -358,12 +429,13 @@ static void misuse_embeddings(const vitrum_sam *sam, const vitrum_sam *other,
 int main(int argc, char **argv) {
     vitrum_context *context;
     vitrum_sam *sam = NULL, *other = NULL;
+    vitrum_clip *clip = NULL;
     vitrum_sam_embedding *embedding = NULL;
     vitrum_sam_prediction *prediction = NULL;
     vitrum_sam_options options;
     vitrum_image image;
-    if (argc != 2) {
-        fprintf(stderr, "usage: sam_misuse MODEL\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: sam_misuse SAM CLIP\n");
         return 2;
     }
     CHECK(vitrum_error_init(&error, sizeof error) == VITRUM_OK);
@@ -372,7 +444,8 @@ int main(int argc, char **argv) {
     context = new_context();
     misuse_loading(context, argv[1]);
     EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], NULL, &sam, &error));
-    if (sam) {
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[2], NULL, &clip, &error));
+    if (sam && clip) {
         vitrum_sam_options_init(&options, sizeof options);
         options.image_size = (uint32_t)vitrum_sam_image_size(sam) / 2;
         EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], &options, &other, &error));
@@ -384,10 +457,12 @@ int main(int argc, char **argv) {
         misuse_prompts(sam, embedding, prediction);
         misuse_results(sam, prediction);
         misuse_everything(sam);
+        misuse_words(sam, clip);
         misuse_embeddings(sam, other, embedding, prediction);
     }
     vitrum_sam_prediction_free(prediction);
     vitrum_sam_embedding_free(embedding);
+    vitrum_clip_free(clip);
     vitrum_sam_free(other);
     vitrum_sam_free(sam);
     vitrum_context_free(context);

@@ -1,5 +1,6 @@
 /*
- * Uses every function of SAM as it is meant to be, and checks that the ways that must agree do: sam_use MODEL
+ * Uses every function of SAM as it is meant to be, and checks that the ways that must agree do:
+ * sam_use SAM CLIP
  */
 #include <math.h>
 #include <pthread.h>
@@ -245,6 +246,62 @@ static void check_everything(const vitrum_sam *sam, const float *expected, size_
     CHECK(first.records == 1 + all.records);
 }
 
+struct matches {
+    size_t count, text;
+    float probability;
+};
+
+/* Texts come in order, and the masks of each the best first. */
+static int32_t on_match(void *user, size_t text, float probability, const vitrum_sam_record *record) {
+    struct matches *matches = user;
+    CHECK(probability > 0 && probability <= 1 && record->width == SIDE);
+    CHECK(matches->count == 0 || text > matches->text ||
+          (text == matches->text && probability <= matches->probability));
+    matches->count++;
+    matches->text = text;
+    matches->probability = probability;
+    return 0;
+}
+
+static void check_words(const vitrum_sam *sam, const vitrum_clip *clip, const float *expected, size_t count) {
+    static const char *const texts[] = {"a cat", "two dogs"};
+    static const char *const others[] = {"the sea"};
+    const vitrum_image image = new_scene();
+    struct matches matches = {0, 0, 0};
+    vitrum_sam_everything_options candidates;
+    vitrum_sam_text_prompt prompt;
+    vitrum_sam_embedding *embedding = NULL;
+    float *values;
+    size_t same = 0;
+    CHECK(vitrum_sam_everything_options_init(&candidates, sizeof candidates) == VITRUM_OK);
+    candidates.points_per_side = 3;
+    candidates.pred_iou_thresh = 0;
+    candidates.stability_score_thresh = 0;
+    candidates.box_nms_thresh = 1;
+    CHECK(vitrum_sam_text_prompt_init(&prompt, sizeof prompt) == VITRUM_OK);
+    CHECK(prompt.top == 1);
+    prompt.texts = texts;
+    prompt.text_count = 2;
+    prompt.others = others;
+    prompt.other_count = 1;
+    prompt.top = 3;
+    prompt.text_template = "a picture of {}";
+    prompt.candidates = &candidates;
+    EXPECT(VITRUM_OK,
+           vitrum_sam_ground(sam, clip, &image, &prompt, on_match, NULL, &matches, &embedding, &error));
+    CHECK(matches.count == 6 && matches.text == 1);
+    values = values_of(embedding, &same);
+    CHECK(same == count && memcmp(values, expected, count * sizeof *values) == 0);
+    free(values);
+    vitrum_sam_embedding_free(embedding);
+
+    /* Nothing is as sure as that. */
+    matches.count = 0;
+    prompt.min_probability = 1;
+    EXPECT(VITRUM_OK, vitrum_sam_ground(sam, clip, &image, &prompt, on_match, NULL, &matches, NULL, &error));
+    CHECK(matches.count == 0);
+}
+
 /* The same model, loaded in another way, gives the same bits. */
 static void check_same(const vitrum_sam *sam, const float *expected, size_t count) {
     vitrum_sam_embedding *embedding = encode(sam);
@@ -307,13 +364,14 @@ static void check_sharing(const vitrum_sam *sam, const vitrum_sam_embedding *emb
 int main(int argc, char **argv) {
     vitrum_context *context;
     vitrum_sam *sam = NULL;
+    vitrum_clip *clip = NULL;
     vitrum_sam_embedding *embedding = NULL;
     vitrum_sam_options options;
     vitrum_image image;
     float *expected, progress[2] = {0, 0};
     size_t count = 0, quarter = 0;
-    if (argc != 2) {
-        fprintf(stderr, "usage: sam_use MODEL\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: sam_use SAM CLIP\n");
         return 2;
     }
     CHECK(vitrum_error_init(&error, sizeof error) == VITRUM_OK);
@@ -321,6 +379,7 @@ int main(int argc, char **argv) {
     /* The model outlives the handle of its context. */
     context = new_context();
     EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], NULL, &sam, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[2], NULL, &clip, &error));
     CHECK(vitrum_sam_memory_bytes(sam) > 100000);
     image = new_scene();
     EXPECT(VITRUM_OK, vitrum_sam_encode(sam, &image, count_steps, progress, &embedding, &error));
@@ -333,6 +392,8 @@ int main(int argc, char **argv) {
     check_predictions(sam, embedding);
     check_sharing(sam, embedding);
     check_everything(sam, expected, count);
+    check_words(sam, clip, expected, count);
+    vitrum_clip_free(clip);
     vitrum_sam_free(sam);
     vitrum_sam_embedding_free(embedding);
 

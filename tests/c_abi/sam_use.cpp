@@ -1,4 +1,4 @@
-// The C++ wrapper of SAM: what it returns, and what it throws, also through callbacks: sam_use MODEL
+// The C++ wrapper of SAM: what it returns, and what it throws, also through callbacks: sam_use SAM CLIP
 #include <cstdio>
 
 #include "vitrum.hpp"
@@ -93,11 +93,29 @@ void check_everything(const vitrum::sam &sam, const vitrum::image &image) {
     }
 }
 
+void check_words(const vitrum::sam &sam, const vitrum::clip &clip, const vitrum::image &image) {
+    vitrum::sam_text_prompt prompt;
+    prompt.texts = {"a cat", "two dogs"};
+    prompt.others = {"the sea"};
+    prompt.top = 2;
+    prompt.candidates.points_per_side = 3;
+    prompt.candidates.pred_iou_thresh = 0;
+    prompt.candidates.stability_score_thresh = 0;
+    const std::vector<vitrum::sam_match> matches = sam.ground(clip, image, prompt);
+    check(!matches.empty() && matches.size() <= 4, "at most two masks for each text");
+    check(matches.front().text == 0 && matches.back().text == 1, "text by text");
+    prompt.texts.clear();
+    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { sam.ground(clip, image, prompt); }, "no texts");
+    prompt.texts = {"a cat"};
+    check_throws(VITRUM_E_CANCELLED, [&] { sam.ground(clip, image, prompt, [](float) { return false; }); },
+                 "stopped by progress");
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        std::fprintf(stderr, "usage: sam_use MODEL\n");
+    if (argc != 3) {
+        std::fprintf(stderr, "usage: sam_use SAM CLIP\n");
         return 2;
     }
     vitrum::context_options threads;
@@ -117,6 +135,7 @@ int main(int argc, char **argv) {
     check_throws(VITRUM_E_CANCELLED, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
     check_prompts(sam, embedding);
     check_everything(sam, image);
+    check_words(sam, vitrum::clip::load(context, argv[2]), image);
     check_throws(VITRUM_E_NOT_FOUND, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
     std::printf("sam_use: %s\n", failures ? "failed" : "ok");
     return failures != 0;

@@ -9,7 +9,7 @@ use std::path::Path;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, SortKey, Style};
 
 /// The sources, in the order in which their items appear in the header.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "version",
     "status",
     "error",
@@ -25,14 +25,17 @@ const SOURCES: [&str; 15] = [
     "sam_prompt",
     "sam_prediction",
     "sam_everything",
+    "sam_text",
 ];
 
 /// Pointers that may be NULL wherever they occur, except in `…_init` functions.
-const NULLABLE: [&str; 18] = [
+const NULLABLE: [&str; 20] = [
     "error",
     "needed",
     "options",
     "label_template",
+    "text_template",
+    "candidates",
     "embeddings",
     "probabilities",
     "logits",
@@ -217,6 +220,7 @@ fn mark_nullable(header: &str) -> String {
                 .replace("void *(*", "void *VITRUM_NULLABLE (*")
                 .replace("alloc alloc,", "alloc VITRUM_NULLABLE alloc,")
                 .replace("alloc dealloc,", "alloc VITRUM_NULLABLE dealloc,")
+                .replace("*const *others", "*VITRUM_NONNULL const *VITRUM_NULLABLE others")
                 .replace("*const *", "*VITRUM_NONNULL const *VITRUM_NONNULL ")
                 .replace(" **kept", " *VITRUM_NULLABLE *VITRUM_NULLABLE kept")
                 .replace(" **", " *VITRUM_NULLABLE *VITRUM_NONNULL ");

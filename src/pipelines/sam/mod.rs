@@ -26,11 +26,13 @@
 mod automatic;
 mod embedding;
 mod prediction;
+mod text;
 
 pub use crate::models::sam::{Label, Point, Prompt};
 pub use automatic::{AutomaticOptions, MaskRecord};
 pub use embedding::{Embedding, Geometry};
 pub use prediction::Prediction;
+pub use text::{Match, TEXT_TEMPLATE, TextPrompt};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -1,0 +1,195 @@
+//! Words to masks: of everything in a picture, what looks to a CLIP like the text.
+
+mod looks;
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use super::{AutomaticOptions, Embedding, MaskRecord, Sam};
+use crate::error::{Result, err};
+use crate::exec::Monitor;
+use crate::image::ImageView;
+use crate::pipelines::clip::{Clip, prompts};
+
+/// Template of a [`TextPrompt`] that has none. Texts bring their article along.
+pub const TEXT_TEMPLATE: &str = "a photo of {}";
+
+/// What a candidate may be instead, where the caller names nothing.
+const BACKGROUND: [&str; 2] = ["the background", "a part of something"];
+
+/// The part of the progress that finding the candidates is; the rest is looking at them.
+const FOUND: f32 = 0.75;
+
+/// What is looked for, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextPrompt<'a> {
+    /// Each of them is looked for.
+    pub texts: &'a [&'a str],
+    /// What else is in the picture and must not be taken for it. If there is nothing, a text has to fit better than
+    /// words for the background do.
+    pub others: &'a [&'a str],
+    /// A sentence with `{}` in the place of the text; `None` for [`TEXT_TEMPLATE`].
+    pub template: Option<&'a str>,
+    /// Most masks for a text.
+    pub top: usize,
+    /// Masks of a lower probability are no answer.
+    pub min_probability: f32,
+    /// How candidates are found.
+    pub automatic: AutomaticOptions,
+}
+
+impl Default for TextPrompt<'_> {
+    fn default() -> Self {
+        Self {
+            texts: &[],
+            others: &[],
+            template: None,
+            top: 1,
+            min_probability: 0.0,
+            automatic: AutomaticOptions::default(),
+        }
+    }
+}
+
+impl TextPrompt<'_> {
+    /// The sentences: first those of the texts, then those of what they compete with.
+    fn sentences(&self) -> Result<Vec<alloc::string::String>> {
+        if self.texts.is_empty() || self.top == 0 {
+            return Err(err!(InvalidArgument, "{} texts, {} masks each", self.texts.len(), self.top));
+        }
+        if !(0.0..=1.0).contains(&self.min_probability) {
+            return Err(err!(InvalidArgument, "least probability {}", self.min_probability));
+        }
+        let template = self.template.unwrap_or(TEXT_TEMPLATE);
+        let others = if self.others.is_empty() { &BACKGROUND } else { self.others };
+        let labels: Vec<&str> = self.texts.iter().chain(others).copied().collect();
+        prompts(&labels, Some(template))
+    }
+}
+
+/// A mask that answers a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Match {
+    /// Which of the texts.
+    pub text: usize,
+    /// Of the text, among all texts and what they compete with.
+    pub probability: f32,
+    /// The mask.
+    pub record: MaskRecord,
+}
+
+impl Sam {
+    /// Finds what `prompt` says: the masks of everything in the picture are candidates, `clip` looks at each, cut out
+    /// and in its surroundings, and for every text those are taken that it fits best, in comparison with the other
+    /// texts.
+    ///
+    /// Matches come text by text, the best first. A mask may answer several texts. Also returns the embedding of the
+    /// picture, for clicks.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for no or an empty text, a template without `{}`, or numbers outside their domain; those of
+    /// [`everything`](Self::everything), [`Clip::encode_texts`] and [`Clip::encode_images`].
+    pub fn ground(
+        &self,
+        clip: &Clip,
+        image: &ImageView<'_>,
+        prompt: &TextPrompt<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<(Vec<Match>, Embedding)> {
+        let sentences = prompt.sentences()?;
+        let sentences: Vec<&str> = sentences.iter().map(|sentence| &sentence[..]).collect();
+        let texts = clip.encode_texts(&sentences, true)?;
+
+        let mut records = Vec::new();
+        let mut keep = |record| {
+            records.push(record);
+            core::ops::ControlFlow::Continue(())
+        };
+        let embedding = self.everything(image, &prompt.automatic, &monitor.part(0.0, FOUND), &mut keep)?;
+        if records.is_empty() {
+            return Ok((Vec::new(), embedding));
+        }
+        let looks = looks::embed(clip, image, &records, &monitor.part(FOUND, 1.0))?;
+        let logits = clip.similarity(&looks, &texts)?;
+        let matches = (0..prompt.texts.len()).flat_map(|text| {
+            let best = best(&logits, sentences.len(), text, prompt.top, prompt.min_probability);
+            best.into_iter()
+                .map(|(candidate, probability)| Match {
+                    text,
+                    probability,
+                    record: records[candidate].clone(),
+                })
+                .collect::<Vec<_>>()
+        });
+        Ok((matches.collect(), embedding))
+    }
+}
+
+/// The rows of `logits: [candidates, labels]` in which label `text` is most probable, the best first, with its
+/// probability: at most `top` of at least `least`.
+fn best(logits: &[f32], labels: usize, text: usize, top: usize, least: f32) -> Vec<(usize, f32)> {
+    let mut odds: Vec<(usize, f32)> =
+        logits.chunks_exact(labels).map(|row| log_odds(row, text)).enumerate().collect();
+    // Stable: of equals the first, which the generator took for the better one.
+    odds.sort_by(|(_, a), (_, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
+    let probable = odds.into_iter().map(|(row, odds)| (row, 1.0 / (1.0 + libm::expf(-odds))));
+    probable.take_while(|(_, probability)| *probability >= least).take(top).collect()
+}
+
+/// `ln(p / (1 - p))` of label `text` with `p = softmax(row)`. Unlike `p` itself it still tells apart what is almost
+/// certain.
+fn log_odds(row: &[f32], text: usize) -> f32 {
+    let others = || row.iter().enumerate().filter(|(label, _)| *label != text).map(|(_, logit)| *logit);
+    let highest = others().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = others().map(|logit| libm::expf(logit - highest)).sum();
+    row[text] - highest - libm::logf(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorCode;
+
+    #[test]
+    fn log_odds_are_those_of_softmax() {
+        let row = [1.0, -2.0, 0.5];
+        let sum: f32 = row.iter().map(|logit| libm::expf(*logit)).sum();
+        for text in 0..3 {
+            let p = libm::expf(row[text]) / sum;
+            assert!((log_odds(&row, text) - libm::logf(p / (1.0 - p))).abs() < 1e-5);
+        }
+        // Where the probability is 1 in f32, the odds still differ.
+        assert!(log_odds(&[90.0, 0.0], 0) > log_odds(&[80.0, 0.0], 0));
+    }
+
+    #[test]
+    fn the_best_rows_are_taken() {
+        let logits = [0.0, 3.0, 5.0, 1.0, 2.0, 2.0, 7.0, 1.0];
+        let rows = |text, top, least| -> Vec<usize> {
+            best(&logits, 2, text, top, least).into_iter().map(|(row, _)| row).collect()
+        };
+        assert_eq!(rows(0, 9, 0.0), [3, 1, 2, 0]);
+        assert_eq!(rows(0, 9, 0.5), [3, 1, 2]);
+        assert_eq!(rows(0, 2, 0.5), [3, 1]);
+        assert_eq!(rows(1, 1, 0.0), [0]);
+        assert!((best(&logits, 2, 0, 3, 0.0)[2].1 - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn prompts_are_checked() {
+        let good = TextPrompt { texts: &["a cat"], ..TextPrompt::default() };
+        let sentences = good.sentences().unwrap();
+        assert_eq!((sentences.len(), &sentences[0][..]), (1 + BACKGROUND.len(), "a photo of a cat"));
+        for bad in [
+            TextPrompt::default(),
+            TextPrompt { texts: &["a cat", " "], ..good.clone() },
+            TextPrompt { others: &[""], ..good.clone() },
+            TextPrompt { template: Some("a photo"), ..good.clone() },
+            TextPrompt { top: 0, ..good.clone() },
+            TextPrompt { min_probability: f32::NAN, ..good.clone() },
+            TextPrompt { min_probability: 1.5, ..good.clone() },
+        ] {
+            assert_eq!(bad.sentences().unwrap_err().code(), ErrorCode::InvalidArgument, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a CLIP sees of masks: each cut out, and in its surroundings.
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Monitor, try_zeroed};
+use crate::image::{ImageView, PixelFormat};
+use crate::pipelines::clip::Clip;
+use crate::pipelines::mask::Rle;
+use crate::pipelines::sam::MaskRecord;
+
+/// What surrounds a mask that is cut out: CLIP's mean colour, which it sees as zeros.
+const NEUTRAL: [u8; 3] = [123, 117, 104];
+
+/// How far a square around a mask reaches beyond the longer side of its box, as a part of it, on either side.
+const MARGIN: usize = 8;
+
+/// Pixels of pictures that are prepared before CLIP is called, unless one alone has more.
+const PIXELS: usize = 1 << 20;
+
+/// Embeds each mask of `image`, `[records, embed_dim]`: the sum of the normalised embeddings of a square around it
+/// with all that is not the mask in a neutral colour, and of the same square as it is.
+///
+/// # Errors
+/// Those of [`Clip::encode_images_into`], `OutOfMemory`, `Cancelled`.
+pub(super) fn embed(
+    clip: &Clip,
+    image: &ImageView<'_>,
+    records: &[MaskRecord],
+    monitor: &Monitor<'_>,
+) -> Result<Vec<f32>> {
+    let dim = clip.embed_dim();
+    let mut looks = Vec::with_capacity(records.len() * dim);
+    let mut done = 0;
+    while done < records.len() {
+        monitor.report(done, records.len())?;
+        let squares = squares(&records[done..]);
+        let pictures = squares
+            .iter()
+            .zip(&records[done..])
+            .map(|(square, record)| square.pictures(image, &record.segmentation))
+            .collect::<Result<Vec<_>>>()?;
+        let views = pictures
+            .iter()
+            .flatten()
+            .zip(squares.iter().flat_map(|square| [square.side; 2]))
+            .map(|(rgb, side)| ImageView::packed(rgb, side, side, PixelFormat::Rgb8))
+            .collect::<Result<Vec<_>>>()?;
+        let embeds = clip.encode_images(&views, true)?;
+        for pair in embeds.chunks_exact(2 * dim) {
+            let (cut_out, whole) = pair.split_at(dim);
+            looks.extend(cut_out.iter().zip(whole).map(|(a, b)| a + b));
+        }
+        done += squares.len();
+    }
+    monitor.report(done, records.len())?;
+    Ok(looks)
+}
+
+/// The squares around the first masks: at least one, and as many as fit into [`PIXELS`].
+fn squares(records: &[MaskRecord]) -> Vec<Square> {
+    let mut pixels = 0;
+    let squares = records.iter().map(|record| Square::around(record.segmentation.bounding_box()));
+    let fits = |square: &Square| {
+        pixels += 2 * square.side * square.side;
+        pixels <= PIXELS || pixels == 2 * square.side * square.side
+    };
+    squares.take_while(fits).collect()
+}
+
+/// A part of a picture, which may reach beyond its edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Square {
+    left: isize,
+    top: isize,
+    side: usize,
+}
+
+impl Square {
+    /// The square around the middle of a box, with a margin.
+    fn around([x, y, width, height]: [u32; 4]) -> Self {
+        let [x, y, width, height] = [x, y, width, height].map(|side| side as usize);
+        let longer = width.max(height).max(1);
+        let side = longer + 2 * longer.div_ceil(MARGIN);
+        let first = |at: usize, len: usize| (2 * at + len) as isize / 2 - (side / 2) as isize;
+        Self { left: first(x, width), top: first(y, height), side }
+    }
+
+    /// The mask cut out, and the square as it is, `[side, side, 3]` each.
+    fn pictures(self, image: &ImageView<'_>, mask: &Rle) -> Result<[Vec<u8>; 2]> {
+        let whole = self.crop(image)?;
+        let mut cut_out = neutral(self.side)?;
+        for run in mask.columns() {
+            // A mask is within its square.
+            let x = (run.x as isize - self.left) as usize;
+            for y in run.top..run.bottom {
+                let at = ((y as isize - self.top) as usize * self.side + x) * 3;
+                cut_out[at..at + 3].copy_from_slice(&whole[at..at + 3]);
+            }
+        }
+        Ok([cut_out, whole])
+    }
+
+    /// The pixels, neutral beyond the picture's edges.
+    fn crop(self, image: &ImageView<'_>) -> Result<Vec<u8>> {
+        let mut out = neutral(self.side)?;
+        let end = |first: isize, len: usize| (first + self.side as isize).clamp(0, len as isize) as usize;
+        let (x0, x1) = (self.left.max(0) as usize, end(self.left, image.width()));
+        let (y0, y1) = (self.top.max(0) as usize, end(self.top, image.height()));
+        if x0 < x1 && y0 < y1 {
+            let seen = image.crop(x0, y0, x1 - x0, y1 - y0)?;
+            for y in 0..y1 - y0 {
+                let row = (y + y0) as isize - self.top;
+                let at = (row as usize * self.side + (x0 as isize - self.left) as usize) * 3;
+                seen.row_rgb(y, &mut out[at..at + 3 * (x1 - x0)]);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// A square of the neutral colour.
+fn neutral(side: usize) -> Result<Vec<u8>> {
+    let mut pixels = try_zeroed::<u8>(3 * side * side)?;
+    pixels.as_chunks_mut().0.fill(NEUTRAL);
+    Ok(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_lie_around_boxes() {
+        assert_eq!(Square::around([10, 20, 16, 8]), Square { left: 8, top: 14, side: 20 });
+        // As far from one edge as from the other.
+        assert_eq!(Square::around([0, 0, 8, 8]), Square { left: -1, top: -1, side: 10 });
+        assert_eq!(Square::around([5, 6, 0, 0]).side, 3);
+    }
+
+    #[test]
+    fn a_mask_is_cut_out() {
+        let gray: Vec<u8> = (0..12).collect();
+        let image = ImageView::packed(&gray, 4, 3, PixelFormat::Gray8).unwrap();
+        let mask = Rle::from_mask(&[0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1], 4, 3).unwrap();
+        let square = Square::around(mask.bounding_box());
+        assert_eq!(square, Square { left: 1, top: 0, side: 4 });
+        let [cut_out, whole] = square.pictures(&image, &mask).unwrap();
+        let shown = |rgb: Vec<u8>| -> Vec<u8> { rgb.chunks_exact(3).map(|pixel| pixel[0]).collect() };
+        let n = NEUTRAL[0];
+        assert_eq!(shown(whole), [1, 2, 3, n, 5, 6, 7, n, 9, 10, 11, n, n, n, n, n]);
+        assert_eq!(shown(cut_out), [n, n, n, n, n, 6, 7, n, n, n, 11, n, n, n, n, n]);
+    }
+}
