@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use common::{Golden, path};
 use vitrum::exec::{Cx, CxOptions, Workspace};
-use vitrum::models::sam::{Label, Point, Prompt, SamModel};
+use vitrum::models::sam::{Label, Point, Predictor, Prompt, SamModel};
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
@@ -81,7 +81,19 @@ impl Ready {
         multimask: bool,
         trace: Trace<'_>,
     ) -> (Vec<f32>, Vec<f32>) {
-        let predictor = self.model.predictor();
+        self.predict_above(None, prompts, scale, multimask, trace)
+    }
+
+    /// [`predict`](Self::predict); masks that are not computed are NaN.
+    fn predict_above(
+        &self,
+        least_iou: Option<f32>,
+        prompts: &[Prompt<'_>],
+        scale: [f64; 2],
+        multimask: bool,
+        trace: Trace<'_>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let predictor = Predictor { least_iou, ..self.model.predictor() };
         let count = prompts.len() * self.model.mask_decoder.masks(multimask);
         let side = self.model.config.mask_side();
         let (mut masks, mut iou) = (vec![f32::NAN; count * side * side], vec![f32::NAN; count]);
@@ -182,4 +194,29 @@ fn places_are_scaled() {
         prompt.bounding_box.map(|[x0, y0, x1, y1]| [2.0 * x0, 4.0 * y0, 2.0 * x1, 4.0 * y1]);
     let (masks, _) = ready.predict(&[prompt.view()], [0.5, 0.25], prompt.multimask, Trace::off());
     golden.check("point-box.decoder.masks", &masks);
+}
+
+/// Without the masks that nobody wants, the others and the quality are the same.
+#[test]
+fn masks_of_too_little_quality_are_not_computed() {
+    let golden = read("huggingface");
+    let prompts: Vec<_> = prompts(&golden).map(|name| prompt(&golden, name)).collect();
+    let views: Vec<Prompt<'_>> = prompts.iter().flat_map(|prompt| [prompt.view(); 3]).collect();
+    let ready = Ready::new("huggingface", &golden, Level::detect(), 2);
+    let (all, expected_iou) = ready.predict(&views, [1.0; 2], true, Trace::off());
+    let count = ready.model.mask_decoder.masks(true);
+    let best = |iou: &[f32]| iou.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut least: Vec<f32> = expected_iou.chunks(count).map(best).collect();
+    least.sort_by(f32::total_cmp);
+    for least in [least[0] - 1.0, least[least.len() / 2], least[least.len() - 1]] {
+        let (masks, iou) = ready.predict_above(Some(least), &views, [1.0; 2], true, Trace::off());
+        assert_eq!(iou, expected_iou);
+        let len = all.len() / views.len();
+        for ((masks, all), iou) in masks.chunks(len).zip(all.chunks(len)).zip(iou.chunks(count)) {
+            match best(iou) > least {
+                true => assert!(masks == all),
+                false => assert!(masks.iter().all(|logit| logit.is_nan())),
+            }
+        }
+    }
 }

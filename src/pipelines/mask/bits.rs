@@ -129,6 +129,11 @@ impl BitMask {
         // Of 64 columns, the words that go down each.
         let mut columns = vec![0; 64 * blocks];
         for word in 0..row_words {
+            let used = (self.width() - 64 * word).min(64);
+            if self.rows().all(|row| row[word] == 0) {
+                runs.push(false, used as u32 * self.height);
+                continue;
+            }
             for block in 0..blocks {
                 let mut tile = [0; 64];
                 let rows = self.words.chunks_exact(row_words).skip(64 * block);
@@ -138,7 +143,6 @@ impl BitMask {
                     columns[x * blocks + block] = tile;
                 }
             }
-            let used = (self.width() - 64 * word).min(64);
             for column in columns.chunks_exact(blocks.max(1)).take(used) {
                 push_column(&mut runs, column, self.height);
             }
