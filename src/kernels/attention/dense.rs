@@ -12,8 +12,7 @@ impl AttentionShape {
     }
 }
 
-/// Scratch that [`attention`] needs, in f32, unless the bias is [`Relative`](Bias::Relative): then
-/// [`attention_windows`](super::attention_windows) tells.
+/// Scratch that [`attention`] needs, in f32.
 pub fn scratch_len(cx: &Cx, shape: &AttentionShape) -> usize {
     shape.sizes().scratch_len(cx)
 }
@@ -25,7 +24,7 @@ pub fn scratch_len(cx: &Cx, shape: &AttentionShape) -> usize {
 ///
 /// # Panics
 /// If a slice does not have the size that `shape` says, `shape` has a 0, a causal attention has
-/// `queries != keys`, the bias is relative, or the scratch is too small.
+/// `queries != keys`, the bias is [`Relative`](Bias::Relative), or the scratch is too small.
 #[allow(clippy::too_many_arguments, reason = "three inputs, an output and their sizes")]
 pub fn attention(
     cx: &Cx,

@@ -54,7 +54,6 @@ pub enum Bias<'a> {
     Additive(&'a [f32]),
     /// A matrix for each head, `[heads, queries, keys]`, the same for every sequence.
     PerHead(&'a [f32]),
-    /// What the query learned about the distances to the key, vertical and horizontal, the same for every head and
-    /// sequence; queries and keys are a grid.
+    /// What the query says about its vertical and horizontal distance to the key; only in [`attention_windows`].
     Relative(&'a RelativePositions),
 }
