@@ -36,7 +36,6 @@ fn config() -> SamConfig {
             mask_norm_eps: 1e-6,
             layers: 2,
             heads: 8,
-            downsample: 2,
             mlp_dim: 2048,
             activation: Activation::Relu,
             layer_norm_eps: 1e-5,

@@ -22,7 +22,9 @@ pub struct ImageToToken {
     pub tokens: usize,
     /// Heads.
     pub heads: usize,
-    /// Channels of queries and keys.
+    /// Groups of heads that see other channels of the queries: as many as heads, or 1 if all see all.
+    pub groups: usize,
+    /// Channels that a head sees.
     pub depth: usize,
     /// Channels of values and features.
     pub channels: usize,
@@ -35,6 +37,11 @@ impl ImageToToken {
     fn rows(&self) -> usize {
         self.heads * self.tokens
     }
+
+    /// Channels of the queries.
+    fn query_channels(&self) -> usize {
+        self.groups * self.depth
+    }
 }
 
 /// Where queries and features come from.
@@ -42,7 +49,7 @@ impl ImageToToken {
 pub enum Pixels<'a> {
     /// Queries and features of one image, the same for all prompts; `x` is only written.
     Shared {
-        /// Queries, `depth` channels.
+        /// Queries, `groups · depth` channels.
         queries: &'a [f32],
         /// Features, `channels`.
         features: &'a [f32],
@@ -57,7 +64,7 @@ pub enum Pixels<'a> {
 /// What the pixels attend to.
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens<'a> {
-    /// For each prompt `k: [heads · tokens, depth]`, packed as [`Left`], scaled.
+    /// For each prompt `k: [heads · tokens, depth]`, packed for [`Left::grouped`], scaled.
     pub keys: &'a [f32],
     /// `c: [prompts, heads · tokens]`.
     pub key_bias: &'a [f32],
@@ -70,7 +77,7 @@ pub struct Tokens<'a> {
 /// Scratch that [`image_to_token`] needs, in f32.
 pub fn scratch_len(cx: &Cx, shape: &ImageToToken) -> usize {
     let nr = shape.panels.width();
-    cx.threads() * (padded(nr * shape.depth) + padded(nr * shape.rows()))
+    cx.threads() * (padded(nr * shape.query_channels()) + padded(nr * shape.rows()))
 }
 
 /// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features.
@@ -86,23 +93,27 @@ pub fn image_to_token(
     x: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let ImageToToken { prompts, depth, channels, panels, .. } = *shape;
-    let (rows, nr) = (shape.rows(), panels.width());
+    let ImageToToken { prompts, groups, depth, channels, panels, .. } = *shape;
+    let (rows, nr, query_channels) = (shape.rows(), panels.width(), shape.query_channels());
     let image_len = panels.len(channels);
-    assert!(prompts > 0 && rows > 0 && depth > 0 && channels > 0, "attention to nothing: {shape:?}");
+    assert!(prompts > 0 && rows > 0 && query_channels > 0 && channels > 0, "attention to nothing: {shape:?}");
     assert_eq!(tokens.keys.len(), prompts * left_len(rows, depth), "keys of {shape:?}");
     assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");
     assert_eq!(tokens.values.len(), prompts * left_len(channels, rows), "values of {shape:?}");
     assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
     match pixels {
         Pixels::Shared { queries, features } => {
-            assert_eq!((queries.len(), features.len()), (panels.len(depth), image_len), "image of {shape:?}");
+            assert_eq!(
+                (queries.len(), features.len()),
+                (panels.len(query_channels), image_len),
+                "image of {shape:?}"
+            );
         }
         Pixels::Each { positions } => {
-            assert_eq!((positions.len(), depth), (image_len, channels), "positions of {shape:?}");
+            assert_eq!((positions.len(), query_channels), (image_len, channels), "positions of {shape:?}");
         }
     }
-    let (sum_len, scores_len) = (padded(nr * depth), padded(nr * rows));
+    let (sum_len, scores_len) = (padded(nr * query_channels), padded(nr * rows));
     let lane_len = sum_len + scores_len;
     let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
     let x = SharedMut::new(x);
@@ -111,7 +122,7 @@ pub fn image_to_token(
         // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
         let (sum, scores) =
             unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) }.split_at_mut(sum_len);
-        let (sum, scores) = (&mut sum[..nr * depth], &mut scores[..nr * rows]);
+        let (sum, scores) = (&mut sum[..nr * query_channels], &mut scores[..nr * rows]);
         let keys = &tokens.keys[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
         let values = &tokens.values[prompt * left_len(channels, rows)..][..left_len(channels, rows)];
         let at = panels.panel(index, channels);
@@ -121,14 +132,14 @@ pub fn image_to_token(
         let queries = match pixels {
             Pixels::Shared { queries, features } => {
                 x.copy_from_slice(&features[at]);
-                &queries[panels.panel(index, depth)]
+                &queries[panels.panel(index, query_channels)]
             }
             Pixels::Each { positions } => {
                 cx.level().dispatch(Sum { a: x, b: &positions[at], out: sum });
                 sum
             }
         };
-        Left::new(rows, depth, keys).times(cx.level(), queries, scores, false);
+        Left::grouped(rows, depth, groups, keys).times(cx.level(), queries, scores, false);
         let bias = &tokens.key_bias[prompt * rows..][..rows];
         cx.level().dispatch(GroupSoftmax { x: scores, nr, group: shape.tokens, bias });
         Left::new(channels, rows, values).times(cx.level(), scores, x, true);

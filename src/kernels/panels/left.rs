@@ -34,11 +34,12 @@ pub fn pack_left(level: Level, matrix: &impl Lhs, out: &mut [f32]) {
     }
 }
 
-/// A packed matrix `[rows, depth]`, borrowed.
-#[derive(Clone, Copy, Debug)]
+/// A packed matrix `[rows, depth]`, borrowed; or several below each other, each for other channels.
+#[derive(Clone, Copy)]
 pub struct Left<'a> {
     rows: usize,
     depth: usize,
+    groups: usize,
     data: &'a [f32],
 }
 
@@ -49,7 +50,17 @@ impl<'a> Left<'a> {
     /// If `data` does not have [`left_len`] f32.
     pub fn new(rows: usize, depth: usize, data: &'a [f32]) -> Self {
         assert_eq!(data.len(), left_len(rows, depth), "packed matrix [{rows}, {depth}]");
-        Self { rows, depth, data }
+        Self { rows, depth, groups: 1, data }
+    }
+
+    /// `groups` matrices `[rows / groups, depth]`, each packed by [`pack_left`]: a block-diagonal matrix
+    /// `[rows, groups · depth]`, as the heads of an attention are.
+    ///
+    /// # Panics
+    /// If `data` does not have [`left_len`] f32, or `groups` does not divide the rows.
+    pub fn grouped(rows: usize, depth: usize, groups: usize, data: &'a [f32]) -> Self {
+        assert!(groups > 0 && rows.is_multiple_of(groups), "{rows} rows in {groups} groups");
+        Self { groups, ..Self::new(rows, depth, data) }
     }
 
     /// Rows.
@@ -57,32 +68,44 @@ impl<'a> Left<'a> {
         self.rows
     }
 
-    /// Length of a row.
+    /// Length of a row; channels of its group.
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// `out[r][p] = Σ_k a[r][k] · panel[k][p]`, added to `out` if `accumulate`; `panel: [depth][nr]`, `out: [rows][nr]`.
+    /// `out[r][p] = Σ_k a[r][k] · panel[k][p]` over the channels of the group of `r`, added to `out` if `accumulate`;
+    /// `panel: [groups · depth][nr]`, `out: [rows][nr]`.
     pub(super) fn times(&self, level: Level, panel: &[f32], out: &mut [f32], accumulate: bool) {
         let kernel = GemmKernel::f32(level);
-        assert!(panel.len() >= self.depth * kernel.nr, "panel of depth {}", self.depth);
-        assert!(out.len() >= self.rows * kernel.nr, "product of {} rows", self.rows);
+        assert_eq!(panel.len(), self.groups * self.depth * kernel.nr, "panel of {self:?}");
+        assert_eq!(out.len(), self.rows * kernel.nr, "product of {self:?}");
+        let rows = self.rows / self.groups;
         let mut rest = self.data;
-        for tile in tiles(self.rows, kernel.mr) {
-            let (a, after) = rest.split_at(left_len(tile.len(), self.depth));
-            let args = TileArgs {
-                k: self.depth,
-                a: a.as_ptr(),
-                b: panel.as_ptr(),
-                init: ZEROS.as_ptr(),
-                c: out[tile.start * kernel.nr..].as_mut_ptr(),
-                ldc: kernel.nr,
-                accumulate,
-            };
-            // SAFETY: `a` is a tile packed by `pack_left`; `panel` has `depth` rows and `out` the tile's rows of `nr`.
-            unsafe { kernel.run(level, tile.len(), args) };
-            rest = after;
+        let channels = panel.chunks_exact(self.depth * kernel.nr);
+        for (panel, out) in channels.zip(out.chunks_exact_mut(rows * kernel.nr)) {
+            for tile in tiles(rows, kernel.mr) {
+                let (a, after) = rest.split_at(left_len(tile.len(), self.depth));
+                let args = TileArgs {
+                    k: self.depth,
+                    a: a.as_ptr(),
+                    b: panel.as_ptr(),
+                    init: ZEROS.as_ptr(),
+                    c: out[tile.start * kernel.nr..].as_mut_ptr(),
+                    ldc: kernel.nr,
+                    accumulate,
+                };
+                // SAFETY: `a` is a tile packed by `pack_left`; `panel` has `depth` rows of `nr`, and `out` those of
+                // the tile.
+                unsafe { kernel.run(level, tile.len(), args) };
+                rest = after;
+            }
         }
+    }
+}
+
+impl core::fmt::Debug for Left<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Left[{}, {}] in {} groups", self.rows, self.depth, self.groups)
     }
 }
 
@@ -168,9 +191,14 @@ pub(super) fn pack_channels<'a>(
     for (index, panel) in panels.enumerate() {
         let pixel = index * nr;
         for (row, values) in panel[tile.start * nr..tile.end * nr].chunks_exact(nr).enumerate() {
-            for (i, part) in values.chunks(CHUNK).enumerate() {
-                let at = ((pixel / CHUNK + i) * count + row) * CHUNK + pixel % CHUNK;
-                out[at..at + part.len()].copy_from_slice(part);
+            let mut out =
+                out[pixel / CHUNK * count * CHUNK..].chunks_exact_mut(CHUNK).skip(row).step_by(count);
+            let (chunks, part) = values.as_chunks::<CHUNK>();
+            for (chunk, out) in chunks.iter().zip(&mut out) {
+                out.copy_from_slice(chunk);
+            }
+            if let Some(out) = out.next().filter(|_| !part.is_empty()) {
+                out[pixel % CHUNK..][..part.len()].copy_from_slice(part);
             }
         }
     }

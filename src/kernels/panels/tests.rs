@@ -154,34 +154,36 @@ fn project_is_a_linear_layer() {
 struct ToImage {
     shape: TokenToImage,
     queries: Vec<f32>,
-    /// `[prompts or 1, pixels, depth]`
+    /// `[prompts or 1, pixels, groups · depth]`
     keys: Vec<f32>,
     /// `[prompts or 1, pixels, values]`
     values: Vec<f32>,
-    /// `[pixels, depth]`
+    /// `[pixels, groups · depth]`
     positions: Vec<f32>,
 }
 
 impl ToImage {
-    fn new(level: Level, pixels: usize, [rows, depth, values]: [usize; 3], is_shared: bool) -> Self {
+    /// Groups only where the image is shared.
+    fn new(level: Level, pixels: usize, [rows, depth, values]: [usize; 3], groups: Option<usize>) -> Self {
+        let (is_shared, groups) = (groups.is_some(), groups.unwrap_or(1));
         let prompts = 2;
         let images = if is_shared { 1 } else { prompts };
-        let shape = TokenToImage { prompts, rows, depth, values, panels: Panels::new(level, pixels) };
+        let shape = TokenToImage { prompts, rows, groups, depth, values, panels: Panels::new(level, pixels) };
         // Scores of some tens, so that the weights differ by orders of magnitude.
         let queries = random(rows, prompts * rows * depth).iter().map(|x| 8.0 * x).collect();
         let values = random(2, images * pixels * values);
-        let keys = if is_shared { random(3, pixels * depth) } else { values.clone() };
-        Self { shape, queries, keys, values, positions: random(4, pixels * depth) }
+        let keys = if is_shared { random(3, pixels * groups * depth) } else { values.clone() };
+        Self { shape, queries, keys, values, positions: random(4, pixels * groups * depth) }
     }
 
     fn compute(&self, cx: &Cx, is_shared: bool, place: Place) -> Vec<f32> {
-        let TokenToImage { prompts, rows, depth, values, panels } = self.shape;
+        let TokenToImage { prompts, rows, groups, depth, values, panels } = self.shape;
         let level = cx.level();
         let in_panels =
             |channels, tokens: &[f32]| Guarded::new(&in_panels(level, panels, channels, tokens), place);
-        let queries = Guarded::new(&packed(level, [rows, depth], &self.queries), place);
-        let (keys, features) = (in_panels(depth, &self.keys), in_panels(values, &self.values));
-        let positions = in_panels(depth, &self.positions);
+        let queries = Guarded::new(&packed(level, [rows / groups, depth], &self.queries), place);
+        let (keys, features) = (in_panels(groups * depth, &self.keys), in_panels(values, &self.values));
+        let positions = in_panels(groups * depth, &self.positions);
         let keys = if is_shared {
             Keys::Shared { keys: &keys, values: &features }
         } else {
@@ -194,14 +196,16 @@ impl ToImage {
     }
 
     fn exact(&self, is_shared: bool) -> Vec<f64> {
-        let TokenToImage { prompts, rows, depth, values, panels } = self.shape;
+        let TokenToImage { prompts, rows, groups, depth, values, panels } = self.shape;
         let pixels = panels.pixels();
         let mut out = Vec::new();
         for row in 0..prompts * rows {
             let image = if is_shared { 0 } else { row / rows };
             let score = |pixel: usize| {
-                let key = wide(&self.keys[(image * pixels + pixel) * depth..][..depth]);
-                let position = wide(&self.positions[pixel * depth..][..depth]);
+                let group = row % rows / (rows / groups);
+                let at = |pixel: usize| (pixel * groups + group) * depth;
+                let key = wide(&self.keys[at(image * pixels + pixel)..][..depth]);
+                let position = wide(&self.positions[at(pixel)..][..depth]);
                 let position = position.map(|x| if is_shared { 0.0 } else { x });
                 dot(&self.queries[row * depth..][..depth], key.zip(position).map(|(a, b)| a + b))
             };
@@ -221,14 +225,16 @@ fn token_to_image_is_softmax_over_the_pixels() {
     for level in Level::available() {
         let cx = Cx::serial(level);
         for pixels in PIXELS {
-            for (sizes, is_shared) in [
-                ([1, 1, 1], true),
-                ([7, 16, 19], true),
-                ([56, 5, 3], true),
-                ([33, 20, 20], false),
-                ([8, 37, 37], false),
+            for (sizes, groups) in [
+                ([1, 1, 1], Some(1)),
+                ([7, 16, 19], Some(1)),
+                ([56, 5, 3], Some(8)),
+                ([51, 17, 9], Some(3)),
+                ([33, 20, 20], None),
+                ([8, 37, 37], None),
             ] {
-                let case = ToImage::new(level, pixels, sizes, is_shared);
+                let is_shared = groups.is_some();
+                let case = ToImage::new(level, pixels, sizes, groups);
                 let exact = case.exact(is_shared);
                 for place in Place::ALL {
                     assert_near(&case.compute(&cx, is_shared, place), &exact, |_| 2e-5);
@@ -252,6 +258,7 @@ struct ToToken {
 }
 
 impl ToToken {
+    /// A group for each head where the image is shared.
     fn new(
         level: Level,
         pixels: usize,
@@ -259,17 +266,18 @@ impl ToToken {
         is_shared: bool,
     ) -> Self {
         let (prompts, rows) = (2, heads * tokens);
+        let groups = if is_shared { heads } else { 1 };
         let images = if is_shared { 1 } else { prompts };
         let panels = Panels::new(level, pixels);
         Self {
-            shape: ImageToToken { prompts, tokens, heads, depth, channels, panels },
+            shape: ImageToToken { prompts, tokens, heads, groups, depth, channels, panels },
             keys: random(1, prompts * rows * depth),
             key_bias: random(2, prompts * rows),
             values: random(3, prompts * rows * channels),
             bias: random(4, channels),
             weight: random(5, channels),
             norm_bias: random(6, channels),
-            queries: random(7, pixels * depth),
+            queries: random(7, pixels * groups * depth),
             features: random(8, images * pixels * channels),
         }
     }
@@ -279,10 +287,10 @@ impl ToToken {
     }
 
     fn compute(&self, cx: &Cx, is_shared: bool, place: Place) -> Vec<f32> {
-        let ImageToToken { prompts, depth, channels, panels, .. } = self.shape;
+        let ImageToToken { prompts, groups, depth, channels, panels, .. } = self.shape;
         let rows = self.shape.heads * self.shape.tokens;
         let level = cx.level();
-        let keys = Guarded::new(&packed(level, [rows, depth], &self.keys), place);
+        let keys = Guarded::new(&packed(level, [rows / groups, depth], &self.keys), place);
         let mut values = vec![f32::NAN; prompts * left_len(channels, rows)];
         let each = values.chunks_exact_mut(left_len(channels, rows));
         for (out, values) in each.zip(self.values.chunks_exact(rows * channels)) {
@@ -294,7 +302,7 @@ impl ToToken {
             values: &Guarded::new(&values, place),
             bias: &self.bias,
         };
-        let queries = Guarded::new(&in_panels(level, panels, depth, &self.queries), place);
+        let queries = Guarded::new(&in_panels(level, panels, groups * depth, &self.queries), place);
         let features = Guarded::new(&in_panels(level, panels, channels, &self.features), place);
         let mut x = Guarded::unwritten(prompts * panels.len(channels), place);
         let pixels = if is_shared {
@@ -309,13 +317,14 @@ impl ToToken {
     }
 
     fn exact(&self, is_shared: bool) -> Vec<f64> {
-        let ImageToToken { prompts, tokens, heads, depth, channels, panels } = self.shape;
+        let ImageToToken { prompts, tokens, heads, groups, depth, channels, panels } = self.shape;
+        let width = groups * depth;
         let mut out = Vec::new();
         for i in 0..prompts * panels.pixels() {
             let (prompt, pixel) = (i / panels.pixels(), i % panels.pixels());
             let features = if is_shared { pixel } else { i };
             let features: Vec<f64> = wide(&self.features[features * channels..][..channels]).collect();
-            let mut query: Vec<f64> = wide(&self.queries[pixel * depth..][..depth]).collect();
+            let mut query: Vec<f64> = wide(&self.queries[pixel * width..][..width]).collect();
             if !is_shared {
                 query.iter_mut().zip(&features).for_each(|(q, x)| *q += x);
             }
@@ -324,7 +333,9 @@ impl ToToken {
                 let row = |token: usize| (prompt * heads + head) * tokens + token;
                 let score = |token: usize| {
                     let key = &self.keys[row(token) * depth..][..depth];
-                    dot(key, query.iter().copied()) + f64::from(self.key_bias[row(token)])
+                    let group = head * groups / heads * depth;
+                    dot(key, query[group..group + depth].iter().copied())
+                        + f64::from(self.key_bias[row(token)])
                 };
                 let weights = softmax(&(0..tokens).map(score).collect::<Vec<_>>());
                 for (token, weight) in weights.iter().enumerate() {
@@ -475,7 +486,7 @@ fn upscale_is_two_transposed_convolutions() {
 fn threads_do_not_change_the_result() {
     for level in Level::available() {
         for is_shared in [false, true] {
-            let case = ToImage::new(level, 700, [9, 24, 24], is_shared);
+            let case = ToImage::new(level, 700, [9, 24, 24], is_shared.then_some(1));
             assert_same_for_any_threads(level, |cx| case.compute(cx, is_shared, Place::End));
             let case = ToToken::new(level, 300, [6, 3, 20, 20], is_shared);
             assert_same_for_any_threads(level, |cx| case.compute(cx, is_shared, Place::End));

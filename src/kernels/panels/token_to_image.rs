@@ -33,7 +33,7 @@ static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
 pub enum Keys<'a> {
     /// Keys and values of one image to which all prompts attend.
     Shared {
-        /// Keys, as deep as the queries.
+        /// Keys, `groups · depth` channels.
         keys: &'a [f32],
         /// Values.
         values: &'a [f32],
@@ -54,12 +54,21 @@ pub struct TokenToImage {
     pub prompts: usize,
     /// Queries of a prompt: tokens times heads.
     pub rows: usize,
-    /// Channels of queries and keys.
+    /// Groups of rows that see other channels of the keys, as heads do; 1 if all see all.
+    pub groups: usize,
+    /// Channels that a row sees.
     pub depth: usize,
     /// Channels of the values.
     pub values: usize,
     /// The image.
     pub panels: Panels,
+}
+
+impl TokenToImage {
+    /// Channels of the keys.
+    fn channels(&self) -> usize {
+        self.groups * self.depth
+    }
 }
 
 /// Lengths of buffers.
@@ -87,7 +96,7 @@ impl Lengths {
         Self {
             blocks: shape.panels.pixels().div_ceil(BLOCK),
             width,
-            sum: shape.depth * kernel.nr,
+            sum: shape.channels() * kernel.nr,
             scores: BLOCK * shape.rows,
             weights: BLOCK * width,
             packed: left_len(kernel.mr, BLOCK),
@@ -108,7 +117,7 @@ pub fn scratch_len(cx: &Cx, shape: &TokenToImage) -> usize {
     cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
 }
 
-/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed as [`Left`], one prompt
+/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed for [`Left::grouped`], one prompt
 /// after the other; `out: [prompts, rows, values]`.
 ///
 /// # Panics
@@ -121,20 +130,25 @@ pub fn token_to_image(
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let TokenToImage { prompts, rows, depth, values, panels } = *shape;
+    let TokenToImage { prompts, rows, groups, depth, values, panels } = *shape;
+    let channels = shape.channels();
     let kernel = GemmKernel::f32(cx.level());
     let lengths = Lengths::new(shape, kernel);
-    assert!(prompts > 0 && rows > 0 && depth > 0 && values > 0, "attention over nothing: {shape:?}");
+    assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
     assert_eq!(queries.len(), prompts * left_len(rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
     match keys {
         Keys::Shared { keys, values: v } => {
-            assert_eq!((keys.len(), v.len()), (panels.len(depth), panels.len(values)), "keys of {shape:?}");
+            assert_eq!(
+                (keys.len(), v.len()),
+                (panels.len(channels), panels.len(values)),
+                "keys of {shape:?}"
+            );
         }
         Keys::Each { features, positions } => {
-            assert_eq!(depth, values, "features are keys and values");
-            assert_eq!(features.len(), prompts * panels.len(depth), "features of {shape:?}");
-            assert_eq!(positions.len(), panels.len(depth), "positions of {shape:?}");
+            assert_eq!(channels, values, "features are keys and values");
+            assert_eq!(features.len(), prompts * panels.len(channels), "features of {shape:?}");
+            assert_eq!(positions.len(), panels.len(channels), "positions of {shape:?}");
         }
     }
     let lanes = SharedMut::new(scratch.take(cx.threads() * lengths.lane()));
@@ -166,11 +180,11 @@ pub fn token_to_image(
         let (keys, positions, values) = match keys {
             Keys::Shared { keys, values } => (keys, None, values),
             Keys::Each { features, positions } => {
-                let features = &features[prompt * panels.len(depth)..][..panels.len(depth)];
+                let features = &features[prompt * panels.len(channels)..][..panels.len(channels)];
                 (features, Some(positions), features)
             }
         };
-        block.score(Left::new(rows, depth, queries), keys, positions);
+        block.score(Left::grouped(rows, depth, groups, queries), keys, positions);
         block.weigh();
         block.accumulate(values);
     });
@@ -222,10 +236,10 @@ struct Block<'a> {
 impl Block<'_> {
     /// Scores of all rows against the block's pixels, into `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
     fn score(&mut self, queries: Left<'_>, keys: &[f32], positions: Option<&[f32]>) {
-        let TokenToImage { rows, depth, panels, .. } = *self.shape;
+        let TokenToImage { rows, panels, .. } = *self.shape;
         let nr = self.kernel.nr;
         for (index, scores) in self.panels.clone().zip(self.scores.chunks_exact_mut(rows * nr)) {
-            let at = panels.panel(index, depth);
+            let at = panels.panel(index, self.shape.channels());
             let mut panel = &keys[at.clone()];
             if let Some(positions) = positions {
                 self.cx.level().dispatch(Sum { a: panel, b: &positions[at], out: self.sum });

@@ -12,10 +12,10 @@
 //! `W_o Σ_t a_pt v_t + b_o = Σ_h Σ_t a_pht (W_o,h v_ht) + b_o`.
 //!
 //! A token becomes one row per head. `W_hᵀ q_h` for all heads is one product of the rows that are `q` in the columns of
-//! their head and 0 elsewhere with `W`: [`split_heads`].
+//! their head and 0 elsewhere with `W` (`split_heads`).
 //!
 //! In the first layer the image side is the same for all prompts without a mask, and its projections are made once per
-//! image ([`ImageCache`](super::image_cache::ImageCache)); rows then meet them without a further product.
+//! image ([`ImageCache`](super::image_cache::ImageCache)); a head's rows then meet the head's features only.
 
 mod image_to_token;
 mod token_to_image;
@@ -23,7 +23,7 @@ mod token_to_image;
 pub use image_to_token::{ImageSide, ImageToToken};
 pub use token_to_image::{MAX_TOKENS, TokenToImage};
 
-use crate::error::Result;
+use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
@@ -134,6 +134,19 @@ fn scale(head_dim: usize) -> f32 {
     1.0 / libm::sqrtf(head_dim as f32)
 }
 
+/// Features of all heads of the cross attention `scope`. They are what its tensors say: `transformers` applies the
+/// configuration's `attention_downsample_rate` to the last attention only, in the layers it is always 2.
+///
+/// # Errors
+/// As [`Scope::dims`], or `Config` if the heads do not divide them.
+pub(super) fn inner_dim(scope: &Scope<'_>, heads: usize) -> Result<usize> {
+    let [inner, _] = scope.at("q_proj").dims("weight")?;
+    if inner == 0 || !inner.is_multiple_of(heads) {
+        return Err(err!(Config, "{heads} heads of an attention of {inner} features"));
+    }
+    Ok(inner)
+}
+
 /// `x Wᵀ` with the transpose of the `weight: [inner, dim]` of `scope`: from `inner` to `dim` features.
 fn bind_transposed(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Linear> {
     Ok(Linear::new_transposed(scope.level(), shape, &scope.f32("weight", &shape)?))
@@ -170,6 +183,20 @@ fn merge_heads(rows: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
         let token = &mut out[(prompt * batch.tokens + token) * inner..][..inner];
         token[features.clone()].copy_from_slice(&row[features]);
     }
+}
+
+/// Packs `x: [prompts, tokens, D]` as a left-hand side in groups: for each prompt and head the tokens' features of the
+/// head.
+fn pack_heads<'s>(cx: &Cx, batch: Batch, heads: usize, x: &[f32], scratch: &mut Scratch<'s>) -> &'s [f32] {
+    let inner = x.len() / batch.rows();
+    let head_len = left_len(batch.tokens, inner / heads);
+    let packed = scratch.take(batch.prompts * heads * head_len);
+    for (i, packed) in packed.chunks_exact_mut(head_len).enumerate() {
+        let (prompt, head) = (i / heads, i % heads);
+        let features = &x[prompt * batch.tokens * inner + head * (inner / heads)..];
+        pack_left(cx.level(), &Rows::strided(features, batch.tokens, inner / heads, inner), packed);
+    }
+    packed
 }
 
 /// Packs each prompt's rows of `rows: [prompts, …, depth]` as a left-hand side.

@@ -111,8 +111,6 @@ pub struct DecoderConfig {
     pub layers: usize,
     /// Attention heads.
     pub heads: usize,
-    /// Cross attention has `dim / downsample` features.
-    pub downsample: usize,
     /// Features inside the MLP.
     pub mlp_dim: usize,
     /// Activation of the MLP.
@@ -235,13 +233,8 @@ impl SamConfig {
         limit("number of mask tokens", decoder.multimask_outputs, MAX_LAYERS)?;
         limit("depth of the IoU head", decoder.iou_depth, MAX_LAYERS)?;
         limit("width of the IoU head", decoder.iou_hidden, MAX_WIDTH)?;
-        limit("decoder downsampling", decoder.downsample, self.dim)?;
         limit("number of decoder heads", decoder.heads, self.dim)?;
-        if !self.dim.is_multiple_of(decoder.downsample)
-            || !(self.dim / decoder.downsample).is_multiple_of(decoder.heads)
-            || !self.dim.is_multiple_of(decoder.heads)
-            || !decoder.mask_channels.is_multiple_of(4)
-        {
+        if !self.dim.is_multiple_of(decoder.heads) || !decoder.mask_channels.is_multiple_of(4) {
             return Err(err!(Config, "impossible decoder of width {}: {decoder:?}", self.dim));
         }
         Ok(())

@@ -11,6 +11,7 @@
 
 use alloc::vec::Vec;
 
+use super::attention::inner_dim;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::gemm::Rows;
@@ -46,18 +47,22 @@ pub struct ImageCache<'a> {
 }
 
 impl ImageProjections {
-    /// Binds the projections of the transformer's layer `scope`, of `dim` features and `inner` for attention.
+    /// Binds the projections of the transformer's first layer `scope`, of `dim` features, for attention in `heads`
+    /// heads.
     ///
     /// # Errors
     /// As [`Scope::f32`].
     pub fn bind(
         scope: &Scope<'_>,
-        [dim, inner]: [usize; 2],
+        dim: usize,
+        heads: usize,
         no_mask: &[f32],
         panels: Panels,
     ) -> Result<Self> {
         let project = |attention: &str, name: &str| -> Result<(PackedLeft, Vec<f32>)> {
-            let scope = scope.at(attention).at(name);
+            let scope = scope.at(attention);
+            let inner = inner_dim(&scope, heads)?;
+            let scope = scope.at(name);
             let weight = scope.f32("weight", &[inner, dim])?;
             let mut bias = scope.f32("bias", &[inner])?;
             for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(dim)) {
@@ -75,8 +80,7 @@ impl ImageProjections {
 
     /// f32 of a cache: what [`forward`](Self::forward) writes.
     pub fn cache_len(&self) -> usize {
-        let (dim, inner) = (self.dim(), self.inner());
-        self.panels.len(dim) + 3 * self.panels.len(inner)
+        self.lengths().into_iter().sum()
     }
 
     /// Fills `cache` from the image embedding `E: [pixels, C]` and the positions `e`, in panels.
@@ -92,10 +96,10 @@ impl ImageProjections {
         mut scratch: Scratch<'_>,
     ) {
         assert_eq!(cache.len(), self.cache_len(), "cache of an image");
-        let (panels, inner) = (self.panels, self.panels.len(self.inner()));
-        let (features, rest) = cache.split_at_mut(panels.len(self.dim()));
-        let (keys, rest) = rest.split_at_mut(inner);
-        let (values, queries) = rest.split_at_mut(inner);
+        let (panels, [features, keys, values, _]) = (self.panels, self.lengths());
+        let (features, rest) = cache.split_at_mut(features);
+        let (keys, rest) = rest.split_at_mut(keys);
+        let (values, queries) = rest.split_at_mut(values);
         panels::from_tokens(cx, panels, self.dim(), embedding, None, features);
         for (weight, plus, bias, out) in [
             (&self.keys, Some(positions), None, keys),
@@ -117,10 +121,10 @@ impl ImageProjections {
     /// If `cache` does not have its size.
     pub fn view<'a>(&'a self, cache: &'a [f32]) -> ImageCache<'a> {
         assert_eq!(cache.len(), self.cache_len(), "cache of an image");
-        let inner = self.panels.len(self.inner());
-        let (features, rest) = cache.split_at(self.panels.len(self.dim()));
-        let (keys, rest) = rest.split_at(inner);
-        let (values, queries) = rest.split_at(inner);
+        let [features, keys, values, _] = self.lengths();
+        let (features, rest) = cache.split_at(features);
+        let (keys, rest) = rest.split_at(keys);
+        let (values, queries) = rest.split_at(values);
         ImageCache { features, keys, values, queries, feature_bias: &self.feature_bias }
     }
 
@@ -135,7 +139,10 @@ impl ImageProjections {
         self.keys.left().depth()
     }
 
-    fn inner(&self) -> usize {
-        self.keys.left().rows()
+    /// f32 of features, keys, values and queries.
+    fn lengths(&self) -> [usize; 4] {
+        let [keys, values, queries] =
+            [&self.keys, &self.values, &self.queries].map(|matrix| matrix.left().rows());
+        [self.dim(), keys, values, queries].map(|channels| self.panels.len(channels))
     }
 }

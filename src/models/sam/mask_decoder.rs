@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::attention::Batch;
 use super::config::SamConfig;
@@ -76,7 +77,8 @@ impl MaskDecoder {
             )?,
             projections: ImageProjections::bind(
                 &transformer.at("layers.0"),
-                [dim, dim / decoder.downsample],
+                dim,
+                decoder.heads,
                 prompt_encoder.no_mask(),
                 panels,
             )?,
@@ -163,16 +165,21 @@ impl MaskDecoder {
                 Image::Each
             }
         };
-        self.transformer.forward(cx, batch, image, self.positions(), tokens, x, scratch.frame(), trace);
+        // Of its tokens, those of the IoU and of the wanted masks are read.
+        let first = usize::from(multimask);
+        let wanted = first..first + self.masks(multimask);
+        let kept = core::iter::once(0).chain(wanted.clone().map(|mask| 1 + mask));
+        let positions = self.positions();
+        self.transformer.forward(cx, batch, image, positions, kept, tokens, x, scratch.frame(), trace);
+        let count = wanted.len();
+        let tokens = &tokens[..prompts * (1 + count) * dim];
 
         // Quality, from the IoU token.
-        let first = if multimask { 1 } else { 0 };
-        let count = self.masks(multimask);
-        self.quality(cx, batch, first..first + count, tokens, iou, scratch.frame());
+        self.quality(cx, prompts, wanted.clone(), tokens, iou, scratch.frame());
         trace.stage(format_args!("decoder.iou"), iou);
 
         // Masks: the product of a token's weights and the upscaled features.
-        let weights = self.mask_weights(cx, batch, first..first + count, tokens, &mut scratch, trace);
+        let weights = self.mask_weights(cx, prompts, wanted, tokens, &mut scratch, trace);
         let is_wanted = |prompt: usize| {
             let mut iou = iou[prompt * count..][..count].iter();
             least_iou.is_none_or(|least| iou.any(|&iou| iou > least))
@@ -191,22 +198,22 @@ impl MaskDecoder {
         trace.stage(format_args!("decoder.masks"), masks);
     }
 
-    /// The predicted quality of the masks `which`: `iou: [prompts, which]`.
+    /// The predicted quality of the masks `wanted`, `iou: [prompts, masks]`; `tokens: [prompts, 1 + masks, C]`.
     fn quality(
         &self,
         cx: &Cx,
-        batch: Batch,
-        which: core::ops::Range<usize>,
+        prompts: usize,
+        wanted: Range<usize>,
         tokens: &[f32],
         iou: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let all = scratch.take(batch.prompts * self.hypernetworks.len());
-        let lhs = Rows::strided(tokens, batch.prompts, self.dim, batch.tokens * self.dim);
+        let all = scratch.take(prompts * self.hypernetworks.len());
+        let lhs = Rows::strided(tokens, prompts, self.dim, tokens.len() / prompts);
         self.iou_head.forward(cx, &lhs, all, scratch);
         let all = all.chunks_exact(self.hypernetworks.len());
-        for (iou, all) in iou.chunks_exact_mut(which.len()).zip(all) {
-            iou.copy_from_slice(&all[which.clone()]);
+        for (iou, all) in iou.chunks_exact_mut(wanted.len()).zip(all) {
+            iou.copy_from_slice(&all[wanted.clone()]);
         }
     }
 
@@ -240,30 +247,26 @@ impl MaskDecoder {
             + size_of_val::<[f32]>(&self.positions)
     }
 
-    /// The weights that the hypernetworks `which` make of their tokens, packed as left-hand sides `[masks, C / 8]`.
+    /// The weights that the hypernetworks `wanted` make of their tokens, packed as left-hand sides `[masks, C / 8]`;
+    /// `tokens: [prompts, 1 + masks, C]`.
     fn mask_weights<'s>(
         &self,
         cx: &Cx,
-        batch: Batch,
-        which: core::ops::Range<usize>,
+        prompts: usize,
+        wanted: Range<usize>,
         tokens: &[f32],
         scratch: &mut Scratch<'s>,
         trace: &mut Trace<'_>,
     ) -> &'s [f32] {
-        let (count, channels) = (which.len(), self.upscaling.outputs());
+        let (count, channels, stride) = (wanted.len(), self.upscaling.outputs(), tokens.len() / prompts);
         let packed_len = left_len(count, channels);
-        let packed = scratch.take(batch.prompts * packed_len);
+        let packed = scratch.take(prompts * packed_len);
         let mut scratch = scratch.frame();
-        let rows = scratch.take(batch.prompts * count * channels);
-        let one = scratch.take(batch.prompts * channels);
-        for (i, mask) in which.enumerate() {
-            let token = Rows::strided(
-                &tokens[(1 + mask) * self.dim..],
-                batch.prompts,
-                self.dim,
-                batch.tokens * self.dim,
-            );
-            self.hypernetworks[mask].forward(cx, &token, one, scratch.frame());
+        let rows = scratch.take(prompts * count * channels);
+        let one = scratch.take(prompts * channels);
+        for (i, mlp) in self.hypernetworks[wanted].iter().enumerate() {
+            let token = Rows::strided(&tokens[(1 + i) * self.dim..], prompts, self.dim, stride);
+            mlp.forward(cx, &token, one, scratch.frame());
             for (prompt, one) in one.chunks_exact(channels).enumerate() {
                 rows[(prompt * count + i) * channels..][..channels].copy_from_slice(one);
             }

@@ -43,11 +43,7 @@ impl TwoWayTransformer {
             layers: (0..decoder.layers)
                 .map(|i| TwoWayLayer::bind(&scope.at("layers").at(i), i == 0, naming, config))
                 .collect::<Result<_>>()?,
-            final_attention: TokenToImage::bind(
-                &final_attention,
-                [dim, dim / decoder.downsample],
-                decoder.heads,
-            )?,
+            final_attention: TokenToImage::bind(&final_attention, dim, decoder.heads)?,
             final_norm: LayerNorm::bind(&scope.at(naming.decoder().final_norm), dim, 1e-5)?,
         })
     }
@@ -55,7 +51,8 @@ impl TwoWayTransformer {
     /// Transforms `queries: [prompts, tokens, C]`, which enter as the tokens' embeddings, and `x`, the prompts' image
     /// features in panels. `x` enters as `image` says and leaves as the transformed features.
     ///
-    /// `positions` are the encodings of the pixels' places, in panels.
+    /// Afterwards only the tokens `kept` of each prompt are there, `[prompts, kept, C]`: after the layers the tokens no
+    /// longer meet each other. `positions` are the encodings of the pixels' places, in panels.
     #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
     pub fn forward(
         &self,
@@ -63,6 +60,7 @@ impl TwoWayTransformer {
         batch: Batch,
         mut image: Image<'_>,
         positions: &[f32],
+        kept: impl Iterator<Item = usize> + Clone,
         queries: &mut [f32],
         x: &mut [f32],
         mut scratch: Scratch<'_>,
@@ -77,13 +75,26 @@ impl TwoWayTransformer {
             trace_image(trace, format_args!("decoder.layers.{i}.image"), batch, x);
         }
 
-        // The tokens attend to the image once more.
+        // The tokens attend to the image once more. An observer sees them all.
+        let dim = self.final_norm.dim();
+        let count = kept.clone().count();
         let q = scratch.take(queries.len());
         sum(queries, embeddings, q);
+        let (batch, queries, q) = if trace.is_on() {
+            (batch, &mut *queries, q)
+        } else {
+            keep(batch, dim, kept.clone(), queries);
+            keep(batch, dim, kept.clone(), q);
+            let len = batch.prompts * count * dim;
+            (Batch { tokens: count, ..batch }, &mut queries[..len], &mut q[..len])
+        };
         let keys = Keys::Each { features: x, positions };
         self.final_attention.forward_add(cx, batch, q, keys, queries, scratch);
         self.final_norm.forward_in_place(cx, queries);
-        trace.stage(format_args!("decoder.tokens"), queries);
+        if trace.is_on() {
+            trace.stage(format_args!("decoder.tokens"), queries);
+            keep(batch, dim, kept, queries);
+        }
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
@@ -121,19 +132,18 @@ impl TwoWayLayer {
     fn bind(scope: &Scope<'_>, is_first: bool, naming: Naming, config: &SamConfig) -> Result<Self> {
         let (dim, decoder) = (config.dim, &config.decoder);
         let (heads, eps) = (decoder.heads, decoder.layer_norm_eps);
-        let widths = [dim, dim / decoder.downsample];
         let [norm1, norm2, norm3, norm4] = naming.decoder().norms.map(|name| scope.at(name));
         let image_to_token = scope.at("cross_attn_image_to_token");
         Ok(Self {
             self_attention: SelfAttention::bind(&scope.at("self_attn"), dim, heads)?,
             norm1: LayerNorm::bind(&norm1, dim, eps)?,
-            token_to_image: TokenToImage::bind(&scope.at("cross_attn_token_to_image"), widths, heads)?,
+            token_to_image: TokenToImage::bind(&scope.at("cross_attn_token_to_image"), dim, heads)?,
             norm2: LayerNorm::bind(&norm2, dim, eps)?,
             lin1: Linear::bind(&scope.at("mlp.lin1"), [decoder.mlp_dim, dim])?,
             lin2: Linear::bind(&scope.at("mlp.lin2"), [dim, decoder.mlp_dim])?,
             activation: decoder.activation,
             norm3: LayerNorm::bind(&norm3, dim, eps)?,
-            image_to_token: ImageToToken::bind(&image_to_token, &norm4, widths, heads, eps)?,
+            image_to_token: ImageToToken::bind(&image_to_token, &norm4, dim, heads, eps)?,
             is_first,
         })
     }
@@ -224,6 +234,15 @@ impl TwoWayLayer {
         self.lin1.forward(cx, &Rows::new(y, rows, dim), self.activation, hidden, scratch.frame());
         let residual = Output::Add { out: x, stride: dim };
         self.lin2.forward(cx, &Rows::new(h, rows, inner), Activation::None, residual, scratch);
+    }
+}
+
+/// Moves the tokens `kept`, in ascending order, of every prompt of `x: [prompts, tokens, dim]` to its start.
+fn keep(batch: Batch, dim: usize, kept: impl Iterator<Item = usize> + Clone, x: &mut [f32]) {
+    let tokens =
+        (0..batch.prompts).flat_map(|prompt| kept.clone().map(move |token| prompt * batch.tokens + token));
+    for (to, token) in tokens.enumerate() {
+        x.copy_within(token * dim..(token + 1) * dim, to * dim);
     }
 }
 

@@ -27,7 +27,8 @@ class Case:
 
 
 CASES = [
-    Case("huggingface", "huggingface", grid=9, dim=32, heads=4, layers=2, mlp=40, mask_channels=8, iou_depth=4),
+    Case("huggingface", "huggingface", grid=9, dim=32, heads=4, layers=3, mlp=40, mask_channels=8, iou_depth=4,
+         downsample=1),
     Case("original", "original", grid=17, dim=64, heads=8, layers=2, mlp=96, mask_channels=16, iou_depth=3),
 ]
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Batch, bind_transposed, linear, pack_prompts, scale, split_heads};
+use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, scale, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::panels::{self, Norm, Pixels, Tokens, Transposed, left_len, pack_left};
@@ -48,17 +48,12 @@ pub enum ImageSide<'a> {
 }
 
 impl ImageToToken {
-    /// Binds the attention of `dim` features, in `heads` heads with `inner` features together, and the norm.
+    /// Binds the attention of `dim` features in `heads` heads, and the norm.
     ///
     /// # Errors
-    /// As [`Scope::f32`].
-    pub fn bind(
-        scope: &Scope<'_>,
-        norm: &Scope<'_>,
-        [dim, inner]: [usize; 2],
-        heads: usize,
-        eps: f32,
-    ) -> Result<Self> {
+    /// As [`Scope::f32`], or `Config` if the heads do not divide its features.
+    pub fn bind(scope: &Scope<'_>, norm: &Scope<'_>, dim: usize, heads: usize, eps: f32) -> Result<Self> {
+        let inner = inner_dim(scope, heads)?;
         let out = scope.at("out_proj");
         Ok(Self {
             q_transposed: bind_transposed(&scope.at("q_proj"), [inner, dim])?,
@@ -108,23 +103,23 @@ impl ImageToToken {
         // Keys, through the projection of the queries.
         linear(cx, &self.k, keys, projected, scratch.frame());
         projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
-        split_heads(projected, batch, self.heads, by_head);
-        let (depth, pixels, bias) = match image {
+        let (keys, shape, pixels, bias) = match image {
             ImageSide::Shared { features, bias, queries } => {
                 key_bias.fill(0.0);
-                (inner, Pixels::Shared { queries, features }, bias)
+                let keys = pack_heads(cx, batch, self.heads, projected, &mut scratch);
+                let shape = self.shape(batch, inner, self.heads);
+                (keys, shape, Pixels::Shared { queries, features }, bias)
             }
             ImageSide::Each { positions } => {
+                split_heads(projected, batch, self.heads, by_head);
                 for (bias, row) in key_bias.iter_mut().zip(by_head.chunks_exact(inner)) {
                     *bias = row.iter().zip(&self.q_bias).map(|(k, q)| k * q).sum();
                 }
                 linear(cx, &self.q_transposed, by_head, folded, scratch.frame());
-                (dim, Pixels::Each { positions }, &self.out_bias[..])
+                let keys = pack_prompts(cx, batch, folded, dim, &mut scratch);
+                (keys, self.shape(batch, dim, 1), Pixels::Each { positions }, &self.out_bias[..])
             }
         };
-        let key_rows = if depth == inner { &*by_head } else { &*folded };
-        let keys = pack_prompts(cx, batch, key_rows, depth, &mut scratch);
-        let shape = self.shape(batch, depth);
         let tokens = Tokens { keys, key_bias, values: packed_values, bias };
         let norm = Norm { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
         panels::image_to_token(cx, &shape, &tokens, norm, pixels, x, scratch);
@@ -139,7 +134,7 @@ impl ImageToToken {
             self.out.scratch_len(cx, rows),
             self.k.scratch_len(cx, tokens),
             self.q_transposed.scratch_len(cx, rows),
-            panels::image_to_token_scratch_len(cx, &self.shape(batch, dim)),
+            panels::image_to_token_scratch_len(cx, &self.shape(batch, dim, 1)),
         ];
         let prompt_rows = rows / batch.prompts;
         padded(tokens * inner)
@@ -151,11 +146,6 @@ impl ImageToToken {
             + products.into_iter().fold(0, usize::max)
     }
 
-    /// What is added to the features when the attention's output is, `[C]`.
-    pub fn out_bias(&self) -> &[f32] {
-        &self.out_bias
-    }
-
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         let products = [&self.q_transposed, &self.k, &self.v, &self.out];
@@ -164,13 +154,14 @@ impl ImageToToken {
             + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
     }
 
-    /// The kernel's sizes for queries and keys of `depth` channels.
-    fn shape(&self, batch: Batch, depth: usize) -> panels::ImageToToken {
+    /// The kernel's sizes for queries of `channels` channels, of which a key sees those of its group.
+    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> panels::ImageToToken {
         panels::ImageToToken {
             prompts: batch.prompts,
             tokens: batch.tokens,
             heads: self.heads,
-            depth,
+            groups,
+            depth: channels / groups,
             channels: self.out.outputs(),
             panels: batch.panels,
         }

@@ -1,6 +1,8 @@
 //! Tokens to image.
 
-use super::{Batch, bind_transposed, linear, merge_heads, pack_prompts, scale, split_heads};
+use super::{
+    Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, scale, split_heads,
+};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
@@ -24,11 +26,12 @@ pub struct TokenToImage {
 }
 
 impl TokenToImage {
-    /// Binds the attention of `dim` features, in `heads` heads with `inner` features together.
+    /// Binds the attention of `dim` features in `heads` heads.
     ///
     /// # Errors
-    /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, [dim, inner]: [usize; 2], heads: usize) -> Result<Self> {
+    /// As [`Scope::f32`], or `Config` if the heads do not divide its features.
+    pub fn bind(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Self> {
+        let inner = inner_dim(scope, heads)?;
         // It adds the same to all scores of a query, which changes no softmax. Read so that it counts as used.
         scope.at("k_proj").f32("bias", &[inner])?;
         Ok(Self {
@@ -67,8 +70,8 @@ impl TokenToImage {
             self.k_transposed.scratch_len(cx, rows),
             self.v.scratch_len(cx, rows),
             self.out.scratch_len(cx, tokens),
-            panels::token_to_image_scratch_len(cx, &self.shape(batch, inner)),
-            panels::token_to_image_scratch_len(cx, &self.shape(batch, dim)),
+            panels::token_to_image_scratch_len(cx, &self.shape(batch, inner, self.heads)),
+            panels::token_to_image_scratch_len(cx, &self.shape(batch, dim, 1)),
         ];
         padded(tokens * inner)
             + 2 * padded(rows * inner)
@@ -88,12 +91,13 @@ impl TokenToImage {
         Batch { tokens: batch.tokens.min(most), ..batch }
     }
 
-    /// The kernel's sizes for queries, keys and values of `channels` channels.
-    fn shape(&self, batch: Batch, channels: usize) -> panels::TokenToImage {
+    /// The kernel's sizes for keys and values of `channels` channels, of which a row sees those of its group.
+    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> panels::TokenToImage {
         panels::TokenToImage {
             prompts: batch.prompts,
             rows: self.heads * batch.tokens,
-            depth: channels,
+            groups,
+            depth: channels / groups,
             values: channels,
             panels: batch.panels,
         }
@@ -111,30 +115,27 @@ impl TokenToImage {
         let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
         let (dim, inner) = (self.q.inputs(), self.q.outputs());
         let q = scratch.take(tokens * inner);
-        let by_head = scratch.take(rows * inner);
+        let values = scratch.take(rows * inner);
         linear(cx, &self.q, x, q, scratch.frame());
         q.iter_mut().for_each(|q| *q *= scale(inner / self.heads));
-        split_heads(q, batch, self.heads, by_head);
 
-        let values = match keys {
+        match keys {
             Keys::Shared { .. } => {
-                let values = scratch.take(rows * inner);
-                let packed = pack_prompts(cx, batch, by_head, inner, &mut scratch);
-                let shape = self.shape(batch, inner);
+                let packed = pack_heads(cx, batch, self.heads, q, &mut scratch);
+                let shape = self.shape(batch, inner, self.heads);
                 panels::token_to_image(cx, &shape, packed, keys, values, scratch.frame());
-                values
             }
             Keys::Each { .. } => {
-                let values = scratch.take(rows * inner);
+                let by_head = scratch.take(rows * inner);
                 let (folded, weighted) = (scratch.take(rows * dim), scratch.take(rows * dim));
+                split_heads(q, batch, self.heads, by_head);
                 linear(cx, &self.k_transposed, by_head, folded, scratch.frame());
                 let packed = pack_prompts(cx, batch, folded, dim, &mut scratch);
-                let shape = self.shape(batch, dim);
+                let shape = self.shape(batch, dim, 1);
                 panels::token_to_image(cx, &shape, packed, keys, weighted, scratch.frame());
                 linear(cx, &self.v, weighted, values, scratch.frame());
-                values
             }
-        };
+        }
         let y = q;
         merge_heads(values, batch, self.heads, y);
         let residual = Output::Add { out: queries, stride: dim };

@@ -87,7 +87,6 @@ fn decoder(config: &Config) -> Result<DecoderConfig> {
         mask_norm_eps: eps("prompt_encoder_config.layer_norm_eps")?,
         layers: width("mask_decoder_config.num_hidden_layers", 2)?,
         heads: width("mask_decoder_config.num_attention_heads", 8)?,
-        downsample: width("mask_decoder_config.attention_downsample_rate", 2)?,
         mlp_dim: width("mask_decoder_config.mlp_dim", 2048)?,
         activation: activation(config, "mask_decoder_config.hidden_act", Activation::Relu)?,
         layer_norm_eps: eps("mask_decoder_config.layer_norm_eps")?,

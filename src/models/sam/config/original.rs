@@ -24,7 +24,7 @@ pub(super) fn read(scope: &Scope<'_>) -> Result<SamConfig> {
         let vit = vit(&encoder)?;
         (vit.native_grid.saturating_mul(vit.patch_size), EncoderConfig::Vit(vit))
     };
-    Ok(SamConfig { image_size, encoder: config, dim, decoder: decoder(scope, dim)? })
+    Ok(SamConfig { image_size, encoder: config, dim, decoder: decoder(scope)? })
 }
 
 fn vit(scope: &Scope<'_>) -> Result<VitConfig> {
@@ -97,24 +97,19 @@ fn tiny_vit(scope: &Scope<'_>) -> Result<TinyVitConfig> {
     })
 }
 
-fn decoder(scope: &Scope<'_>, dim: usize) -> Result<DecoderConfig> {
+fn decoder(scope: &Scope<'_>) -> Result<DecoderConfig> {
     let [mask_channels, _, _, _] = scope.dims("prompt_encoder.mask_downscaling.3.weight")?;
     let layers = scope.at("mask_decoder.transformer.layers");
     let [mlp_dim, _] = layers.at(0).dims("mlp.lin1.weight")?;
-    let [inner, _] = layers.at(0).dims("cross_attn_token_to_image.q_proj.weight")?;
     let [mask_tokens, _] = scope.dims("mask_decoder.mask_tokens.weight")?;
     let iou_head = scope.at("mask_decoder.iou_prediction_head.layers");
     let [iou_hidden, _] = iou_head.at(0).dims("weight")?;
-    if inner == 0 || !dim.is_multiple_of(inner) {
-        return Err(err!(Config, "cross attention of {inner} features, a divisor of {dim} is needed"));
-    }
     Ok(DecoderConfig {
         mask_channels,
         mask_activation: Activation::Gelu,
         mask_norm_eps: 1e-6,
         layers: count(&layers, "mlp.lin1.weight"),
         heads: 8,
-        downsample: dim / inner,
         mlp_dim,
         activation: Activation::Relu,
         layer_norm_eps: 1e-5,
