@@ -86,7 +86,8 @@ impl Predictor<'_> {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `prompts`, in f32.
+    /// Scratch that [`forward`](Self::forward) needs for `prompts`, in f32. In the released models with two threads,
+    /// that is 5 MiB for a click, 21 MiB for any number of clicks, and 34 KiB more for each point of a prompt of many.
     pub fn scratch_len(&self, cx: &Cx, prompts: &[Prompt<'_>], multimask: bool) -> usize {
         let dim = self.prompt_encoder.no_mask().len();
         let side = self.prompt_encoder.mask_side() / 4;
@@ -108,7 +109,7 @@ impl Predictor<'_> {
 /// Cuts `prompts` into those that are decoded together: neighbours of the same kind.
 fn batches<'p, 'a>(prompts: &'p [Prompt<'a>]) -> impl Iterator<Item = &'p [Prompt<'a>]> {
     let alike = |a: &Prompt<'_>, b: &Prompt<'_>| {
-        a.tokens() == b.tokens() && a.tokens() <= MAX_TOKENS && a.mask.is_none() && b.mask.is_none()
+        a.tokens() == b.tokens() && BATCH * a.tokens() <= MAX_TOKENS && a.mask.is_none() && b.mask.is_none()
     };
     prompts.chunk_by(alike).flat_map(|alike| alike.chunks(BATCH))
 }
