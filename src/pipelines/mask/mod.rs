@@ -6,7 +6,7 @@
 //!
 //! Masks as bit rows, and their way to runs, are in [`bits`]; runs, boxes and overlap in [`rle`], COCO's compressed
 //! strings in [`coco`]; connected components, small islands and holes in [`components`]; outlines in [`polygon`];
-//! suppression of boxes that overlap in [`nms`].
+//! suppression of boxes that overlap in [`mod@nms`].
 //!
 //! Results equal those of `pycocotools`, of `torchvision.ops` and of `segment_anything.utils.amg`.
 
