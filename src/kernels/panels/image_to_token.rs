@@ -9,7 +9,7 @@
 //! in one pass over the panels: scores, softmax, sum of values, residual and normalisation while a panel is in cache.
 
 use super::columns::{GroupSoftmax, LayerNorm, Norm, Sum};
-use super::left::left_len;
+use super::left::{checked_left_len, left_len};
 use super::{Left, Panels};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 
@@ -97,9 +97,9 @@ pub fn image_to_token(
     let (rows, nr, query_channels) = (shape.rows(), panels.width(), shape.query_channels());
     let image_len = panels.len(channels);
     assert!(prompts > 0 && rows > 0 && query_channels > 0 && channels > 0, "attention to nothing: {shape:?}");
-    assert_eq!(tokens.keys.len(), prompts * left_len(rows, depth), "keys of {shape:?}");
+    assert_eq!(Some(tokens.keys.len()), checked_left_len(prompts, rows, depth), "keys of {shape:?}");
     assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");
-    assert_eq!(tokens.values.len(), prompts * left_len(channels, rows), "values of {shape:?}");
+    assert_eq!(Some(tokens.values.len()), checked_left_len(prompts, channels, rows), "values of {shape:?}");
     assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
     match pixels {
         Pixels::Shared { queries, features } => {

@@ -21,6 +21,12 @@ pub const fn left_len(rows: usize, depth: usize) -> usize {
     rows * depth.next_multiple_of(CHUNK)
 }
 
+/// [`left_len`] of `count` matrices, unless it overflows. The tile kernels read and write through bare pointers, so that
+/// a wrapped length would be unsound.
+pub(super) fn checked_left_len(count: usize, rows: usize, depth: usize) -> Option<usize> {
+    count.checked_mul(rows)?.checked_mul(depth.checked_next_multiple_of(CHUNK)?)
+}
+
 /// Packs `matrix: [rows, depth]`, tile by tile, for [`Left`].
 ///
 /// # Panics
@@ -49,7 +55,7 @@ impl<'a> Left<'a> {
     /// # Panics
     /// If `data` does not have [`left_len`] f32.
     pub fn new(rows: usize, depth: usize, data: &'a [f32]) -> Self {
-        assert_eq!(data.len(), left_len(rows, depth), "packed matrix [{rows}, {depth}]");
+        assert_eq!(Some(data.len()), checked_left_len(1, rows, depth), "packed matrix [{rows}, {depth}]");
         Self { rows, depth, groups: 1, data }
     }
 

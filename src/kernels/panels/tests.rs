@@ -501,3 +501,11 @@ fn threads_do_not_change_the_result() {
 fn a_matrix_packed_for_another_size_is_refused() {
     let _ = Left::new(3, 5, &[0.0; 47]);
 }
+
+#[test]
+#[should_panic = "packed matrix [2, 9223372036854775808]"]
+#[cfg(target_pointer_width = "64")]
+fn a_matrix_whose_size_overflows_is_refused() {
+    // Its packed length is 0, modulo 2^64.
+    let _ = Left::new(2, 1 << 63, &[]);
+}

@@ -17,7 +17,7 @@ use core::ops::Range;
 use parts::{BlockSoftmax, Factors, Join};
 
 use super::columns::Sum;
-use super::left::{left_len, pack_channels, tiles};
+use super::left::{checked_left_len, left_len, pack_channels, tiles};
 use super::{Left, Panels};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::gemm::{GemmKernel, MAX_NR, TileArgs};
@@ -133,9 +133,8 @@ pub fn token_to_image(
     let TokenToImage { prompts, rows, groups, depth, values, panels } = *shape;
     let channels = shape.channels();
     let kernel = GemmKernel::f32(cx.level());
-    let lengths = Lengths::new(shape, kernel);
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
-    assert_eq!(queries.len(), prompts * left_len(rows, depth), "queries of {shape:?}");
+    assert_eq!(Some(queries.len()), checked_left_len(prompts, rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
     match keys {
         Keys::Shared { keys, values: v } => {
@@ -151,6 +150,7 @@ pub fn token_to_image(
             assert_eq!(positions.len(), panels.len(channels), "positions of {shape:?}");
         }
     }
+    let lengths = Lengths::new(shape, kernel);
     let lanes = SharedMut::new(scratch.take(cx.threads() * lengths.lane()));
     let outputs = SharedMut::new(scratch.take(prompts * lengths.blocks * lengths.outputs));
     let statistics = SharedMut::new(scratch.take(prompts * lengths.blocks * lengths.statistics));

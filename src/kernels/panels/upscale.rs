@@ -11,7 +11,7 @@
 //! A panel of pixels goes all the way while it is in cache; the upscaled features never exist as a whole.
 
 use super::columns::{BiasGelu, LayerNorm, Norm};
-use super::left::left_len;
+use super::left::{checked_left_len, left_len};
 use super::{Left, Panels};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 
@@ -70,7 +70,6 @@ pub fn upscale(
     let (nr, side) = (panels.width(), FACTOR * FACTOR * grid);
     let (channels, channels1, channels2) = (weights.conv1.depth(), weights.bias1.len(), weights.bias2.len());
     let image_len = panels.len(channels);
-    let masks_len = left_len(masks, channels2);
     assert_eq!(weights.conv1.rows(), TAPS * channels1, "first convolution");
     assert_eq!(
         (weights.conv2.rows(), weights.conv2.depth()),
@@ -78,7 +77,9 @@ pub fn upscale(
         "second convolution"
     );
     assert_eq!(x.len(), prompts * image_len, "features of {prompts} prompts");
-    assert_eq!(mask_weights.len(), prompts * masks_len, "weights of {masks} masks");
+    let weights_len = checked_left_len(prompts, masks, channels2);
+    assert_eq!(Some(mask_weights.len()), weights_len, "weights of {masks} masks");
+    let masks_len = left_len(masks, channels2);
     assert_eq!(out.len(), prompts * masks * side * side, "{masks} masks of {prompts} prompts");
     let upscaled = upscaled.map(|upscaled| {
         assert_eq!(upscaled.len(), prompts * side * side * channels2, "upscaled features");

@@ -132,6 +132,9 @@ const MAX_MLP: usize = 1 << 15;
 const MAX_LAYERS: usize = 256;
 const MAX_IMAGE: usize = 1 << 12;
 const MAX_GRID: usize = 1 << 8;
+/// Of TinyViT's attention biases, once they are spread over all pairs of places in a window: a file holds one for every
+/// distance, so that it could ask for far more memory than it has bytes. MobileSAM has 1.2 million.
+const MAX_BIASES: usize = 1 << 26;
 
 impl SamConfig {
     /// Reads `config.json` (Hugging Face), or deduces the sizes of a checkpoint in the original naming.
@@ -195,6 +198,9 @@ impl SamConfig {
         limit("image size", self.image_size, MAX_IMAGE)?;
         limit("patch size", self.encoder.stride(), MAX_IMAGE)?;
         limit("grid of patches", self.grid(), MAX_GRID)?;
+        if self.mask_side() > self.image_size {
+            return Err(err!(Config, "patches of {} pixels are too small for masks", self.encoder.stride()));
+        }
         if !self.dim.is_multiple_of(8) {
             return Err(err!(Config, "embedding of {} is not a multiple of 8", self.dim));
         }
@@ -224,6 +230,13 @@ impl SamConfig {
                         return Err(err!(Config, "impossible stage {stage:?}"));
                     }
                 }
+                let biases = |StageConfig { depth, heads, window, .. }: &StageConfig| {
+                    [window; 4]
+                        .into_iter()
+                        .fold(depth.saturating_mul(*heads), |n, &side| n.saturating_mul(side))
+                };
+                let biases = tiny.stages.iter().map(biases).fold(0, usize::saturating_add);
+                limit("number of attention biases", biases, MAX_BIASES)?;
             }
         }
         let decoder = &self.decoder;

@@ -5,6 +5,9 @@ use crate::error::{Result, err};
 /// Farthest coordinate from the origin that is accepted, in pixels: beyond it, positions are noise in f32.
 pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
 
+/// Most points of a prompt: each takes some 30 kB of scratch memory in the released models.
+pub const MAX_POINTS: usize = 1 << 14;
+
 /// What a click says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
@@ -62,7 +65,7 @@ impl Point {
 /// Points and boxes outside the picture are allowed, as in the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prompt<'a> {
-    /// Clicks, any number.
+    /// Clicks, up to [`MAX_POINTS`].
     pub points: &'a [Point],
     /// Left, top, right, bottom, in pixels.
     pub bounding_box: Option<[f32; 4]>,
@@ -98,8 +101,11 @@ impl<'a> Prompt<'a> {
     /// mask has `mask_side²` finite values.
     ///
     /// # Errors
-    /// `InvalidArgument`, naming what is wrong.
+    /// `InvalidArgument`, naming what is wrong; `Limit` for more than [`MAX_POINTS`] points.
     pub fn check(&self, mask_side: usize) -> Result<()> {
+        if self.points.len() > MAX_POINTS {
+            return Err(err!(Limit, "{} points, at most {MAX_POINTS} are possible", self.points.len()));
+        }
         // NaN fails every comparison.
         let usable = |x: f32| x.abs() <= MAX_COORDINATE;
         for (i, point) in self.points.iter().enumerate() {
@@ -159,6 +165,9 @@ mod tests {
         }
         assert_eq!(check(Prompt::bounding_box([2.0, 0.0, 1.0, 1.0])), bad);
         assert_eq!(check(Prompt::bounding_box([0.0, 1.0, 1.0, 0.5])), bad);
+        let points = alloc::vec![Point::foreground(1.0, 1.0); MAX_POINTS + 1];
+        assert_eq!(check(Prompt::points(&points[1..])), Ok(()));
+        assert_eq!(check(Prompt::points(&points)), Err(crate::ErrorCode::Limit));
         assert_eq!(check(Prompt::default().with_mask(&[0.0; 5])), bad);
         assert_eq!(check(Prompt::default().with_mask(&[0.0, 1.0, f32::NAN, 0.0])), bad);
     }

@@ -152,8 +152,8 @@ impl Sam {
     /// Masks for prompts, each on its own, in `out`. Once `out` has held as many masks, nothing is allocated.
     ///
     /// # Errors
-    /// `InvalidArgument` for no prompt, a prompt that [`Prompt::check`] refuses (which is named), or an embedding of
-    /// another model or input size; `OutOfMemory`. `out` then holds no masks.
+    /// `InvalidArgument` for no prompt, or an embedding of another model or input size; those of [`Prompt::check`], with
+    /// the number of the prompt; `OutOfMemory`. `out` then holds no masks.
     pub fn predict(
         &self,
         embedding: &Embedding,

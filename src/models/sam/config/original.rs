@@ -39,12 +39,14 @@ fn vit(scope: &Scope<'_>) -> Result<VitConfig> {
         let [qkv, _] = block.dims("attn.qkv.weight")?;
         let [table, head_dim] = block.dims("attn.rel_pos_h")?;
         let [mlp_dim, _] = block.dims("mlp.lin1.weight")?;
-        if head_dim == 0 || !qkv.is_multiple_of(3 * head_dim) {
+        // A table without rows can claim any number of columns.
+        let of_a_head = head_dim.saturating_mul(3);
+        if head_dim == 0 || !qkv.is_multiple_of(of_a_head) {
             return Err(err!(Config, "block {i}: QKV of {qkv} features in heads of {head_dim}"));
         }
         // A table for a side of n has 2n − 1 rows.
         sides.push(table / 2 + 1);
-        configs.push(BlockConfig { heads: qkv / (3 * head_dim), head_dim, mlp_dim, window: None });
+        configs.push(BlockConfig { heads: qkv / of_a_head, head_dim, mlp_dim, window: None });
     }
     let has_positions = scope.contains("pos_embed");
     let native_grid = if has_positions {
