@@ -1,6 +1,7 @@
 //! What a CLIP sees of masks: each cut out, and in its surroundings.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::error::Result;
 use crate::exec::{Monitor, try_zeroed};
@@ -12,14 +13,22 @@ use crate::pipelines::sam::MaskRecord;
 /// What surrounds a mask that is cut out: CLIP's mean colour, which it sees as zeros.
 const NEUTRAL: [u8; 3] = [123, 117, 104];
 
+/// The weight of the mask in its surroundings. They help to recognise a thing, but seen with what is around it, a part
+/// of an apple looks like the apple too.
+const CONTEXT: f32 = 0.2;
+
 /// How far a square around a mask reaches beyond the longer side of its box, as a part of it, on either side.
 const MARGIN: usize = 8;
+
+/// Most pixels along a square's side. Of a larger part of the picture every second, third … row and column is taken,
+/// so that memory does not grow with the picture; CLIP's input is smaller still.
+const MAX_SIDE: usize = 1024;
 
 /// Pixels of pictures that are prepared before CLIP is called, unless one alone has more.
 const PIXELS: usize = 1 << 20;
 
-/// Embeds each mask of `image`, `[records, embed_dim]`: the sum of the normalised embeddings of a square around it
-/// with all that is not the mask in a neutral colour, and of the same square as it is.
+/// Embeds each mask of `image`, `[records, embed_dim]`: the mean, weighted by [`CONTEXT`], of the normalised embeddings
+/// of a square around it with all that is not the mask in a neutral colour, and of the same square as it is.
 ///
 /// # Errors
 /// Those of [`Clip::encode_images_into`], `OutOfMemory`, `Cancelled`.
@@ -49,7 +58,7 @@ pub(super) fn embed(
         let embeds = clip.encode_images(&views, true)?;
         for pair in embeds.chunks_exact(2 * dim) {
             let (cut_out, whole) = pair.split_at(dim);
-            looks.extend(cut_out.iter().zip(whole).map(|(a, b)| a + b));
+            looks.extend(cut_out.iter().zip(whole).map(|(a, b)| a + CONTEXT * (b - a)));
         }
         done += squares.len();
     }
@@ -68,11 +77,13 @@ fn squares(records: &[MaskRecord]) -> Vec<Square> {
     squares.take_while(fits).collect()
 }
 
-/// A part of a picture, which may reach beyond its edges.
+/// A part of a picture, which may reach beyond its edges, seen in steps of some pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Square {
     left: isize,
     top: isize,
+    step: usize,
+    /// In steps.
     side: usize,
 }
 
@@ -81,9 +92,17 @@ impl Square {
     fn around([x, y, width, height]: [u32; 4]) -> Self {
         let [x, y, width, height] = [x, y, width, height].map(|side| side as usize);
         let longer = width.max(height).max(1);
-        let side = longer + 2 * longer.div_ceil(MARGIN);
-        let first = |at: usize, len: usize| (2 * at + len) as isize / 2 - (side / 2) as isize;
-        Self { left: first(x, width), top: first(y, height), side }
+        let pixels = longer + 2 * longer.div_ceil(MARGIN);
+        let step = pixels.div_ceil(MAX_SIDE);
+        let side = pixels.div_ceil(step);
+        let first = |at: usize, len: usize| (2 * at + len) as isize / 2 - (side * step / 2) as isize;
+        Self { left: first(x, width), top: first(y, height), step, side }
+    }
+
+    /// The steps from `first` on that lie in `0..len`.
+    fn inside(self, first: isize, len: usize) -> Range<usize> {
+        let steps = |pixels: isize| (pixels.max(0) as usize).div_ceil(self.step).min(self.side);
+        steps(-first)..steps(len as isize - first)
     }
 
     /// The mask cut out, and the square as it is, `[side, side, 3]` each.
@@ -93,8 +112,12 @@ impl Square {
         for run in mask.columns() {
             // A mask is within its square.
             let x = (run.x as isize - self.left) as usize;
-            for y in run.top..run.bottom {
-                let at = ((y as isize - self.top) as usize * self.side + x) * 3;
+            if !x.is_multiple_of(self.step) {
+                continue;
+            }
+            let steps_before = |y: u32| self.inside(self.top, y as usize).end;
+            for i in steps_before(run.top)..steps_before(run.bottom) {
+                let at = (i * self.side + x / self.step) * 3;
                 cut_out[at..at + 3].copy_from_slice(&whole[at..at + 3]);
             }
         }
@@ -104,15 +127,22 @@ impl Square {
     /// The pixels, neutral beyond the picture's edges.
     fn crop(self, image: &ImageView<'_>) -> Result<Vec<u8>> {
         let mut out = neutral(self.side)?;
-        let end = |first: isize, len: usize| (first + self.side as isize).clamp(0, len as isize) as usize;
-        let (x0, x1) = (self.left.max(0) as usize, end(self.left, image.width()));
-        let (y0, y1) = (self.top.max(0) as usize, end(self.top, image.height()));
-        if x0 < x1 && y0 < y1 {
-            let seen = image.crop(x0, y0, x1 - x0, y1 - y0)?;
-            for y in 0..y1 - y0 {
-                let row = (y + y0) as isize - self.top;
-                let at = (row as usize * self.side + (x0 as isize - self.left) as usize) * 3;
-                seen.row_rgb(y, &mut out[at..at + 3 * (x1 - x0)]);
+        let (columns, rows) = (self.inside(self.left, image.width()), self.inside(self.top, image.height()));
+        let at = |first: isize, i: usize| (first + (i * self.step) as isize) as usize;
+        if columns.is_empty() || rows.is_empty() {
+            return Ok(out);
+        }
+        let first = at(self.left, columns.start);
+        let width = at(self.left, columns.end - 1) + 1 - first;
+        let strip = image.crop(first, 0, width, image.height())?;
+        let mut row = try_zeroed(3 * width)?;
+        for i in rows {
+            strip.row_rgb(at(self.top, i), &mut row);
+            let out = &mut out[(i * self.side + columns.start) * 3..][..columns.len() * 3];
+            for (to, from) in
+                out.as_chunks_mut::<3>().0.iter_mut().zip(row.as_chunks().0.iter().step_by(self.step))
+            {
+                *to = *from;
             }
         }
         Ok(out)
@@ -132,9 +162,9 @@ mod tests {
 
     #[test]
     fn squares_lie_around_boxes() {
-        assert_eq!(Square::around([10, 20, 16, 8]), Square { left: 8, top: 14, side: 20 });
+        assert_eq!(Square::around([10, 20, 16, 8]), Square { left: 8, top: 14, step: 1, side: 20 });
         // As far from one edge as from the other.
-        assert_eq!(Square::around([0, 0, 8, 8]), Square { left: -1, top: -1, side: 10 });
+        assert_eq!(Square::around([0, 0, 8, 8]), Square { left: -1, top: -1, step: 1, side: 10 });
         assert_eq!(Square::around([5, 6, 0, 0]).side, 3);
     }
 
@@ -144,11 +174,35 @@ mod tests {
         let image = ImageView::packed(&gray, 4, 3, PixelFormat::Gray8).unwrap();
         let mask = Rle::from_mask(&[0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1], 4, 3).unwrap();
         let square = Square::around(mask.bounding_box());
-        assert_eq!(square, Square { left: 1, top: 0, side: 4 });
+        assert_eq!(square, Square { left: 1, top: 0, step: 1, side: 4 });
         let [cut_out, whole] = square.pictures(&image, &mask).unwrap();
         let shown = |rgb: Vec<u8>| -> Vec<u8> { rgb.chunks_exact(3).map(|pixel| pixel[0]).collect() };
         let n = NEUTRAL[0];
         assert_eq!(shown(whole), [1, 2, 3, n, 5, 6, 7, n, 9, 10, 11, n, n, n, n, n]);
         assert_eq!(shown(cut_out), [n, n, n, n, n, 6, 7, n, n, n, 11, n, n, n, n, n]);
+    }
+
+    #[test]
+    fn large_squares_are_seen_in_steps() {
+        let (width, height) = (2400, 1000);
+        let gray: Vec<u8> = (0..width * height).map(|i| (i % width / 10) as u8).collect();
+        let image = ImageView::packed(&gray, width, height, PixelFormat::Gray8).unwrap();
+        let mask: Vec<u8> = (0..width * height).map(|i| u8::from(i % width < 2000)).collect();
+        let mask = Rle::from_mask(&mask, width, height).unwrap();
+        let square = Square::around(mask.bounding_box());
+        assert_eq!(square, Square { left: -251, top: -751, step: 3, side: 834 });
+        let [cut_out, whole] = square.pictures(&image, &mask).unwrap();
+        let row = |picture: &[u8], i: usize| -> Vec<u8> {
+            picture[i * 834 * 3..][..834 * 3].chunks_exact(3).map(|pixel| pixel[0]).collect()
+        };
+        // The picture begins after 251 rows and ends 333 later.
+        assert!(row(&whole, 250).iter().chain(&row(&whole, 584)).all(|&value| value == NEUTRAL[0]));
+        let (whole, cut_out) = (row(&whole, 300), row(&cut_out, 300));
+        for (j, (&whole, &cut_out)) in whole.iter().zip(&cut_out).enumerate() {
+            let expected = (3 * j).checked_sub(251).map(|x| (x, (x / 10) as u8));
+            assert_eq!(whole, expected.map_or(NEUTRAL[0], |(_, value)| value), "{j}");
+            let inside = expected.filter(|(x, _)| *x < 2000);
+            assert_eq!(cut_out, inside.map_or(NEUTRAL[0], |(_, value)| value), "{j}");
+        }
     }
 }
