@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod sam;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,10 +9,12 @@ use vitrum::exec::{Cx, CxOptions};
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use sam::{EverythingArgs, SegmentArgs};
 
 const EXIT_CODES: &str = "\
 Models (--model):
-  demo:clip           the small model inside this program; it knows emoji and nothing else
+  demo:clip           the small CLIP inside this program; it knows emoji and nothing else
+  demo:sam            the small SAM inside this program
   DIRECTORY           a Hugging Face model directory (config.json, model.safetensors, tokenizer.json)
   FILE.safetensors    weights; the files beside them are used too
   ORG/NAME            a model in the Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub)
@@ -26,7 +30,7 @@ Exit codes:
   4  an input file cannot be found or used
   5  the result cannot be written";
 
-/// CLIP on the CPU: classify and embed pictures and texts.
+/// CLIP and SAM on the CPU: classify, embed and segment pictures.
 ///
 /// Results go to standard output, one line each; with --json, one JSON object a line. Messages and progress go to
 /// standard error.
@@ -82,6 +86,10 @@ pub(crate) enum Command {
     Embed(EmbedArgs),
     /// Compare every picture with every text.
     Similarity(SimilarityArgs),
+    /// Find the mask of what is clicked, boxed or named in a picture.
+    Segment(Box<SegmentArgs>),
+    /// Find the masks of everything in a picture.
+    Everything(EverythingArgs),
     /// Describe a model: family, sizes, parameters, memory.
     Info(InfoArgs),
     /// Time kernels and models on this machine.
@@ -172,7 +180,7 @@ pub(crate) struct SimilarityArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:clip.
+    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:clip or demo:sam.
     #[arg(default_value = "demo:clip")]
     pub(crate) model: String,
     /// List every tensor.
@@ -191,8 +199,10 @@ pub(crate) enum Subject {
     Conv,
     /// Layer norm.
     Norm,
-    /// The towers of a CLIP model (--model).
+    /// The towers of a CLIP (--model).
     Clip,
+    /// The encoder of a SAM (--model), one and 64 clicks, everything.
+    Sam,
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +213,7 @@ multiply-adds in registers, measured between the samples of the same run.")]
 pub(crate) struct BenchArgs {
     /// Only this; all by default.
     pub(crate) subject: Option<Subject>,
-    #[command(flatten)]
-    pub(crate) model: ModelArg,
+    /// Model directory, .safetensors file or ORG/NAME in the Hugging Face cache, for clip or sam; the demo's by default.
+    #[arg(long, short, requires = "subject")]
+    pub(crate) model: Option<String>,
 }

@@ -39,6 +39,8 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Classify(args) => commands::classify::run(args, &cli.machine, &mut output),
         Command::Embed(args) => commands::embed::run(args, &cli.machine, &mut output),
         Command::Similarity(args) => commands::similarity::run(args, &cli.machine, &mut output),
+        Command::Segment(args) => commands::segment::run(args, &cli.machine, &mut output),
+        Command::Everything(args) => commands::everything::run(args, &cli.machine, &mut output),
         Command::Info(args) => commands::info::run(args, &cli.machine, &mut output),
         Command::Bench(args) => bench::run(args, &cli.machine, &mut output),
     }?;

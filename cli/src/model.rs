@@ -4,29 +4,39 @@ use std::path::{Path, PathBuf};
 
 use vitrum::exec::Cx;
 use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::sam::{Sam, SamOptions};
 use vitrum::weights::{Bundle, BundleParts, OpenOptions};
 
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::hub;
 
-/// The name of the model inside this program.
+/// The names of the models inside this program.
 pub(crate) const DEMO: &str = "demo:clip";
+pub(crate) const DEMO_SAM: &str = "demo:sam";
 
 const FORMS: &str = "--model takes a model directory, a .safetensors file, ORG/NAME of a model in the Hugging Face \
-                     cache, or demo:clip";
+                     cache, demo:clip or demo:sam";
 
-/// The demo model's files.
-fn demo() -> BundleParts<'static> {
+/// The files of the demo's CLIP.
+fn demo_clip() -> BundleParts<'static> {
     BundleParts::new(include_bytes!("../../demo/clip-nano/model.safetensors"))
         .file("config.json", include_bytes!("../../demo/clip-nano/config.json"))
         .file("preprocessor_config.json", include_bytes!("../../demo/clip-nano/preprocessor_config.json"))
         .file("tokenizer.json", include_bytes!("../../demo/clip-nano/tokenizer.json"))
 }
 
+/// The files of the demo's SAM.
+fn demo_sam() -> BundleParts<'static> {
+    BundleParts::new(include_bytes!("../../demo/sam-nano/model.safetensors"))
+        .file("config.json", include_bytes!("../../demo/sam-nano/config.json"))
+        .file("preprocessor_config.json", include_bytes!("../../demo/sam-nano/preprocessor_config.json"))
+}
+
 /// Opens the model called `name`. Tensors are read when they are bound.
 pub(crate) fn open(name: &str) -> Result<Bundle<'static>> {
     let bundle = match name.strip_prefix("demo:") {
-        Some("clip") => Bundle::from_memory(demo()),
+        Some("clip") => Bundle::from_memory(demo_clip()),
+        Some("sam") => Bundle::from_memory(demo_sam()),
         Some(_) => {
             return Err(Failure::new(Exit::Model, format!("model {name:?}: no such demo model")).hint(FORMS));
         }
@@ -47,6 +57,21 @@ fn locate(name: &str) -> Result<PathBuf> {
     Err(Failure::new(Exit::Model, format!("model {name:?}: no such file or directory")).hint(FORMS))
 }
 
+/// What kind of model a bundle holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Clip,
+    Sam,
+}
+
+impl Family {
+    /// Judged by the names of the tensors: only SAM has a mask decoder.
+    pub(crate) fn of(bundle: &Bundle<'_>) -> Self {
+        let is_sam = bundle.archive().tensors().any(|tensor| tensor.name.starts_with("mask_decoder."));
+        if is_sam { Self::Sam } else { Self::Clip }
+    }
+}
+
 /// Loads the CLIP called `name`.
 pub(crate) fn load(name: &str, cx: &Cx) -> Result<Clip> {
     bind(name, &open(name)?, cx)
@@ -55,4 +80,16 @@ pub(crate) fn load(name: &str, cx: &Cx) -> Result<Clip> {
 /// Loads the CLIP in `bundle`, which is the model called `name`.
 pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, cx: &Cx) -> Result<Clip> {
     Clip::load(cx, bundle).map_err(|error| error.within(format_args!("model {name}"))).or_exit(Exit::Model)
+}
+
+/// Loads the SAM called `name`, for an input of `image_size` pixels if not its own.
+pub(crate) fn load_sam(name: &str, image_size: Option<usize>, cx: &Cx) -> Result<Sam> {
+    bind_sam(name, &open(name)?, image_size, cx)
+}
+
+/// Loads the SAM in `bundle`, which is the model called `name`.
+pub(crate) fn bind_sam(name: &str, bundle: &Bundle<'_>, image_size: Option<usize>, cx: &Cx) -> Result<Sam> {
+    Sam::load(cx, bundle, &SamOptions { image_size })
+        .map_err(|error| error.within(format_args!("model {name}")))
+        .or_exit(Exit::Model)
 }

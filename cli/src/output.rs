@@ -1,7 +1,9 @@
 //! Standard output and standard error.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Stdout, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -10,14 +12,14 @@ use crate::failure::{Exit, Failure, Result};
 /// Standard output, by lines. A reader that has gone away ends the command quietly.
 #[derive(Debug)]
 pub(crate) struct Output {
-    out: io::BufWriter<Stdout>,
+    out: BufWriter<Stdout>,
     json: bool,
 }
 
 impl Output {
     /// Lines of text, or of JSON.
     pub(crate) fn new(json: bool) -> Self {
-        Self { out: io::BufWriter::new(io::stdout()), json }
+        Self { out: BufWriter::new(io::stdout()), json }
     }
 
     /// Whether the user asked for JSON.
@@ -53,6 +55,16 @@ impl Output {
             _ => Failure::unwritable("to standard output", error),
         }
     }
+}
+
+/// Makes the file `path` of what `write` writes.
+pub(crate) fn create(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let create = || {
+        let mut out = BufWriter::new(File::create(path)?);
+        write(&mut out)?;
+        out.flush()
+    };
+    create().map_err(|error| Failure::unwritable(path.display(), &error))
 }
 
 /// Tells the user on standard error what went wrong; if that is closed too, nobody.

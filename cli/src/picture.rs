@@ -1,16 +1,16 @@
-//! Pictures: PNG, JPEG and binary PPM to 8-bit RGB or grey, and RGB to PNG.
+//! Pictures: PNG, JPEG and binary PPM to 8-bit RGB or grey, and RGB or grey to PNG.
 
 use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 
-use png::{ColorType, Transformations};
+use png::{BitDepth, ColorType, Transformations};
 use vitrum::image::{ImageView, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, PixelFormat};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::draw::Rect;
+use crate::draw::{Canvas, Rect};
 use crate::failure::{Exit, Failure, OrExit, Result};
 
 /// Bytes of a picture file at most.
@@ -62,9 +62,8 @@ impl Picture {
 
     /// The pixels in `rect`, where they are.
     pub(crate) fn region(&self, rect: Rect) -> Result<ImageView<'_>> {
-        let (bytes, stride) = (self.format.bytes(), self.width * self.format.bytes());
-        let data = self.data.get(rect.y * stride + rect.x * bytes..).unwrap_or_default();
-        ImageView::new(data, rect.width, rect.height, stride, self.format).or_exit(Exit::Input)
+        let Rect { x, y, width, height } = rect;
+        self.view()?.crop(x, y, width, height).or_exit(Exit::Input)
     }
 }
 
@@ -161,21 +160,38 @@ fn decode_ppm(bytes: &[u8]) -> Result<Picture, String> {
     Ok(Picture { width, height, format: PixelFormat::Rgb8, data })
 }
 
-/// Writes 8-bit RGB pixels as a PNG.
-pub(crate) fn write_png(
-    out: impl Write,
-    width: usize,
-    height: usize,
-    rgb: &[u8],
-) -> Result<(), png::EncodingError> {
+/// Pixels of a PNG to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pixels<'a> {
+    Rgb(&'a [u8]),
+    Gray(&'a [u8]),
+    Gray16(&'a [u16]),
+}
+
+/// Writes a PNG.
+pub(crate) fn write_png(out: impl Write, width: usize, height: usize, pixels: Pixels<'_>) -> io::Result<()> {
+    let big_endian: Vec<u8>;
+    let (color, depth, data) = match pixels {
+        Pixels::Rgb(data) => (ColorType::Rgb, BitDepth::Eight, data),
+        Pixels::Gray(data) => (ColorType::Grayscale, BitDepth::Eight, data),
+        Pixels::Gray16(data) => {
+            big_endian = data.iter().flat_map(|value| value.to_be_bytes()).collect();
+            (ColorType::Grayscale, BitDepth::Sixteen, &big_endian[..])
+        }
+    };
     let side = |n: usize| u32::try_from(n).map_err(|_| png::EncodingError::LimitsExceeded);
     let mut encoder = png::Encoder::new(out, side(width)?, side(height)?);
-    encoder.set_color(ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
     encoder.set_compression(png::Compression::Balanced);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(rgb)?;
-    writer.finish()
+    writer.write_image_data(data)?;
+    Ok(writer.finish()?)
+}
+
+/// Writes what was drawn as a PNG.
+pub(crate) fn write_canvas(out: impl Write, canvas: &Canvas) -> io::Result<()> {
+    write_png(out, canvas.width(), canvas.height(), Pixels::Rgb(canvas.rgb()))
 }
 
 #[cfg(test)]
@@ -234,8 +250,14 @@ mod tests {
     fn png_round_trip() {
         let pixels: Vec<u8> = (0..5 * 4 * 3).map(|i| (i * 37 % 251) as u8).collect();
         let mut file = Vec::new();
-        write_png(&mut file, 5, 4, &pixels).unwrap();
+        write_png(&mut file, 5, 4, Pixels::Rgb(&pixels)).unwrap();
         assert_eq!(rgb(&file), pixels);
+        file.clear();
+        write_png(&mut file, 2, 1, Pixels::Gray(&[7, 200])).unwrap();
+        assert_eq!(rgb(&file), [7, 7, 7, 200, 200, 200]);
+        file.clear();
+        write_png(&mut file, 1, 1, Pixels::Gray16(&[0x1234])).unwrap();
+        assert_eq!(rgb(&file), [0x12; 3]);
     }
 
     #[test]

@@ -12,6 +12,9 @@ const BUDGET: f64 = 0.4;
 const SAMPLE: f64 = 3e-4;
 /// Times that the peak is measured during one benchmark.
 const PEAKS: usize = 20;
+/// Seconds for one benchmark at most, if runs are slow, but for a few runs.
+const PATIENCE: f64 = 10.0;
+const FEW: usize = 3;
 
 /// What a benchmark measured.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +37,11 @@ pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Samp
         time(1);
         let once = time(1).max(1e-9);
         let runs = (SAMPLE / once).ceil() as usize;
-        let samples = ((BUDGET / (once * runs as f64)) as usize).clamp(PEAKS, 400);
+        let least = ((PATIENCE / once) as usize).clamp(FEW, PEAKS);
+        let samples = ((BUDGET / (once * runs as f64)) as usize).clamp(least, 400);
         let (mut seconds, mut peaks) = (Vec::new(), Vec::new());
         for i in 0..samples {
-            if i % (samples / PEAKS) == 0 {
+            if i % (samples / PEAKS).max(1) == 0 {
                 peaks.push(peak.gflops(cx));
             }
             seconds.push(time(runs.max(1)));

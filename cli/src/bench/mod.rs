@@ -4,6 +4,8 @@ mod clip;
 mod kernels;
 mod measure;
 mod peak;
+mod sam;
+mod sam_work;
 
 use std::thread::available_parallelism;
 
@@ -12,6 +14,7 @@ use vitrum::exec::Cx;
 
 use crate::args::{BenchArgs, Machine, Subject};
 use crate::failure::Result;
+use crate::model;
 use crate::output::Output;
 use measure::{Sampled, sample};
 use peak::Peak;
@@ -31,14 +34,17 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
         let peak = Peak::calibrate(&cx);
         let mut bench = Bench { cx: &cx, peak, table, output };
         bench.header()?;
-        let all = [Subject::Gemm, Subject::Attention, Subject::Conv, Subject::Norm, Subject::Clip];
+        let all =
+            [Subject::Gemm, Subject::Attention, Subject::Conv, Subject::Norm, Subject::Clip, Subject::Sam];
+        let model = |demo| args.model.as_deref().unwrap_or(demo);
         for subject in args.subject.map_or(&all[..], |subject| &all[subject as usize..][..1]) {
             match subject {
                 Subject::Gemm => kernels::gemm(&mut bench)?,
                 Subject::Attention => kernels::attention(&mut bench)?,
                 Subject::Conv => kernels::conv(&mut bench)?,
                 Subject::Norm => kernels::norm(&mut bench)?,
-                Subject::Clip => clip::run(&args.model.model, &mut bench)?,
+                Subject::Clip => clip::run(model(model::DEMO), &mut bench)?,
+                Subject::Sam => sam::run(model(model::DEMO_SAM), &mut bench)?,
             }
         }
     }

@@ -1,176 +1,65 @@
 //! `vitrum demo`.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
-use std::path::Path;
+mod classified;
+mod segmented;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vitrum::exec::Cx;
-use vitrum::image::ImageView;
-use vitrum::pipelines::clip::prompts;
 
-use super::classify::{Scored, best};
-use super::{embed_texts, logits};
 use crate::args::{DemoArgs, Machine};
-use crate::draw::{Canvas, Color, Rect};
-use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::model;
-use crate::output::Output;
+use crate::draw::Canvas;
+use crate::failure::{Failure, Result};
+use crate::output::{self, Output};
 use crate::picture::{self, Picture};
 
-/// Pictures of one thing each, in a style that the model was not trained on.
-const SAMPLES: [(&str, &[u8]); 3] = [
-    ("octopus-3d.png", include_bytes!("../../../demo/images/octopus-3d.png")),
-    ("strawberry-3d.png", include_bytes!("../../../demo/images/strawberry-3d.png")),
-    ("bicycle-3d.png", include_bytes!("../../../demo/images/bicycle-3d.png")),
-];
-/// A picture of several things.
+/// A picture of several things, in a style that the models were not trained on.
 const SCENE: (&str, &[u8]) =
     ("garden-scene-3d.png", include_bytes!("../../../demo/images/garden-scene-3d.png"));
-/// Where they are: x, y, width, height.
-const REGIONS: [[usize; 4]; 6] = [
-    [14, 50, 194, 200],
-    [248, 82, 208, 190],
-    [126, 232, 128, 118],
-    [24, 292, 82, 78],
-    [250, 294, 70, 70],
-    [362, 258, 114, 112],
-];
-const LABELS: &str = include_str!("../../../demo/labels.txt");
-/// Name of the picture written.
-const SHEET: &str = "classified.png";
-/// Labels shown for each sample.
-const SHOWN: usize = 5;
 
-/// A part of a picture and its best labels.
-#[derive(Debug, Serialize)]
-struct Classified<'a> {
-    image: &'a str,
-    /// x, y, width, height, if it is not the whole picture.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    region: Option<[usize; 4]>,
-    labels: Vec<Scored<'a>>,
-}
-
-/// Classifies the sample pictures among all demo labels, prints a table and writes it as a picture.
+/// Classifies the sample pictures, segments the scene, prints tables and writes pictures.
 pub(crate) fn run(args: &DemoArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let cx = machine.cx()?;
-    let clip = model::load(model::DEMO, &cx)?;
-    let labels: Vec<&str> = LABELS.lines().collect();
-    let texts = embed_texts(&clip, &prompts(&labels, None).or_exit(Exit::Other)?, false)?;
-
-    let samples = SAMPLES.map(|(name, file)| Picture::decode(name, file));
-    let samples = samples.into_iter().collect::<Result<Vec<_>>>()?;
     let scene = Picture::decode(SCENE.0, SCENE.1)?;
-    let names = SAMPLES.iter().map(|(name, _)| (*name, None));
-    let names = names.chain(REGIONS.map(|region| (SCENE.0, Some(region))));
-    let views = samples.iter().map(Picture::view).chain(REGIONS.map(|region| scene.region(rect(region))));
-    let views: Vec<ImageView<'_>> = views.collect::<Result<_>>()?;
-
-    let images = clip.encode_images(&views, false).or_exit(Exit::Other)?;
-    let mut scores = logits(&clip, &images, &texts)?;
-    clip.probabilities(&mut scores, labels.len());
-    let results: Vec<_> = names
-        .zip(scores.chunks_exact(labels.len()))
-        .map(|((image, region), scores)| Classified { image, region, labels: best(&labels, scores, SHOWN) })
-        .collect();
-
-    print(&results, labels.len(), output)?;
-    let sheet = draw(&results, &samples, &scene, &cx)?;
-    let path = args.output.join(SHEET);
-    write(&sheet, &args.output, &path).map_err(|error| Failure::unwritable(path.display(), &error))?;
-    written(&path, output)
+    let mut sheets = Sheets { directory: &args.output, written: Vec::new() };
+    classified::run(&cx, &scene, &mut sheets, output)?;
+    segmented::run(&cx, &scene, &mut sheets, output)?;
+    sheets.tell(output)
 }
 
-fn rect([x, y, width, height]: [usize; 4]) -> Rect {
-    Rect { x, y, width, height }
+/// The pictures that the demo writes.
+struct Sheets<'a> {
+    directory: &'a Path,
+    written: Vec<PathBuf>,
 }
 
-/// A table with bars (of the scene's parts, the best label only), or an object each.
-fn print(results: &[Classified<'_>], labels: usize, output: &mut Output) -> Result<()> {
-    if output.json() {
-        return results.iter().try_for_each(|result| output.object(result));
+impl Sheets<'_> {
+    fn write(&mut self, name: &str, canvas: &Canvas) -> Result<()> {
+        let path = self.directory.join(name);
+        fs::create_dir_all(self.directory).map_err(|error| Failure::unwritable(path.display(), &error))?;
+        output::create(&path, |out| picture::write_canvas(out, canvas))?;
+        self.written.push(path);
+        Ok(())
     }
-    output.line(format_args!("The best of {labels} labels, by the demo model, which knows emoji only."))?;
-    let mut heading = "";
-    for Classified { image, region, labels } in results {
-        if heading != *image {
-            heading = image;
-            output.line(format_args!("\n{image}"))?;
+
+    /// Says where they are.
+    fn tell(&self, output: &mut Output) -> Result<()> {
+        #[derive(Serialize)]
+        struct Written<'a> {
+            written: &'a str,
         }
-        for Scored { label, probability } in &labels[..if region.is_some() { 1 } else { SHOWN }] {
-            const BAR: usize = 24;
-            let bar = "\u{2588}".repeat((probability * BAR as f32).round() as usize);
-            let at = region.map_or(String::new(), |[x, y, ..]| format!("  (at {x}, {y})"));
-            output.line(format_args!("  {:5.1} %  {bar:<BAR$}  {label}{at}", probability * 100.0))?;
+        if !output.json() {
+            output.line("")?;
         }
-    }
-    Ok(())
-}
-
-const MARGIN: usize = 16;
-const PAPER: Color = [250, 250, 248];
-const INK: Color = [32, 36, 44];
-const FIRST: Color = [142, 202, 150];
-const OTHER: Color = [205, 222, 238];
-/// Side of a font pixel.
-const SCALE: usize = 2;
-
-/// Each sample with its labels beside it, on bars as long as they are probable; below, the scene with its parts named.
-fn draw(results: &[Classified<'_>], samples: &[Picture], scene: &Picture, cx: &Cx) -> Result<Canvas> {
-    const THUMBNAIL: usize = 160;
-    const LINE: usize = 32;
-    const BARS: usize = 520;
-    const WIDTH: usize = THUMBNAIL + MARGIN + BARS;
-
-    let scene_top = MARGIN + samples.len() * (THUMBNAIL + MARGIN);
-    let scene_height = scene.height * WIDTH / scene.width;
-    let mut canvas = Canvas::new(WIDTH + 2 * MARGIN, scene_top + scene_height + MARGIN, PAPER);
-    for (i, (result, sample)) in results.iter().zip(samples).enumerate() {
-        let (top, left) = (MARGIN + i * (THUMBNAIL + MARGIN), 2 * MARGIN + THUMBNAIL);
-        canvas.picture(cx, rect([MARGIN, top, THUMBNAIL, THUMBNAIL]), sample.view()?)?;
-        for (rank, Scored { label, probability }) in result.labels.iter().enumerate() {
-            let y = top + rank * LINE;
-            let width = (probability * BARS as f32).round() as usize;
-            canvas.fill(rect([left, y, width, LINE - 4]), if rank == 0 { FIRST } else { OTHER });
-            let percent = format!("{:.1} %", probability * 100.0);
-            let (text_width, text_height) = Canvas::text_size(SCALE, &percent);
-            let y = y + (LINE - 4 - text_height) / 2;
-            canvas.text(left + 6, y, SCALE, INK, label);
-            canvas.text(left + BARS - text_width, y, SCALE, INK, &percent);
+        for path in &self.written {
+            let name = path.to_string_lossy();
+            if output.json() {
+                output.object(&Written { written: &name })?;
+            } else {
+                output.line(format_args!("written: {name}"))?;
+            }
         }
-    }
-
-    canvas.picture(cx, rect([MARGIN, scene_top, WIDTH, scene_height]), scene.view()?)?;
-    for Classified { region, labels, .. } in &results[samples.len()..] {
-        let Some(region) = region else { continue };
-        let [x, y, width, height] = region.map(|side| side * WIDTH / scene.width);
-        let (x, y) = (MARGIN + x, scene_top + y);
-        canvas.outline(rect([x, y, width, height]), 2, INK);
-        let text = format!("{} {:.0} %", labels[0].label, labels[0].probability * 100.0);
-        let (text_width, text_height) = Canvas::text_size(SCALE, &text);
-        canvas.fill(rect([x, y - text_height - 8, text_width + 12, text_height + 8]), FIRST);
-        canvas.text(x + 6, y - text_height - 4, SCALE, INK, &text);
-    }
-    Ok(canvas)
-}
-
-fn write(sheet: &Canvas, directory: &Path, path: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let file = BufWriter::new(File::create(path)?);
-    picture::write_png(file, sheet.width(), sheet.height(), sheet.rgb()).map_err(io::Error::other)
-}
-
-/// Says where the picture is.
-fn written(path: &Path, output: &mut Output) -> Result<()> {
-    #[derive(Serialize)]
-    struct Written<'a> {
-        written: &'a str,
-    }
-    let name = path.to_string_lossy();
-    if output.json() {
-        output.object(&Written { written: &name })
-    } else {
-        output.line(format_args!("\nwritten: {name}"))
+        Ok(())
     }
 }

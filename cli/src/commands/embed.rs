@@ -1,7 +1,5 @@
 //! `vitrum embed`.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -9,8 +7,9 @@ use serde::Serialize;
 use super::{embed_pictures, embed_texts};
 use crate::args::{EmbedArgs, Machine};
 use crate::failure::{Failure, Result};
-use crate::output::Output;
-use crate::{model, npy};
+use crate::model;
+use crate::npy::{self, Dtype};
+use crate::output::{self, Output};
 
 /// Format of the file that `--output` names.
 #[derive(Clone, Copy, Debug)]
@@ -66,15 +65,13 @@ pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> R
     let embedded = rows.map(|(input, embedding)| Embedded { input, embedding });
 
     if let Some((path, format)) = file {
-        let write = || -> io::Result<()> {
-            let mut out = BufWriter::new(File::create(path)?);
-            match format {
-                Format::Npy => npy::write(&mut out, [inputs.len(), dim], &embeddings)?,
-                Format::Json => serde_json::to_writer(&mut out, &embedded.collect::<Vec<_>>())?,
+        output::create(path, |out| match format {
+            Format::Npy => {
+                npy::write_header(&mut *out, Dtype::F32, &[inputs.len(), dim])?;
+                npy::write_floats(out, &embeddings)
             }
-            out.flush()
-        };
-        write().map_err(|error| Failure::unwritable(path.display(), &error))?;
+            Format::Json => Ok(serde_json::to_writer(out, &embedded.collect::<Vec<_>>())?),
+        })?;
         return written(path, [inputs.len(), dim], output);
     }
     for row in embedded {

@@ -1,25 +1,25 @@
 //! `vitrum info`.
 
+mod clip;
+mod sam;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vitrum::models::clip::config::TowerConfig;
-use vitrum::pipelines::clip::Clip;
 use vitrum::weights::Bundle;
 
 use crate::args::{InfoArgs, Machine};
 use crate::failure::Result;
-use crate::model;
+use crate::model::{self, Family};
 use crate::output::Output;
 
-/// What there is to say about a model.
+/// What there is to say about any model; `S` is what its family adds.
 #[derive(Debug, Serialize)]
-struct Info<'a> {
+struct Info<'a, S> {
     model: &'a str,
     family: &'static str,
-    embed_dim: usize,
-    image: Image,
-    text: Text,
+    #[serde(flatten)]
+    sizes: S,
     /// Tensors by data type.
     dtypes: BTreeMap<String, usize>,
     tensors: usize,
@@ -33,48 +33,21 @@ struct Info<'a> {
     unused_tensors: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct Image {
-    size: usize,
-    patch: usize,
-    #[serde(flatten)]
-    tower: Tower,
+/// What a family adds, for people: names and values.
+trait Lines {
+    fn lines(&self) -> Vec<(&'static str, String)>;
 }
 
-#[derive(Debug, Serialize)]
-struct Text {
-    context: usize,
-    vocabulary: usize,
-    /// Whether there is a tokenizer, without which texts cannot be encoded.
-    tokenizer: bool,
-    #[serde(flatten)]
-    tower: Tower,
-}
-
-#[derive(Debug, Serialize)]
-struct Tower {
-    layers: usize,
-    width: usize,
-    heads: usize,
-    mlp: usize,
-    activation: String,
-}
-
-impl Tower {
-    fn of(config: &TowerConfig) -> Self {
-        Self {
-            layers: config.layers,
-            width: config.hidden_size,
-            heads: config.heads,
-            mlp: config.intermediate_size,
-            activation: format!("{:?}", config.activation),
-        }
-    }
-}
-
-impl<'a> Info<'a> {
-    fn of(model: &'a str, bundle: &Bundle<'_>, clip: &Clip) -> Self {
-        let config = clip.config();
+impl<'a, S: Serialize + Lines> Info<'a, S> {
+    /// Of a loaded model.
+    fn new(
+        model: &'a str,
+        bundle: &Bundle<'_>,
+        family: &'static str,
+        sizes: S,
+        memory_bytes: usize,
+        scratch_bytes: usize,
+    ) -> Self {
         let archive = bundle.archive();
         let mut dtypes = BTreeMap::new();
         for tensor in archive.tensors() {
@@ -83,55 +56,34 @@ impl<'a> Info<'a> {
         let elements = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
         Self {
             model,
-            family: "CLIP",
-            embed_dim: clip.embed_dim(),
-            image: Image {
-                size: config.vision.image_size,
-                patch: config.vision.patch_size,
-                tower: Tower::of(&config.vision.tower),
-            },
-            text: Text {
-                context: config.text.context_length,
-                vocabulary: config.text.vocab_size,
-                tokenizer: clip.tokenizer().is_some(),
-                tower: Tower::of(&config.text.tower),
-            },
+            family,
+            sizes,
             dtypes,
             tensors: archive.tensors().len(),
             parameters: archive.tensors().map(|tensor| elements(tensor.shape)).sum(),
             file_bytes: archive.total_bytes(),
-            memory_bytes: clip.memory_bytes(),
-            scratch_bytes: clip.image_scratch_bytes(1),
+            memory_bytes,
+            scratch_bytes,
             unused_tensors: bundle.unused().map(|tensor| tensor.name.to_owned()).collect(),
         }
     }
 
-    fn lines(&self, output: &mut Output) -> Result<()> {
-        let Tower { layers, width, heads, mlp, activation } = &self.image.tower;
-        let tower = format!("{layers} layers, width {width}, {heads} heads, mlp {mlp}, {activation}");
-        let image = format!("{} px, patch {}, {tower}", self.image.size, self.image.patch);
-        let Tower { layers, width, heads, mlp, activation } = &self.text.tower;
-        let tower = format!("{layers} layers, width {width}, {heads} heads, mlp {mlp}, {activation}");
-        let tokenizer = if self.text.tokenizer { "" } else { ", no tokenizer: texts cannot be encoded" };
-        let text =
-            format!("{} tokens, vocabulary {}, {tower}{tokenizer}", self.text.context, self.text.vocabulary);
+    fn print(&self, output: &mut Output) -> Result<()> {
+        if output.json() {
+            return output.object(self);
+        }
         let dtypes: Vec<_> = self.dtypes.iter().map(|(dtype, count)| format!("{count} {dtype}")).collect();
-        for (key, value) in [
-            ("model", self.model.to_owned()),
-            ("family", self.family.to_owned()),
-            ("image tower", image),
-            ("text tower", text),
-            ("embedding", format!("{} features", self.embed_dim)),
+        let mut lines = vec![("model", self.model.to_owned()), ("family", self.family.to_owned())];
+        lines.extend(self.sizes.lines());
+        lines.extend([
             ("tensors", format!("{} ({})", self.tensors, dtypes.join(", "))),
             ("parameters", self.parameters.to_string()),
             ("in the file", megabytes(self.file_bytes)),
             ("in memory", megabytes(self.memory_bytes as u64)),
             ("scratch", format!("{} for one picture", megabytes(self.scratch_bytes as u64))),
             ("unused tensors", self.unused_tensors.len().to_string()),
-        ] {
-            output.line(format_args!("{key:<15} {value}"))?;
-        }
-        Ok(())
+        ]);
+        lines.iter().try_for_each(|(key, value)| output.line(format_args!("{key:<15} {value}")))
     }
 }
 
@@ -159,7 +111,17 @@ pub(crate) fn run(args: &InfoArgs, machine: &Machine, output: &mut Output) -> Re
             }
         }
     }
-    let clip = model::bind(&args.model, &bundle, &machine.cx()?)?;
-    let info = Info::of(&args.model, &bundle, &clip);
-    if output.json() { output.object(&info) } else { info.lines(output) }
+    let cx = machine.cx()?;
+    match Family::of(&bundle) {
+        Family::Clip => {
+            let clip = model::bind(&args.model, &bundle, &cx)?;
+            let (memory, scratch) = (clip.memory_bytes(), clip.image_scratch_bytes(1));
+            Info::new(&args.model, &bundle, "CLIP", clip::Sizes::of(&clip), memory, scratch).print(output)
+        }
+        Family::Sam => {
+            let sam = model::bind_sam(&args.model, &bundle, None, &cx)?;
+            let (memory, scratch) = (sam.memory_bytes(), sam.encode_scratch_bytes());
+            Info::new(&args.model, &bundle, "SAM", sam::Sizes::of(&sam), memory, scratch).print(output)
+        }
+    }
 }

@@ -3,7 +3,11 @@
 pub(crate) mod classify;
 pub(crate) mod demo;
 pub(crate) mod embed;
+pub(crate) mod everything;
 pub(crate) mod info;
+mod mask_prompt;
+mod masks;
+pub(crate) mod segment;
 pub(crate) mod similarity;
 
 use std::path::PathBuf;

@@ -1,6 +1,13 @@
-//! A small canvas: rectangles, pictures and text.
+//! A small canvas: rectangles, pictures and text; shapes, masks and prompts on pictures.
 
+mod contour;
 mod font;
+mod overlay;
+mod palette;
+mod shape;
+
+pub(crate) use overlay::Overlay;
+pub(crate) use palette::color;
 
 use vitrum::exec::{Cx, Workspace};
 use vitrum::image::ImageView;

@@ -25,7 +25,9 @@ pub mod transformer;
 pub mod upscaling;
 pub mod vit;
 
-pub use config::{DecoderConfig, EncoderConfig, SamConfig, TinyVitConfig, VitConfig};
+pub use config::{
+    BlockConfig, DecoderConfig, EncoderConfig, SamConfig, StageConfig, TinyVitConfig, VitConfig,
+};
 pub use image_encoder::ImageEncoder;
 pub use mask_decoder::MaskDecoder;
 pub use naming::Naming;

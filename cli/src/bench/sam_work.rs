@@ -1,0 +1,129 @@
+//! How many operations a SAM takes: multiplications and additions of its products and convolutions.
+
+use vitrum::models::sam::{EncoderConfig, SamConfig, TinyVitConfig, VitConfig};
+
+/// Of the image encoder, without what the decoder derives from the image.
+pub(super) fn encoder(config: &SamConfig) -> f64 {
+    let tokens = config.grid() * config.grid();
+    let (body, width) = match &config.encoder {
+        EncoderConfig::Vit(vit) => (self::vit(vit, config.grid()), vit.dim),
+        EncoderConfig::TinyVit(tiny) => (tiny_vit(tiny, config.image_size), tiny.stages[2].dim),
+    };
+    let neck = tokens * (width * config.dim + 9 * config.dim * config.dim);
+    2.0 * (body + neck) as f64
+}
+
+fn vit(vit: &VitConfig, grid: usize) -> usize {
+    let tokens = grid * grid;
+    let blocks = vit.blocks.iter().map(|block| {
+        // Windows at the edge are filled up.
+        let window = block.window.unwrap_or(grid);
+        let windows = grid.div_ceil(window).pow(2);
+        let attention = block.heads * block.head_dim;
+        let products = tokens * (4 * vit.dim * attention + 2 * vit.dim * block.mlp_dim);
+        let positions = if vit.has_relative_positions { 2 * tokens * window * attention } else { 0 };
+        products + 2 * windows * window.pow(4) * attention + positions
+    });
+    tokens * 3 * vit.patch_size.pow(2) * vit.dim + blocks.sum::<usize>()
+}
+
+fn tiny_vit(tiny: &TinyVitConfig, side: usize) -> usize {
+    let TinyVitConfig { stem_dim, stem_hidden, stem_depth, stages } = *tiny;
+    let patches = (side / 2).pow(2) * 9 * 3 * (stem_dim / 2);
+    let tokens = (side / 4).pow(2);
+    let stem = tokens * (9 * (stem_dim / 2) * stem_dim + stem_depth * (2 * stem_dim + 9) * stem_hidden);
+    let (mut total, mut before) = (patches + stem, (side / 4, stem_dim));
+    for (stage, reduction) in stages.into_iter().zip([8, 16, 16]) {
+        let (grid, dim) = (side / reduction, stage.dim);
+        let tokens = grid * grid;
+        let merging = before.0.pow(2) * before.1 * dim + tokens * (9 * dim + dim * dim);
+        let windows = grid.div_ceil(stage.window).pow(2);
+        let products = tokens * dim * (4 * dim + 2 * stage.mlp_dim + stage.local_kernel.pow(2));
+        total += merging + stage.depth * (products + 2 * windows * stage.window.pow(4) * dim);
+        before = (grid, dim);
+    }
+    total
+}
+
+/// Of a click, from the cached image to three masks.
+pub(super) fn click(config: &SamConfig) -> f64 {
+    let (decoder, dim, pixels) = (&config.decoder, config.dim, config.grid() * config.grid());
+    // The IoU token, the mask tokens, the point and the padding point.
+    let (masks, tokens) = (decoder.multimask_outputs, decoder.multimask_outputs + 4);
+    // Attention between tokens and the image has half the features.
+    let inner = dim / 2;
+    // Queries and keys of two numbers of tokens, and the way back.
+    let cross = 2 * (tokens + pixels) * dim * inner + 2 * tokens * pixels * inner;
+    let own = 4 * tokens * dim * dim + 2 * tokens * tokens * dim;
+    let layer = own + 2 * cross + 2 * tokens * dim * decoder.mlp_dim;
+    // Of the first layer, the projections of the image are in the cache.
+    let cached = 3 * pixels * dim * inner;
+    let upscaling = pixels * dim * dim + 4 * pixels * (dim / 4) * (dim / 2);
+    let heads = masks * (2 * dim * dim + dim * dim / 8 + 16 * pixels * dim / 8)
+        + dim * decoder.iou_hidden * decoder.iou_depth;
+    2.0 * (decoder.layers * layer + cross - cached + upscaling + heads) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrum::kernels::activation::Activation;
+    use vitrum::models::sam::{BlockConfig, DecoderConfig, StageConfig};
+
+    fn config(encoder: EncoderConfig) -> SamConfig {
+        let decoder = DecoderConfig {
+            mask_channels: 16,
+            mask_activation: Activation::Gelu,
+            mask_norm_eps: 1e-6,
+            layers: 2,
+            heads: 8,
+            mlp_dim: 2048,
+            activation: Activation::Relu,
+            layer_norm_eps: 1e-5,
+            multimask_outputs: 3,
+            iou_depth: 3,
+            iou_hidden: 256,
+        };
+        SamConfig { image_size: 1024, encoder, dim: 256, decoder }
+    }
+
+    #[test]
+    fn operations_of_the_released_encoders() {
+        let block = |i: usize| BlockConfig {
+            heads: 12,
+            head_dim: 64,
+            mlp_dim: 3072,
+            window: (i % 3 != 2).then_some(14),
+        };
+        let vit_b = VitConfig {
+            patch_size: 16,
+            native_grid: 64,
+            dim: 768,
+            blocks: (0..12).map(block).collect(),
+            has_positions: true,
+            has_relative_positions: true,
+            has_qkv_bias: true,
+            activation: Activation::Gelu,
+            layer_norm_eps: 1e-6,
+        };
+        let stage = |dim: usize, depth, window| StageConfig {
+            dim,
+            depth,
+            heads: dim / 32,
+            window,
+            mlp_dim: 4 * dim,
+            local_kernel: 3,
+        };
+        let mobile = TinyVitConfig {
+            stem_dim: 64,
+            stem_hidden: 256,
+            stem_depth: 2,
+            stages: [stage(128, 2, 7), stage(160, 6, 14), stage(320, 2, 7)],
+        };
+        // Products for real tokens only: the reference also multiplies those that fill windows up.
+        let vit_b = encoder(&config(EncoderConfig::Vit(vit_b))) / 2e9;
+        let mobile = encoder(&config(EncoderConfig::TinyVit(mobile))) / 2e9;
+        assert!((430.0..480.0).contains(&vit_b), "{vit_b}");
+        assert!((36.0..40.0).contains(&mobile), "{mobile}");
+    }
+}

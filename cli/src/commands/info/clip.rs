@@ -1,0 +1,91 @@
+//! The sizes of a CLIP.
+
+use serde::Serialize;
+use vitrum::models::clip::config::TowerConfig;
+use vitrum::pipelines::clip::Clip;
+
+use super::Lines;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Sizes {
+    embed_dim: usize,
+    image: Image,
+    text: Text,
+}
+
+#[derive(Debug, Serialize)]
+struct Image {
+    size: usize,
+    patch: usize,
+    #[serde(flatten)]
+    tower: Tower,
+}
+
+#[derive(Debug, Serialize)]
+struct Text {
+    context: usize,
+    vocabulary: usize,
+    /// Whether there is a tokenizer, without which texts cannot be encoded.
+    tokenizer: bool,
+    #[serde(flatten)]
+    tower: Tower,
+}
+
+#[derive(Debug, Serialize)]
+struct Tower {
+    layers: usize,
+    width: usize,
+    heads: usize,
+    mlp: usize,
+    activation: String,
+}
+
+impl Tower {
+    fn of(config: &TowerConfig) -> Self {
+        Self {
+            layers: config.layers,
+            width: config.hidden_size,
+            heads: config.heads,
+            mlp: config.intermediate_size,
+            activation: format!("{:?}", config.activation),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { layers, width, heads, mlp, activation } = self;
+        format!("{layers} layers, width {width}, {heads} heads, mlp {mlp}, {activation}")
+    }
+}
+
+impl Sizes {
+    pub(super) fn of(clip: &Clip) -> Self {
+        let config = clip.config();
+        Self {
+            embed_dim: clip.embed_dim(),
+            image: Image {
+                size: config.vision.image_size,
+                patch: config.vision.patch_size,
+                tower: Tower::of(&config.vision.tower),
+            },
+            text: Text {
+                context: config.text.context_length,
+                vocabulary: config.text.vocab_size,
+                tokenizer: clip.tokenizer().is_some(),
+                tower: Tower::of(&config.text.tower),
+            },
+        }
+    }
+}
+
+impl Lines for Sizes {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let Self { embed_dim, image, text } = self;
+        let tokenizer = if text.tokenizer { "" } else { ", no tokenizer: texts cannot be encoded" };
+        let tokens = format!("{} tokens, vocabulary {}", text.context, text.vocabulary);
+        vec![
+            ("image tower", format!("{} px, patch {}, {}", image.size, image.patch, image.tower.line())),
+            ("text tower", format!("{tokens}, {}{tokenizer}", text.tower.line())),
+            ("embedding", format!("{embed_dim} features")),
+        ]
+    }
+}
