@@ -90,7 +90,8 @@ def embed_prompts(model: SamModel, boxes: Tensor, is_box: Tensor, points: Tensor
     """Sparse embeddings `[N, 1, 2 + K, C]`, every prompt with the same number of tokens.
 
     `boxes` `[N, 4]`: x0 y0 x1 y1, or x y of a foreground click where `is_box` is false; such a prompt carries
-    SAM's "not a point" as its second token. Coordinates are those of 256 pixels. `points` `[N, K, 2]` and `labels` `[N, K]` are later clicks.
+    SAM's "not a point" as its second token. Coordinates are those of 256 pixels.
+    `points` `[N, K, 2]` and `labels` `[N, K]` are later clicks.
     """
     encoder = model.prompt_encoder
     corners = encoder._embed_boxes(boxes[:, None])[:, 0]

@@ -1,9 +1,9 @@
 """Trains sam-nano on a CPU. Resumable at any moment: everything random is a function of (seed, step).
 
-    python sam_train.py --cache CACHE --run RUN [--steps N] [--threads T]
+    python sam_train.py --cache CACHE --run RUN [--small N] [--steps N] [--threads T]
 
-Two thirds of `--steps` see scenes of half the size at a constant learning rate: a quarter of the work for each.
-The rest sees full scenes while the rate falls to zero. Until then a run may be resumed with another `--steps`.
+The first `--small` steps see scenes of half the size at a constant learning rate: a quarter of the work for each.
+Those until `--steps` see full scenes while the rate falls to zero. Until then a run may be resumed with others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from sam_model import IMAGE_SIZE, decode, embed_masks, embed_prompts, encode, ne
 from sam_scenes import BOX, NESTED, NOTHING, Compositor
 
 SEED = 21
-SMALL_UNTIL = 2 / 3  # of all steps
 PROMPTS = 4  # per picture
 ROUNDS = (0.2, 0.55, 0.25)  # chance of no, one, two corrective clicks
 WARMUP = 60
@@ -59,13 +58,13 @@ class Batch:
 class Scenes(Dataset):
     """Step -> the arrays of its batch."""
 
-    def __init__(self, cache: Path, steps: int):
+    def __init__(self, cache: Path, small_steps: int):
         icons = sam_parts.load(cache)
         self.small, self.full = Compositor(icons, IMAGE_SIZE // 2), Compositor(icons, IMAGE_SIZE)
-        self.small_until = SMALL_UNTIL * steps
+        self.small_steps = small_steps
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        compositor, pictures = (self.small, 16) if step < self.small_until else (self.full, 8)
+        compositor, pictures = (self.small, 16) if step < self.small_steps else (self.full, 8)
         side, shape = compositor.side, (pictures, PROMPTS)
         out = {
             "pictures": np.zeros((pictures, side, side, 3), np.uint8),
@@ -232,12 +231,11 @@ def optimizers(model: SamModel) -> list[torch.optim.Optimizer]:
     return [muon, adam]
 
 
-def rate_factor(step: int, steps: int) -> float:
+def rate_factor(step: int, small_steps: int, steps: int) -> float:
     """Warm-up, plateau, then linear to zero."""
-    decay_start = SMALL_UNTIL * steps
-    if step < decay_start:
+    if step < small_steps:
         return min(1.0, (step + 1) / WARMUP)
-    return (steps - step) / (steps - decay_start)
+    return (steps - step) / (steps - small_steps)
 
 
 def train(source: Scenes, checkpoint: Path, steps: int) -> None:
@@ -258,7 +256,7 @@ def train(source: Scenes, checkpoint: Path, steps: int) -> None:
         torch.manual_seed(random.Random(f"sam-{SEED}-{step}").getrandbits(63))
         for solver in solvers:
             for group in solver.param_groups:
-                group["lr"] = group["peak"] * rate_factor(step, steps)
+                group["lr"] = group["peak"] * rate_factor(step, source.small_steps, steps)
         rounds = 1 + int(torch.multinomial(torch.tensor(ROUNDS), 1))
         spare = 0.1 * max(0.0, 1 - step / 400)
         running += backward(model, prepare(raw), rounds, spare)
@@ -290,12 +288,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True, help="downloads and rasterised icons")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--small", type=int, default=1800)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.run.mkdir(parents=True, exist_ok=True)
-    train(Scenes(arguments.cache, arguments.steps), arguments.run / "checkpoint.pt", arguments.steps)
+    train(Scenes(arguments.cache, arguments.small), arguments.run / "checkpoint.pt", arguments.steps)
 
 
 if __name__ == "__main__":
