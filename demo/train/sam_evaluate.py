@@ -9,7 +9,7 @@ more clicks in the middle of the largest error with the last logits fed back, an
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from sam_scenes import Compositor, Scene, tight_box
 
 SEED = 7
 LEAST_AREA, LEAST_VISIBLE = 0.003, 0.35  # of the square; of the object
+LARGE = 0.02  # of the square
 CLICKS = 3
 
 
@@ -33,12 +34,12 @@ CLICKS = 3
 class Result:
     """Of `n` objects."""
 
-    best: np.ndarray  # [n] IoU of the best of the three masks of one click
-    scored: np.ndarray  # [n] IoU of the one with the highest score
+    scored: np.ndarray  # [n] IoU of that of the three masks of one click which has the highest score
     scores: np.ndarray  # [n] that score
-    refined: np.ndarray  # [n, 3] IoU after each click; the first is `best`
+    refined: np.ndarray  # [n, 3] IoU after each click; after the first that of the best of the three masks
     box: np.ndarray  # [n]
     clicks: np.ndarray  # [n, 3, 3] x, y, label
+    areas: np.ndarray  # [n] of the square
 
 
 class Reference:
@@ -109,8 +110,8 @@ def measure(reference: Reference, picture: np.ndarray, objects: np.ndarray) -> R
         steps.append(overlap(mask, objects))
     boxes = np.array([tight_box(truth) for truth in objects])
     by_box = reference.predict(embedding, size, False, boxes=boxes)[0][:, 0]
-    return Result(iou[rows, pick], iou[rows, top], scores[rows, top].numpy(), np.stack(steps, 1),
-                  overlap(by_box, objects), clicks)
+    return Result(iou[rows, top], scores[rows, top].numpy(), np.stack(steps, 1),
+                  overlap(by_box, objects), clicks, objects.sum((1, 2)) / max(size) ** 2)
 
 
 def evaluation_compositor(cache: Path, side: int) -> Compositor:
@@ -131,11 +132,20 @@ def objects_of(scene: Scene) -> np.ndarray:
     return np.array(asked, bool).reshape(-1, *scene.picture.shape[:2])
 
 
+def report(name: str, result: Result, chosen: np.ndarray) -> None:
+    """Means over the objects that are `chosen` `[n]`."""
+    part = Result(*(getattr(result, f.name)[chosen] for f in fields(Result)))
+    error = np.abs(part.scores - part.scored).mean()
+    print(f"{name}, {chosen.sum()} objects; mean IoU after 1, 2, 3 clicks {part.refined.mean(0).round(3)}, "
+          f"box {part.box.mean():.3f}; 1 click by the highest score {part.scored.mean():.3f}, "
+          f"that score {part.scores.mean():.3f}, its mean absolute error {error:.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--scenes", type=int, default=500)
+    parser.add_argument("--scenes", type=int, default=200)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     reference = Reference(arguments.model)
@@ -145,13 +155,9 @@ def main() -> None:
         scene = compositor.scene(np.random.default_rng([SEED, k]))
         if len(objects := objects_of(scene)):
             results.append(measure(reference, scene.picture, objects))
-    best, scored, scores, refined, box = (
-        np.concatenate([getattr(r, name) for r in results]) for name in ("best", "scored", "scores", "refined", "box")
-    )
-    print(f"{len(best)} objects in {len(results)} scenes; mean IoU")
-    print(f"1 click, best of three {best.mean():.3f}; highest score {scored.mean():.3f}, score {scores.mean():.3f}, "
-          f"mean absolute error of the score {np.abs(scores - scored).mean():.3f}")
-    print(f"2 clicks {refined[:, 1].mean():.3f}, 3 clicks {refined[:, 2].mean():.3f}, box {box.mean():.3f}")
+    together = Result(*(np.concatenate([getattr(r, f.name) for r in results]) for f in fields(Result)))
+    for name, chosen in (("all", together.areas > 0), ("large", together.areas >= LARGE)):
+        report(name, together, chosen)
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="downloads and rasterised icons")
     parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--small", type=int, default=1800)
-    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--steps", type=int, default=3100)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
