@@ -204,10 +204,11 @@ typedef struct vitrum_sam_options {
 } vitrum_sam_options;
 
 /*
- * Called between the steps of long work, on the thread that made the call, with the fraction that is done: from
- * 0 to 1, never decreasing. Anything but 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
+ * Called between the steps of long work with the fraction that is done: from 0 to 1, never decreasing. Anything but
+ * 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
  *
- * It must return: neither an exception nor `longjmp` may leave it.
+ * It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
+ * call waits for it. It must return: neither an exception nor `longjmp` may leave it.
  */
 typedef int32_t (*vitrum_progress)(void *VITRUM_NULLABLE user, float fraction);
 

@@ -172,8 +172,8 @@ private:
     std::unique_ptr<vitrum_context, detail::deleter> handle_;
 };
 
-// Called with the fraction done; false stops the work, which then throws VITRUM_E_CANCELLED. What it throws itself
-// passes through.
+// Called with the fraction done, maybe on a thread of the context, while the call waits; false stops the work, which
+// then throws VITRUM_E_CANCELLED. What it throws itself passes through.
 using progress = std::function<bool(float)>;
 
 namespace detail {

@@ -6,10 +6,11 @@ use core::ops::ControlFlow;
 use crate::error::Result;
 use crate::exec::Monitor;
 
-/// Called between the steps of long work, on the thread that made the call, with the fraction that is done: from
-/// 0 to 1, never decreasing. Anything but 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
+/// Called between the steps of long work with the fraction that is done: from 0 to 1, never decreasing. Anything but
+/// 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
 ///
-/// It must return: neither an exception nor `longjmp` may leave it.
+/// It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
+/// call waits for it. It must return: neither an exception nor `longjmp` may leave it.
 pub type vitrum_progress = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f32) -> i32>;
 
 /// A caller's callback with what it wants to be handed.
@@ -18,8 +19,8 @@ struct Caller {
     user: *mut c_void,
 }
 
-// SAFETY: work reports from the thread that the caller called from; `Monitor` asks for `Sync` only because the
-// bodies of parallel loops may hold one.
+// SAFETY: work reports between its parallel loops, so from one thread at a time, and the contract of
+// `vitrum_progress` says that this may be another than the caller's.
 unsafe impl Sync for Caller {}
 
 impl Caller {

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use super::args::{CStruct, array, flag, init};
 use super::status::vitrum_status;
-use crate::error::Result;
+use crate::error::{Result, err};
+use crate::models::sam::prompt::MAX_POINTS;
 use crate::pipelines::sam::{Label, Point, Prompt};
 
 /// What a click says: one of `VITRUM_LABEL_*`.
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn vitrum_sam_prompt_init(
     unsafe { init(prompt, struct_size) }
 }
 
-/// The points of all prompts, one after the other.
+/// The points of all prompts, one after the other. A prompt of too many is refused before any of it is copied.
 ///
 /// # Safety
 /// The prompts' points must be NULL or as many as they say.
@@ -76,6 +77,13 @@ pub(super) unsafe fn read_points(prompts: &[vitrum_sam_prompt]) -> Result<Vec<Po
     let mut points = Vec::new();
     for (i, prompt) in prompts.iter().enumerate().filter(|(_, prompt)| prompt.point_count != 0) {
         let name = alloc::format!("prompts[{i}].points");
+        if prompt.point_count > MAX_POINTS {
+            return Err(err!(
+                Limit,
+                "{name}: {} of them, at most {MAX_POINTS} are possible",
+                prompt.point_count
+            ));
+        }
         // SAFETY: the caller's promise.
         for point in unsafe { array(prompt.points, prompt.point_count, &name)? } {
             let label = Label::try_from(point.label).map_err(|error| error.within(&name))?;

@@ -158,6 +158,9 @@ static void misuse_prompts(const vitrum_sam *sam, const vitrum_sam_embedding *em
     prompt->points = odd_points;
     prompt->point_count = (size_t)-1;
     PREDICT(VITRUM_E_LIMIT);
+    /* Refused by the number alone: so many points are not there. */
+    prompt->point_count = 16385;
+    PREDICT(VITRUM_E_LIMIT);
 
     RESET();
     prompt->has_box = 1;

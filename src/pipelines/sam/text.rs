@@ -3,13 +3,13 @@
 mod looks;
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
 use super::{AutomaticOptions, Embedding, MaskRecord, Sam};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
 use crate::image::ImageView;
 use crate::pipelines::clip::{Clip, prompts};
+use crate::pipelines::mask::nms::descending;
 
 /// Template of a [`TextPrompt`] that has none. Texts bring their article along.
 pub const TEXT_TEMPLATE: &str = "a photo of {}";
@@ -126,12 +126,12 @@ impl Sam {
 }
 
 /// The rows of `logits: [candidates, labels]` in which label `text` is most probable, the best first, with its
-/// probability: at most `top` of at least `least`.
+/// probability: at most `top` of at least `least`. Rows that are not numbers, as of a damaged checkpoint, are no answer.
 fn best(logits: &[f32], labels: usize, text: usize, top: usize, least: f32) -> Vec<(usize, f32)> {
-    let mut odds: Vec<(usize, f32)> =
-        logits.chunks_exact(labels).map(|row| log_odds(row, text)).enumerate().collect();
+    let rows = logits.chunks_exact(labels).map(|row| log_odds(row, text)).enumerate();
+    let mut odds: Vec<(usize, f32)> = rows.filter(|(_, odds)| !odds.is_nan()).collect();
     // Stable: of equals the first, which the generator took for the better one.
-    odds.sort_by(|(_, a), (_, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
+    odds.sort_by(|(_, a), (_, b)| descending(*a, *b));
     let probable = odds.into_iter().map(|(row, odds)| (row, 1.0 / (1.0 + libm::expf(-odds))));
     probable.take_while(|(_, probability)| *probability >= least).take(top).collect()
 }
@@ -173,6 +173,17 @@ mod tests {
         assert_eq!(rows(0, 2, 0.5), [3, 1]);
         assert_eq!(rows(1, 1, 0.0), [0]);
         assert!((best(&logits, 2, 0, 3, 0.0)[2].1 - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn rows_that_are_not_numbers_are_no_answer() {
+        // Enough of them that an order in which they equal everything would be noticed.
+        let logits: Vec<f32> =
+            (0..100).map(|i| if i % 3 == 0 { f32::NAN } else { (i * 37 % 50) as f32 }).collect();
+        let found = best(&logits, 2, 0, usize::MAX, 0.0);
+        let numbers = logits.chunks_exact(2).filter(|row| row.iter().all(|logit| !logit.is_nan())).count();
+        assert_eq!(found.len(), numbers);
+        assert!(found.is_sorted_by(|(_, a), (_, b)| a >= b));
     }
 
     #[test]
