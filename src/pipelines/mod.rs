@@ -6,3 +6,4 @@ pub mod mask;
 pub mod preprocess;
 pub mod sam;
 pub mod tokenizer;
+pub mod tracker;

@@ -84,6 +84,11 @@ impl Upscale {
         (self.rows.len(), self.columns.len())
     }
 
+    /// Bytes that a way to pictures of `size` (height, width) takes.
+    pub fn bytes_of(size: (usize, usize)) -> usize {
+        (size.0 + size.1) * size_of::<Taps>()
+    }
+
     /// 64-bit words of a row of bits.
     pub fn row_words(&self) -> usize {
         self.columns.len().div_ceil(64)

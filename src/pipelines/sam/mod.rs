@@ -102,6 +102,16 @@ impl Sam {
         &self.model.config
     }
 
+    /// Which model this is.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Side of the model's input, in pixels.
+    pub(crate) fn input_size(&self) -> usize {
+        self.model.config.image_size
+    }
+
     /// The encoders and the decoder.
     pub fn model(&self) -> &SamModel {
         &self.model

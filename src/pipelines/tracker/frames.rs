@@ -1,0 +1,100 @@
+//! Frames that are held: encoded once, open to prompts and tracking until later ones take their place.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem::size_of_val;
+
+use super::Tracker;
+use super::network::Network;
+use crate::error::{Result, err};
+use crate::exec::Monitor;
+use crate::image::ImageView;
+
+/// A frame as the model sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) index: u64,
+    /// The image encoder's output.
+    pub(super) features: Arc<Vec<f32>>,
+}
+
+impl Frame {
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&self.features[..])
+    }
+}
+
+/// Part of the work of pushing a frame that its encoding is, if prompts on a frame that leaves are to be remembered.
+const ENCODING: f32 = 0.95;
+
+impl Tracker {
+    /// Encodes the next frame: it is current from then on. Returns its number, one more than that of the frame that was
+    /// current; the first is 0.
+    ///
+    /// If another frame leaves, its prompts are remembered first. `monitor` hears of every block of the encoder.
+    ///
+    /// # Errors
+    /// As [`push_at`](Self::push_at).
+    pub fn push(&mut self, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<u64> {
+        let index = self.frame().map_or(0, |frame| frame + 1);
+        self.push_at(index, image, monitor)?;
+        Ok(index)
+    }
+
+    /// Encodes frame `index`, for callers who read a video in their own order. It is current from then on, and takes
+    /// the place of the frame of this number if that is held.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the video has no such frame, `Image` if its size is not the tracker's, `OutOfMemory`,
+    /// `Cancelled`. The tracker is then as before.
+    pub fn push_at(&mut self, index: u64, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<()> {
+        self.options.check_frame(index)?;
+        let [height, width] = self.size();
+        if [image.height(), image.width()] != [height, width] {
+            return Err(err!(
+                Image,
+                "frame {index} is {} x {} pixels, those before it {width} x {height}",
+                image.width(),
+                image.height()
+            ));
+        }
+        let network = Network::of(&self.sam)?;
+        let features = network.encode(image, &monitor.part(0.0, ENCODING))?;
+
+        let (same, mut frames): (Vec<Frame>, Vec<Frame>) =
+            self.frames.iter().cloned().partition(|frame| frame.index == index);
+        let leaving = (frames.len() + 1).saturating_sub(self.options.held_frames);
+        let leaving = frames.drain(..leaving).chain(same).collect::<Vec<_>>();
+        frames.push(Frame { index, features: Arc::new(features) });
+
+        let mut objects = self.objects.clone();
+        let monitor = monitor.part(ENCODING, 1.0);
+        for (i, frame) in leaving.iter().enumerate() {
+            self.remember_prompts(&network, frame, &mut objects)?;
+            monitor.report(i + 1, leaving.len())?;
+        }
+        let held: Vec<u64> = frames.iter().map(|frame| frame.index).collect();
+        self.retain(&mut objects, &held, self.direction);
+        (self.frames, self.objects) = (frames, objects);
+        Ok(())
+    }
+
+    /// The number of the frame that was pushed last.
+    pub fn frame(&self) -> Option<u64> {
+        self.frames.last().map(|frame| frame.index)
+    }
+
+    /// The numbers of the frames that are held, in the order in which they were pushed.
+    pub fn held(&self) -> impl ExactSizeIterator<Item = u64> + '_ {
+        self.frames.iter().map(|frame| frame.index)
+    }
+
+    /// A frame that is held.
+    pub(super) fn held_frame(&self, index: u64) -> Result<&Frame> {
+        let found = self.frames.iter().find(|frame| frame.index == index);
+        found.ok_or_else(|| {
+            let held: Vec<u64> = self.held().collect();
+            err!(InvalidArgument, "frame {index} is not held: frames {held:?} are")
+        })
+    }
+}

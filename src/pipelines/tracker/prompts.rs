@@ -1,0 +1,204 @@
+//! What is said about objects: points, boxes, masks, and taking it back.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::bank::{Clicks, Kind, Object};
+use super::network::{Asked, Network};
+use super::options::MAX_TRACKER_POINTS;
+use super::{Direction, Tracker};
+use crate::error::{Result, err};
+use crate::exec::Monitor;
+use crate::models::sam::Prompt;
+
+/// Largest logit that is fed back to the decoder, in both directions.
+const MAX_LOGIT: f32 = 32.0;
+
+impl Tracker {
+    /// Says with points or a box where `object` is on a held frame, in pixels. An object that is not known yet comes
+    /// into being. With `keep_earlier`, points are added to those said before about the object on the frame; the mask
+    /// found before is the start of the new one in any case.
+    ///
+    /// The mask can be read at once. It is remembered at the next step. More conditioning frames than
+    /// [`max_prompted_frames`](super::TrackerOptions::max_prompted_frames) replace the earliest after the first.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the frame is not held, for a prompt without points and box or with a mask, for a box that
+    /// follows earlier points, for what [`Prompt::check`] refuses, and for a correction of an object without
+    /// conditioning frames; `Limit` for too many objects, points, or corrections without a step; `OutOfMemory`;
+    /// `Cancelled`. The tracker is then as before.
+    pub fn add_prompt(
+        &mut self,
+        frame: u64,
+        object: u32,
+        prompt: &Prompt<'_>,
+        keep_earlier: bool,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let network = Network::of(&self.sam)?;
+        let held = self.held_frame(frame)?;
+        prompt.check(network.mask_side())?;
+        if prompt.mask.is_some() {
+            return Err(err!(InvalidArgument, "the tracker itself starts from the mask found before"));
+        }
+        if prompt.points.is_empty() && prompt.bounding_box.is_none() {
+            return Err(err!(InvalidArgument, "a prompt of no points and no box says nothing"));
+        }
+        if keep_earlier && prompt.bounding_box.is_some() {
+            return Err(err!(InvalidArgument, "a box comes before any points: it cannot keep earlier ones"));
+        }
+        let (mut ids, mut objects) = (self.ids.clone(), self.objects.clone());
+        let place = self.place(object, &mut ids, &mut objects)?;
+        let entry = &mut objects[place];
+        let clicks = clicks(entry, frame, prompt, keep_earlier)?;
+        let prompt = Prompt { points: &clicks.points, bounding_box: clicks.bounding_box, mask: None };
+
+        let (kind, direction) = self.kind(entry, frame)?;
+        let earlier = entry.earlier(kind, frame).filter(|output| !output.mask.is_empty());
+        let earlier: Option<Vec<f32>> = earlier
+            .map(|output| output.mask.iter().map(|logit| logit.clamp(-MAX_LOGIT, MAX_LOGIT)).collect());
+        let [height, width] = self.size();
+        let size = network.image_size() as f64;
+        let asked = Asked {
+            prompt: Prompt { mask: earlier.as_deref(), ..prompt },
+            scale: [size / width as f64, size / height as f64],
+            stability: self.options.dynamic_multimask_via_stability,
+        };
+        let mut output = match direction {
+            None => network.answer(held, &asked, None, monitor)?,
+            Some(_) if entry.conditioning.is_empty() => {
+                return Err(err!(
+                    InvalidArgument,
+                    "frame {frame} was tracked, but object {object} has no prompts any more"
+                ));
+            }
+            Some(direction) => {
+                let attended = self.attended(entry, frame, direction);
+                network.answer(held, &asked, Some(attended), monitor)?
+            }
+        };
+        self.fill_holes(&network, &mut output);
+        entry.propose(kind, output, &self.options);
+        match entry.clicks.iter_mut().find(|earlier| earlier.frame == frame) {
+            Some(earlier) => *earlier = clicks,
+            None => entry.clicks.push(clicks),
+        }
+        (self.ids, self.objects) = (ids, objects);
+        Ok(())
+    }
+
+    /// Says which pixels are `object` on a held frame: `mask: [height, width]`, not 0 for those of the object. No pixel
+    /// at all says that it is not there. The mask replaces whatever was said about the object on this frame, and is its
+    /// answer: no model is asked.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the frame is not held or the mask does not have the size of the frames; `Limit` for too many
+    /// objects, or corrections without a step; `OutOfMemory`; `Cancelled`. The tracker is then as before.
+    pub fn add_mask(
+        &mut self,
+        frame: u64,
+        object: u32,
+        mask: &[u8],
+        size: [usize; 2],
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let network = Network::of(&self.sam)?;
+        let held = self.held_frame(frame)?;
+        let [height, width] = self.size();
+        if size != [height, width] || mask.len() != height * width {
+            return Err(err!(
+                InvalidArgument,
+                "mask of {} x {} with {} values, frames are {width} x {height}",
+                size[1],
+                size[0],
+                mask.len()
+            ));
+        }
+        let (mut ids, mut objects) = (self.ids.clone(), self.objects.clone());
+        let place = self.place(object, &mut ids, &mut objects)?;
+        let entry = &mut objects[place];
+        let (kind, _) = self.kind(entry, frame)?;
+        let mut output = network.adopt(held, mask, size, monitor)?;
+        self.fill_holes(&network, &mut output);
+        entry.propose(kind, output, &self.options);
+        entry.clicks.retain(|clicks| clicks.frame != frame);
+        (self.ids, self.objects) = (ids, objects);
+        Ok(())
+    }
+
+    /// Takes back what was said about `object` on `frame`, held or not. If it was a conditioning frame, it counts as
+    /// tracked from then on. An object that has no other prompts cannot be followed until it gets one.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such object.
+    pub fn clear_prompts(&mut self, frame: u64, object: u32) -> Result<()> {
+        let place = self.find(object)?;
+        if self.objects[place].clear(frame) {
+            let held: Vec<u64> = self.held().collect();
+            let mut objects = core::mem::take(&mut self.objects);
+            self.retain(&mut objects, &held, self.direction);
+            self.objects = objects;
+        }
+        Ok(())
+    }
+
+    /// Forgets an object.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such object.
+    pub fn remove_object(&mut self, object: u32) -> Result<()> {
+        let place = self.find(object)?;
+        self.ids.remove(place);
+        self.objects.remove(place);
+        Ok(())
+    }
+
+    /// Forgets all objects. Frames stay held.
+    pub fn reset(&mut self) {
+        self.ids.clear();
+        self.objects.clear();
+        self.direction = Direction::Forward;
+    }
+
+    /// The place of `object` in the lists, which get it if they do not have it.
+    fn place(&self, object: u32, ids: &mut Vec<u32>, objects: &mut Vec<Object>) -> Result<usize> {
+        if let Some(place) = ids.iter().position(|&id| id == object) {
+            return Ok(place);
+        }
+        if ids.len() >= self.options.max_objects {
+            return Err(err!(Limit, "object {object} would be one more than {}", self.options.max_objects));
+        }
+        ids.push(object);
+        objects.push(Object::default());
+        Ok(ids.len() - 1)
+    }
+
+    /// What a prompt on `frame` makes of it, and the direction in which the frame was tracked, if it was.
+    fn kind(&self, object: &Object, frame: u64) -> Result<(Kind, Option<Direction>)> {
+        let direction = object.runs.direction(frame);
+        if direction.is_none() || self.options.corrections_are_conditioning {
+            return Ok((Kind::Conditioning, direction));
+        }
+        let most = self.options.max_prompted_frames;
+        let corrected = object.pending.iter().filter(|(kind, _)| *kind == Kind::Tracked);
+        if corrected.filter(|(_, output)| output.frame != frame).count() >= most {
+            return Err(err!(Limit, "corrections of {most} frames wait for a step already"));
+        }
+        Ok((Kind::Tracked, direction))
+    }
+}
+
+/// The points and the box that `prompt` leaves on `frame`.
+fn clicks(object: &Object, frame: u64, prompt: &Prompt<'_>, keep_earlier: bool) -> Result<Clicks> {
+    let earlier = object.clicks.iter().find(|clicks| clicks.frame == frame && keep_earlier);
+    let bounding_box = prompt.bounding_box.or(earlier.and_then(|clicks| clicks.bounding_box));
+    let earlier = earlier.map_or(&[][..], |clicks| &clicks.points[..]);
+    if earlier.len() + prompt.points.len() > MAX_TRACKER_POINTS {
+        return Err(err!(
+            Limit,
+            "{} points on frame {frame}, at most {MAX_TRACKER_POINTS} are possible",
+            earlier.len() + prompt.points.len()
+        ));
+    }
+    Ok(Clicks { frame, bounding_box, points: Arc::new([earlier, prompt.points].concat()) })
+}

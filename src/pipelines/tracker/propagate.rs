@@ -1,0 +1,91 @@
+//! Many steps: through a video that the caller can read, or through frames that are held (`propagate_in_video`).
+
+use core::ops::ControlFlow;
+
+use super::{Direction, Tracker};
+use crate::error::{Error, Result, err};
+use crate::exec::Monitor;
+use crate::image::ImageView;
+
+/// A video that can be read at any frame.
+pub trait FrameSource {
+    /// How many frames there are, if that is known.
+    fn frames(&self) -> Option<u64>;
+
+    /// Frame `index`, or `None` if the video ends before it.
+    ///
+    /// # Errors
+    /// Whatever keeps the frame from being read.
+    fn frame(&mut self, index: u64) -> Result<Option<ImageView<'_>>>;
+}
+
+/// Through which frames to follow objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Propagation {
+    /// The first frame; `None` for the earliest that has prompts.
+    pub start: Option<u64>,
+    /// Which way.
+    pub direction: Direction,
+    /// How many frames to go on after the first; `None` for the rest of the video. As in the reference, one frame more
+    /// than this is tracked.
+    pub max_frames: Option<u64>,
+}
+
+impl Tracker {
+    /// Follows all objects through a video, and calls `each` after every frame, when its masks can be read. A frame that
+    /// is held is not read again. Going backward from frame 0 does nothing, as in the reference.
+    ///
+    /// `monitor` hears of every part of every frame; `each` ends the work by returning `Break`, which is no error.
+    ///
+    /// # Errors
+    /// Those of [`push_at`](Self::push_at), [`step_at`](Self::step_at) and of `source`; `InvalidArgument` if no object
+    /// has prompts. The tracker is then as it was after the last frame that was finished.
+    pub fn propagate(
+        &mut self,
+        source: &mut dyn FrameSource,
+        propagation: &Propagation,
+        monitor: &Monitor<'_>,
+        each: &mut dyn FnMut(&Self, u64) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Propagation { start, direction, max_frames } = *propagation;
+        let prompted = self.objects.iter().flat_map(|object| object.conditioning_frames()).min();
+        let prompted = prompted.ok_or_else(|| err!(InvalidArgument, "no object has prompts"))?;
+        let start = start.unwrap_or(prompted);
+        self.options.check_frame(start)?;
+        let most = source.frames().into_iter().chain(self.options.num_frames).min();
+        let end = match direction {
+            Direction::Forward => {
+                let last = most.map(|frames| frames.saturating_sub(1));
+                let wanted = max_frames.map(|frames| start.saturating_add(frames));
+                last.into_iter().chain(wanted).min()
+            }
+            Direction::Backward => Some(max_frames.map_or(0, |frames| start.saturating_sub(frames))),
+        };
+        if direction == Direction::Backward && start == 0 {
+            return Ok(());
+        }
+        let total = end.map(|end| end.abs_diff(start) + 1);
+        for done in 0.. {
+            let frame = match direction {
+                Direction::Forward => start + done,
+                Direction::Backward => start - done,
+            };
+            if direction == Direction::Forward && end.is_some_and(|end| frame > end) {
+                break;
+            }
+            let part = total.map(|total| [done, done + 1].map(|done| done as f32 / total as f32));
+            let monitor = part.map_or(*monitor, |[from, to]| monitor.part(from, to));
+            let within = |error: Error| error.within(format_args!("frame {frame}"));
+            let is_held = self.held().any(|held| held == frame);
+            if !is_held {
+                let Some(image) = source.frame(frame).map_err(within)? else { break };
+                self.push_at(frame, &image, &monitor.part(0.0, 0.5))?;
+            }
+            self.step_at(frame, direction, &monitor.part(if is_held { 0.0 } else { 0.5 }, 1.0))?;
+            if each(self, frame).is_break() || Some(frame) == end {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

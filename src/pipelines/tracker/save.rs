@@ -1,0 +1,127 @@
+//! A tracker as bytes.
+//!
+//! Little endian. A header: the magic `vitrumTR`, version u32, fingerprint of the model u64, side of its input u32,
+//! height and width of the frames u32 each, the options, and the direction of the last step u8. Then the held frames, a
+//! count u32 and of each its number u64 and its features; then the objects, a count u32 and of each its id u32, and five
+//! lists that begin with their lengths u32: conditioning outputs, tracked outputs, outputs that wait with their kinds
+//! u8, clicks, and runs of tracked frames. Behind all this is its FNV-1a hash, u64. Lengths of tensors are the model's
+//! and are not stored.
+
+use alloc::vec::Vec;
+
+use super::bank::{Clicks, Kind, Object, Output};
+use super::runs::Run;
+use super::{Direction, Tracker, TrackerOptions};
+use crate::weights::Fnv64;
+
+/// Begins every saved tracker.
+pub(super) const MAGIC: [u8; 8] = *b"vitrumTR";
+/// The only version of the format so far.
+pub(super) const VERSION: u32 = 1;
+
+/// Parts of an output that may be there or not.
+pub(super) const HAS_MEMORY: u8 = 1;
+pub(super) const HAS_MASK: u8 = 2;
+
+impl Tracker {
+    /// The tracker as bytes, for [`restore`](Self::restore): with the features of held frames, so that it goes on
+    /// exactly as this one would.
+    pub fn save(&self) -> Vec<u8> {
+        let mut out = Writer(Vec::with_capacity(self.bytes() + (1 << 12)));
+        out.bytes(&MAGIC);
+        out.u32(VERSION);
+        out.u64(self.sam.fingerprint());
+        out.u32(self.sam.input_size() as u32);
+        self.size().into_iter().for_each(|side| out.u32(side as u32));
+        out.options(&self.options);
+        out.direction(self.direction);
+        out.list(&self.frames, |out, frame| {
+            out.u64(frame.index);
+            out.floats(&frame.features);
+        });
+        out.u32(self.ids.len() as u32);
+        for (&id, object) in self.ids.iter().zip(&self.objects) {
+            out.u32(id);
+            out.object(object);
+        }
+        let mut hash = Fnv64::default();
+        hash.write(&out.0);
+        out.u64(hash.finish());
+        out.0
+    }
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    fn floats(&mut self, values: &[f32]) {
+        values.iter().for_each(|value| self.bytes(&value.to_le_bytes()));
+    }
+
+    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.u32(items.len() as u32);
+        items.iter().for_each(|item| write(self, item));
+    }
+
+    fn options(&mut self, options: &TrackerOptions) {
+        self.u64(options.num_frames.unwrap_or(u64::MAX));
+        for number in [options.max_objects, options.max_prompted_frames, options.held_frames] {
+            self.u32(number as u32);
+        }
+        self.u32(options.fill_hole_area);
+        for flag in options.flags() {
+            self.bytes(&[u8::from(flag)]);
+        }
+    }
+
+    fn direction(&mut self, direction: Direction) {
+        self.bytes(&[u8::from(direction == Direction::Backward)]);
+    }
+
+    fn object(&mut self, object: &Object) {
+        self.list(&object.conditioning, Self::output);
+        self.list(&object.tracked, Self::output);
+        self.list(&object.pending, |out, (kind, output)| {
+            out.bytes(&[u8::from(*kind == Kind::Conditioning)]);
+            out.output(output);
+        });
+        self.list(&object.clicks, Self::clicks);
+        self.list(object.runs.as_slice(), |out, &Run { first, last, direction }| {
+            out.u64(first);
+            out.u64(last);
+            out.direction(direction);
+        });
+    }
+
+    fn output(&mut self, output: &Output) {
+        let part = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
+        self.u64(output.frame);
+        self.bytes(&[part(!output.memory.is_empty(), HAS_MEMORY) | part(!output.mask.is_empty(), HAS_MASK)]);
+        self.floats(&[output.object_score, output.iou]);
+        self.floats(&output.pointer);
+        output.memory.iter().for_each(|value| self.bytes(&value.to_le_bytes()));
+        self.floats(&output.mask);
+    }
+
+    fn clicks(&mut self, clicks: &Clicks) {
+        self.u64(clicks.frame);
+        self.bytes(&[u8::from(clicks.bounding_box.is_some())]);
+        self.floats(clicks.bounding_box.as_ref().map_or(&[][..], |bounds| bounds));
+        self.list(&clicks.points, |out, point| {
+            out.floats(&[point.x, point.y]);
+            out.u32(point.label as i32 as u32);
+        });
+    }
+}

@@ -1,0 +1,151 @@
+//! Which memories and object pointers a frame attends to (`_prepare_memory_conditioned_features` and
+//! `select_closest_cond_frames` of the reference).
+//!
+//! Nothing here touches a tensor: frames go in, and which of an object's outputs to use comes out.
+
+use alloc::vec::Vec;
+
+use super::Direction;
+
+/// What the model's configuration and the video's length say about attending to the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// Memories that a frame attends to, those of conditioning frames not counted but for one (`num_maskmem`).
+    pub(super) memories: u64,
+    /// Frames between two memories (`memory_temporal_stride_for_eval`).
+    pub(super) stride: u64,
+    /// Conditioning frames that a frame attends to (`max_cond_frames_in_attn`); `None` for all.
+    pub(super) conditioning: Option<usize>,
+    /// Object pointers that a frame attends to (`max_obj_ptrs_in_encoder`).
+    pub(super) pointers: u64,
+    /// Of pointers of conditioning frames, only those of the past (`only_obj_ptrs_in_the_past_for_eval`).
+    pub(super) only_past_pointers: bool,
+    /// Distances of pointers of conditioning frames have a sign (`use_signed_tpos_enc_to_obj_ptrs`).
+    pub(super) signed_distances: bool,
+    /// Frames of the video, if that is known.
+    pub(super) frames: Option<u64>,
+}
+
+impl Rules {
+    /// How far back a memory of a tracked frame is used, in frames.
+    pub(super) fn memory_reach(&self) -> u64 {
+        match self.memories {
+            0 | 1 => 0,
+            2 => 1,
+            n => 1 + self.stride + (n - 3) * self.stride,
+        }
+    }
+
+    /// How far back a pointer of a tracked frame is used, in frames.
+    pub(super) fn pointer_reach(&self) -> u64 {
+        self.pointer_limit() - 1
+    }
+
+    /// Most distant pointer plus one: no video has pointers farther apart than its length.
+    fn pointer_limit(&self) -> u64 {
+        self.frames.map_or(self.pointers, |frames| self.pointers.min(frames)).max(1)
+    }
+
+    /// What the temporal distance of a pointer is divided by before it is encoded.
+    fn distance_scale(&self) -> f32 {
+        // A video of one frame has no distances; the reference would divide by zero.
+        (self.pointer_limit() - 1).max(1) as f32
+    }
+}
+
+/// An output of an object: its place in the list of conditioning, or of tracked outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Conditioning(usize),
+    Tracked(usize),
+}
+
+/// What a frame attends to, in the reference's order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Selection {
+    /// Memories, each with its row of `maskmem_tpos_enc`.
+    pub(super) memories: Vec<(Source, usize)>,
+    /// Pointers, each with its temporal distance as it is encoded.
+    pub(super) pointers: Vec<(Source, f32)>,
+}
+
+impl Selection {
+    /// What `frame` attends to when it is tracked in `direction`, of conditioning outputs on the frames `conditioning`
+    /// and tracked outputs on the frames `tracked`.
+    pub(super) fn new(
+        rules: &Rules,
+        frame: u64,
+        direction: Direction,
+        conditioning: &[u64],
+        tracked: &[u64],
+    ) -> Self {
+        let mut selection = Self::default();
+        let closest = closest(frame, conditioning, rules.conditioning);
+        let find = |at: u64| {
+            let tracked = tracked.iter().position(|&frame| frame == at).map(Source::Tracked);
+            // A conditioning frame that is not among the closest serves as if it had been tracked.
+            let unselected =
+                || conditioning.iter().position(|&frame| frame == at).filter(|i| !closest.contains(i));
+            tracked.or_else(|| unselected().map(Source::Conditioning))
+        };
+
+        // Memories: those of conditioning frames as at distance 0, then from the farthest to the nearest.
+        let row = |position: u64| (rules.memories - position - 1) as usize;
+        let memories = closest.iter().map(|&i| (Source::Conditioning(i), row(0)));
+        selection.memories.extend(memories);
+        for position in 1..rules.memories {
+            let at = memory_frame(frame, rules.memories - position, rules.stride, direction);
+            if let Some(source) = at.and_then(find) {
+                selection.memories.push((source, row(position)));
+            }
+        }
+
+        // Pointers: those of conditioning frames, then from the nearest to the farthest.
+        let scale = rules.distance_scale();
+        for &i in &closest {
+            let ahead = match direction {
+                Direction::Forward => frame as i64 - conditioning[i] as i64,
+                Direction::Backward => conditioning[i] as i64 - frame as i64,
+            };
+            if ahead < 0 && rules.only_past_pointers {
+                continue;
+            }
+            let distance = if rules.signed_distances { ahead } else { ahead.abs() };
+            selection.pointers.push((Source::Conditioning(i), distance as f32 / scale));
+        }
+        for distance in 1..rules.pointer_limit() {
+            let at = direction.back(frame, distance);
+            let Some(at) = at.filter(|&at| rules.frames.is_none_or(|frames| at < frames)) else { break };
+            if let Some(source) = find(at) {
+                selection.pointers.push((source, distance as f32 / scale));
+            }
+        }
+        selection
+    }
+}
+
+/// The frame whose memory is `back` places before `frame`: the frame before it, and behind that every `stride`-th frame
+/// of the video.
+fn memory_frame(frame: u64, back: u64, stride: u64, direction: Direction) -> Option<u64> {
+    if back == 1 {
+        return direction.back(frame, 1);
+    }
+    match direction {
+        Direction::Forward => (frame.checked_sub(2)? / stride * stride).checked_sub((back - 2) * stride),
+        Direction::Backward => Some((frame + 2).div_ceil(stride) * stride + (back - 2) * stride),
+    }
+}
+
+/// The places of at most `most` frames that are closest to `frame`: the closest before it, the closest from it on, then
+/// any others by their distance. All of them, in their order, if they are not more than that.
+fn closest(frame: u64, frames: &[u64], most: Option<usize>) -> Vec<usize> {
+    let all = 0..frames.len();
+    let Some(most) = most.filter(|&most| most < frames.len()) else { return all.collect() };
+    let before = all.clone().filter(|&i| frames[i] < frame).max_by_key(|&i| frames[i]);
+    let after = all.clone().filter(|&i| frames[i] >= frame).min_by_key(|&i| frames[i]);
+    let mut selected: Vec<usize> = before.into_iter().chain(after).take(most).collect();
+    let mut rest: Vec<usize> = all.filter(|i| !selected.contains(i)).collect();
+    rest.sort_by_key(|&i| frames[i].abs_diff(frame));
+    selected.extend(rest.into_iter().take(most - selected.len()));
+    selected
+}
