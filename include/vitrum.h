@@ -141,27 +141,42 @@ typedef struct vitrum_context_options {
     void *VITRUM_NULLABLE parallel_for_user;
 } vitrum_context_options;
 
-/* Layout of a pixel, 8 bits a channel: one of `VITRUM_PIXEL_*`. */
+/* Layout of a picture, 8 bits a channel: one of `VITRUM_PIXEL_*`. */
 typedef int32_t vitrum_pixel_format;
+
+/* Weights of the colours in luma: one of `VITRUM_YUV_*`. */
+typedef int32_t vitrum_yuv_matrix;
 
 /*
  * A picture in the caller's memory, which is only read, and only during the call.
  *
- * Row `y` begins at `data + y * row_stride`, so that `(height - 1) * row_stride` bytes and one row are read.
+ * Row `y` begins at `data + y * row_stride`, so that `(height - 1) * row_stride` bytes and one row are read. Programs
+ * that were built when the struct ended with `row_stride` still work.
  */
 typedef struct vitrum_image {
     /* `sizeof(vitrum_image)`; set by `vitrum_image_init`. */
     uint32_t struct_size;
-    /* Layout of a pixel. */
+    /* Layout of the picture. */
     vitrum_pixel_format format;
-    /* The first row. Needs no alignment. */
+    /* The first row; of NV12, of luma. Needs no alignment. */
     const uint8_t *data;
     /* Width in pixels, 1 to 32768. */
     uint32_t width;
     /* Height in pixels, 1 to 32768; at most 2^28 pixels in all. */
     uint32_t height;
-    /* Bytes from one row to the next, at least `width` times the bytes of a pixel. */
+    /* Bytes from one row to the next, at least `width` times the bytes of a pixel; of NV12, of luma. */
     size_t row_stride;
+    /*
+     * NV12: the first row of the second plane, which has half as many rows as the picture, rounded up. Needs no
+     * alignment. For other formats, this and what follows is not looked at.
+     */
+    const uint8_t *VITRUM_NULLABLE chroma;
+    /* NV12: bytes from one row to the next of the second plane, at least `width` rounded up to an even number. */
+    size_t chroma_stride;
+    /* NV12: the weights of the colours. */
+    vitrum_yuv_matrix yuv_matrix;
+    /* NV12: 0 for the limited range (luma 16 to 235, colour differences 16 to 240), 1 for the full one (0 to 255). */
+    uint32_t yuv_full_range;
 } vitrum_image;
 
 /* How to load a CLIP model. All zeros but `struct_size` are the defaults. */
@@ -473,6 +488,18 @@ typedef int32_t (*vitrum_sam_match_callback)(void *VITRUM_NULLABLE user,
 #define VITRUM_PIXEL_GRAY8 5
 
 /*
+ * What cameras and video decoders give: a plane of luma, and one of colour differences with a pair of bytes, U and V,
+ * for every 2 x 2 pixels.
+ */
+#define VITRUM_PIXEL_NV12 6
+
+/* ITU-R BT.601: what phones' cameras and JPEG give. */
+#define VITRUM_YUV_BT601 0
+
+/* ITU-R BT.709: video of 720 lines and more. */
+#define VITRUM_YUV_BT709 1
+
+/*
  * No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
  * Its coordinates do not matter.
  */
@@ -566,7 +593,7 @@ void vitrum_context_trim(const struct vitrum_context *VITRUM_NULLABLE context);
 
 /*
  * Prepares `image`: sets its `struct_size` to `struct_size`, which is `sizeof *image`, and the other fields to
- * 0. All of them must be set before it is used.
+ * 0. Those up to `row_stride` must be set before it is used, and for NV12 `chroma` and `chroma_stride`.
  *
  * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
  */

@@ -4,7 +4,7 @@
 use safetensors::SafeTensors;
 use vitrum::ErrorCode;
 use vitrum::exec::Cx;
-use vitrum::image::{ImageView, PixelFormat};
+use vitrum::image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
 use vitrum::pipelines::preprocess::Preprocess;
 use vitrum::simd::Level;
 use vitrum::weights::Config;
@@ -65,6 +65,26 @@ fn every_pixel_format_gives_the_same_input() {
     assert!(input(&bgra, PixelFormat::Bgra8) == expected);
     let triple: Vec<u8> = grey.iter().flat_map(|&v| [v, v, v]).collect();
     assert!(input(&grey, PixelFormat::Gray8) == input(&triple, PixelFormat::Rgb8));
+}
+
+#[test]
+fn nv12_gives_the_input_of_its_rgb() {
+    // Odd sides: the last column and the last row have pairs of their own.
+    let (width, height) = (51_usize, 29_usize);
+    let luma: Vec<u8> = (0..64 * height).map(|i| (i * 37 % 251) as u8).collect();
+    let chroma: Vec<u8> = (0..52 * height.div_ceil(2)).map(|i| (i * 41 % 253) as u8).collect();
+    for matrix in [YuvMatrix::Bt601, YuvMatrix::Bt709] {
+        for range in [YuvRange::Limited, YuvRange::Full] {
+            let encoding = YuvEncoding { matrix, range };
+            let image = ImageView::nv12((&luma, 64), (&chroma, 52), width, height, encoding).unwrap();
+            let mut rgb = vec![0; 3 * width * height];
+            rgb.chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| image.row_rgb(y, row));
+            let rgb = ImageView::packed(&rgb, width, height, PixelFormat::Rgb8).unwrap();
+            for profile in [Preprocess::clip(32).unwrap(), Preprocess::sam(64).unwrap()] {
+                assert!(run(&profile, &image) == run(&profile, &rgb), "{encoding:?}");
+            }
+        }
+    }
 }
 
 #[test]

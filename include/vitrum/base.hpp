@@ -124,10 +124,23 @@ struct image : vitrum_image {
         row_stride = stride;
     }
 
+    // What cameras and video decoders give: a plane of luma and one of U, V pairs, each with its bytes from row to row.
+    static image nv12(const std::uint8_t *luma, std::size_t luma_stride, const std::uint8_t *chroma,
+                      std::size_t chroma_stride, std::uint32_t columns, std::uint32_t rows,
+                      vitrum_yuv_matrix matrix = VITRUM_YUV_BT601, bool full_range = false) {
+        image view(luma, columns, rows, VITRUM_PIXEL_NV12, luma_stride);
+        view.chroma = chroma;
+        view.chroma_stride = chroma_stride;
+        view.yuv_matrix = matrix;
+        view.yuv_full_range = full_range;
+        return view;
+    }
+
 private:
     static std::size_t bytes_of(vitrum_pixel_format layout) {
         switch (layout) {
-        case VITRUM_PIXEL_GRAY8: return 1;
+        case VITRUM_PIXEL_GRAY8:
+        case VITRUM_PIXEL_NV12: return 1;
         case VITRUM_PIXEL_RGBA8:
         case VITRUM_PIXEL_BGRA8: return 4;
         default: return 3;

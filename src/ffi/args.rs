@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
+use core::mem::MaybeUninit;
 use core::{ptr, slice};
 
 use bytemuck::AnyBitPattern;
@@ -12,20 +13,24 @@ use bytemuck::AnyBitPattern;
 use super::status::{VITRUM_OK, status_of, vitrum_status};
 use crate::error::{Error, Result, err};
 
-/// A struct that the caller fills and whose size tells its version.
+/// A struct that the caller fills and whose size tells its version: later versions only add fields at its end.
 ///
 /// # Safety
-/// The type must be `repr(C)`, its first field `struct_size: u32`, and all-zero bytes a value of it.
+/// The type must be `repr(C)`, its first field `struct_size: u32`, and all-zero bytes a value of it; so must be a copy of
+/// its bytes.
 pub(super) unsafe trait CStruct: Sized {
     /// The C name.
     const NAME: &'static str;
+
+    /// Sizes of earlier versions. What they lack is 0.
+    const EARLIER: &'static [usize] = &[];
 }
 
 /// # Errors
-/// `StructSize` unless `size` is that of `T`. Sizes of earlier versions will be accepted here.
+/// `StructSize` unless `size` is that of `T` or of an earlier version.
 pub(super) fn check_struct_size<T: CStruct>(size: usize) -> Result<()> {
     let known = size_of::<T>();
-    if size != known {
+    if size != known && !T::EARLIER.contains(&size) {
         return Err(err!(
             StructSize,
             "struct_size of {} is {size}, this library knows {known}: fill it by the struct's init function",
@@ -43,9 +48,10 @@ pub(super) unsafe fn init<T: CStruct>(value: *mut T, struct_size: usize) -> vitr
     let checked = check_pointer(value, T::NAME).and_then(|()| check_struct_size::<T>(struct_size));
     match checked {
         Ok(()) => {
-            // SAFETY: the caller's memory has the size of `T`, which begins with a `u32` and may be zero.
+            // SAFETY: the caller's memory has this size, that of a version of `T`, which begins with a `u32` and may be
+            // zero.
             unsafe {
-                value.write_bytes(0, 1);
+                value.cast::<u8>().write_bytes(0, struct_size);
                 value.cast::<u32>().write(struct_size as u32);
             }
             VITRUM_OK
@@ -103,24 +109,28 @@ impl<T> Place<T> {
     }
 }
 
-/// A versioned struct; its size is checked before anything else of it is read.
+/// A copy of a versioned struct; its size is checked before anything else of it is read.
 ///
 /// # Safety
-/// `pointer` must be NULL or lead to a struct that begins with its `struct_size`, valid for `'a`.
-pub(super) unsafe fn versioned<'a, T: CStruct>(pointer: *const T, name: &str) -> Result<&'a T> {
+/// `pointer` must be NULL or lead to a struct that begins with its `struct_size`.
+pub(super) unsafe fn versioned<T: CStruct>(pointer: *const T, name: &str) -> Result<T> {
     check_pointer(pointer, name)?;
-    // SAFETY: the struct begins with its size; once that is right, all of `T` is there.
+    // SAFETY: the struct begins with its size; once that is right, so many bytes are there.
     unsafe {
-        check_struct_size::<T>(pointer.cast::<u32>().read() as usize).map_err(|error| error.within(name))?;
-        Ok(&*pointer)
+        let size = pointer.cast::<u32>().read() as usize;
+        check_struct_size::<T>(size).map_err(|error| error.within(name))?;
+        let mut value = MaybeUninit::<T>::zeroed();
+        pointer.cast::<u8>().copy_to_nonoverlapping(value.as_mut_ptr().cast(), size);
+        Ok(value.assume_init())
     }
 }
 
 /// A versioned struct that receives a result.
 ///
 /// # Safety
-/// As [`versioned`], and nobody else may use the struct meanwhile.
+/// As [`versioned`], and the struct must be valid for `'a` and used by nobody else meanwhile.
 pub(super) unsafe fn versioned_mut<'a, T: CStruct>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
+    const { assert!(T::EARLIER.is_empty(), "results are written as a whole") };
     // SAFETY: the caller's promise.
     unsafe {
         versioned(pointer.cast_const(), name)?;
@@ -128,27 +138,39 @@ pub(super) unsafe fn versioned_mut<'a, T: CStruct>(pointer: *mut T, name: &str) 
     }
 }
 
-/// An array of `count` versioned structs, which may not be empty.
+/// Copies of the `count` versioned structs of an array, which may not be empty.
 ///
 /// # Safety
-/// `pointer` must be NULL or lead to structs that begin with their `struct_size`, valid for `'a`.
-pub(super) unsafe fn versioned_array<'a, T: CStruct>(
+/// `pointer` must be NULL or lead to structs that begin with their `struct_size`.
+pub(super) unsafe fn versioned_array<T: CStruct>(
     pointer: *const T,
     count: usize,
     name: &str,
-) -> Result<&'a [T]> {
+) -> Result<Vec<T>> {
+    if count == 0 {
+        return Err(err!(InvalidArgument, "{name}: none given"));
+    }
     // The size of the first struct tells that the second is where we look for it.
-    if count != 0 {
-        // SAFETY: the caller's promise.
-        unsafe { versioned(pointer, &alloc::format!("{name}[0]"))? };
-    }
-    // SAFETY: the caller's promise.
-    let structs = unsafe { array(pointer, count, name)? };
-    for (i, it) in structs.iter().enumerate() {
-        // SAFETY: a struct of the array.
-        unsafe { versioned(it, &alloc::format!("{name}[{i}]"))? };
-    }
-    Ok(structs)
+    let first = &alloc::format!("{name}[0]");
+    // SAFETY: the caller's promise; `versioned` has seen the pointer and the size.
+    let size = unsafe {
+        versioned(pointer, first)?;
+        pointer.cast::<u32>().read() as usize
+    };
+    check_count(count, size, name)?;
+    let read = |i: usize| {
+        let name = &alloc::format!("{name}[{i}]");
+        // SAFETY: a struct of the array, all of which have the size of the first.
+        unsafe {
+            let pointer = pointer.byte_add(i * size);
+            let own = pointer.cast::<u32>().read() as usize;
+            if own != size {
+                return Err(err!(StructSize, "struct_size of {name} is {own}, but {size} of the first"));
+            }
+            versioned(pointer, name)
+        }
+    };
+    (0..count).map(read).collect()
 }
 
 /// An array of `count` values, which may not be empty.
@@ -160,12 +182,17 @@ pub(super) unsafe fn array<'a, T>(pointer: *const T, count: usize, name: &str) -
         return Err(err!(InvalidArgument, "{name}: none given"));
     }
     check_pointer(pointer, name)?;
-    count
-        .checked_mul(size_of::<T>())
-        .filter(|&bytes| isize::try_from(bytes).is_ok())
-        .ok_or_else(|| err!(Limit, "{name}: {count} are more than memory can hold"))?;
+    check_count(count, size_of::<T>(), name)?;
     // SAFETY: not NULL, aligned and not larger than an allocation can be; the caller promises the rest.
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
+}
+
+/// Whether memory can hold `count` values of `size` bytes.
+fn check_count(count: usize, size: usize, name: &str) -> Result<()> {
+    match count.checked_mul(size).filter(|&bytes| isize::try_from(bytes).is_ok()) {
+        Some(_) => Ok(()),
+        None => Err(err!(Limit, "{name}: {count} are more than memory can hold")),
+    }
 }
 
 /// A NUL-terminated UTF-8 string.

@@ -97,7 +97,7 @@ pub unsafe extern "C" fn vitrum_context_new(
         guard(error, || {
             let context = place(context, "context")?;
             let cx = match optional(options, || versioned(options, "options"))? {
-                Some(options) => new_cx(options)?,
+                Some(options) => new_cx(&options)?,
                 None => Cx::new(&CxOptions::default())?,
             };
             context.write(Box::into_raw(Box::new(vitrum_context { cx })));

@@ -79,8 +79,8 @@ pub unsafe extern "C" fn vitrum_sam_load(
             let place = place(sam, "sam")?;
             let cx = cx_of(context)?;
             let options = optional(options, || versioned(options, "options"))?;
-            let bundle = open(path, options.map_or(0, |options| options.mmap))?;
-            place.write(new_sam(cx, &bundle, options)?);
+            let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
+            place.write(new_sam(cx, &bundle, options.as_ref())?);
             Ok(())
         })
     }
@@ -109,8 +109,8 @@ pub unsafe extern "C" fn vitrum_sam_load_memory(
             let place = place(sam, "sam")?;
             let cx = cx_of(context)?;
             let options = optional(options, || versioned(options, "options"))?;
-            let bundle = open_memory(files, file_count, options.map_or(0, |options| options.mmap))?;
-            place.write(new_sam(cx, &bundle, options)?);
+            let bundle = open_memory(files, file_count, options.as_ref().map_or(0, |options| options.mmap))?;
+            place.write(new_sam(cx, &bundle, options.as_ref())?);
             Ok(())
         })
     }

@@ -117,8 +117,8 @@ pub unsafe extern "C" fn vitrum_sam_predict(
             let prediction = required_mut(prediction, "prediction")?;
             let multimask = flag(multimask, "multimask")?;
             let prompts = versioned_array(prompts, prompt_count, "prompts")?;
-            let points = read_points(prompts)?;
-            let prompts = read_prompts(prompts, &points)?;
+            let points = read_points(&prompts)?;
+            let prompts = read_prompts(&prompts, &points)?;
             sam.predict(embedding, &prompts, &PredictOptions { multimask }, &mut prediction.prediction)
         })
     }

@@ -162,7 +162,7 @@ static void misuse_images(const vitrum_clip *clip) {
         {65536, 65536, 65536 * 3, VITRUM_PIXEL_RGB8, VITRUM_E_IMAGE},
         {0xffffffff, 0xffffffff, (size_t)-1, VITRUM_PIXEL_RGBA8, VITRUM_E_IMAGE},
         {SIDE, SIDE, SIDE * 3, 0, VITRUM_E_INVALID_ARGUMENT},
-        {SIDE, SIDE, SIDE * 3, 6, VITRUM_E_INVALID_ARGUMENT},
+        {SIDE, SIDE, SIDE * 3, 7, VITRUM_E_INVALID_ARGUMENT},
         {SIDE, SIDE, SIDE * 3, -1, VITRUM_E_INVALID_ARGUMENT},
     };
     out[0] = 42;
@@ -199,6 +199,46 @@ static void misuse_images(const vitrum_clip *clip) {
     EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, 1, NULL, 0, &needed, &error));
     EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, 1, out, dim, NULL, &error));
     CHECK(vitrum_clip_encode_image(clip, &good, 1, 1, out, dim, NULL, NULL) == VITRUM_OK);
+    free(out);
+}
+
+static void misuse_nv12(const vitrum_clip *clip) {
+    const size_t dim = vitrum_clip_embed_dim(clip);
+    float *out = calloc(2 * dim, sizeof *out);
+    vitrum_image images[2], good = new_image(VITRUM_PIXEL_NV12), image;
+    good.row_stride = SIDE;
+    good.chroma = pixels + SIDE * SIDE;
+    good.chroma_stride = SIDE;
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, 1, out, dim, NULL, &error));
+    image = good;
+    image.chroma = NULL;
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    image = good;
+    image.chroma_stride = SIDE - 1;
+    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    image.chroma_stride = (size_t)-1;
+    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    /* An odd width needs one more pair. */
+    image = good;
+    image.width = SIDE - 1;
+    image.chroma_stride = SIDE - 2;
+    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    image = good;
+    image.yuv_matrix = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    image = good;
+    image.yuv_full_range = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    /* A size of no version, the size of the version without NV12, and two versions in one array. */
+    image = good;
+    image.struct_size = (uint32_t)sizeof image - 4;
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    image.struct_size = (uint32_t)offsetof(vitrum_image, chroma);
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    images[0] = images[1] = good;
+    images[1].struct_size = (uint32_t)offsetof(vitrum_image, chroma);
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, images, 2, 1, out, 2 * dim, NULL, &error));
+    CHECK(strstr(error.message, "images[1]") != NULL);
     free(out);
 }
 
@@ -284,6 +324,7 @@ int main(int argc, char **argv) {
     EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], NULL, &clip, &error));
     if (clip) {
         misuse_images(clip);
+        misuse_nv12(clip);
         misuse_texts(clip);
         misuse_similarity(clip);
         /* After all that, the handle works. */

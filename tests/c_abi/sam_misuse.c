@@ -102,7 +102,7 @@ static void misuse_encoding(const vitrum_sam *sam) {
         {SIDE, SIDE, SIDE * 3 - 1, VITRUM_PIXEL_RGB8, VITRUM_E_IMAGE},
         {65536, 65536, 65536 * 4, VITRUM_PIXEL_RGBA8, VITRUM_E_IMAGE},
         {SIDE * SIDE, 1, SIDE * SIDE, VITRUM_PIXEL_GRAY8, VITRUM_E_IMAGE}, /* nothing of its height is left */
-        {SIDE, SIDE, SIDE * 3, 6, VITRUM_E_INVALID_ARGUMENT},
+        {SIDE, SIDE, SIDE * 3, 7, VITRUM_E_INVALID_ARGUMENT},
     };
     for (i = 0; i < sizeof bad / sizeof *bad; i++) {
         image = good;

@@ -121,9 +121,61 @@ static vitrum_clip *load_from_memory(const vitrum_context *context, const char *
     return clip;
 }
 
+/* `vitrum_image` before there was NV12. */
+struct old_image {
+    uint32_t struct_size;
+    vitrum_pixel_format format;
+    const uint8_t *data;
+    uint32_t width;
+    uint32_t height;
+    size_t row_stride;
+};
+
+/* Programs built with the old struct get what they got; luma without colour is a grey picture. */
+static void check_image_versions(const vitrum_clip *clip) {
+    const size_t dim = vitrum_clip_embed_dim(clip);
+    float *new_out = calloc(2 * dim, sizeof *new_out), *old_out = calloc(2 * dim, sizeof *old_out);
+    uint8_t grey[SIDE * SIDE / 2];
+    vitrum_image images[2];
+    struct old_image old[2];
+    size_t i;
+    images[0] = new_image(VITRUM_PIXEL_RGBA8);
+    images[1] = new_image(VITRUM_PIXEL_GRAY8);
+    images[1].row_stride = SIDE;
+    for (i = 0; i < 2; i++) {
+        /* Nothing is written beyond the old struct. */
+        vitrum_image_init((vitrum_image *)(void *)&old[i], sizeof old[i]);
+        old[i].format = images[i].format;
+        old[i].data = images[i].data;
+        old[i].width = images[i].width;
+        old[i].height = images[i].height;
+        old[i].row_stride = images[i].row_stride;
+    }
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 2, 1, new_out, 2 * dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, (const vitrum_image *)(const void *)old, 2, 1, old_out,
+                                               2 * dim, NULL, &error));
+    CHECK(memcmp(new_out, old_out, 2 * dim * sizeof *new_out) == 0);
+
+    memset(grey, 128, sizeof grey);
+    images[0] = images[1];
+    images[0].format = VITRUM_PIXEL_NV12;
+    images[0].chroma = grey;
+    images[0].chroma_stride = SIDE;
+    images[0].yuv_matrix = VITRUM_YUV_BT709;
+    images[0].yuv_full_range = 1;
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 1, 1, old_out, dim, NULL, &error));
+    CHECK(memcmp(new_out + dim, old_out, dim * sizeof *new_out) == 0);
+    images[0].yuv_full_range = 0;
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 1, 1, old_out, dim, NULL, &error));
+    CHECK(memcmp(new_out + dim, old_out, dim * sizeof *new_out) != 0);
+    free(new_out);
+    free(old_out);
+}
+
 static void *encode_on_thread(void *clip) {
     vitrum_error own;
-    const vitrum_image image = {sizeof image, VITRUM_PIXEL_RGBA8, pixels, SIDE, SIDE, SIDE * 4};
+    /* As new_image makes it, which is for one thread. */
+    const vitrum_image image = {sizeof image, VITRUM_PIXEL_RGBA8, pixels, SIDE, SIDE, SIDE * 4, NULL, 0, 0, 0};
     float *out = calloc(vitrum_clip_embed_dim(clip), sizeof *out);
     vitrum_error_init(&own, sizeof own);
     if (vitrum_clip_encode_image(clip, &image, 1, 1, out, vitrum_clip_embed_dim(clip), NULL, &own)) {
@@ -180,6 +232,7 @@ int main(int argc, char **argv) {
     vitrum_context_trim(context);
     vitrum_context_free(context);
     check_results(clip);
+    check_image_versions(clip);
     expected = encode(clip, 1);
     check_sharing(clip, expected);
     vitrum_clip_free(clip);

@@ -29,7 +29,7 @@ const SOURCES: [&str; 16] = [
 ];
 
 /// Pointers that may be NULL wherever they occur, except in `…_init` functions.
-const NULLABLE: [&str; 20] = [
+const NULLABLE: [&str; 21] = [
     "error",
     "needed",
     "options",
@@ -46,6 +46,7 @@ const NULLABLE: [&str; 20] = [
     "pixels",
     "counts",
     "points",
+    "chroma",
     "mask",
     "user",
     "parallel_for_user",

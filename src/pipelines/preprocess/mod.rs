@@ -82,7 +82,13 @@ impl Preprocess {
         let rows = self.placement.frame(target_height, height);
         let columns = self.placement.frame(target_width, width);
 
-        let channels = image.format().bytes();
+        let (channels, order) = match image.format() {
+            PixelFormat::Rgb8 | PixelFormat::Nv12 => (3, [0, 1, 2]),
+            PixelFormat::Rgba8 => (4, [0, 1, 2]),
+            PixelFormat::Bgr8 => (3, [2, 1, 0]),
+            PixelFormat::Bgra8 => (4, [2, 1, 0]),
+            PixelFormat::Gray8 => (1, [0, 0, 0]),
+        };
         let source = (source_width, source_height);
         let resample = Resample::new(channels, source, (target_width, target_height), self.filter)?.window(
             columns.first,
@@ -91,17 +97,12 @@ impl Preprocess {
             rows.len,
         )?;
         let len = rows.len * columns.len * channels;
-        let mut workspace = cx.workspace(padded(len.div_ceil(4)) + resample.scratch_len(cx));
+        let mut workspace = cx.workspace(padded(len.div_ceil(4)) + resample.image_scratch_len(cx, image));
         let mut scratch = workspace.scratch();
         let pixels: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(len.div_ceil(4)));
         let pixels = &mut pixels[..len];
-        resample.run(cx, image.data(), image.row_stride(), pixels, scratch);
+        resample.run_image(cx, image, pixels, scratch);
 
-        let order = match image.format() {
-            PixelFormat::Rgb8 | PixelFormat::Rgba8 => [0, 1, 2],
-            PixelFormat::Bgr8 | PixelFormat::Bgra8 => [2, 1, 0],
-            PixelFormat::Gray8 => [0, 0, 0],
-        };
         for (c, plane) in out.chunks_exact_mut(height * width).enumerate() {
             let pixels = Pixels { bytes: pixels, channels, channel: order[c] };
             self.write_plane(c, plane, &pixels, &rows, &columns);

@@ -34,6 +34,11 @@ impl Axis {
         libm::ceil(self.support()) as usize * 2 + 1
     }
 
+    /// No fewer source pixels than `outputs` outputs in a row read.
+    pub(super) fn most_pixels(&self, outputs: usize) -> usize {
+        (libm::ceil(outputs as f64 * self.scale()) as usize + self.taps()).min(self.source)
+    }
+
     /// The source pixel of the first output if all outputs are source pixels, unchanged and in a row.
     pub(super) fn copied_from(&self) -> Option<usize> {
         let offset = self.area[0] as usize;

@@ -15,13 +15,15 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
+use core::ops::Range;
+
 use axis::Axis;
 use passes::COLUMN;
-use stages::{Rows, Table, for_rows};
+use stages::{Converted, Rows, Source, TASK_ROWS, Table, for_bands};
 
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
-use crate::image::MAX_IMAGE_SIDE;
+use crate::image::{ImageView, MAX_IMAGE_SIDE, PixelFormat};
 
 /// Largest width or height that the whole output may have; only a window of it need ever exist.
 pub const MAX_TARGET_SIDE: usize = 1 << 30;
@@ -183,29 +185,67 @@ impl Resample {
     /// # Panics
     /// If `source` or `scratch` is too short, or `out` does not have the window's size.
     pub fn run(&self, cx: &Cx, source: &[u8], row_stride: usize, out: &mut [u8], scratch: Scratch<'_>) {
+        let len = self.horizontal.source * self.channels;
+        assert!(row_stride >= len, "rows overlap");
+        assert!(source.len() >= (self.vertical.source - 1) * row_stride + len, "source too short");
+        let source = Rows { bytes: source, first: 0, stride: row_stride, len };
         match self.channels {
-            1 => self.run_channels::<1>(cx, source, row_stride, out, scratch),
-            3 => self.run_channels::<3>(cx, source, row_stride, out, scratch),
-            _ => self.run_channels::<4>(cx, source, row_stride, out, scratch),
+            1 => self.run_source::<1>(cx, &source, out, scratch),
+            3 => self.run_source::<3>(cx, &source, out, scratch),
+            _ => self.run_source::<4>(cx, &source, out, scratch),
         }
     }
 
-    fn run_channels<const C: usize>(
+    /// f32 of scratch memory that [`run_image`](Self::run_image) takes.
+    pub fn image_scratch_len(&self, cx: &Cx, image: &ImageView<'_>) -> usize {
+        let bands = match image.format() {
+            PixelFormat::Nv12 => cx.threads() * self.band_len(&Converted(image)).div_ceil(4),
+            _ => 0,
+        };
+        self.scratch_len(cx) + padded(bands)
+    }
+
+    /// Resamples `image` to `out`, whose rows are packed. The pixels are as the image's, but RGB if it is NV12, which is
+    /// converted a few rows at a time.
+    ///
+    /// # Panics
+    /// If `image` has another size or number of channels (3 of NV12) than the source was said to have, `scratch` is too
+    /// short, or `out` does not have the window's size.
+    pub fn run_image(&self, cx: &Cx, image: &ImageView<'_>, out: &mut [u8], scratch: Scratch<'_>) {
+        assert_eq!((image.width(), image.height()), (self.horizontal.source, self.vertical.source), "image");
+        match image.format() {
+            PixelFormat::Nv12 => {
+                assert_eq!(self.channels, 3, "channels of NV12");
+                self.run_source::<3>(cx, &Converted(image), out, scratch);
+            }
+            format => {
+                assert_eq!(self.channels, format.bytes(), "channels of {format:?}");
+                self.run(cx, image.data(), image.row_stride(), out, scratch);
+            }
+        }
+    }
+
+    /// Bytes of a lane's band of source rows.
+    fn band_len(&self, source: &impl Source) -> usize {
+        source.band_len(match self.vertical_first || self.filter == Filter::Nearest {
+            true => self.vertical.most_pixels(TASK_ROWS),
+            false => TASK_ROWS,
+        })
+    }
+
+    fn run_source<const C: usize>(
         &self,
         cx: &Cx,
-        source: &[u8],
-        row_stride: usize,
+        source: &impl Source,
         out: &mut [u8],
         mut scratch: Scratch<'_>,
     ) {
         let (columns, rows) = (&self.horizontal, &self.vertical);
-        let row_len = columns.source * C;
-        assert!(row_stride >= row_len, "rows overlap");
-        assert!(source.len() >= (rows.source - 1) * row_stride + row_len, "source too short");
         assert_eq!(out.len(), columns.count * rows.count * C, "output length");
-        let input = Rows { bytes: source, first: 0, stride: row_stride, len: row_len };
+        let bands = scratch.take(cx.threads() * self.band_len(source).div_ceil(4));
+        let bands: &mut [u8] = bytemuck::cast_slice_mut(bands);
         if self.filter == Filter::Nearest {
-            return self.nearest::<C>(cx, &input, out, scratch);
+            return self.nearest::<C>(cx, source, out, bands, scratch);
         }
 
         let horizontal = Table::fill(columns, &mut scratch);
@@ -217,20 +257,28 @@ impl Resample {
 
         if self.vertical_first {
             let reach = columns.reach();
-            vertical.vertical_pass(cx, &input, reach.start * C..reach.end * C, between);
-            let input = Rows { bytes: between, first: 0, stride: row_len, len: row_len };
-            horizontal.horizontal_pass::<C>(cx, &input, 0, out, strips);
+            let len = columns.source * C;
+            vertical.vertical_pass(cx, source, len, reach.start * C..reach.end * C, between, bands);
+            let input = Rows { bytes: between, first: 0, stride: len, len };
+            horizontal.horizontal_pass::<C>(cx, &input, 0, out, strips, &mut []);
         } else {
             let reach = rows.reach();
-            let out_len = columns.count * C;
-            horizontal.horizontal_pass::<C>(cx, &input, reach.start, between, strips);
-            let input = Rows { bytes: between, first: reach.start, stride: out_len, len: out_len };
-            vertical.vertical_pass(cx, &input, 0..out_len, out);
+            let len = columns.count * C;
+            horizontal.horizontal_pass::<C>(cx, source, reach.start, between, strips, bands);
+            let input = Rows { bytes: between, first: reach.start, stride: len, len };
+            vertical.vertical_pass(cx, &input, len, 0..len, out, &mut []);
         }
     }
 
     /// Copies the pixel under each output's centre.
-    fn nearest<const C: usize>(&self, cx: &Cx, input: &Rows<'_>, out: &mut [u8], mut scratch: Scratch<'_>) {
+    fn nearest<const C: usize>(
+        &self,
+        cx: &Cx,
+        source: &impl Source,
+        out: &mut [u8],
+        bands: &mut [u8],
+        mut scratch: Scratch<'_>,
+    ) {
         let mut indices = |axis: &Axis| -> &[u32] {
             let indices = bytemuck::cast_slice_mut(scratch.take(axis.count));
             axis.fill_nearest(indices);
@@ -238,7 +286,8 @@ impl Resample {
         };
         let (columns, rows) = (indices(&self.horizontal), indices(&self.vertical));
         let out_len = columns.len() * C;
-        for_rows(cx, out, out_len, |_, top, out| {
+        let reach = |block: Range<usize>| rows[block.start] as usize..rows[block.end - 1] as usize + 1;
+        for_bands(cx, source, reach, bands, out, out_len, |_, top, input, out| {
             for (&y, out) in rows[top..].iter().zip(out.chunks_exact_mut(out_len)) {
                 let row = input.from(y as usize);
                 for (&x, pixel) in columns.iter().zip(out.chunks_exact_mut(C)) {

@@ -211,6 +211,32 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
+#[cfg(feature = "parallel")]
+#[test]
+fn nv12_is_resampled_as_its_rgb() {
+    use crate::exec::CxOptions;
+    let (width, height) = (61, 131);
+    let (luma, chroma) = (noise(64 * height), noise(70 * height.div_ceil(2)));
+    let image = ImageView::nv12((&luma, 64), (&chroma, 70), width, height, Default::default()).unwrap();
+    let mut rgb = vec![0; 3 * width * height];
+    rgb.chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| image.row_rgb(y, row));
+    for threads in [1, 3] {
+        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        // Columns first, rows first, one axis alone, none.
+        for target in [(20, 90), (64, 10), (61, 1), (200, 131), (61, 131)] {
+            for filter in FILTERS {
+                let plan = Resample::new(3, (width, height), target, filter).unwrap();
+                let plan =
+                    plan.window(target.0 / 4, target.1 / 3, target.0 / 2, target.1.div_ceil(2)).unwrap();
+                let mut out = vec![0; target.0 / 2 * target.1.div_ceil(2) * 3];
+                let mut workspace = cx.workspace(plan.image_scratch_len(&cx, &image));
+                plan.run_image(&cx, &image, &mut out, workspace.scratch());
+                assert!(out == run(&cx, &plan, &rgb, 3 * width), "{target:?}, {filter:?}, {threads} threads");
+            }
+        }
+    }
+}
+
 #[test]
 fn extreme_ratios_stay_small() {
     let cx = Cx::serial(Level::detect());
