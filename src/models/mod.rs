@@ -4,6 +4,7 @@
 pub mod clip;
 mod positions;
 pub mod sam;
+pub mod sam2;
 
 use crate::error::Result;
 use crate::kernels::activation::Activation;

@@ -1,0 +1,97 @@
+//! Tensor names of SAM 2 checkpoints.
+
+use crate::error::{Result, err};
+use crate::models::sam::Naming;
+use crate::weights::Scope;
+
+/// The names of the image encoder's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderNames {
+    /// Scope of the Hiera trunk.
+    pub trunk: &'static str,
+    /// The patch convolution, in the trunk.
+    pub patch_embed: &'static str,
+    /// The layer norms of a block.
+    pub norms: [&'static str; 2],
+    /// The linear layers of a block's MLP.
+    pub mlp: [&'static str; 2],
+    /// Scope of the neck's lateral convolutions, followed by their numbers, the coarsest level first.
+    pub laterals: &'static str,
+    /// What follows the number.
+    pub lateral: &'static str,
+}
+
+/// The names of tensors outside the parts.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryNames {
+    /// Temporal encodings of memories, `[maskmem, 1, 1, D]`.
+    pub times: &'static str,
+    /// Added to the features of a frame without memories.
+    pub no_memory: &'static str,
+    /// Added to the memory of a frame on which the object cannot be seen; only in 2.1.
+    pub no_object_spatial: &'static str,
+    /// Projection of a pointer's temporal encoding; only in 2.1.
+    pub pointer_times: &'static str,
+}
+
+/// Looks for a tensor that only one naming of SAM 2 has.
+pub fn find(scope: &Scope<'_>) -> Option<Naming> {
+    [Naming::HuggingFace, Naming::Original].into_iter().find(|&naming| {
+        let names = encoder(naming);
+        scope.at(names.trunk).at(names.patch_embed).contains("weight")
+    })
+}
+
+/// [`find`], or an error.
+///
+/// # Errors
+/// `Unsupported` if this is no SAM 2.
+pub fn detect(scope: &Scope<'_>) -> Result<Naming> {
+    find(scope).ok_or_else(|| {
+        err!(
+            Unsupported,
+            "not a SAM 2 checkpoint: neither \"vision_encoder.backbone.patch_embed.projection.weight\" \
+             nor \"image_encoder.trunk.patch_embed.proj.weight\" is present"
+        )
+    })
+}
+
+/// Names of the image encoder.
+pub fn encoder(naming: Naming) -> EncoderNames {
+    match naming {
+        Naming::HuggingFace => EncoderNames {
+            trunk: "vision_encoder.backbone",
+            patch_embed: "patch_embed.projection",
+            norms: ["layer_norm1", "layer_norm2"],
+            mlp: ["mlp.proj_in", "mlp.proj_out"],
+            laterals: "vision_encoder.neck.convs",
+            lateral: "",
+        },
+        Naming::Original => EncoderNames {
+            trunk: "image_encoder.trunk",
+            patch_embed: "patch_embed.proj",
+            norms: ["norm1", "norm2"],
+            mlp: ["mlp.layers.0", "mlp.layers.1"],
+            laterals: "image_encoder.neck.convs",
+            lateral: "conv",
+        },
+    }
+}
+
+/// Names of what makes a memory.
+pub fn memory(naming: Naming) -> MemoryNames {
+    match naming {
+        Naming::HuggingFace => MemoryNames {
+            times: "memory_temporal_positional_encoding",
+            no_memory: "no_memory_embedding",
+            no_object_spatial: "occlusion_spatial_embedding_parameter",
+            pointer_times: "temporal_positional_encoding_projection_layer",
+        },
+        Naming::Original => MemoryNames {
+            times: "maskmem_tpos_enc",
+            no_memory: "no_mem_embed",
+            no_object_spatial: "no_obj_embed_spatial",
+            pointer_times: "obj_ptr_tpos_proj",
+        },
+    }
+}
