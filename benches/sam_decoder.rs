@@ -6,8 +6,8 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::kernels::activation::Activation;
 use vitrum::models::sam::{
-    DecoderConfig, EncoderConfig, Label, MaskDecoder, Naming, Point, Predictor, Prompt, PromptEncoder,
-    SamConfig, VitConfig,
+    DecoderConfig, DecoderExtensions, EncoderConfig, Label, MaskDecoder, Naming, Point, Predictor, Prompt,
+    PromptEncoder, SamConfig, VitConfig,
 };
 use vitrum::nn::Trace;
 use vitrum::weights::{Bundle, BundleParts};
@@ -42,6 +42,7 @@ fn config() -> SamConfig {
             multimask_outputs: 3,
             iou_depth: 3,
             iou_hidden: 256,
+            extensions: DecoderExtensions::default(),
         },
     }
 }
@@ -130,11 +131,15 @@ fn decoder(criterion: &mut Criterion) {
     let file = checkpoint();
     let bundle = Bundle::from_memory(BundleParts::new(&file)).expect("a file");
     let (scope, config) = (bundle.scope(cx.level()), config());
-    let prompt_encoder = PromptEncoder::bind(&scope, Naming::Original, &config).expect("its tensors");
-    let mask_decoder =
-        MaskDecoder::bind(&scope, Naming::Original, &config, &prompt_encoder).expect("its tensors");
-    let predictor =
-        Predictor { prompt_encoder: &prompt_encoder, mask_decoder: &mask_decoder, least_iou: None };
+    let heads = config.heads(Naming::Original);
+    let prompt_encoder = PromptEncoder::bind(&scope, &heads).expect("its tensors");
+    let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder).expect("its tensors");
+    let predictor = Predictor {
+        prompt_encoder: &prompt_encoder,
+        mask_decoder: &mask_decoder,
+        least_iou: None,
+        stability: None,
+    };
 
     let embedding: Vec<f32> = numbers(64 * 64 * DIM).collect();
     let mut cache = vec![0.0; mask_decoder.cache_len()];
@@ -143,7 +148,7 @@ fn decoder(criterion: &mut Criterion) {
     let mut workspace = cx.workspace(mask_decoder.cache_scratch_len(&cx));
     group.bench_function("image", |bencher| {
         bencher.iter(|| {
-            cx.enter(|| mask_decoder.cache(&cx, &embedding, &mut cache, workspace.scratch()));
+            cx.enter(|| mask_decoder.cache(&cx, &embedding, None, &mut cache, workspace.scratch()));
         });
     });
     drop(workspace);

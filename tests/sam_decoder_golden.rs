@@ -68,7 +68,7 @@ impl Ready {
         let decoder = &model.mask_decoder;
         let mut cache = vec![f32::NAN; decoder.cache_len()];
         let mut workspace = cx.workspace(decoder.cache_scratch_len(&cx));
-        decoder.cache(&cx, golden.get("embedding").1, &mut cache, workspace.scratch());
+        decoder.cache(&cx, golden.get("embedding").1, None, &mut cache, workspace.scratch());
         drop(workspace);
         Self { cx, model, cache }
     }

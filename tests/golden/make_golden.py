@@ -62,6 +62,23 @@ sam_decoder/<name>/    a tiny SAM with random weights: prompt encoder and mask d
     <prompt>.decoder.masks [M, 4g, 4g], decoder.iou [M]
   Large stages are kept for the prompts "point" and "point-mask" only.
 
+sam2_decoder/<name>/    tiny prompt encoders and mask decoders of SAM 2 with random weights
+
+    huggingface         transformers' Sam2PromptEncoder and Sam2MaskDecoder: 9x9 tokens
+    original            sam2's: 7x7 tokens, 5 heads
+    original-linear     sam2's: 4x4 tokens, a linear object score head
+
+  model.safetensors
+  golden.safetensors    as in sam_decoder/, and
+    s1 [(2g)^2, C / 4], s0 [(4g)^2, C / 8]      the image's larger maps, random
+    <prompt>.stability.<i>.{options [2], masks, iou, replaced i64 [1]}
+                                                single masks only: with dynamic_multimask_via_stability;
+                                                delta and threshold, and whether another mask was taken
+    objects.embeddings [3, N, C], objects.mask [4g, 4g]
+    objects.{padding,mask}.{single,multi}.{masks, iou, object_score, tokens [3, 4, C]}
+                                                three objects of one frame, each with its own features,
+                                                prompted by a padding point, with or without a mask
+
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
 
     vocab.json + merges.txt, tokenizer.json, bpe_simple_vocab.txt     the same tokenizer three times
@@ -147,7 +164,7 @@ from pathlib import Path
 
 import torch
 
-from generators import automatic, clip, masks, resize, sam_decoder, sam_encoder, sam_predictor, tokenizer
+from generators import automatic, clip, masks, resize, sam2_decoder, sam_decoder, sam_encoder, sam_predictor, tokenizer
 
 # In this order: a CLIP directory contains the tokenizer.
 GENERATORS = {
@@ -157,6 +174,7 @@ GENERATORS = {
     "clip": clip,
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
+    "sam2_decoder": sam2_decoder,
     "sam_predictor": sam_predictor,
     "automatic": automatic,
 }

@@ -68,7 +68,7 @@ pub(super) fn click(config: &SamConfig) -> f64 {
 mod tests {
     use super::*;
     use vitrum::kernels::activation::Activation;
-    use vitrum::models::sam::{BlockConfig, DecoderConfig, StageConfig};
+    use vitrum::models::sam::{BlockConfig, DecoderConfig, DecoderExtensions, StageConfig};
 
     fn config(encoder: EncoderConfig) -> SamConfig {
         let decoder = DecoderConfig {
@@ -83,6 +83,7 @@ mod tests {
             multimask_outputs: 3,
             iou_depth: 3,
             iou_hidden: 256,
+            extensions: DecoderExtensions::default(),
         };
         SamConfig { image_size: 1024, encoder, dim: 256, decoder }
     }

@@ -4,13 +4,55 @@ use crate::kernels::activation::Activation;
 use crate::kernels::math::exp;
 use crate::simd::{Simd, Vectorize};
 
-/// `x[c][p] ← act((x + add − μ_p) / √(σ²_p + eps) · weight + bias)` over the channels `c` of each pixel `p`, with
-/// `act` the identity or `GELU`; `x: [channels][nr]`.
-pub(super) struct LayerNorm<'a, const GELU: bool> {
+/// What is added to every element of a panel, beside the bias of its row.
+pub(super) trait Addend: Copy {
+    /// Whether there is something for each of `len` elements.
+    fn covers(self, len: usize) -> bool;
+
+    /// `values`, which belong to the elements from `at` on, and what is to be added to them.
+    ///
+    /// # Safety
+    /// `covers(len)` holds for a `len ≥ at + S::LANES`.
+    unsafe fn plus<S: Simd>(self, s: S, values: S::F, at: usize) -> S::F;
+}
+
+/// Nothing is added.
+#[derive(Clone, Copy)]
+pub(super) struct Nothing;
+
+impl Addend for Nothing {
+    fn covers(self, _: usize) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    unsafe fn plus<S: Simd>(self, _: S, values: S::F, _: usize) -> S::F {
+        values
+    }
+}
+
+/// A panel is added.
+impl Addend for &[f32] {
+    fn covers(self, len: usize) -> bool {
+        self.len() == len
+    }
+
+    #[inline(always)]
+    unsafe fn plus<S: Simd>(self, s: S, values: S::F, at: usize) -> S::F {
+        // SAFETY: `at + LANES` elements are there, as the caller promises.
+        s.add(values, unsafe { s.load(self.as_ptr().add(at)) })
+    }
+}
+
+/// `x[c][p] ← act((y − μ_p) / √(σ²_p + eps) · weight + bias)` with `y = x + add + more` over the channels `c` of each
+/// pixel `p`, with `act` the identity or `GELU`; `x: [channels][nr]`.
+pub(super) struct LayerNorm<'a, A, const GELU: bool> {
     pub(super) x: &'a mut [f32],
     pub(super) nr: usize,
     /// A bias of the product that made `x`, `[channels]`.
     pub(super) add: &'a [f32],
+    /// More of it, for every element.
+    pub(super) more: A,
     pub(super) norm: Norm<'a>,
 }
 
@@ -28,14 +70,14 @@ pub struct Norm<'a> {
 /// Independent partial sums: as many as hide the latency of an addition.
 const SUMS: usize = 4;
 
-impl<const GELU: bool> Vectorize for LayerNorm<'_, GELU> {
+impl<A: Addend, const GELU: bool> Vectorize for LayerNorm<'_, A, GELU> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { x, nr, add, norm } = self;
+        let Self { x, nr, add, more, norm } = self;
         let channels = add.len();
-        assert!(nr.is_multiple_of(S::LANES) && x.len() == channels * nr);
+        assert!(nr.is_multiple_of(S::LANES) && x.len() == channels * nr && more.covers(x.len()));
         assert!(norm.weight.len() == channels && norm.bias.len() == channels);
         let share = s.splat(1.0 / channels as f32);
         for column in (0..nr).step_by(S::LANES) {
@@ -49,6 +91,7 @@ impl<const GELU: bool> Vectorize for LayerNorm<'_, GELU> {
                     // SAFETY: as above.
                     unsafe {
                         let value = s.add(s.load(at(channel)), s.splat(*add.get_unchecked(channel)));
+                        let value = more.plus(s, value, channel * nr + column);
                         s.store(at(channel), value);
                         *sum = s.add(*sum, value);
                     }
@@ -82,25 +125,27 @@ impl<const GELU: bool> Vectorize for LayerNorm<'_, GELU> {
     }
 }
 
-/// `x[r][p] ← GELU(x[r][p] + bias[r % bias.len()])` for `x: [rows][nr]`.
-pub(super) struct BiasGelu<'a> {
+/// `x[r][p] ← GELU(x[r][p] + bias[r % bias.len()] + more[r][p])` for `x: [rows][nr]`.
+pub(super) struct BiasGelu<'a, A> {
     pub(super) x: &'a mut [f32],
     pub(super) nr: usize,
     pub(super) bias: &'a [f32],
+    pub(super) more: A,
 }
 
-impl Vectorize for BiasGelu<'_> {
+impl<A: Addend> Vectorize for BiasGelu<'_, A> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        assert!(self.nr.is_multiple_of(S::LANES));
-        for (row, &bias) in self.x.chunks_exact_mut(self.nr).zip(self.bias.iter().cycle()) {
+        let Self { x, nr, bias, more } = self;
+        assert!(nr.is_multiple_of(S::LANES) && more.covers(x.len()));
+        for (r, (row, &bias)) in x.chunks_exact_mut(nr).zip(bias.iter().cycle()).enumerate() {
             let bias = s.splat(bias);
-            for x in row.chunks_exact_mut(S::LANES) {
-                // SAFETY: the chunk has `LANES` elements.
+            for (i, x) in row.chunks_exact_mut(S::LANES).enumerate() {
+                // SAFETY: the chunk has `LANES` elements, and so has what is added to it, by the assertion.
                 unsafe {
-                    let value = s.add(s.load(x.as_ptr()), bias);
+                    let value = more.plus(s, s.add(s.load(x.as_ptr()), bias), r * nr + i * S::LANES);
                     s.store(x.as_mut_ptr(), Activation::Gelu.apply(s, value));
                 }
             }

@@ -8,7 +8,7 @@
 //!
 //! in one pass over the panels: scores, softmax, sum of values, residual and normalisation while a panel is in cache.
 
-use super::columns::{GroupSoftmax, LayerNorm, Norm, Sum};
+use super::columns::{GroupSoftmax, LayerNorm, Norm, Nothing, Sum};
 use super::left::{checked_left_len, left_len};
 use super::{Left, Panels};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
@@ -143,6 +143,6 @@ pub fn image_to_token(
         let bias = &tokens.key_bias[prompt * rows..][..rows];
         cx.level().dispatch(GroupSoftmax { x: scores, nr, group: shape.tokens, bias });
         Left::new(channels, rows, values).times(cx.level(), scores, x, true);
-        cx.level().dispatch(LayerNorm::<false> { x, nr, add: tokens.bias, norm });
+        cx.level().dispatch(LayerNorm::<_, false> { x, nr, add: tokens.bias, more: Nothing, norm });
     });
 }

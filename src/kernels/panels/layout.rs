@@ -56,7 +56,20 @@ impl Panels {
     }
 }
 
-/// `out ← tokens + plus`, with `tokens: [pixels, channels]` and `plus`, if any, and `out` as panels.
+/// What [`from_tokens`] adds.
+#[derive(Clone, Copy, Debug)]
+pub enum Plus<'a> {
+    /// Nothing.
+    Nothing,
+    /// The same to every pixel, `[channels]`.
+    Channels(&'a [f32]),
+    /// Tokens, `[pixels, channels]`.
+    Tokens(&'a [f32]),
+    /// Panels.
+    Panels(&'a [f32]),
+}
+
+/// `out ← tokens + plus`, with `tokens: [pixels, channels]` and `out` as panels.
 ///
 /// # Panics
 /// If a slice does not have its size.
@@ -65,19 +78,25 @@ pub fn from_tokens(
     panels: Panels,
     channels: usize,
     tokens: &[f32],
-    plus: Option<&[f32]>,
+    plus: Plus<'_>,
     out: &mut [f32],
 ) {
     assert_eq!(tokens.len(), panels.pixels * channels, "tokens");
     assert_eq!(out.len(), panels.len(channels), "panels");
-    assert!(plus.is_none_or(|plus| plus.len() == out.len()), "panels to add");
+    match plus {
+        Plus::Nothing => {}
+        Plus::Channels(plus) => assert_eq!(plus.len(), channels, "channels to add"),
+        Plus::Tokens(plus) => assert_eq!(plus.len(), tokens.len(), "tokens to add"),
+        Plus::Panels(plus) => assert_eq!(plus.len(), out.len(), "panels to add"),
+    }
     let out = SharedMut::new(out);
     cx.parallel_for(panels.count(), |_, index| {
         let range = panels.panel(index, channels);
         // SAFETY: tasks' panels are disjoint.
         let panel = unsafe { out.range(range.clone()) };
         let pixels = panels.range(index);
-        let tokens = &tokens[pixels.start * channels..pixels.end * channels];
+        let of_panel = pixels.start * channels..pixels.end * channels;
+        let tokens = &tokens[of_panel.clone()];
         for (channel, row) in panel.chunks_exact_mut(panels.nr).enumerate() {
             let (present, absent) = row.split_at_mut(pixels.len());
             for (to, token) in present.iter_mut().zip(tokens.chunks_exact(channels)) {
@@ -85,8 +104,17 @@ pub fn from_tokens(
             }
             absent.fill(0.0);
         }
-        if let Some(plus) = plus {
-            panel.iter_mut().zip(&plus[range]).for_each(|(to, plus)| *to += plus);
+        let rows = panel.chunks_exact_mut(panels.nr).enumerate();
+        match plus {
+            Plus::Nothing => {}
+            Plus::Channels(plus) => {
+                rows.for_each(|(channel, row)| row.iter_mut().for_each(|to| *to += plus[channel]));
+            }
+            Plus::Tokens(plus) => rows.for_each(|(channel, row)| {
+                let tokens = plus[of_panel.clone()].chunks_exact(channels);
+                row.iter_mut().zip(tokens).for_each(|(to, token)| *to += token[channel]);
+            }),
+            Plus::Panels(plus) => panel.iter_mut().zip(&plus[range]).for_each(|(to, plus)| *to += plus),
         }
     });
 }

@@ -10,7 +10,7 @@
 //! - [`token_to_image`]: few queries attend to all pixels;
 //! - [`image_to_token`]: all pixels attend to few keys;
 //! - [`project`]: a linear layer of the pixels;
-//! - [`upscale`]: two transposed convolutions and the product with the masks' weights.
+//! - [`upscale`]: two transposed convolutions and the product with the masks' weights; [`Squares`]: what is added between.
 //!
 //! Work is cut into panels, or blocks of them, independent of the number of threads; sums are in the order of the pixels.
 
@@ -19,6 +19,7 @@ mod image_to_token;
 mod layout;
 mod left;
 mod project;
+mod squares;
 #[cfg(test)]
 mod tests;
 mod token_to_image;
@@ -28,8 +29,9 @@ pub use columns::Norm;
 pub use image_to_token::{
     ImageToToken, Pixels, Tokens, image_to_token, scratch_len as image_to_token_scratch_len,
 };
-pub use layout::{Panels, from_tokens, to_tokens};
+pub use layout::{Panels, Plus, from_tokens, to_tokens};
 pub use left::{Left, PackedLeft, Transposed, left_len, pack_left};
 pub use project::{project, scratch_len as project_scratch_len};
+pub use squares::Squares;
 pub use token_to_image::{Keys, TokenToImage, scratch_len as token_to_image_scratch_len, token_to_image};
 pub use upscale::{Upscale, scratch_len as upscale_scratch_len, upscale};

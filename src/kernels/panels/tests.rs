@@ -23,7 +23,9 @@ fn in_panels(level: Level, panels: Panels, channels: usize, tokens: &[f32]) -> V
     let mut out = vec![f32::NAN; prompts * panels.len(channels)];
     let each =
         out.chunks_exact_mut(panels.len(channels)).zip(tokens.chunks_exact(panels.pixels() * channels));
-    each.for_each(|(out, tokens)| from_tokens(&Cx::serial(level), panels, channels, tokens, None, out));
+    each.for_each(|(out, tokens)| {
+        from_tokens(&Cx::serial(level), panels, channels, tokens, Plus::Nothing, out)
+    });
     out
 }
 
@@ -78,11 +80,26 @@ fn tokens_come_back() {
             for place in Place::ALL {
                 let tokens = Guarded::new(&tokens, place);
                 let mut features = Guarded::unwritten(panels.len(channels), place);
-                from_tokens(&Cx::serial(level), panels, channels, &tokens, None, &mut features);
+                let mut from =
+                    |plus| from_tokens(&Cx::serial(level), panels, channels, &tokens, plus, &mut features);
+                from(Plus::Nothing);
                 assert_eq!(as_tokens(panels, channels, &features), *tokens);
                 let sum: Vec<f32> = features.iter().zip(&plus).map(|(a, b)| a + b).collect();
-                from_tokens(&Cx::serial(level), panels, channels, &tokens, Some(&plus), &mut features);
+                let mut from =
+                    |plus| from_tokens(&Cx::serial(level), panels, channels, &tokens, plus, &mut features);
+                from(Plus::Panels(&plus));
                 assert_eq!(*features, *sum);
+
+                let more = random(2, tokens.len());
+                let more = Guarded::new(&more, place);
+                for (plus, period) in
+                    [(Plus::Channels(&more[..channels]), channels), (Plus::Tokens(&more), more.len())]
+                {
+                    from_tokens(&Cx::serial(level), panels, channels, &tokens, plus, &mut features);
+                    let sum: Vec<f32> =
+                        tokens.iter().zip(more[..period].iter().cycle()).map(|(a, b)| a + b).collect();
+                    assert_eq!(as_tokens(panels, channels, &features), sum);
+                }
             }
         }
     }
@@ -387,10 +404,12 @@ struct Up {
     mask_weights: Vec<f32>,
     /// `[prompts, grid², channels]`
     x: Vec<f32>,
+    /// `[(2 · grid)², channels 1]` and `[(4 · grid)², channels 2]`, if there are such.
+    maps: Option<[Vec<f32>; 2]>,
 }
 
 impl Up {
-    fn new(grid: usize, masks: usize, channels: [usize; 3]) -> Self {
+    fn new(grid: usize, masks: usize, channels: [usize; 3], has_maps: bool) -> Self {
         let ([c, c1, c2], prompts) = (channels, 2);
         Self {
             grid,
@@ -405,6 +424,7 @@ impl Up {
             bias2: random(6, c2),
             mask_weights: random(7, prompts * masks * c2),
             x: random(8, prompts * grid * grid * c),
+            maps: has_maps.then(|| [random(9, 4 * grid * grid * c1), random(10, 16 * grid * grid * c2)]),
         }
     }
 
@@ -432,7 +452,15 @@ impl Up {
         let shape = [self.prompts, self.masks];
         let mut workspace = nan_workspace(upscale_scratch_len(cx, &weights, panels, self.masks));
         let scratch = workspace.scratch();
-        upscale(cx, &weights, shape, self.grid, &x, &mask_weights, &mut masks, Some(&mut upscaled), scratch);
+        let maps = self.maps.as_ref().map(|maps| {
+            let squares = Squares::new(panels, self.grid, [c1, c2]);
+            let mut packed = Guarded::unwritten(squares.packed_len(), place);
+            squares.pack(cx, maps.each_ref().map(|map| &map[..]), &mut packed);
+            packed
+        });
+        let maps = maps.as_deref();
+        let show = Some(&mut upscaled[..]);
+        upscale(cx, &weights, shape, self.grid, &x, &mask_weights, maps, &mut masks, show, scratch);
         [masks.to_vec(), upscaled.to_vec()]
     }
 
@@ -445,14 +473,20 @@ impl Up {
             let (prompt, row, column) = (i / (side * side), i / side % side, i % side);
             let tap = |factor: usize| row / factor % 2 * 2 + column / factor % 2;
             let x = &self.x[((prompt * grid + row / 4) * grid + column / 4) * c..][..c];
+            let map = |map: usize, at: usize| self.maps.as_ref().map_or(0.0, |maps| f64::from(maps[map][at]));
+            let half = (row / 2 * (side / 2) + column / 2) * c1;
             let y1: Vec<f64> = (0..c1)
-                .map(|k| dot(&self.conv1[(tap(2) * c1 + k) * c..][..c], wide(x)) + f64::from(self.bias1[k]))
+                .map(|k| {
+                    let weights = &self.conv1[(tap(2) * c1 + k) * c..][..c];
+                    dot(weights, wide(x)) + f64::from(self.bias1[k]) + map(0, half + k)
+                })
                 .collect();
             let y1: Vec<f64> = layer_norm(&y1, self.norm()).into_iter().map(gelu).collect();
             let y2: Vec<f64> = (0..c2)
                 .map(|k| {
                     let weights = &self.conv2[(tap(1) * c2 + k) * c1..][..c1];
-                    gelu(dot(weights, y1.iter().copied()) + f64::from(self.bias2[k]))
+                    let more = map(1, (row * side + column) * c2 + k);
+                    gelu(dot(weights, y1.iter().copied()) + f64::from(self.bias2[k]) + more)
                 })
                 .collect();
             for mask in 0..self.masks {
@@ -471,13 +505,31 @@ fn upscale_is_two_transposed_convolutions() {
     for level in Level::available() {
         let cx = Cx::serial(level);
         for (grid, masks, channels) in [(1, 1, [8, 2, 1]), (5, 3, [16, 4, 2]), (7, 2, [33, 9, 17])] {
-            let case = Up::new(grid, masks, channels);
-            let exact = case.exact();
-            for place in Place::ALL {
-                for (got, exact) in case.compute(&cx, place).iter().zip(&exact) {
-                    assert_near(got, exact, |_| 1e-4);
+            for has_maps in [false, true] {
+                let case = Up::new(grid, masks, channels, has_maps);
+                let exact = case.exact();
+                for place in Place::ALL {
+                    for (got, exact) in case.compute(&cx, place).iter().zip(&exact) {
+                        assert_near(got, exact, |_| 1e-4);
+                    }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn packed_maps_come_back() {
+    for level in Level::available() {
+        for (grid, channels) in [(1, [1, 1]), (5, [4, 2]), (9, [3, 7])] {
+            let squares = Squares::new(Panels::new(level, grid * grid), grid, channels);
+            let maps = squares.map_lens().map(|len| random(len, len));
+            let (mut packed, mut back) =
+                (vec![f32::NAN; squares.packed_len()], maps.clone().map(|map| vec![f32::NAN; map.len()]));
+            squares.pack(&Cx::serial(level), maps.each_ref().map(|map| &map[..]), &mut packed);
+            assert!(packed.iter().all(|value| !value.is_nan()));
+            squares.unpack(&packed, back.each_mut().map(|map| &mut map[..]));
+            assert_eq!(back, maps);
         }
     }
 }
@@ -491,7 +543,7 @@ fn threads_do_not_change_the_result() {
             let case = ToToken::new(level, 300, [6, 3, 20, 20], is_shared);
             assert_same_for_any_threads(level, |cx| case.compute(cx, is_shared, Place::End));
         }
-        let case = Up::new(9, 3, [16, 8, 4]);
+        let case = Up::new(9, 3, [16, 8, 4], true);
         assert_same_for_any_threads(level, |cx| case.compute(cx, Place::End).concat());
     }
 }

@@ -3,22 +3,20 @@
 //! For every pixel `p` of the image and each of the `4 · 4` pixels that become of it, for every mask `m`:
 //!
 //! ```text
-//! y1 = GELU(norm(W1[i1, j1] x_p + b1))
-//! y2 = GELU(W2[i2, j2] y1 + b2)
+//! y1 = GELU(norm(W1[i1, j1] x_p + b1 + s1))
+//! y2 = GELU(W2[i2, j2] y1 + b2 + s0)
 //! mask[m][4·row + 2·i1 + i2][4·column + 2·j1 + j2] = w_m · y2
 //! ```
 //!
+//! In SAM 2, `s1` and `s0` are maps of the image at these resolutions ([`Squares`]); in SAM there are none.
+//!
 //! A panel of pixels goes all the way while it is in cache; the upscaled features never exist as a whole.
 
-use super::columns::{BiasGelu, LayerNorm, Norm};
+use super::columns::{BiasGelu, LayerNorm, Norm, Nothing};
 use super::left::{checked_left_len, left_len};
+use super::squares::{FACTOR, Squares, TAPS, place};
 use super::{Left, Panels};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-
-/// Sides of a transposed convolution's squares.
-const FACTOR: usize = 2;
-/// Pixels of such a square.
-const TAPS: usize = FACTOR * FACTOR;
 
 /// The weights of both convolutions.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +48,8 @@ pub fn scratch_len(cx: &Cx, weights: &Upscale<'_>, panels: Panels, masks: usize)
 /// Masks of every prompt from its features: `x: [prompts]` features of `grid · grid` pixels, `mask_weights: [prompts]`
 /// matrices `[masks, channels 2]` packed as [`Left`], `out: [prompts, masks, 4 · grid, 4 · grid]`.
 ///
-/// `upscaled`, if somebody wants to see them, takes the features `y2`, `[prompts, 4 · grid, 4 · grid, channels 2]`.
+/// `high_res`, if the model adds them, are the maps `s1` and `s0`, the same for all prompts, packed by
+/// [`Squares::pack`]. `upscaled`, if somebody wants to see them, takes the features `y2`, `[prompts, 4 · grid, 4 · grid, channels 2]`.
 ///
 /// # Panics
 /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
@@ -62,6 +61,7 @@ pub fn upscale(
     grid: usize,
     x: &[f32],
     mask_weights: &[f32],
+    high_res: Option<&[f32]>,
     out: &mut [f32],
     upscaled: Option<&mut [f32]>,
     mut scratch: Scratch<'_>,
@@ -81,6 +81,8 @@ pub fn upscale(
     assert_eq!(Some(mask_weights.len()), weights_len, "weights of {masks} masks");
     let masks_len = left_len(masks, channels2);
     assert_eq!(out.len(), prompts * masks * side * side, "{masks} masks of {prompts} prompts");
+    let squares = Squares::new(panels, grid, [channels1, channels2]);
+    assert!(high_res.is_none_or(|maps| maps.len() == squares.packed_len()), "maps of the image");
     let upscaled = upscaled.map(|upscaled| {
         assert_eq!(upscaled.len(), prompts * side * side * channels2, "upscaled features");
         SharedMut::new(upscaled)
@@ -90,7 +92,8 @@ pub fn upscale(
     let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
     let out = SharedMut::new(out);
     cx.parallel_for(prompts * panels.count(), |lane, task| {
-        let (prompt, index) = (task / panels.count(), task % panels.count());
+        // What all prompts share of a panel is still in cache for the next one.
+        let (prompt, index) = (task % prompts, task / prompts);
         // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
         let mut rest = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
         let [y1, y2, values] =
@@ -100,11 +103,21 @@ pub fn upscale(
         let pixels = panels.range(index);
 
         weights.conv1.times(cx.level(), &x[prompt * image_len..][at], y1, false);
+        let maps = high_res.map(|maps| squares.panel(maps, index));
+        let (add, bias, norm) = (weights.bias1, weights.bias2, weights.norm);
         let squares = y1.chunks_exact_mut(channels1 * nr).zip(values.chunks_exact_mut(TAPS * masks * nr));
         for (tap1, (y1, values)) in squares.enumerate() {
-            cx.level().dispatch(LayerNorm::<true> { x: y1, nr, add: weights.bias1, norm: weights.norm });
+            let maps =
+                maps.map(|[s1, s0]| [&s1[tap1 * y1.len()..][..y1.len()], &s0[tap1 * y2.len()..][..y2.len()]]);
+            match maps {
+                Some([more, _]) => cx.level().dispatch(LayerNorm::<_, true> { x: y1, nr, add, more, norm }),
+                None => cx.level().dispatch(LayerNorm::<_, true> { x: y1, nr, add, more: Nothing, norm }),
+            }
             weights.conv2.times(cx.level(), y1, y2, false);
-            cx.level().dispatch(BiasGelu { x: y2, nr, bias: weights.bias2 });
+            match maps {
+                Some([_, more]) => cx.level().dispatch(BiasGelu { x: y2, nr, bias, more }),
+                None => cx.level().dispatch(BiasGelu { x: y2, nr, bias, more: Nothing }),
+            }
             let squares = y2.chunks_exact(channels2 * nr).zip(values.chunks_exact_mut(masks * nr));
             for (tap2, (y2, values)) in squares.enumerate() {
                 mask_weights.times(cx.level(), y2, values, false);
@@ -137,11 +150,4 @@ pub fn upscale(
             }
         }
     });
-}
-
-/// Row and column of what becomes of `pixel`: place `tap2` in the square of place `tap1` in its square.
-fn place(grid: usize, pixel: usize, tap1: usize, tap2: usize) -> [usize; 2] {
-    let place = |at: usize, i1: usize, i2: usize| (at * FACTOR + i1) * FACTOR + i2;
-    let (row, column) = (pixel / grid, pixel % grid);
-    [place(row, tap1 / FACTOR, tap2 / FACTOR), place(column, tap1 % FACTOR, tap2 % FACTOR)]
 }

@@ -23,6 +23,7 @@ mod token_to_image;
 pub use image_to_token::{ImageSide, ImageToToken};
 pub use token_to_image::{MAX_TOKENS, TokenToImage};
 
+use super::naming::DecoderNames;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
@@ -65,7 +66,7 @@ impl SelfAttention {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Self> {
+    pub fn bind(scope: &Scope<'_>, names: &DecoderNames, dim: usize, heads: usize) -> Result<Self> {
         let mut weight = alloc::vec![0.0; 2 * dim * dim];
         let mut bias = alloc::vec![0.0; 2 * dim];
         for (i, name) in ["q_proj", "k_proj"].into_iter().enumerate() {
@@ -76,7 +77,7 @@ impl SelfAttention {
         Ok(Self {
             qk: Linear::new(scope.level(), [2 * dim, dim], &weight, Some(bias)),
             v: Linear::bind(&scope.at("v_proj"), [dim, dim])?,
-            out: Linear::bind(&scope.at("out_proj"), [dim, dim])?,
+            out: Linear::bind(&scope.at(names.attention_out), [dim, dim])?,
             heads,
         })
     }

@@ -5,7 +5,7 @@ mod original;
 
 use alloc::vec::Vec;
 
-use super::naming::Naming;
+use super::naming::{DecoderNames, Naming};
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
 use crate::weights::{Bundle, Config, Scope};
@@ -123,6 +123,55 @@ pub struct DecoderConfig {
     pub iou_depth: usize,
     /// Features between them.
     pub iou_hidden: usize,
+    /// What SAM 2 added.
+    pub extensions: DecoderExtensions,
+}
+
+/// What SAM 2 added to prompt encoder and mask decoder. The default is nothing of it: SAM.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DecoderExtensions {
+    /// A padding point follows boxes too, not only points without a box.
+    pub always_padded: bool,
+    /// Maps of the image at twice and four times the embedding's side are added while features are upscaled.
+    pub high_res: bool,
+    /// The predicted IoU goes through a sigmoid.
+    pub iou_sigmoid: bool,
+    /// Linear layers of the head that says whether the object is there at all; 0 if there is none.
+    pub object_score_layers: usize,
+    /// When a single mask gives way to the best of several.
+    pub stability: Option<Stability>,
+}
+
+/// A single mask is replaced by the one of several with the highest predicted IoU, unless the areas above `delta` and
+/// above `-delta` are in a ratio of at least `threshold`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stability {
+    /// A distance from 0, in logits.
+    pub delta: f32,
+    /// Least ratio of a mask that stays.
+    pub threshold: f32,
+}
+
+/// As `build_sam2` sets it, and the default of transformers.
+impl Default for Stability {
+    fn default() -> Self {
+        Self { delta: 0.05, threshold: 0.98 }
+    }
+}
+
+/// What prompt encoder and mask decoder have to know of the model that they belong to.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadsConfig<'a> {
+    /// Names of their tensors.
+    pub names: DecoderNames,
+    /// Side of the square input, in pixels.
+    pub image_size: usize,
+    /// Side of the image embedding.
+    pub grid: usize,
+    /// Channels of the image embedding and features of a token, `C`.
+    pub dim: usize,
+    /// Their sizes.
+    pub decoder: &'a DecoderConfig,
 }
 
 // Limits: several times the largest published SAM (ViT-H: 32 blocks of 1280, 64 × 64 patches), small enough that no
@@ -135,6 +184,14 @@ const MAX_GRID: usize = 1 << 8;
 /// Of TinyViT's attention biases, once they are spread over all pairs of places in a window: a file holds one for every
 /// distance, so that it could ask for far more memory than it has bytes. MobileSAM has 1.2 million.
 const MAX_BIASES: usize = 1 << 26;
+
+/// `Config` unless `value` is within `1..=most`.
+fn limit(name: &str, value: usize, most: usize) -> Result<()> {
+    if value == 0 || value > most {
+        return Err(err!(Config, "{name} of {value} is outside 1..={most}"));
+    }
+    Ok(())
+}
 
 impl SamConfig {
     /// Reads `config.json` (Hugging Face), or deduces the sizes of a checkpoint in the original naming.
@@ -164,6 +221,17 @@ impl SamConfig {
         self.image_size / self.encoder.stride()
     }
 
+    /// What prompt encoder and mask decoder have to know.
+    pub fn heads(&self, naming: Naming) -> HeadsConfig<'_> {
+        HeadsConfig {
+            names: DecoderNames::sam(naming),
+            image_size: self.image_size,
+            grid: self.grid(),
+            dim: self.dim,
+            decoder: &self.decoder,
+        }
+    }
+
     /// Side of the low-resolution masks that the decoder makes and that a prompt may hold.
     pub fn mask_side(&self) -> usize {
         4 * self.grid()
@@ -188,21 +256,12 @@ impl SamConfig {
 
     /// Whether all sizes are possible and within the limits.
     fn check(&self) -> Result<()> {
-        let limit = |name: &str, value: usize, most: usize| {
-            if value == 0 || value > most {
-                return Err(err!(Config, "{name} of {value} is outside 1..={most}"));
-            }
-            Ok(())
-        };
         limit("embedding", self.dim, MAX_WIDTH)?;
         limit("image size", self.image_size, MAX_IMAGE)?;
         limit("patch size", self.encoder.stride(), MAX_IMAGE)?;
         limit("grid of patches", self.grid(), MAX_GRID)?;
         if self.mask_side() > self.image_size {
             return Err(err!(Config, "patches of {} pixels are too small for masks", self.encoder.stride()));
-        }
-        if !self.dim.is_multiple_of(8) {
-            return Err(err!(Config, "embedding of {} is not a multiple of 8", self.dim));
         }
         match &self.encoder {
             EncoderConfig::Vit(vit) => {
@@ -239,16 +298,29 @@ impl SamConfig {
                 limit("number of attention biases", biases, MAX_BIASES)?;
             }
         }
-        let decoder = &self.decoder;
-        limit("mask channels", decoder.mask_channels, MAX_WIDTH)?;
-        limit("number of decoder layers", decoder.layers, MAX_LAYERS)?;
-        limit("decoder MLP width", decoder.mlp_dim, MAX_MLP)?;
-        limit("number of mask tokens", decoder.multimask_outputs, MAX_LAYERS)?;
-        limit("depth of the IoU head", decoder.iou_depth, MAX_LAYERS)?;
-        limit("width of the IoU head", decoder.iou_hidden, MAX_WIDTH)?;
-        limit("number of decoder heads", decoder.heads, self.dim)?;
-        if !self.dim.is_multiple_of(decoder.heads) || !decoder.mask_channels.is_multiple_of(4) {
-            return Err(err!(Config, "impossible decoder of width {}: {decoder:?}", self.dim));
+        self.decoder.check(self.dim)
+    }
+}
+
+impl DecoderConfig {
+    /// Whether all sizes are possible, for tokens of `dim` features, and within the limits.
+    ///
+    /// # Errors
+    /// `Config`.
+    pub(crate) fn check(&self, dim: usize) -> Result<()> {
+        if !dim.is_multiple_of(8) {
+            return Err(err!(Config, "embedding of {dim} is not a multiple of 8"));
+        }
+        limit("mask channels", self.mask_channels, MAX_WIDTH)?;
+        limit("number of decoder layers", self.layers, MAX_LAYERS)?;
+        limit("decoder MLP width", self.mlp_dim, MAX_MLP)?;
+        limit("number of mask tokens", self.multimask_outputs, MAX_LAYERS)?;
+        limit("depth of the IoU head", self.iou_depth, MAX_LAYERS)?;
+        limit("width of the IoU head", self.iou_hidden, MAX_WIDTH)?;
+        limit("depth of the object score head", self.extensions.object_score_layers.max(1), MAX_LAYERS)?;
+        limit("number of decoder heads", self.heads, dim)?;
+        if !dim.is_multiple_of(self.heads) || !self.mask_channels.is_multiple_of(4) {
+            return Err(err!(Config, "impossible decoder of width {dim}: {self:?}"));
         }
         Ok(())
     }

@@ -12,10 +12,11 @@
 use alloc::vec::Vec;
 
 use super::attention::inner_dim;
+use super::naming::DecoderNames;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{self, PackedLeft, Panels};
+use crate::kernels::panels::{self, PackedLeft, Panels, Plus};
 use crate::weights::Scope;
 
 /// The projections of the first layer's image side.
@@ -54,6 +55,7 @@ impl ImageProjections {
     /// As [`Scope::f32`].
     pub fn bind(
         scope: &Scope<'_>,
+        names: &DecoderNames,
         dim: usize,
         heads: usize,
         no_mask: &[f32],
@@ -73,7 +75,8 @@ impl ImageProjections {
         let (keys, _) = project("cross_attn_token_to_image", "k_proj")?;
         let (values, value_bias) = project("cross_attn_token_to_image", "v_proj")?;
         let (queries, query_bias) = project("cross_attn_image_to_token", "q_proj")?;
-        let mut feature_bias = scope.at("cross_attn_image_to_token.out_proj").f32("bias", &[dim])?;
+        let mut feature_bias =
+            scope.at("cross_attn_image_to_token").at(names.attention_out).f32("bias", &[dim])?;
         feature_bias.iter_mut().zip(no_mask).for_each(|(bias, n)| *bias += n);
         Ok(Self { keys, values, value_bias, queries, query_bias, feature_bias, panels })
     }
@@ -100,7 +103,7 @@ impl ImageProjections {
         let (features, rest) = cache.split_at_mut(features);
         let (keys, rest) = rest.split_at_mut(keys);
         let (values, queries) = rest.split_at_mut(values);
-        panels::from_tokens(cx, panels, self.dim(), embedding, None, features);
+        panels::from_tokens(cx, panels, self.dim(), embedding, Plus::Nothing, features);
         for (weight, plus, bias, out) in [
             (&self.keys, Some(positions), None, keys),
             (&self.values, None, Some(&self.value_bias[..]), values),

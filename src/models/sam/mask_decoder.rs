@@ -1,40 +1,97 @@
 //! The mask decoder: from an image embedding and a prompt's tokens to masks and their predicted quality.
 
+mod heads;
+mod masks;
+
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use self::heads::{Heads, OutputTokens};
+use self::masks::Features;
 use super::attention::Batch;
-use super::config::SamConfig;
+use super::config::{HeadsConfig, Stability};
 use super::image_cache::ImageProjections;
-use super::mlp::Mlp;
-use super::naming::Naming;
 use super::prompt_encoder::PromptEncoder;
 use super::transformer::{Image, TwoWayTransformer};
 use super::upscaling::Upscaling;
 use crate::error::Result;
 use crate::exec::{AlignedVec, Cx, Scratch, padded};
-use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{Panels, from_tokens, left_len, pack_left};
+use crate::kernels::panels::{Panels, Plus, Squares, from_tokens};
 use crate::nn::Trace;
 use crate::weights::Scope;
+
+/// The logit of every pixel of an object that is not there, in the reference's tracker (`NO_OBJ_SCORE`).
+pub const NO_OBJECT_LOGIT: f32 = -1024.0;
 
 /// Image embedding and prompt tokens to masks.
 #[derive(Debug)]
 pub struct MaskDecoder {
-    /// The IoU token, then the mask tokens: `[1 + masks, C]`.
+    /// The object score token (SAM 2), the IoU token, the mask tokens, `[…, C]`.
     output_tokens: Vec<f32>,
     transformer: TwoWayTransformer,
     upscaling: Upscaling,
-    /// One for every mask token.
-    hypernetworks: Vec<Mlp>,
-    iou_head: Mlp,
+    heads: Heads,
     projections: ImageProjections,
     /// Encodings of the places of the image embedding's tokens, in panels.
     positions: AlignedVec,
+    /// What stands for a mask prompt, `[C]`.
+    no_mask: Vec<f32>,
+    has_high_res: bool,
     panels: Panels,
     grid: usize,
     dim: usize,
+}
+
+/// What prompts ask of.
+#[derive(Clone, Copy, Debug)]
+pub enum Images<'a> {
+    /// One image for all, which [`MaskDecoder::cache`] has prepared.
+    Shared(&'a [f32]),
+    /// Each prompt has its own, as the objects of a video have: what memory attention makes of the same frame.
+    Each {
+        /// `[prompts, grid², C]`
+        embeddings: &'a [f32],
+        /// The frame's larger maps, which [`MaskDecoder::pack_high_res`] has prepared.
+        high_res: &'a [f32],
+    },
+}
+
+/// Prompts of equally many tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Prompts<'a> {
+    /// How many.
+    pub count: usize,
+    /// Tokens, `[count, tokens, C]`.
+    pub sparse: &'a [f32],
+    /// Encoded masks, `[count, grid², C]`; the no-mask embedding stands for them if there are none.
+    pub dense: Option<&'a [f32]>,
+}
+
+/// What to decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DecodeOptions {
+    /// The masks of an ambiguous prompt, without the first mask token's; otherwise that alone.
+    pub multimask: bool,
+    /// A single mask that is not stable is replaced by the one of several with the highest predicted IoU.
+    pub stability: Option<Stability>,
+    /// If set, masks of a prompt none of which is predicted to be above it are left as they are: quality needs no
+    /// masks, and making them is a third of the work.
+    pub least_iou: Option<f32>,
+}
+
+/// Where the results go.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    /// Logits, `[prompts, masks, 4 · grid, 4 · grid]`.
+    pub masks: &'a mut [f32],
+    /// The predicted quality, `[prompts, masks]`.
+    pub iou: &'a mut [f32],
+    /// Whether the object is there, as logits, `[prompts]`; empty if nobody asks.
+    pub object_scores: &'a mut [f32],
+    /// All mask tokens, the single mask's first, `[prompts, 1 + multimask outputs, C]`: what object pointers are made
+    /// of; empty if nobody asks.
+    pub tokens: &'a mut [f32],
 }
 
 impl MaskDecoder {
@@ -42,47 +99,35 @@ impl MaskDecoder {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(
-        scope: &Scope<'_>,
-        naming: Naming,
-        config: &SamConfig,
-        prompt_encoder: &PromptEncoder,
-    ) -> Result<Self> {
-        let scope = scope.at("mask_decoder");
-        let (dim, decoder, grid) = (config.dim, &config.decoder, config.grid());
-        let masks = decoder.multimask_outputs + 1;
-        let mut output_tokens = vec![0.0; (1 + masks) * dim];
-        let (iou_token, mask_tokens) = output_tokens.split_at_mut(dim);
+    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>, prompt_encoder: &PromptEncoder) -> Result<Self> {
+        let HeadsConfig { names, dim, grid, decoder, .. } = *config;
+        let scope = scope.at(names.mask_decoder);
+        let heads = Heads::bind(&scope, config)?;
+        let mut output_tokens = vec![0.0; (heads.others() + heads.masks()) * dim];
+        let (others, mask_tokens) = output_tokens.split_at_mut(heads.others() * dim);
+        let (object_token, iou_token) = others.split_at_mut((heads.others() - 1) * dim);
+        if !object_token.is_empty() {
+            scope.f32_into("obj_score_token.weight", &[1, dim], object_token)?;
+        }
         scope.f32_into("iou_token.weight", &[1, dim], iou_token)?;
-        scope.f32_into("mask_tokens.weight", &[masks, dim], mask_tokens)?;
-        let hypernetworks = scope.at("output_hypernetworks_mlps");
+        scope.f32_into("mask_tokens.weight", &[heads.masks(), dim], mask_tokens)?;
         let transformer = scope.at("transformer");
         let panels = Panels::new(scope.level(), grid * grid);
         let mut positions = AlignedVec::zeroed(panels.len(dim));
         let pe = prompt_encoder.dense_pe();
         let cx = Cx::serial(scope.level());
-        from_tokens(&cx, panels, dim, &pe, None, &mut positions[..panels.len(dim)]);
+        from_tokens(&cx, panels, dim, &pe, Plus::Nothing, &mut positions[..panels.len(dim)]);
+        let no_mask = prompt_encoder.no_mask();
+        let first = transformer.at("layers.0");
         Ok(Self {
             output_tokens,
-            transformer: TwoWayTransformer::bind(&transformer, naming, config)?,
-            upscaling: Upscaling::bind(&scope, naming, dim)?,
-            hypernetworks: (0..masks)
-                .map(|i| Mlp::bind(&hypernetworks.at(i), naming, [dim, dim, dim / 8], 3))
-                .collect::<Result<_>>()?,
-            iou_head: Mlp::bind(
-                &scope.at("iou_prediction_head"),
-                naming,
-                [dim, decoder.iou_hidden, masks],
-                decoder.iou_depth,
-            )?,
-            projections: ImageProjections::bind(
-                &transformer.at("layers.0"),
-                dim,
-                decoder.heads,
-                prompt_encoder.no_mask(),
-                panels,
-            )?,
+            transformer: TwoWayTransformer::bind(&transformer, config)?,
+            upscaling: Upscaling::bind(&scope, &names, dim)?,
+            heads,
+            projections: ImageProjections::bind(&first, &names, dim, decoder.heads, no_mask, panels)?,
             positions,
+            no_mask: no_mask.to_vec(),
+            has_high_res: decoder.extensions.high_res,
             panels,
             grid,
             dim,
@@ -91,16 +136,30 @@ impl MaskDecoder {
 
     /// f32 of what [`cache`](Self::cache) writes: the image as the decoder needs it.
     pub fn cache_len(&self) -> usize {
-        self.projections.cache_len()
+        self.projections.cache_len() + self.high_res_len()
     }
 
-    /// Prepares an image for [`forward`](Self::forward): `embedding: [grid², C]` to `cache: [cache_len]`.
+    /// Prepares an image for many prompts ([`Images::Shared`]): `embedding: [grid², C]` and, in SAM 2, its larger maps
+    /// (see [`pack_high_res`](Self::pack_high_res)) to `cache: [cache_len]`.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than
-    /// [`cache_scratch_len`](Self::cache_scratch_len).
-    pub fn cache(&self, cx: &Cx, embedding: &[f32], cache: &mut [f32], scratch: Scratch<'_>) {
+    /// If a slice does not have its size, there are maps of a model without or none of a model with them, or the
+    /// scratch is shorter than [`cache_scratch_len`](Self::cache_scratch_len).
+    pub fn cache(
+        &self,
+        cx: &Cx,
+        embedding: &[f32],
+        high_res: Option<[&[f32]; 2]>,
+        cache: &mut [f32],
+        scratch: Scratch<'_>,
+    ) {
+        assert_eq!(cache.len(), self.cache_len(), "cache of an image");
+        let (cache, packed) = cache.split_at_mut(self.projections.cache_len());
         self.projections.forward(cx, embedding, self.positions(), cache, scratch);
+        assert_eq!(high_res.is_some(), self.has_high_res, "larger maps");
+        if let Some(maps) = high_res {
+            self.pack_high_res(cx, maps, packed);
+        }
     }
 
     /// Scratch that [`cache`](Self::cache) needs, in f32.
@@ -108,132 +167,133 @@ impl MaskDecoder {
         self.projections.scratch_len(cx)
     }
 
-    /// How many masks a prompt gets.
-    pub fn masks(&self, multimask: bool) -> usize {
-        if multimask { self.hypernetworks.len() - 1 } else { 1 }
+    /// f32 of an image's larger maps as [`pack_high_res`](Self::pack_high_res) arranges them; 0 in SAM.
+    pub fn high_res_len(&self) -> usize {
+        if self.has_high_res { self.squares().packed_len() } else { 0 }
     }
 
-    /// Decodes `prompts` prompts of equally many tokens against one image.
+    /// Elements of an image's larger maps, twice and four times the side of the embedding: `[(2 · grid)², C / 4]` and
+    /// `[(4 · grid)², C / 8]`. There are none in SAM.
+    pub fn high_res_maps(&self) -> Option<[usize; 2]> {
+        self.has_high_res.then(|| self.squares().map_lens())
+    }
+
+    /// Arranges the maps as they are added. See [`high_res_maps`](Self::high_res_maps) for their sizes.
     ///
-    /// `sparse: [prompts, tokens, C]` are the prompts' tokens. `dense`, if the prompts hold masks, is
-    /// `[prompts, grid², C]`; otherwise the no-mask embedding stands for it. Without `multimask`, the mask of the first
-    /// mask token is computed, with it those of the others: `masks: [prompts, masks, 4 · grid, 4 · grid]` logits, and
-    /// `iou: [prompts, masks]` their predicted quality. With `least_iou`, the masks of a prompt none of which is
-    /// predicted to be above it are left as they are: quality needs no masks, and making them is a third of the work.
+    /// # Panics
+    /// If a slice does not have its size.
+    pub fn pack_high_res(&self, cx: &Cx, maps: [&[f32]; 2], out: &mut [f32]) {
+        self.squares().pack(cx, maps, out);
+    }
+
+    /// The maps that are in the `cache` of an image.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, or the model has no maps.
+    pub fn unpack_high_res(&self, cache: &[f32], maps: [&mut [f32]; 2]) {
+        assert!(self.has_high_res, "larger maps of a model without");
+        self.squares().unpack(&cache[self.projections.cache_len()..], maps);
+    }
+
+    /// How many masks a prompt gets.
+    pub fn masks(&self, multimask: bool) -> usize {
+        if multimask { self.heads.masks() - 1 } else { 1 }
+    }
+
+    /// Decodes prompts of equally many tokens.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
-    #[allow(clippy::too_many_arguments, reason = "an image, prompts of two kinds and two outputs")]
+    #[allow(clippy::too_many_arguments, reason = "images, prompts, how to take them, and where to")]
     pub fn forward(
         &self,
         cx: &Cx,
-        cache: &[f32],
-        [prompts, sparse_tokens]: [usize; 2],
-        sparse: &[f32],
-        dense: Option<&[f32]>,
-        multimask: bool,
-        least_iou: Option<f32>,
-        masks: &mut [f32],
-        iou: &mut [f32],
+        images: Images<'_>,
+        prompts: Prompts<'_>,
+        options: &DecodeOptions,
+        out: Decoded<'_>,
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let dim = self.dim;
-        let batch = self.batch([prompts, sparse_tokens]);
-        assert_eq!(sparse.len(), prompts * sparse_tokens * dim, "tokens of {prompts} prompts");
-        assert_eq!(iou.len(), prompts * self.masks(multimask), "predicted quality");
+        let (dim, Prompts { count, sparse, .. }) = (self.dim, prompts);
+        let sparse_len = sparse.len() / count;
+        assert_eq!(sparse.len(), count * (sparse_len / dim * dim), "tokens of {count} prompts");
+        assert_eq!(out.iou.len(), count * self.masks(options.multimask), "predicted quality");
+        let batch = self.batch([count, sparse_len / dim]);
 
         // Tokens: those of the outputs, then the prompt's.
         let tokens = scratch.take(batch.rows() * dim);
         for (prompt, tokens) in tokens.chunks_exact_mut(batch.tokens * dim).enumerate() {
             let (output, sparse_out) = tokens.split_at_mut(self.output_tokens.len());
             output.copy_from_slice(&self.output_tokens);
-            sparse_out.copy_from_slice(&sparse[prompt * sparse_tokens * dim..][..sparse_tokens * dim]);
+            sparse_out.copy_from_slice(&sparse[prompt * sparse_len..][..sparse_len]);
         }
 
-        // Two-way transformer.
-        let cache = self.projections.view(cache);
-        let x = scratch.take(prompts * self.panels.len(dim));
-        let image = match dense {
-            None => Image::Shared(cache),
-            Some(dense) => {
-                assert_eq!(dense.len(), prompts * self.panels.pixels() * dim, "dense embeddings");
-                let dense = dense.chunks_exact(self.panels.pixels() * dim);
-                for (x, dense) in x.chunks_exact_mut(self.panels.len(dim)).zip(dense) {
-                    from_tokens(cx, self.panels, dim, dense, Some(cache.features), x);
-                }
-                Image::Each
-            }
-        };
-        // Of its tokens, those of the IoU and of the wanted masks are read.
-        let first = usize::from(multimask);
-        let wanted = first..first + self.masks(multimask);
-        let kept = core::iter::once(0).chain(wanted.clone().map(|mask| 1 + mask));
+        // Two-way transformer. Of its tokens, those are kept that are read.
+        let x = scratch.take(count * self.panels.len(dim));
+        let (image, high_res) = self.image(cx, images, prompts, x);
+        let wanted = self.wanted(options);
+        let kept_masks = if out.tokens.is_empty() { wanted.clone() } else { 0..self.heads.masks() };
+        let (others, first_mask) = (self.heads.others(), kept_masks.start);
+        let kept = (0..others).chain(kept_masks.clone().map(|mask| others + mask));
         let positions = self.positions();
         self.transformer.forward(cx, batch, image, positions, kept, tokens, x, scratch.frame(), trace);
-        let count = wanted.len();
-        let tokens = &tokens[..prompts * (1 + count) * dim];
+        let kept_len = (others + kept_masks.len()) * dim;
+        let tokens = OutputTokens { values: &tokens[..count * kept_len], prompts: count, dim };
+        if !out.tokens.is_empty() {
+            let masks_len = self.heads.masks() * dim;
+            assert_eq!(out.tokens.len(), count * masks_len, "mask tokens");
+            let from = tokens.values.chunks_exact(kept_len);
+            from.zip(out.tokens.chunks_exact_mut(masks_len))
+                .for_each(|(from, to)| to.copy_from_slice(&from[others * dim..]));
+        }
 
-        // Quality, from the IoU token.
-        self.quality(cx, prompts, wanted.clone(), tokens, iou, scratch.frame());
-        trace.stage(format_args!("decoder.iou"), iou);
+        // Presence and quality, from their tokens.
+        if !out.object_scores.is_empty() {
+            assert_eq!(out.object_scores.len(), count, "object scores");
+            self.heads.object_scores(cx, tokens, out.object_scores, scratch.frame());
+            trace.stage(format_args!("decoder.object_score"), out.object_scores);
+        }
+        let quality = scratch.take(count * self.heads.masks());
+        self.heads.quality(cx, tokens, quality, scratch.frame());
+        let of_prompts = quality.chunks_exact(self.heads.masks());
+        for (iou, all) in out.iou.chunks_exact_mut(self.masks(options.multimask)).zip(of_prompts) {
+            iou.copy_from_slice(&all[wanted.start..][..iou.len()]);
+        }
 
         // Masks: the product of a token's weights and the upscaled features.
-        let weights = self.mask_weights(cx, prompts, wanted, tokens, &mut scratch, trace);
-        let is_wanted = |prompt: usize| {
-            let mut iou = iou[prompt * count..][..count].iter();
-            least_iou.is_none_or(|least| iou.any(|&iou| iou > least))
-        };
-        let [x_len, weights_len, masks_len] = [x.len(), weights.len(), masks.len()].map(|len| len / prompts);
-        let mut start = 0;
-        while let Some(from) = (start..prompts).find(|&prompt| is_wanted(prompt)) {
-            let to = (from..prompts).find(|&prompt| !is_wanted(prompt)).unwrap_or(prompts);
-            let x = &x[from * x_len..to * x_len];
-            let weights = &weights[from * weights_len..to * weights_len];
-            let masks = &mut masks[from * masks_len..to * masks_len];
-            let sizes = [to - from, count];
-            self.upscaling.forward(cx, sizes, self.grid, x, weights, masks, scratch.frame(), trace);
-            start = to;
+        let channels = self.upscaling.outputs();
+        let weights = scratch.take(count * wanted.len() * channels);
+        self.heads.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
+        trace.stage(format_args!("decoder.mask_weights"), weights);
+        let features = Features { prompts: count, x, high_res, weights, quality };
+        match options.stability {
+            Some(stability) if !options.multimask => {
+                let (masks, iou) = (&mut *out.masks, &mut *out.iou);
+                self.stable_masks(cx, &features, stability, options.least_iou, masks, iou, scratch, trace);
+            }
+            _ => self.all_masks(cx, &features, out.iou, options.least_iou, out.masks, scratch, trace),
         }
-        trace.stage(format_args!("decoder.masks"), masks);
+        trace.stage(format_args!("decoder.iou"), out.iou);
+        trace.stage(format_args!("decoder.masks"), out.masks);
     }
 
-    /// The predicted quality of the masks `wanted`, `iou: [prompts, masks]`; `tokens: [prompts, 1 + masks, C]`.
-    fn quality(
+    /// Scratch that [`forward`](Self::forward) needs for `prompts` prompts of `sparse_tokens` tokens, in f32.
+    pub fn scratch_len(
         &self,
         cx: &Cx,
-        prompts: usize,
-        wanted: Range<usize>,
-        tokens: &[f32],
-        iou: &mut [f32],
-        mut scratch: Scratch<'_>,
-    ) {
-        let all = scratch.take(prompts * self.hypernetworks.len());
-        let lhs = Rows::strided(tokens, prompts, self.dim, tokens.len() / prompts);
-        self.iou_head.forward(cx, &lhs, all, scratch);
-        let all = all.chunks_exact(self.hypernetworks.len());
-        for (iou, all) in iou.chunks_exact_mut(wanted.len()).zip(all) {
-            iou.copy_from_slice(&all[wanted.clone()]);
-        }
-    }
-
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, [prompts, sparse_tokens]: [usize; 2], multimask: bool) -> usize {
+        [prompts, sparse_tokens]: [usize; 2],
+        options: &DecodeOptions,
+    ) -> usize {
         let batch = self.batch([prompts, sparse_tokens]);
-        let count = self.masks(multimask);
-        let channels = self.upscaling.outputs();
-        let head = |mlp: &Mlp| mlp.scratch_len(cx, prompts);
-        let weights = padded(prompts * left_len(count, channels));
-        let rows = padded(prompts * count * channels);
-        let hypernetworks =
-            padded(prompts * channels) + self.hypernetworks.iter().map(head).fold(0, usize::max);
-        let outputs = weights
-            + (rows + hypernetworks)
-                .max(self.upscaling.scratch_len(cx, self.panels, count))
-                .max(padded(prompts * self.hypernetworks.len()) + head(&self.iou_head));
+        let wanted = self.wanted(options).len();
+        let heads = self.heads.scratch_len(cx, prompts);
+        let outputs = padded(prompts * self.heads.masks())
+            + padded(prompts * wanted * self.upscaling.outputs())
+            + heads.max(self.masks_scratch_len(cx, prompts, options));
         padded(batch.rows() * self.dim)
             + padded(prompts * self.panels.len(self.dim))
-            + self.transformer.scratch_len(cx, batch).max(outputs)
+            + self.transformer.scratch_len(cx, batch).max(heads).max(outputs)
     }
 
     /// Bytes of weights held.
@@ -241,46 +301,68 @@ impl MaskDecoder {
         size_of_val(&self.output_tokens[..])
             + self.transformer.bytes()
             + self.upscaling.bytes()
-            + self.hypernetworks.iter().map(Mlp::bytes).sum::<usize>()
-            + self.iou_head.bytes()
+            + self.heads.bytes()
             + self.projections.bytes()
             + size_of_val::<[f32]>(&self.positions)
+            + size_of_val(&self.no_mask[..])
     }
 
-    /// The weights that the hypernetworks `wanted` make of their tokens, packed as left-hand sides `[masks, C / 8]`;
-    /// `tokens: [prompts, 1 + masks, C]`.
-    fn mask_weights<'s>(
-        &self,
+    /// The image as the transformer's first layer finds it, with each prompt's features in `x` if they are not shared;
+    /// and the packed larger maps, if the model has them.
+    fn image<'a>(
+        &'a self,
         cx: &Cx,
-        prompts: usize,
-        wanted: Range<usize>,
-        tokens: &[f32],
-        scratch: &mut Scratch<'s>,
-        trace: &mut Trace<'_>,
-    ) -> &'s [f32] {
-        let (count, channels, stride) = (wanted.len(), self.upscaling.outputs(), tokens.len() / prompts);
-        let packed_len = left_len(count, channels);
-        let packed = scratch.take(prompts * packed_len);
-        let mut scratch = scratch.frame();
-        let rows = scratch.take(prompts * count * channels);
-        let one = scratch.take(prompts * channels);
-        for (i, mlp) in self.hypernetworks[wanted].iter().enumerate() {
-            let token = Rows::strided(&tokens[(1 + i) * self.dim..], prompts, self.dim, stride);
-            mlp.forward(cx, &token, one, scratch.frame());
-            for (prompt, one) in one.chunks_exact(channels).enumerate() {
-                rows[(prompt * count + i) * channels..][..channels].copy_from_slice(one);
+        images: Images<'a>,
+        prompts: Prompts<'_>,
+        x: &mut [f32],
+    ) -> (Image<'a>, Option<&'a [f32]>) {
+        let (panels, dim) = (self.panels, self.dim);
+        let image_len = panels.pixels() * dim;
+        assert!(prompts.dense.is_none_or(|dense| dense.len() == prompts.count * image_len), "encoded masks");
+        let (image, high_res) = match images {
+            Images::Shared(cache) => {
+                let (cache, high_res) = cache.split_at(self.projections.cache_len());
+                let cache = self.projections.view(cache);
+                let Some(dense) = prompts.dense else {
+                    return (Image::Shared(cache), self.has_high_res.then_some(high_res));
+                };
+                for (x, dense) in x.chunks_exact_mut(panels.len(dim)).zip(dense.chunks_exact(image_len)) {
+                    from_tokens(cx, panels, dim, dense, Plus::Panels(cache.features), x);
+                }
+                (Image::Each, high_res)
             }
+            Images::Each { embeddings, high_res } => {
+                assert_eq!(embeddings.len(), prompts.count * image_len, "an image for each prompt");
+                let embeddings = embeddings.chunks_exact(image_len).enumerate();
+                for (x, (i, embedding)) in x.chunks_exact_mut(panels.len(dim)).zip(embeddings) {
+                    let plus = match prompts.dense {
+                        None => Plus::Channels(&self.no_mask),
+                        Some(dense) => Plus::Tokens(&dense[i * image_len..][..image_len]),
+                    };
+                    from_tokens(cx, panels, dim, embedding, plus, x);
+                }
+                (Image::Each, high_res)
+            }
+        };
+        (image, self.has_high_res.then_some(high_res))
+    }
+
+    /// The mask tokens whose weights are made.
+    fn wanted(&self, options: &DecodeOptions) -> Range<usize> {
+        match (options.multimask, options.stability) {
+            (true, _) => 1..self.heads.masks(),
+            (false, None) => 0..1,
+            (false, Some(_)) => 0..self.heads.masks(),
         }
-        trace.stage(format_args!("decoder.mask_weights"), rows);
-        for (packed, rows) in packed.chunks_exact_mut(packed_len).zip(rows.chunks_exact(count * channels)) {
-            pack_left(cx.level(), &Rows::new(rows, count, channels), packed);
-        }
-        packed
     }
 
     fn batch(&self, [prompts, sparse_tokens]: [usize; 2]) -> Batch {
         let output_tokens = self.output_tokens.len() / self.dim;
         Batch { prompts, tokens: output_tokens + sparse_tokens, panels: self.panels }
+    }
+
+    fn squares(&self) -> Squares {
+        self.upscaling.squares(self.panels, self.grid)
     }
 
     fn positions(&self) -> &[f32] {

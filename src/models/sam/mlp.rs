@@ -1,8 +1,8 @@
-//! The perceptrons of the mask decoder: hypernetworks and IoU head.
+//! The perceptrons of the mask decoder: hypernetworks, IoU head and object score head.
 
 use alloc::vec::Vec;
 
-use super::naming::Naming;
+use super::naming::DecoderNames;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
@@ -26,7 +26,7 @@ impl Mlp {
     /// If `depth` is 0.
     pub fn bind(
         scope: &Scope<'_>,
-        naming: Naming,
+        names: &DecoderNames,
         [inputs, hidden, outputs]: [usize; 3],
         depth: usize,
     ) -> Result<Self> {
@@ -34,9 +34,17 @@ impl Mlp {
         let layer = |i: usize| {
             let inputs = if i == 0 { inputs } else { hidden };
             let outputs = if i + 1 == depth { outputs } else { hidden };
-            Linear::bind(&scope.at(naming.mlp_layer(i, depth)), [outputs, inputs])
+            Linear::bind(&scope.at(names.mlp_layer(i, depth)), [outputs, inputs])
         };
         Ok(Self { layers: (0..depth).map(layer).collect::<Result<_>>()? })
+    }
+
+    /// A perceptron of one layer, `scope` itself.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn linear(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
+        Ok(Self { layers: alloc::vec![Linear::bind(scope, [outputs, inputs])?] })
     }
 
     /// `out ← layers(x)`, for `out: [rows, outputs]`.

@@ -26,11 +26,12 @@ pub mod upscaling;
 pub mod vit;
 
 pub use config::{
-    BlockConfig, DecoderConfig, EncoderConfig, SamConfig, StageConfig, TinyVitConfig, VitConfig,
+    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, HeadsConfig, SamConfig, Stability,
+    StageConfig, TinyVitConfig, VitConfig,
 };
 pub use image_encoder::ImageEncoder;
-pub use mask_decoder::MaskDecoder;
-pub use naming::Naming;
+pub use mask_decoder::{DecodeOptions, Decoded, Images, MaskDecoder, Prompts};
+pub use naming::{DecoderNames, Naming};
 pub use predict::Predictor;
 pub use prompt::{Label, Point, Prompt};
 pub use prompt_encoder::PromptEncoder;
@@ -69,14 +70,20 @@ impl SamModel {
             config.set_image_size(image_size)?;
         }
         let image_encoder = ImageEncoder::bind(&scope, naming, &config)?;
-        let prompt_encoder = PromptEncoder::bind(&scope, naming, &config)?;
-        let mask_decoder = MaskDecoder::bind(&scope, naming, &config, &prompt_encoder)?;
+        let heads = config.heads(naming);
+        let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
+        let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
         Ok(Self { config, image_encoder, prompt_encoder, mask_decoder })
     }
 
     /// The parts that run for every prompt.
     pub fn predictor(&self) -> Predictor<'_> {
-        Predictor { prompt_encoder: &self.prompt_encoder, mask_decoder: &self.mask_decoder, least_iou: None }
+        Predictor {
+            prompt_encoder: &self.prompt_encoder,
+            mask_decoder: &self.mask_decoder,
+            least_iou: None,
+            stability: self.config.decoder.extensions.stability,
+        }
     }
 
     /// Bytes of weights held.

@@ -30,22 +30,41 @@ pub struct EncoderNames {
     pub neck: [&'static str; 4],
 }
 
-/// The names of the prompt encoder's and the mask decoder's parts that differ; the others are the field names of the
-/// reference in either naming.
+/// The names of the prompt encoder's and the mask decoder's parts that differ, in checkpoints of SAM and of SAM 2; the
+/// others are the field names of the reference in all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct DecoderNames {
+    /// Whose the names of an MLP's layers are.
+    naming: Naming,
+    /// Scope of the prompt encoder.
+    pub prompt_encoder: &'static str,
+    /// Scope of the mask decoder.
+    pub mask_decoder: &'static str,
     /// The spatial frequencies of position encodings. Hugging Face's checkpoints may hold one or both of two copies.
     pub frequencies: &'static [&'static str],
-    /// Scope of the point embeddings, followed by their numbers.
-    pub points: &'static str,
+    /// The point embeddings.
+    pub points: PointNames,
     /// Convolution, norm, convolution, norm, convolution of a mask prompt.
     pub mask: [&'static str; 5],
     /// The layer norms of a layer of the transformer.
     pub norms: [&'static str; 4],
+    /// The linear layers of a layer's MLP.
+    pub mlp: [&'static str; 2],
+    /// The output projection of an attention.
+    pub attention_out: &'static str,
     /// The transformer's last layer norm.
     pub final_norm: &'static str,
     /// Transposed convolution, norm, transposed convolution of the masks' features.
     pub upscaling: [&'static str; 3],
+}
+
+/// Where the embeddings of the four kinds of points are.
+#[derive(Clone, Copy, Debug)]
+pub enum PointNames {
+    /// In a scope, followed by their numbers.
+    Each(&'static str),
+    /// In one tensor.
+    Together(&'static str),
 }
 
 /// A tensor of MobileSAM's image encoder, in its scope.
@@ -98,16 +117,21 @@ impl Naming {
             },
         }
     }
+}
 
-    /// Names of the prompt encoder and the mask decoder.
-    pub fn decoder(self) -> DecoderNames {
-        match self {
-            Self::HuggingFace => DecoderNames {
+impl DecoderNames {
+    /// Names of a SAM.
+    pub fn sam(naming: Naming) -> Self {
+        match naming {
+            Naming::HuggingFace => Self {
+                naming,
+                prompt_encoder: "prompt_encoder",
+                mask_decoder: "mask_decoder",
                 frequencies: &[
                     "shared_image_embedding.positional_embedding",
                     "prompt_encoder.shared_embedding.positional_embedding",
                 ],
-                points: "point_embed",
+                points: PointNames::Each("point_embed"),
                 mask: [
                     "mask_embed.conv1",
                     "mask_embed.layer_norm1",
@@ -116,12 +140,17 @@ impl Naming {
                     "mask_embed.conv3",
                 ],
                 norms: ["layer_norm1", "layer_norm2", "layer_norm3", "layer_norm4"],
+                mlp: ["mlp.lin1", "mlp.lin2"],
+                attention_out: "out_proj",
                 final_norm: "layer_norm_final_attn",
                 upscaling: ["upscale_conv1", "upscale_layer_norm", "upscale_conv2"],
             },
-            Self::Original => DecoderNames {
+            Naming::Original => Self {
+                naming,
+                prompt_encoder: "prompt_encoder",
+                mask_decoder: "mask_decoder",
                 frequencies: &["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"],
-                points: "point_embeddings",
+                points: PointNames::Each("point_embeddings"),
                 mask: [
                     "mask_downscaling.0",
                     "mask_downscaling.1",
@@ -130,19 +159,41 @@ impl Naming {
                     "mask_downscaling.6",
                 ],
                 norms: ["norm1", "norm2", "norm3", "norm4"],
+                mlp: ["mlp.lin1", "mlp.lin2"],
+                attention_out: "out_proj",
                 final_norm: "norm_final_attn",
                 upscaling: ["output_upscaling.0", "output_upscaling.1", "output_upscaling.3"],
             },
         }
     }
 
+    /// Names of a SAM 2.
+    pub fn sam2(naming: Naming) -> Self {
+        let names = Self::sam(naming);
+        match naming {
+            Naming::HuggingFace => Self {
+                points: PointNames::Together("point_embed.weight"),
+                mlp: ["mlp.proj_in", "mlp.proj_out"],
+                attention_out: "o_proj",
+                ..names
+            },
+            Naming::Original => Self {
+                prompt_encoder: "sam_prompt_encoder",
+                mask_decoder: "sam_mask_decoder",
+                frequencies: &["sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"],
+                mlp: ["mlp.layers.0", "mlp.layers.1"],
+                ..names
+            },
+        }
+    }
+
     /// The name of linear layer `index` of `depth` in an MLP of the mask decoder.
-    pub fn mlp_layer(self, index: usize, depth: usize) -> String {
-        match self {
-            Self::HuggingFace if index == 0 => "proj_in".into(),
-            Self::HuggingFace if index + 1 == depth => "proj_out".into(),
-            Self::HuggingFace => format!("layers.{}", index - 1),
-            Self::Original => format!("layers.{index}"),
+    pub fn mlp_layer(&self, index: usize, depth: usize) -> String {
+        match self.naming {
+            Naming::HuggingFace if index == 0 => "proj_in".into(),
+            Naming::HuggingFace if index + 1 == depth => "proj_out".into(),
+            Naming::HuggingFace => format!("layers.{}", index - 1),
+            Naming::Original => format!("layers.{index}"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Prompts to masks, through the prompt encoder and the mask decoder.
 
 use super::attention::MAX_TOKENS;
-use super::mask_decoder::MaskDecoder;
+use super::config::Stability;
+use super::mask_decoder::{DecodeOptions, Decoded, Images, MaskDecoder, Prompts};
 use super::prompt::Prompt;
 use super::prompt_encoder::PromptEncoder;
 use crate::exec::{Cx, Scratch, padded};
@@ -21,6 +22,8 @@ pub struct Predictor<'a> {
     /// If set, masks of a prompt none of which is predicted to be above it are not computed, and what is in their
     /// place stays.
     pub least_iou: Option<f32>,
+    /// When a single mask gives way to the best of several.
+    pub stability: Option<Stability>,
 }
 
 impl Predictor<'_> {
@@ -52,8 +55,9 @@ impl Predictor<'_> {
         assert_eq!(masks.len(), prompts.len() * count * mask_len, "masks of {} prompts", prompts.len());
         assert_eq!(iou.len(), prompts.len() * count, "predicted quality");
         let (mut masks, mut iou) = (masks, iou);
-        for batch in batches(prompts) {
-            let tokens = batch[0].tokens();
+        let options = self.options(multimask);
+        for batch in self.batches(prompts) {
+            let tokens = self.prompt_encoder.tokens(&batch[0]);
             let mut scratch = scratch.frame();
             let sparse = scratch.take(batch.len() * tokens * dim);
             for (i, prompt) in batch.iter().enumerate() {
@@ -67,22 +71,12 @@ impl Predictor<'_> {
                 trace.stage(format_args!("prompt.dense"), dense);
                 &*dense
             });
-            let shape = [batch.len(), tokens];
             let masks = masks.split_off_mut(..batch.len() * count * mask_len).expect("asserted above");
             let iou = iou.split_off_mut(..batch.len() * count).expect("asserted above");
-            self.mask_decoder.forward(
-                cx,
-                cache,
-                shape,
-                sparse,
-                dense,
-                multimask,
-                self.least_iou,
-                masks,
-                iou,
-                scratch,
-                &mut trace,
-            );
+            let batch = Prompts { count: batch.len(), sparse, dense };
+            let out = Decoded { masks, iou, object_scores: &mut [], tokens: &mut [] };
+            let image = Images::Shared(cache);
+            self.mask_decoder.forward(cx, image, batch, &options, out, scratch, &mut trace);
         }
     }
 
@@ -92,8 +86,8 @@ impl Predictor<'_> {
         let dim = self.prompt_encoder.no_mask().len();
         let side = self.prompt_encoder.mask_side() / 4;
         let needed = |batch: &[Prompt<'_>]| {
-            let shape = [batch.len(), batch[0].tokens()];
-            let decoder = self.mask_decoder.scratch_len(cx, shape, multimask);
+            let shape = [batch.len(), self.prompt_encoder.tokens(&batch[0])];
+            let decoder = self.mask_decoder.scratch_len(cx, shape, &self.options(multimask));
             padded(shape[0] * shape[1] * dim)
                 + match batch[0].mask {
                     Some(_) => {
@@ -102,14 +96,23 @@ impl Predictor<'_> {
                     None => decoder,
                 }
         };
-        batches(prompts).map(needed).fold(0, usize::max)
+        self.batches(prompts).map(needed).fold(0, usize::max)
     }
-}
 
-/// Cuts `prompts` into those that are decoded together: neighbours of the same kind.
-fn batches<'p, 'a>(prompts: &'p [Prompt<'a>]) -> impl Iterator<Item = &'p [Prompt<'a>]> {
-    let alike = |a: &Prompt<'_>, b: &Prompt<'_>| {
-        a.tokens() == b.tokens() && BATCH * a.tokens() <= MAX_TOKENS && a.mask.is_none() && b.mask.is_none()
-    };
-    prompts.chunk_by(alike).flat_map(|alike| alike.chunks(BATCH))
+    fn options(&self, multimask: bool) -> DecodeOptions {
+        DecodeOptions { multimask, stability: self.stability, least_iou: self.least_iou }
+    }
+
+    /// Cuts `prompts` into those that are decoded together: neighbours of the same kind.
+    fn batches<'p, 'a>(&self, prompts: &'p [Prompt<'a>]) -> impl Iterator<Item = &'p [Prompt<'a>]> {
+        let encoder = self.prompt_encoder;
+        let alike = |a: &Prompt<'_>, b: &Prompt<'_>| {
+            let tokens = encoder.tokens(a);
+            tokens == encoder.tokens(b)
+                && BATCH * tokens <= MAX_TOKENS
+                && a.mask.is_none()
+                && b.mask.is_none()
+        };
+        prompts.chunk_by(alike).flat_map(|alike| alike.chunks(BATCH))
+    }
 }

@@ -91,12 +91,6 @@ impl<'a> Prompt<'a> {
         Self { mask: Some(mask), ..self }
     }
 
-    /// Tokens of its points and its box, with the padding point that follows points without a box.
-    pub fn tokens(&self) -> usize {
-        let others = if self.bounding_box.is_some() { 2 } else { usize::from(!self.points.is_empty()) };
-        self.points.len() + others
-    }
-
     /// Checks what types cannot: coordinates are numbers of at most ±[`MAX_COORDINATE`], the box is not inverted, the
     /// mask has `mask_side²` finite values.
     ///

@@ -8,14 +8,15 @@
 //! ```
 //!
 //! A point is `pe` plus the embedding of its label, a box is the `pe` of two corners plus an embedding for each, and a
-//! padding point is an embedding alone. If there are points and no box, a padding point follows the points.
+//! padding point is an embedding alone. In SAM a padding point follows points without a box; in SAM 2 one follows all
+//! points and boxes.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::f32::consts::PI;
 
-use super::config::SamConfig;
-use super::naming::Naming;
+use super::config::HeadsConfig;
+use super::naming::PointNames;
 use super::prompt::{Label, Prompt};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
@@ -43,6 +44,7 @@ pub struct PromptEncoder {
     mask_activation: Activation,
     image_size: usize,
     grid: usize,
+    always_padded: bool,
 }
 
 impl PromptEncoder {
@@ -50,16 +52,21 @@ impl PromptEncoder {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &SamConfig) -> Result<Self> {
-        let names = naming.decoder();
-        let (dim, decoder) = (config.dim, &config.decoder);
+    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>) -> Result<Self> {
+        let HeadsConfig { names, dim, decoder, .. } = config;
+        let dim = *dim;
         let frequencies =
             names.frequencies.iter().find(|name| scope.contains(name)).unwrap_or(&names.frequencies[0]);
         let frequencies = scope.f32(frequencies, &[2, dim / 2])?;
-        let scope = scope.at("prompt_encoder");
+        let scope = scope.at(names.prompt_encoder);
         let mut points = vec![0.0; 4 * dim];
-        for (i, point) in points.chunks_exact_mut(dim).enumerate() {
-            scope.at(names.points).at(i).f32_into("weight", &[1, dim], point)?;
+        match names.points {
+            PointNames::Together(name) => scope.f32_into(name, &[4, dim], &mut points)?,
+            PointNames::Each(name) => {
+                for (i, point) in points.chunks_exact_mut(dim).enumerate() {
+                    scope.at(name).at(i).f32_into("weight", &[1, dim], point)?;
+                }
+            }
         }
         let [conv1, norm1, conv2, norm2, conv3] = names.mask.map(|name| scope.at(name));
         let channels = [decoder.mask_channels / 4, decoder.mask_channels];
@@ -76,18 +83,27 @@ impl PromptEncoder {
             mask_conv3: Conv2d::bind(&conv3, ConvShape::new(channels[1], dim, [1, 1]))?,
             mask_activation: decoder.mask_activation,
             image_size: config.image_size,
-            grid: config.grid(),
+            grid: config.grid,
+            always_padded: decoder.extensions.always_padded,
         })
     }
 
-    /// Embeds the points and the box of `prompt` into `out: [prompt.tokens(), C]`: points, then the padding point or
-    /// the box's corners. Places are multiplied by `scale` (horizontal, vertical) to become pixels of the input.
+    /// Tokens of a prompt's points and its box, with the padding point.
+    pub fn tokens(&self, prompt: &Prompt<'_>) -> usize {
+        let corners = if prompt.bounding_box.is_some() { 2 } else { 0 };
+        let places = prompt.points.len() + corners;
+        let is_padded = if self.always_padded { places > 0 } else { places > 0 && corners == 0 };
+        places + usize::from(is_padded)
+    }
+
+    /// Embeds the points and the box of `prompt` into `out: [tokens, C]`: points, the box's corners, the padding point.
+    /// Places are multiplied by `scale` (horizontal, vertical) to become pixels of the input.
     ///
     /// # Panics
     /// If `out` does not have its size.
     pub fn encode_sparse(&self, prompt: &Prompt<'_>, scale: [f64; 2], out: &mut [f32]) {
         let dim = self.no_mask.len();
-        assert_eq!(out.len(), prompt.tokens() * dim, "tokens of a prompt");
+        assert_eq!(out.len(), self.tokens(prompt) * dim, "tokens of a prompt");
         let mut tokens = out.chunks_exact_mut(dim);
         for (point, token) in prompt.points.iter().zip(&mut tokens) {
             match point.label {
@@ -95,14 +111,12 @@ impl PromptEncoder {
                 label => self.encode_place([point.x, point.y], scale, label as usize, token),
             }
         }
-        match prompt.bounding_box {
-            Some([x0, y0, x1, y1]) => {
-                for (i, (corner, token)) in [[x0, y0], [x1, y1]].into_iter().zip(tokens).enumerate() {
-                    self.encode_place(corner, scale, 2 + i, token);
-                }
+        if let Some([x0, y0, x1, y1]) = prompt.bounding_box {
+            for (i, (corner, token)) in [[x0, y0], [x1, y1]].into_iter().zip(&mut tokens).enumerate() {
+                self.encode_place(corner, scale, 2 + i, token);
             }
-            None => tokens.for_each(|token| token.copy_from_slice(&self.not_a_point)),
         }
+        tokens.for_each(|token| token.copy_from_slice(&self.not_a_point));
     }
 
     /// The encodings of the centres of all tokens of the image embedding, `[grid², C]`.

@@ -3,9 +3,8 @@
 use alloc::vec::Vec;
 
 use super::attention::{Batch, ImageSide, ImageToToken, SelfAttention, TokenToImage};
-use super::config::SamConfig;
+use super::config::HeadsConfig;
 use super::image_cache::ImageCache;
-use super::naming::Naming;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
@@ -36,15 +35,15 @@ impl TwoWayTransformer {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &SamConfig) -> Result<Self> {
-        let (dim, decoder) = (config.dim, &config.decoder);
+    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>) -> Result<Self> {
+        let HeadsConfig { names, dim, decoder, .. } = config;
         let final_attention = scope.at("final_attn_token_to_image");
         Ok(Self {
             layers: (0..decoder.layers)
-                .map(|i| TwoWayLayer::bind(&scope.at("layers").at(i), i == 0, naming, config))
+                .map(|i| TwoWayLayer::bind(&scope.at("layers").at(i), i == 0, config))
                 .collect::<Result<_>>()?,
-            final_attention: TokenToImage::bind(&final_attention, dim, decoder.heads)?,
-            final_norm: LayerNorm::bind(&scope.at(naming.decoder().final_norm), dim, 1e-5)?,
+            final_attention: TokenToImage::bind(&final_attention, names, *dim, decoder.heads)?,
+            final_norm: LayerNorm::bind(&scope.at(names.final_norm), *dim, 1e-5)?,
         })
     }
 
@@ -129,21 +128,24 @@ struct TwoWayLayer {
 }
 
 impl TwoWayLayer {
-    fn bind(scope: &Scope<'_>, is_first: bool, naming: Naming, config: &SamConfig) -> Result<Self> {
-        let (dim, decoder) = (config.dim, &config.decoder);
+    fn bind(scope: &Scope<'_>, is_first: bool, config: &HeadsConfig<'_>) -> Result<Self> {
+        let HeadsConfig { names, dim, decoder, .. } = config;
+        let dim = *dim;
         let (heads, eps) = (decoder.heads, decoder.layer_norm_eps);
-        let [norm1, norm2, norm3, norm4] = naming.decoder().norms.map(|name| scope.at(name));
+        let [norm1, norm2, norm3, norm4] = names.norms.map(|name| scope.at(name));
+        let token_to_image = scope.at("cross_attn_token_to_image");
         let image_to_token = scope.at("cross_attn_image_to_token");
+        let [lin1, lin2] = names.mlp.map(|name| scope.at(name));
         Ok(Self {
-            self_attention: SelfAttention::bind(&scope.at("self_attn"), dim, heads)?,
+            self_attention: SelfAttention::bind(&scope.at("self_attn"), names, dim, heads)?,
             norm1: LayerNorm::bind(&norm1, dim, eps)?,
-            token_to_image: TokenToImage::bind(&scope.at("cross_attn_token_to_image"), dim, heads)?,
+            token_to_image: TokenToImage::bind(&token_to_image, names, dim, heads)?,
             norm2: LayerNorm::bind(&norm2, dim, eps)?,
-            lin1: Linear::bind(&scope.at("mlp.lin1"), [decoder.mlp_dim, dim])?,
-            lin2: Linear::bind(&scope.at("mlp.lin2"), [dim, decoder.mlp_dim])?,
+            lin1: Linear::bind(&lin1, [decoder.mlp_dim, dim])?,
+            lin2: Linear::bind(&lin2, [dim, decoder.mlp_dim])?,
             activation: decoder.activation,
             norm3: LayerNorm::bind(&norm3, dim, eps)?,
-            image_to_token: ImageToToken::bind(&image_to_token, &norm4, dim, heads, eps)?,
+            image_to_token: ImageToToken::bind(&image_to_token, names, &norm4, dim, heads, eps)?,
             is_first,
         })
     }

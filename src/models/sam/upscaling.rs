@@ -3,11 +3,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::naming::Naming;
+use super::naming::DecoderNames;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{self, Norm, PackedLeft, Panels, Upscale};
+use crate::kernels::panels::{self, Norm, PackedLeft, Panels, Squares, Upscale};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
@@ -30,8 +30,8 @@ impl Upscaling {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Self> {
-        let [conv1, norm, conv2] = naming.decoder().upscaling.map(|name| scope.at(name));
+    pub fn bind(scope: &Scope<'_>, names: &DecoderNames, dim: usize) -> Result<Self> {
+        let [conv1, norm, conv2] = names.upscaling.map(|name| scope.at(name));
         let (half, quarter) = (dim / 4, dim / 8);
         Ok(Self {
             conv1: bind_transposed(&conv1, [dim, half])?,
@@ -44,7 +44,8 @@ impl Upscaling {
     }
 
     /// `out: [prompts, masks, 4 · grid, 4 · grid]` from the features `x: [prompts]` in panels and the masks' weights
-    /// `[prompts]` packed `[masks, C / 8]`.
+    /// `[prompts]` packed `[masks, C / 8]`; `high_res`, if the model has them, are the image's larger maps, packed by
+    /// [`squares`](Self::squares).
     #[allow(clippy::too_many_arguments, reason = "two inputs, an output and their sizes")]
     pub fn forward(
         &self,
@@ -53,6 +54,7 @@ impl Upscaling {
         grid: usize,
         x: &[f32],
         mask_weights: &[f32],
+        high_res: Option<&[f32]>,
         out: &mut [f32],
         scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
@@ -61,16 +63,23 @@ impl Upscaling {
         if trace.is_on() {
             let mut upscaled = vec![0.0; prompts * 16 * grid * grid * self.outputs()];
             let show = Some(&mut upscaled[..]);
-            panels::upscale(cx, &weights, [prompts, masks], grid, x, mask_weights, out, show, scratch);
+            let shape = [prompts, masks];
+            panels::upscale(cx, &weights, shape, grid, x, mask_weights, high_res, out, show, scratch);
             trace.stage(format_args!("decoder.upscaled"), &upscaled);
         } else {
-            panels::upscale(cx, &weights, [prompts, masks], grid, x, mask_weights, out, None, scratch);
+            let shape = [prompts, masks];
+            panels::upscale(cx, &weights, shape, grid, x, mask_weights, high_res, out, None, scratch);
         }
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
     pub fn scratch_len(&self, cx: &Cx, panels: Panels, masks: usize) -> usize {
         panels::upscale_scratch_len(cx, &self.weights(), panels, masks)
+    }
+
+    /// The sizes of the larger maps of an image.
+    pub fn squares(&self, panels: Panels, grid: usize) -> Squares {
+        Squares::new(panels, grid, [self.bias1.len(), self.bias2.len()])
     }
 
     /// Channels of the upscaled features.

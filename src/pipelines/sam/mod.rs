@@ -243,7 +243,7 @@ impl Sam {
         let mut cache = try_zeroed(decoder.cache_len())?;
         let mut workspace = self.cx.workspace(decoder.cache_scratch_len(&self.cx));
         self.cx.enter(|| {
-            decoder.cache(&self.cx, &values, &mut cache, workspace.scratch());
+            decoder.cache(&self.cx, &values, None, &mut cache, workspace.scratch());
         });
         let [resized, original] = [geometry.resized, geometry.original].map(|[h, w]| (h, w));
         let upscale = Upscale::new(self.model.config.mask_side(), geometry.input, resized, original)?;

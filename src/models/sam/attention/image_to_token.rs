@@ -6,6 +6,7 @@ use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts,
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::panels::{self, Norm, Pixels, Tokens, Transposed, left_len, pack_left};
+use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
 
@@ -52,9 +53,16 @@ impl ImageToToken {
     ///
     /// # Errors
     /// As [`Scope::f32`], or `Config` if the heads do not divide its features.
-    pub fn bind(scope: &Scope<'_>, norm: &Scope<'_>, dim: usize, heads: usize, eps: f32) -> Result<Self> {
+    pub fn bind(
+        scope: &Scope<'_>,
+        names: &DecoderNames,
+        norm: &Scope<'_>,
+        dim: usize,
+        heads: usize,
+        eps: f32,
+    ) -> Result<Self> {
         let inner = inner_dim(scope, heads)?;
-        let out = scope.at("out_proj");
+        let out = scope.at(names.attention_out);
         Ok(Self {
             q_transposed: bind_transposed(&scope.at("q_proj"), [inner, dim])?,
             q_bias: scope.at("q_proj").f32("bias", &[inner])?,

@@ -8,6 +8,7 @@ use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Output, Rows};
 use crate::kernels::panels::{self, Keys, left_len};
+use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
 
@@ -30,7 +31,7 @@ impl TokenToImage {
     ///
     /// # Errors
     /// As [`Scope::f32`], or `Config` if the heads do not divide its features.
-    pub fn bind(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Self> {
+    pub fn bind(scope: &Scope<'_>, names: &DecoderNames, dim: usize, heads: usize) -> Result<Self> {
         let inner = inner_dim(scope, heads)?;
         // It adds the same to all scores of a query, which changes no softmax. Read so that it counts as used.
         scope.at("k_proj").f32("bias", &[inner])?;
@@ -38,7 +39,7 @@ impl TokenToImage {
             q: Linear::bind(&scope.at("q_proj"), [inner, dim])?,
             k_transposed: bind_transposed(&scope.at("k_proj"), [inner, dim])?,
             v: Linear::bind(&scope.at("v_proj"), [inner, dim])?,
-            out: Linear::bind(&scope.at("out_proj"), [dim, inner])?,
+            out: Linear::bind(&scope.at(names.attention_out), [dim, inner])?,
             heads,
         })
     }

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    BlockConfig, DecoderConfig, EncoderConfig, MAX_GRID, MAX_IMAGE, MAX_LAYERS, MAX_MLP, MAX_WIDTH,
-    SamConfig, VitConfig,
+    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, MAX_GRID, MAX_IMAGE, MAX_LAYERS, MAX_MLP,
+    MAX_WIDTH, SamConfig, VitConfig,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -93,5 +93,6 @@ fn decoder(config: &Config) -> Result<DecoderConfig> {
         multimask_outputs: width("mask_decoder_config.num_multimask_outputs", 3)?,
         iou_depth: width("mask_decoder_config.iou_head_depth", 3)?,
         iou_hidden: width("mask_decoder_config.iou_head_hidden_dim", 256)?,
+        extensions: DecoderExtensions::default(),
     })
 }

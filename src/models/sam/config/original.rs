@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    BlockConfig, DecoderConfig, EncoderConfig, MAX_GRID, MAX_LAYERS, SamConfig, StageConfig, TinyVitConfig,
-    VitConfig,
+    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, MAX_GRID, MAX_LAYERS, SamConfig,
+    StageConfig, TinyVitConfig, VitConfig,
 };
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
@@ -118,6 +118,7 @@ fn decoder(scope: &Scope<'_>) -> Result<DecoderConfig> {
         multimask_outputs: mask_tokens.saturating_sub(1),
         iou_depth: count(&iou_head, "weight"),
         iou_hidden,
+        extensions: DecoderExtensions::default(),
     })
 }
 
