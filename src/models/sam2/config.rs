@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::naming;
 use crate::error::{Result, err};
-use crate::models::sam::{DecoderConfig, Naming};
+use crate::models::sam::{DecoderConfig, DecoderExtensions, DecoderNames, HeadsConfig, Naming, Stability};
 use crate::weights::{Bundle, Config, Scope};
 
 /// All of a SAM 2.
@@ -196,6 +196,17 @@ impl Sam2Config {
         4 * self.grid()
     }
 
+    /// What prompt encoder and mask decoder have to know.
+    pub fn heads(&self, naming: Naming) -> HeadsConfig<'_> {
+        HeadsConfig {
+            names: DecoderNames::sam2(naming),
+            image_size: self.image_size,
+            grid: self.grid(),
+            dim: self.dim,
+            decoder: &self.decoder,
+        }
+    }
+
     /// Changes the side of the input.
     ///
     /// # Errors
@@ -218,9 +229,7 @@ impl Sam2Config {
             return Err(err!(Config, "image size {} is not a multiple of {COARSEST}", self.image_size));
         }
         limit("embedding", self.dim, MAX_WIDTH)?;
-        if !self.dim.is_multiple_of(8) {
-            return Err(err!(Config, "embedding of {} is not a multiple of 8", self.dim));
-        }
+        self.decoder.check(self.dim)?;
         self.hiera.check()?;
         if self.top_down_levels.iter().any(|&level| level >= STAGES) {
             return Err(err!(Config, "top-down levels {:?} of {STAGES}", self.top_down_levels));
@@ -294,6 +303,29 @@ fn limit(name: &str, value: usize, most: usize) -> Result<()> {
     }
     Ok(())
 }
+
+/// What the tensors tell of the mask decoder.
+fn extensions(scope: &Scope<'_>, naming: Naming) -> DecoderExtensions {
+    let names = DecoderNames::sam2(naming);
+    let decoder = scope.at(names.mask_decoder);
+    let score = decoder.at("pred_obj_score_head");
+    DecoderExtensions {
+        always_padded: true,
+        high_res: decoder.at("conv_s0").contains("weight"),
+        iou_sigmoid: true,
+        object_score_layers: if score.contains("weight") {
+            1
+        } else if score.at(names.mlp_layer(0, SCORE_LAYERS)).contains("weight") {
+            SCORE_LAYERS
+        } else {
+            0
+        },
+        stability: Some(Stability::default()),
+    }
+}
+
+/// Layers of an object score head that is not linear, in both packages.
+const SCORE_LAYERS: usize = 3;
 
 /// What the tensors tell of a memory; `None` if there is none.
 fn memory_of(scope: &Scope<'_>, naming: Naming) -> Result<Option<MemoryConfig>> {

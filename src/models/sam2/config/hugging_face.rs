@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 
 use super::{
     HieraConfig, HieraStage, MAX_FRAMES, MAX_GRID, MAX_IMAGE, MAX_LAYERS, MAX_MLP, MAX_WIDTH, MemoryConfig,
-    STAGES, Sam2Config, TrackingConfig, memory_of,
+    STAGES, Sam2Config, TrackingConfig, extensions, memory_of,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
 use crate::models::activation;
-use crate::models::sam::{DecoderConfig, Naming};
+use crate::models::sam::{DecoderConfig, DecoderExtensions, Naming, Stability};
 use crate::weights::{Config, Scope};
 
 const TRUNK: &str = "vision_config.backbone_config";
@@ -31,6 +31,8 @@ pub(super) fn read(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result
         ("prompt_encoder_config.num_point_embeddings", 4, 4),
         ("mask_decoder_config.hidden_size", 256, dim),
         ("mask_decoder_config.attention_downsample_rate", 2, 2),
+        // It also counts the layers of each MLP.
+        ("mask_decoder_config.num_hidden_layers", 2, 2),
     ] {
         if config.usize_or(key, default, 0..=MAX_WIDTH)? != expected {
             return Err(config.unusable(key, expected));
@@ -53,7 +55,7 @@ pub(super) fn read(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result
         hiera: hiera(config, scope, naming)?,
         top_down_levels: levels,
         dim,
-        decoder: decoder(config)?,
+        decoder: decoder(config, scope, naming)?,
         memory: memory(config, scope, naming, dim)?,
         tracking: tracking(config)?,
     })
@@ -117,7 +119,7 @@ fn hiera(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result<HieraConf
     })
 }
 
-fn decoder(config: &Config) -> Result<DecoderConfig> {
+fn decoder(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result<DecoderConfig> {
     let width = |key: &str, default: usize| config.usize_or(key, default, 1..=MAX_MLP);
     Ok(DecoderConfig {
         mask_channels: width("prompt_encoder_config.mask_input_channels", 16)?,
@@ -132,7 +134,22 @@ fn decoder(config: &Config) -> Result<DecoderConfig> {
         multimask_outputs: width("mask_decoder_config.num_multimask_outputs", 3)?,
         iou_depth: width("mask_decoder_config.iou_head_depth", 3)?,
         iou_hidden: width("mask_decoder_config.iou_head_hidden_dim", 256)?,
+        extensions: DecoderExtensions { stability: stability(config)?, ..extensions(scope, naming) },
     })
+}
+
+/// When a single mask gives way to the best of several.
+fn stability(config: &Config) -> Result<Option<Stability>> {
+    let value = |key: &str, default: f32| {
+        config.f32_or(&format!("mask_decoder_config.dynamic_multimask_{key}"), default, 0.0..=f32::MAX)
+    };
+    let default = Stability::default();
+    let stability = Stability {
+        delta: value("stability_delta", default.delta)?,
+        threshold: value("stability_thresh", default.threshold)?,
+    };
+    let is_on = config.bool_or("mask_decoder_config.dynamic_multimask_via_stability", true)?;
+    Ok(is_on.then_some(stability))
 }
 
 /// Shapes tell the sizes; what is checked here they do not.

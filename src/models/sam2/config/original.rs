@@ -2,7 +2,7 @@
 
 use alloc::vec;
 
-use super::{HieraConfig, HieraStage, MAX_LAYERS, STAGES, Sam2Config, TrackingConfig, memory_of};
+use super::{HieraConfig, HieraStage, MAX_LAYERS, STAGES, Sam2Config, TrackingConfig, extensions, memory_of};
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
 use crate::models::sam::{DecoderConfig, Naming};
@@ -102,6 +102,7 @@ fn decoder(scope: &Scope<'_>) -> Result<DecoderConfig> {
         multimask_outputs: mask_tokens.saturating_sub(1),
         iou_depth: count(&iou_head, "weight"),
         iou_hidden,
+        extensions: extensions(scope, Naming::Original),
     })
 }
 
