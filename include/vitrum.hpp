@@ -7,5 +7,6 @@
 #include "vitrum/base.hpp"
 #include "vitrum/clip.hpp"
 #include "vitrum/sam.hpp"
+#include "vitrum/tracker.hpp"
 
 #endif // VITRUM_HPP

@@ -71,6 +71,7 @@ struct deleter {
     void operator()(vitrum_sam *sam) const noexcept { vitrum_sam_free(sam); }
     void operator()(vitrum_sam_embedding *embedding) const noexcept { vitrum_sam_embedding_free(embedding); }
     void operator()(vitrum_sam_prediction *prediction) const noexcept { vitrum_sam_prediction_free(prediction); }
+    void operator()(vitrum_tracker *tracker) const noexcept { vitrum_tracker_free(tracker); }
 };
 
 // Runs `callback` for the library, which no exception may pass through: it is kept, the work stops, and `check`

@@ -50,8 +50,8 @@ mod unwinding {
 
     /// Runs `body`; a panic in it becomes an error.
     ///
-    /// That a broken invariant is seen afterwards is ruled out by what handles are: models do not change, and
-    /// scratch memory holds no state between calls.
+    /// That a broken invariant is seen afterwards is ruled out by what handles are: models do not change, trackers
+    /// change only once a call has succeeded, and scratch memory holds no state between calls.
     pub(in crate::ffi) fn catch<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
         catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
             let message = payload.downcast_ref::<&str>().copied();

@@ -43,3 +43,13 @@ pub mod sam_prediction;
 pub mod sam_everything;
 
 pub mod sam_text;
+
+pub mod tracker;
+
+pub mod tracker_prompt;
+
+pub mod tracker_mask;
+
+pub mod tracker_propagate;
+
+pub mod tracker_save;

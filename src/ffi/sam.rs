@@ -1,6 +1,7 @@
-//! `vitrum_sam`: a SAM model, and the encoding of pictures.
+//! `vitrum_sam`: a SAM or SAM 2 model, and the encoding of pictures.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
 
 use super::args::{CStruct, init, optional, place, required, versioned};
@@ -17,11 +18,12 @@ use crate::exec::Cx;
 use crate::pipelines::sam::{Sam, SamOptions};
 use crate::weights::Bundle;
 
-/// A SAM model: image encoder, prompt encoder, mask decoder. Opaque and immutable.
+/// A SAM or SAM 2 model: image encoder, prompt encoder, mask decoder, and what SAM 2 remembers with. Opaque and
+/// immutable.
 ///
 /// Several threads may use one model at the same time. It keeps what it needs of its context alive.
 pub struct vitrum_sam {
-    pub(super) sam: Sam,
+    pub(super) sam: Arc<Sam>,
 }
 
 /// How to load a SAM model. All zeros but `struct_size` are the defaults.
@@ -57,8 +59,8 @@ pub unsafe extern "C" fn vitrum_sam_options_init(
 
 /// Loads the model at `path` and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
 ///
-/// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file in the naming of the original SAM or
-/// of MobileSAM. `options` may be NULL for the defaults. Nothing is kept of the arguments but what the model needs
+/// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file in the naming of the original SAM, of
+/// MobileSAM, or of the original SAM 2. `options` may be NULL for the defaults. Nothing is kept of the arguments but what the model needs
 /// of `context`.
 ///
 /// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
@@ -180,6 +182,6 @@ pub unsafe extern "C" fn vitrum_sam_encode(
 
 fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
     let image_size = options.map(|options| options.image_size as usize).filter(|&size| size != 0);
-    let sam = Sam::load(cx, bundle, &SamOptions { image_size })?;
+    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size })?);
     Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
 }

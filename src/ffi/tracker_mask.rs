@@ -1,0 +1,214 @@
+//! Masks of a `vitrum_tracker`.
+
+use super::args::{CStruct, Output, init, product, required, versioned_mut};
+use super::error::vitrum_error;
+use super::guard::{guard, guard_value};
+use super::status::vitrum_status;
+use super::tracker::{frame_or_current, vitrum_tracker};
+use crate::error::Result;
+use crate::pipelines::tracker::Tracker;
+
+/// What there is to know of an object on a frame.
+#[repr(C)]
+pub struct vitrum_tracker_stats {
+    /// `sizeof(vitrum_tracker_stats)`; set by `vitrum_tracker_stats_init`.
+    pub struct_size: u32,
+    /// Pixels of the mask; 0 where the object is not seen.
+    pub area: u32,
+    /// Left, top, width and height of its box, in pixels; all 0 if the mask is empty.
+    pub bounding_box: [u32; 4],
+    /// How sure the model is that the object is seen: above 0 if it is more likely than not. A logit.
+    pub object_score: f32,
+    /// How well the model thinks that the mask covers the object, as the intersection over the union of both.
+    pub score: f32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_tracker_stats {
+    const NAME: &'static str = "vitrum_tracker_stats";
+}
+
+/// Prepares `stats` for `vitrum_tracker_mask_stats`. `struct_size` is `sizeof *stats`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_stats_init(
+    stats: *mut vitrum_tracker_stats,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(stats, struct_size) }
+}
+
+/// The mask of object number `object` on frame `frame`, as bytes: 1 where its logits are above `threshold`, otherwise
+/// 0; row after row, in the size of the frames. The models are made for a threshold of 0.
+///
+/// `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room there,
+/// in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with `pixels` NULL
+/// and `capacity` 0 that is all that happens.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not a
+/// number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_mask(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+    threshold: f32,
+    pixels: *mut u8,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let (tracker, frame) = found(tracker, object, frame)?;
+            let output = Output::new(pixels, capacity, needed, "pixels")?;
+            output.fill(pixel_count(tracker)?, |pixels| tracker.mask_into(object, frame, threshold, pixels))
+        })
+    }
+}
+
+/// The same mask as run lengths: of 0, of 1, of 0 and so on, down the columns from left to right, as COCO stores masks.
+///
+/// `counts` receives them. The other parameters and the errors are those of `vitrum_tracker_mask`; `capacity` and
+/// `needed` count runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_rle(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+    threshold: f32,
+    counts: *mut u32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let (tracker, frame) = found(tracker, object, frame)?;
+            let output = Output::new(counts, capacity, needed, "counts")?;
+            let rle = tracker.rle(object, frame, threshold)?;
+            if output.wants(rle.counts().len())? {
+                output.write(rle.counts());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Area and box of the mask at `threshold`, and the scores, without the mask.
+///
+/// `stats` receives them; prepare it by `vitrum_tracker_stats_init`. The other parameters and the errors are those of
+/// `vitrum_tracker_mask`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_mask_stats(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+    threshold: f32,
+    stats: *mut vitrum_tracker_stats,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let (tracker, frame) = found(tracker, object, frame)?;
+            let stats = versioned_mut(stats, "stats")?;
+            let rle = tracker.rle(object, frame, threshold)?;
+            let (object_score, score) = (tracker.object_score(object, frame)?, tracker.iou(object, frame)?);
+            stats.area = rle.area();
+            stats.bounding_box = rle.bounding_box();
+            stats.object_score = object_score;
+            stats.score = score;
+            Ok(())
+        })
+    }
+}
+
+/// The logits of the mask in the size of the frames, row after row: above 0 where the object is.
+///
+/// `logits` receives them. The other parameters and the errors are those of `vitrum_tracker_mask`; `capacity` and
+/// `needed` count floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_logits(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+    logits: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let (tracker, frame) = found(tracker, object, frame)?;
+            let output = Output::new(logits, capacity, needed, "logits")?;
+            output.fill(pixel_count(tracker)?, |logits| tracker.logits_into(object, frame, logits))
+        })
+    }
+}
+
+/// The logits of the mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the frame.
+///
+/// `logits` receives them. The other parameters and the errors are those of `vitrum_tracker_mask`; `capacity` and
+/// `needed` count floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_low_res(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+    logits: *mut f32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let (tracker, frame) = found(tracker, object, frame)?;
+            let output = Output::new(logits, capacity, needed, "logits")?;
+            let low_res = tracker.low_res(object, frame)?;
+            if output.wants(low_res.len())? {
+                output.write(low_res);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// 1 if there is a mask of object number `object` on frame `frame`, otherwise 0; also 0 if `tracker` is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_has_mask(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+) -> u32 {
+    // SAFETY: the caller passes NULL or a handle.
+    guard_value(0, || u32::from(unsafe { found(tracker, object, frame) }.is_ok()))
+}
+
+/// The tracker and the frame, if there is a mask.
+///
+/// # Safety
+/// `tracker` must be NULL or a handle that is valid for `'a`.
+unsafe fn found<'a>(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+) -> Result<(&'a Tracker, Option<u64>)> {
+    // SAFETY: the caller's promise.
+    let tracker = unsafe { &required(tracker, "tracker")?.tracker };
+    let frame = frame_or_current(frame)?;
+    tracker.low_res(object, frame)?;
+    Ok((tracker, frame))
+}
+
+/// Pixels of a frame.
+fn pixel_count(tracker: &Tracker) -> Result<usize> {
+    let [height, width] = tracker.size();
+    product(height, width)
+}

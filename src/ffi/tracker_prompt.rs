@@ -1,0 +1,146 @@
+//! What is said to a `vitrum_tracker` about its objects.
+
+use core::ffi::c_void;
+use core::slice;
+
+use super::args::{Output, array, flag, product, required, required_mut, versioned};
+use super::error::vitrum_error;
+use super::guard::guard;
+use super::progress::{monitored, vitrum_progress};
+use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
+use super::status::vitrum_status;
+use super::tracker::{number_of, vitrum_tracker};
+
+/// Says by clicks, or by a box and clicks, where object number `object` is on frame `frame`, which must be held. An
+/// object comes into being with its first prompt.
+///
+/// The mask on this frame can be read at once, and corrected by more clicks; other frames change with the next step. On
+/// a frame that was tracked, clicks correct the mask that was found. `frame` may be `VITRUM_FRAME_CURRENT`. The
+/// prompt's `mask` must be NULL: earlier masks are taken into account without it. `keep_earlier` 1: the clicks are added
+/// to those said before about the object on this frame; 0: they replace them. A box cannot be added to them.
+/// `progress` may be NULL; it is called with `progress_user` during the call.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, an empty prompt, an unknown label, coordinates that
+/// are not finite or beyond a million, a box whose right or bottom comes before its left or top, or a box with
+/// `keep_earlier`; `VITRUM_E_LIMIT` for one object more than `max_objects`, more than 1024 points, or too many corrected
+/// frames without a step; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_add_points(
+    tracker: *mut vitrum_tracker,
+    frame: i64,
+    object: u32,
+    prompt: *const vitrum_sam_prompt,
+    keep_earlier: u32,
+    progress: vitrum_progress,
+    progress_user: *mut c_void,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let frame = number_of(tracker, frame)?;
+            let keep_earlier = flag(keep_earlier, "keep_earlier")?;
+            let prompt = versioned(prompt, "prompt")?;
+            let prompts = slice::from_ref(&prompt);
+            let points = read_points(prompts)?;
+            let prompts = read_prompts(prompts, &points)?;
+            monitored(progress, progress_user, |monitor| {
+                tracker.add_prompt(frame, object, &prompts[0], keep_earlier, monitor)
+            })
+        })
+    }
+}
+
+/// Says by a mask where object number `object` is on frame `frame`, which must be held. It replaces what was said before
+/// about the object on this frame. An object comes into being with its first prompt.
+///
+/// `mask` are `width * height` bytes, row after row, in the size of the frames: not 0 where the object is. A mask
+/// without any such pixel says that the object is not there. The rest is as for `vitrum_tracker_add_points`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, or a mask of another size; `VITRUM_E_LIMIT` for one
+/// object more than `max_objects`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_add_mask(
+    tracker: *mut vitrum_tracker,
+    frame: i64,
+    object: u32,
+    mask: *const u8,
+    width: u32,
+    height: u32,
+    progress: vitrum_progress,
+    progress_user: *mut c_void,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let frame = number_of(tracker, frame)?;
+            let size = [height as usize, width as usize];
+            let mask = array(mask, product(size[0], size[1])?, "mask")?;
+            monitored(progress, progress_user, |monitor| tracker.add_mask(frame, object, mask, size, monitor))
+        })
+    }
+}
+
+/// Takes back what was said about object number `object` on frame `frame`, which need not be held. If nothing else was
+/// said about the object, it must be prompted anew or removed before the next step.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_clear_prompts(
+    tracker: *mut vitrum_tracker,
+    frame: i64,
+    object: u32,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let frame = number_of(tracker, frame)?;
+            tracker.clear_prompts(frame, object)
+        })
+    }
+}
+
+/// Forgets object number `object`.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_remove_object(
+    tracker: *mut vitrum_tracker,
+    object: u32,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe { guard(error, || required_mut(tracker, "tracker")?.tracker.remove_object(object)) }
+}
+
+/// The numbers of the objects, in the order in which they came.
+///
+/// `objects` receives them. `capacity` is the room there, in numbers. `needed`, if not NULL, receives how many there
+/// are, also when `capacity` is too small; with `objects` NULL and `capacity` 0 that is all that happens.
+///
+/// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_objects(
+    tracker: *const vitrum_tracker,
+    objects: *mut u32,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let tracker = &required(tracker, "tracker")?.tracker;
+            let output = Output::new(objects, capacity, needed, "objects")?;
+            if output.wants(tracker.objects().len())? {
+                output.write(tracker.objects());
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! Many steps of a `vitrum_tracker`, with frames that the caller reads.
+
+use core::ffi::c_void;
+use core::mem::{MaybeUninit, offset_of};
+use core::ops::ControlFlow;
+use core::ptr;
+
+use super::args::{init, required_mut};
+use super::error::vitrum_error;
+use super::guard::guard;
+use super::image::{view, vitrum_image};
+use super::progress::{monitored, vitrum_progress};
+use super::status::{VITRUM_OK, vitrum_status};
+use super::tracker::{numbered, read_direction, vitrum_direction, vitrum_tracker};
+use crate::error::{Result, err};
+use crate::image::ImageView;
+use crate::pipelines::tracker::{FrameSource, Propagation, Tracker};
+
+/// What a `vitrum_frame_reader` came to: one of `VITRUM_READ_*`, or anything else for a failure.
+pub type vitrum_read_result = i32;
+
+/// The image has been filled.
+pub const VITRUM_READ_OK: vitrum_read_result = 0;
+/// The video ends before this frame.
+pub const VITRUM_READ_END: vitrum_read_result = 1;
+
+/// Reads frame number `frame` into `image`, which has been prepared as by `vitrum_image_init`, on the thread that made
+/// the call. The pixels stay the reader's; they must not change before the next frame is asked for or the call ends.
+///
+/// Returns `VITRUM_READ_OK` or `VITRUM_READ_END`; anything else ends the call, which then returns `VITRUM_E_IO`. Neither
+/// an exception nor `longjmp` may leave it, and it must not use the tracker.
+pub type vitrum_frame_reader = Option<
+    unsafe extern "C" fn(user: *mut c_void, frame: i64, image: *mut vitrum_image) -> vitrum_read_result,
+>;
+
+/// Says that frame number `frame` has been tracked, on the thread that made the call: its masks can be read from
+/// `tracker`, which is valid until the callback returns and must not be changed. Anything but 0 ends the call, which then
+/// returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+pub type vitrum_frame_callback =
+    Option<unsafe extern "C" fn(user: *mut c_void, tracker: *const vitrum_tracker, frame: i64) -> i32>;
+
+/// Follows all objects through a video: from frame `start` in `direction`, for `max_frames` frames after it, and calls
+/// `on_frame` after each.
+///
+/// `start` -1: the earliest frame with prompts. `max_frames` -1: up to the end of the video. `reader` is asked for every
+/// frame that is not held. `reader`, `on_frame` and `progress`, which may be NULL, are handed `user`; progress is that of
+/// the whole call if `max_frames` or the option `num_frames` says where it ends, otherwise that of the frame. Backward
+/// from frame 0, nothing is done. If the call fails or is stopped, frames up to the last one that `on_frame` was told of
+/// remain tracked.
+///
+/// Errors: those of `vitrum_tracker_push_frame_at` and `vitrum_tracker_step_at`; `VITRUM_E_IO` if a frame cannot be read;
+/// `VITRUM_E_CANCELLED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_propagate(
+    tracker: *mut vitrum_tracker,
+    start: i64,
+    direction: vitrum_direction,
+    max_frames: i64,
+    reader: vitrum_frame_reader,
+    on_frame: vitrum_frame_callback,
+    progress: vitrum_progress,
+    user: *mut c_void,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let or_none = |number| if number == -1 { Ok(None) } else { numbered(number).map(Some) };
+            let propagation = Propagation {
+                start: or_none(start).map_err(|error| error.within("start"))?,
+                direction: read_direction(direction)?,
+                max_frames: or_none(max_frames).map_err(|error| error.within("max_frames"))?,
+            };
+            let read = reader.ok_or_else(|| err!(NullPointer, "reader is NULL"))?;
+            let on_frame = on_frame.ok_or_else(|| err!(NullPointer, "on_frame is NULL"))?;
+            let mut reader = Reader { read, user };
+            let mut stopped = false;
+            let mut each = |tracker: &Tracker, frame: u64| {
+                // The handle around it, which has no other field.
+                let tracker = ptr::from_ref(tracker)
+                    .wrapping_byte_sub(offset_of!(vitrum_tracker, tracker))
+                    .cast::<vitrum_tracker>();
+                stopped = on_frame(user, tracker, frame as i64) != 0;
+                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            monitored(progress, user, |monitor| {
+                tracker.propagate(&mut reader, &propagation, monitor, &mut each)
+            })?;
+            if stopped { Err(err!(Cancelled, "stopped by on_frame")) } else { Ok(()) }
+        })
+    }
+}
+
+/// A caller's reader with what it wants to be handed.
+struct Reader {
+    read: unsafe extern "C" fn(*mut c_void, i64, *mut vitrum_image) -> vitrum_read_result,
+    user: *mut c_void,
+}
+
+impl FrameSource for Reader {
+    fn frames(&self) -> Option<u64> {
+        None
+    }
+
+    fn frame(&mut self, index: u64) -> Result<Option<ImageView<'_>>> {
+        let mut image = MaybeUninit::<vitrum_image>::uninit();
+        // SAFETY: room for the struct, which `init` makes whole. The caller of `vitrum_tracker_propagate` promises that
+        // the reader may be called, and that what it leaves there is an image until it is called again.
+        unsafe {
+            let status = init(image.as_mut_ptr(), size_of::<vitrum_image>());
+            debug_assert_eq!(status, VITRUM_OK);
+            match (self.read)(self.user, index as i64, image.as_mut_ptr()) {
+                VITRUM_READ_OK => view(image.as_ptr(), "image").map(Some),
+                VITRUM_READ_END => Ok(None),
+                other => Err(err!(Io, "the reader returned {other}")),
+            }
+        }
+    }
+}
