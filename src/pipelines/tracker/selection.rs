@@ -149,3 +149,86 @@ fn closest(frame: u64, frames: &[u64], most: Option<usize>) -> Vec<usize> {
     selected.extend(rest.into_iter().take(most - selected.len()));
     selected
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers separated by blanks.
+    fn numbers(text: &str) -> Vec<i64> {
+        text.split_whitespace().map(|number| number.parse().unwrap()).collect()
+    }
+
+    /// Pairs of a frame and a number.
+    fn pairs(text: &str) -> Vec<(u64, f32)> {
+        let pair = |pair: &str| {
+            let (frame, number) = pair.split_once(':').unwrap();
+            (frame.parse().unwrap(), number.parse().unwrap())
+        };
+        text.split_whitespace().map(pair).collect()
+    }
+
+    /// Against `SAM2Base._prepare_memory_conditioned_features`, see `generators/tracker_selection.py`.
+    #[test]
+    fn selections_are_the_references() {
+        let cases = include_str!("../../../tests/golden/tracker/selection.txt");
+        for case in cases.lines() {
+            let fields: Vec<&str> = case.split(';').collect();
+            let [rules, frame, backward, conditioning, tracked, memories, pointers] = fields[..] else {
+                panic!("{case}")
+            };
+            let [count, stride, most, reach, past, signed, frames] = numbers(rules)[..] else {
+                panic!("{case}")
+            };
+            let rules = Rules {
+                memories: count as u64,
+                stride: stride as u64,
+                conditioning: usize::try_from(most).ok(),
+                pointers: reach as u64,
+                only_past_pointers: past == 1,
+                signed_distances: signed == 1,
+                frames: Some(frames as u64),
+            };
+            let direction = if backward == "1" { Direction::Backward } else { Direction::Forward };
+            let frame: u64 = frame.parse().unwrap();
+            let to_frames = |text| numbers(text).into_iter().map(|frame| frame as u64).collect::<Vec<_>>();
+            let (conditioning, tracked) = (to_frames(conditioning), to_frames(tracked));
+            let selection = Selection::new(&rules, frame, direction, &conditioning, &tracked);
+            let frame_of = |source: Source| match source {
+                Source::Conditioning(i) => conditioning[i],
+                Source::Tracked(i) => tracked[i],
+            };
+            let got = selection.memories.iter().map(|&(source, row)| (frame_of(source), row as f32));
+            assert_eq!(got.collect::<Vec<_>>(), pairs(memories), "memories of {case}");
+            let got = selection.pointers.iter().map(|&(source, distance)| (frame_of(source), distance));
+            assert_eq!(got.collect::<Vec<_>>(), pairs(pointers), "pointers of {case}");
+
+            // Whatever is attended to as a tracked frame lies within the reach that the bank keeps.
+            let is_within = |(source, reach): (Source, u64)| match source {
+                Source::Conditioning(_) => true,
+                Source::Tracked(i) => tracked[i].abs_diff(frame) <= reach,
+            };
+            let memories = selection.memories.iter().map(|&(source, _)| (source, rules.memory_reach()));
+            let pointers = selection.pointers.iter().map(|&(source, _)| (source, rules.pointer_reach()));
+            assert!(memories.chain(pointers).all(is_within), "{case}");
+        }
+    }
+
+    #[test]
+    fn nothing_overflows_at_the_end_of_time() {
+        let rules = Rules {
+            memories: 7,
+            stride: 1,
+            conditioning: Some(2),
+            pointers: 16,
+            only_past_pointers: false,
+            signed_distances: true,
+            frames: None,
+        };
+        let last = super::super::MAX_FRAMES - 1;
+        for direction in [Direction::Forward, Direction::Backward] {
+            let selection = Selection::new(&rules, last, direction, &[0, 1, 2, last], &[last - 1]);
+            assert!(!selection.memories.is_empty());
+        }
+    }
+}
