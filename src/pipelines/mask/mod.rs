@@ -5,20 +5,22 @@
 //! works on the runs, whose number grows with the outline and not with the area.
 //!
 //! Masks as bit rows, and their way to runs, are in [`bits`]; runs, boxes and overlap in [`rle`], COCO's compressed
-//! strings in [`coco`]; connected components, small islands and holes in [`components`]; outlines in [`polygon`];
-//! suppression of boxes that overlap in [`mod@nms`].
+//! strings in [`coco`]; connected components, small islands and holes in [`components`], and of masks that are still
+//! logits in [`logits`]; outlines in [`polygon`]; suppression of boxes that overlap in [`mod@nms`].
 //!
 //! Results equal those of `pycocotools`, of `torchvision.ops` and of `segment_anything.utils.amg`.
 
 pub mod bits;
 pub mod coco;
 pub mod components;
+pub mod logits;
 pub mod nms;
 pub mod polygon;
 pub mod rle;
 
 pub use bits::BitMask;
 pub use components::{Regions, remove_small_regions};
+pub use logits::replace_small_regions;
 pub use nms::{Suppression, nms};
 pub use polygon::{Polygon, polygons};
 pub use rle::Rle;
