@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod sam;
+pub(crate) mod track;
 
 use std::path::PathBuf;
 
@@ -10,11 +11,13 @@ use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
 use sam::{EverythingArgs, SegmentArgs};
+use track::TrackArgs;
 
 const EXIT_CODES: &str = "\
 Models (--model):
   demo:clip           the small CLIP inside this program; it knows emoji and nothing else
   demo:sam            the small SAM inside this program
+  demo:sam2           the small SAM 2 inside this program
   DIRECTORY           a Hugging Face model directory (config.json, model.safetensors, tokenizer.json)
   FILE.safetensors    weights; the files beside them are used too
   ORG/NAME            a model in the Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub)
@@ -30,7 +33,7 @@ Exit codes:
   4  an input file cannot be found or used
   5  the result cannot be written";
 
-/// CLIP and SAM on the CPU: classify, embed and segment pictures.
+/// CLIP, SAM and SAM 2 on the CPU: classify, embed and segment pictures, follow things through videos.
 ///
 /// Results go to standard output, one line each; with --json, one JSON object a line. Messages and progress go to
 /// standard error.
@@ -90,6 +93,8 @@ pub(crate) enum Command {
     Segment(Box<SegmentArgs>),
     /// Find the masks of everything in a picture.
     Everything(EverythingArgs),
+    /// Follow what is clicked, boxed or painted through a video.
+    Track(TrackArgs),
     /// Describe a model: family, sizes, parameters, memory.
     Info(InfoArgs),
     /// Time kernels and models on this machine.

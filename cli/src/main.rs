@@ -12,6 +12,7 @@ mod npy;
 mod output;
 mod picture;
 mod progress;
+mod video;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Similarity(args) => commands::similarity::run(args, &cli.machine, &mut output),
         Command::Segment(args) => commands::segment::run(args, &cli.machine, &mut output),
         Command::Everything(args) => commands::everything::run(args, &cli.machine, &mut output),
+        Command::Track(args) => commands::track::run(args, &cli.machine, &mut output),
         Command::Info(args) => commands::info::run(args, &cli.machine, &mut output),
         Command::Bench(args) => bench::run(args, &cli.machine, &mut output),
     }?;

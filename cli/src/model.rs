@@ -13,6 +13,7 @@ use crate::hub;
 /// The names of the models inside this program.
 pub(crate) const DEMO: &str = "demo:clip";
 pub(crate) const DEMO_SAM: &str = "demo:sam";
+pub(crate) const DEMO_SAM2: &str = "demo:sam2";
 
 const FORMS: &str = "--model takes a model directory, a .safetensors file, ORG/NAME of a model in the Hugging Face \
                      cache, demo:clip or demo:sam";

@@ -14,7 +14,7 @@ use crate::draw::{Canvas, Rect};
 use crate::failure::{Exit, Failure, OrExit, Result};
 
 /// Bytes of a picture file at most.
-const MAX_FILE: u64 = 1 << 29;
+pub(crate) const MAX_FILE: u64 = 1 << 29;
 
 /// A decoded picture.
 #[derive(Clone, Debug)]
@@ -26,6 +26,16 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
+    /// A black picture of a size that was checked.
+    pub(crate) fn blank(width: usize, height: usize, format: PixelFormat) -> Self {
+        Self { width, height, format, data: vec![0; width * height * format.bytes()] }
+    }
+
+    /// The pixels, row by row without gaps.
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.data
+    }
+
     /// Reads a file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let unreadable = |error| Failure::unreadable(path, &error);
@@ -84,7 +94,8 @@ fn what_is(bytes: &[u8]) -> String {
     format!("{kind} pictures are not supported")
 }
 
-fn check_size(width: usize, height: usize) -> Result<(), String> {
+/// Refuses what is larger than the library takes.
+pub(crate) fn check_size(width: usize, height: usize) -> Result<(), String> {
     if width.max(height) > MAX_IMAGE_SIDE || width.saturating_mul(height) > MAX_IMAGE_PIXELS {
         return Err(format!("a picture of {width} x {height} pixels is too large"));
     }

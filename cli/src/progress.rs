@@ -11,6 +11,19 @@ pub(crate) fn bar(what: &'static str, len: usize) -> ProgressBar {
     styled(what, len, "{msg:>12} {wide_bar} {pos}/{len} {eta}")
 }
 
+/// Frames of a video named `what`, and how many a second; a bar if it is known how many there will be.
+pub(crate) fn frames(what: &'static str, len: Option<u64>) -> ProgressBar {
+    let template = match len {
+        Some(_) => "{msg:>12} {wide_bar} {pos}/{len} frames, {per_sec} {eta}",
+        None => "{msg:>12} {pos} frames, {per_sec}",
+    };
+    let bar = styled(what, len.unwrap_or(0) as usize, template);
+    if len.is_none() {
+        bar.unset_length();
+    }
+    bar
+}
+
 /// Does `work`, which tells the monitor how far it is, under a bar named `what`.
 pub(crate) fn watch<T>(what: &'static str, work: impl FnOnce(&ProgressBar, &Monitor<'_>) -> T) -> T {
     const STEPS: usize = 1000;

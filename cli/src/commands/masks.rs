@@ -82,7 +82,7 @@ impl Record<'static> {
 }
 
 /// COCO's form of a mask: size and compressed run lengths.
-fn coco<S: Serializer>(mask: &Rle, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn coco<S: Serializer>(mask: &Rle, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Coco {
         size: [usize; 2],

@@ -9,6 +9,7 @@ mod mask_prompt;
 mod masks;
 pub(crate) mod segment;
 pub(crate) mod similarity;
+pub(crate) mod track;
 
 use std::path::PathBuf;
 

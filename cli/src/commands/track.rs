@@ -1,0 +1,161 @@
+//! `vitrum track`.
+
+mod follow;
+mod outputs;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vitrum::exec::Cx;
+use vitrum::pipelines::sam::Sam;
+use vitrum::pipelines::tracker::{Direction, TrackerOptions};
+
+pub(super) use follow::{Follower, Tracked, draw};
+pub(super) use plan::Plan;
+
+use crate::args::Machine;
+use crate::args::track::TrackArgs;
+use crate::draw::Overlay;
+use crate::failure::{Failure, Result};
+use crate::model;
+use crate::output::Output;
+use crate::picture::Picture;
+use crate::progress;
+use crate::video::{self, Assumptions, Frame, Reader, Window};
+use outputs::{Outputs, Shown};
+
+/// Decoded frames in memory when a video is walked backwards.
+const HELD: usize = 32;
+
+/// Follows what is pointed at through a video, prints a line or an object for each frame and object, and writes the
+/// files asked for.
+pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> Result<()> {
+    let plan = Plan::new(&args.prompts)?;
+    let reader = video::open(&args.input, Assumptions { fps: args.fps, matrix: args.matrix })?;
+    let len = [reader.len(), args.frames].into_iter().flatten().min();
+    if let Some(len) = len {
+        check_reached(&plan, len)?;
+    }
+    let cx = machine.cx()?;
+    let sam = Arc::new(model::load_sam(&args.model, args.image_size, &cx)?);
+    let outputs = Outputs::new(&args.outputs, &plan.objects())?;
+    let options = TrackerOptions {
+        num_frames: reader.len(),
+        non_overlap_output: args.non_overlap,
+        both_directions: args.backward,
+        ..TrackerOptions::default()
+    };
+    let mut task = Task { args, cx: &cx, sam, plan: &plan, options, outputs, output };
+    let frames = if args.backward { task.both_ways(reader) } else { task.stream(reader, len) };
+    task.outputs.finish()?;
+    check_reached(&plan, frames?)
+}
+
+/// Prompts on frames that do not exist are mistakes.
+fn check_reached(plan: &Plan, frames: u64) -> Result<()> {
+    match plan.frames().next_back().filter(|&last| last >= frames) {
+        None => Ok(()),
+        Some(last) => Err(Failure::usage(format!("there is a prompt on frame {last}, but {frames} frames"))
+            .hint("frames are counted from 0")),
+    }
+}
+
+/// What there is to do.
+struct Task<'a> {
+    args: &'a TrackArgs,
+    cx: &'a Cx,
+    sam: Arc<Sam>,
+    plan: &'a Plan,
+    options: TrackerOptions,
+    outputs: Outputs,
+    output: &'a mut Output,
+}
+
+impl<'a> Task<'a> {
+    /// Tracks frame by frame; how many there were. Whole frames before a damaged one are tracked and written.
+    fn stream(&mut self, mut reader: Box<dyn Reader>, len: Option<u64>) -> Result<u64> {
+        let bar = progress::frames("tracking", len);
+        let mut follower: Option<Follower<'_>> = None;
+        let mut count = 0;
+        while self.is_wanted(count) {
+            let Some(frame) = reader.next()? else { break };
+            let follower = match &mut follower {
+                Some(follower) => follower,
+                None => follower.insert(self.follower(frame.picture)?),
+            };
+            let found = follower.follow(count, frame.picture)?;
+            bar.suspend(|| self.show(count, frame, &found))?;
+            bar.inc(1);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Gives all prompts, tracks to the end and then to the beginning, and shows what was found in the order of the
+    /// frames, which are read once more for that.
+    fn both_ways(&mut self, mut reader: Box<dyn Reader>) -> Result<u64> {
+        let Some(first) = self.plan.frames().next() else { return Ok(0) };
+        // Fails at once where it would fail in the end.
+        reader.rewind()?;
+        let mut window = Window::new(reader, HELD);
+        let bar = progress::frames("tracking", window.len());
+        let mut follower = self.follower(window.frame(first)?)?;
+        for frame in self.plan.frames() {
+            follower.point_at(frame, window.frame(frame)?)?;
+        }
+        let mut found = BTreeMap::new();
+        let mut track = |frame, picture: &Picture, direction| -> Result<()> {
+            found.insert(frame, follower.step(frame, picture, direction)?);
+            bar.inc(1);
+            Ok(())
+        };
+        let len = window.len().unwrap_or(u64::MAX);
+        for frame in (first..len).take_while(|&frame| self.is_wanted(frame)) {
+            // A damaged frame is reported when the frames are shown.
+            let Ok(picture) = window.frame(frame) else { break };
+            track(frame, picture, Direction::Forward)?;
+        }
+        for frame in (0..first).rev() {
+            track(frame, window.frame(frame)?, Direction::Backward)?;
+        }
+        drop(bar);
+
+        let (mut reader, mut count) = (window.into_reader()?, 0);
+        while self.is_wanted(count) {
+            let Some(frame) = reader.next()? else { break };
+            self.show(count, frame, &found.remove(&count).unwrap_or_default())?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Whether the user wants frame `index`, if there is one.
+    fn is_wanted(&self, index: u64) -> bool {
+        self.args.frames.is_none_or(|frames| index < frames)
+    }
+
+    /// A tracker of a video whose frames are like `picture`.
+    fn follower(&self, picture: &Picture) -> Result<Follower<'a>> {
+        Follower::new(Arc::clone(&self.sam), picture, &self.options, self.plan, self.args.threshold)
+    }
+
+    /// Writes what was found on a frame to the files and prints it.
+    fn show(&mut self, index: u64, frame: Frame<'_>, found: &[Tracked]) -> Result<()> {
+        let Frame { picture, seconds } = frame;
+        let draw = || draw(self.cx, picture, 1.0, found, self.plan, index).map(Overlay::into_canvas);
+        let size = [picture.width, picture.height];
+        self.outputs.write(&Shown { frame: index, seconds, size, found, draw: &draw })?;
+        for it in found {
+            if self.output.json() {
+                self.output.object(it)?;
+            } else {
+                let Tracked { frame, object, area, bbox: [x, y, width, height], object_score, .. } = it;
+                self.output.line(format_args!(
+                    "{frame}\t{object}\t{area}\t{x},{y},{width},{height}\t{object_score:.2}"
+                ))?;
+            }
+        }
+        self.output.flush()
+    }
+}

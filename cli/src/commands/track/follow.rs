@@ -1,0 +1,124 @@
+//! A tracker that is told what was planned.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use vitrum::exec::{Cx, Monitor};
+use vitrum::pipelines::mask::Rle;
+use vitrum::pipelines::sam::Sam;
+use vitrum::pipelines::tracker::{Direction, Tracker, TrackerOptions};
+
+use super::plan::Plan;
+use crate::commands::masks::{coco, tinted};
+use crate::draw::{Overlay, color};
+use crate::failure::{Exit, OrExit, Result};
+use crate::picture::Picture;
+
+/// An object on a frame.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Tracked {
+    pub(crate) frame: u64,
+    pub(crate) object: u32,
+    #[serde(serialize_with = "coco")]
+    pub(crate) segmentation: Rle,
+    pub(crate) area: u32,
+    /// x, y, width, height.
+    pub(crate) bbox: [u32; 4],
+    /// Logit of the object's being there.
+    pub(crate) object_score: f32,
+}
+
+impl Tracked {
+    pub(crate) fn new(frame: u64, object: u32, segmentation: Rle, object_score: f32) -> Self {
+        let (area, bbox) = (segmentation.area(), segmentation.bounding_box());
+        Self { frame, object, segmentation, area, bbox, object_score }
+    }
+}
+
+/// Follows what a plan points at.
+pub(crate) struct Follower<'a> {
+    tracker: Tracker,
+    plan: &'a Plan,
+    threshold: f32,
+}
+
+impl<'a> Follower<'a> {
+    /// Of a video like `picture`. Numbers of objects and of prompted frames are those of the plan.
+    pub(crate) fn new(
+        sam: Arc<Sam>,
+        picture: &Picture,
+        options: &TrackerOptions,
+        plan: &'a Plan,
+        threshold: f32,
+    ) -> Result<Self> {
+        let options = TrackerOptions {
+            max_objects: plan.objects().len().max(1),
+            max_prompted_frames: plan.prompted_frames().max(options.max_prompted_frames),
+            ..*options
+        };
+        let tracker = Tracker::new(sam, [picture.height, picture.width], &options).or_exit(Exit::Model)?;
+        Ok(Self { tracker, plan, threshold })
+    }
+
+    /// The next frame of a stream. Before the first prompt there is nothing to do.
+    pub(crate) fn follow(&mut self, frame: u64, picture: &Picture) -> Result<Vec<Tracked>> {
+        if self.plan.frames().next().is_none_or(|first| frame < first) {
+            return Ok(Vec::new());
+        }
+        self.point_at(frame, picture)?;
+        self.tracker.step(&Monitor::none()).or_exit(Exit::Other)?;
+        self.found(frame)
+    }
+
+    /// Says what is planned for `frame`, wherever it lies.
+    pub(crate) fn point_at(&mut self, frame: u64, picture: &Picture) -> Result<()> {
+        let monitor = Monitor::none();
+        self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
+        self.plan.tell(&mut self.tracker, frame, &monitor)
+    }
+
+    /// Tracks all objects on `frame`, of which nothing more is said.
+    pub(crate) fn step(
+        &mut self,
+        frame: u64,
+        picture: &Picture,
+        direction: Direction,
+    ) -> Result<Vec<Tracked>> {
+        let monitor = Monitor::none();
+        self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
+        self.tracker.step_at(frame, direction, &monitor).or_exit(Exit::Other)?;
+        self.found(frame)
+    }
+
+    /// What was found on `frame`, which is held.
+    fn found(&self, frame: u64) -> Result<Vec<Tracked>> {
+        let tracker = &self.tracker;
+        let found = |&object: &u32| {
+            let mask = tracker.rle(object, Some(frame), self.threshold).or_exit(Exit::Usage)?;
+            let score = tracker.object_score(object, Some(frame)).or_exit(Exit::Other)?;
+            Ok(Tracked::new(frame, object, mask, score))
+        };
+        tracker.objects().iter().map(found).collect()
+    }
+}
+
+/// A frame with masks and prompts drawn on it, `scale` times as large; objects are numbered where there are several.
+pub(crate) fn draw(
+    cx: &Cx,
+    picture: &Picture,
+    scale: f32,
+    found: &[Tracked],
+    plan: &Plan,
+    frame: u64,
+) -> Result<Overlay> {
+    let objects: Vec<u32> = plan.objects().into_iter().collect();
+    let order = |object| objects.iter().position(|&it| it == object).unwrap_or(0);
+    let masks = found.iter().map(|it| (&it.segmentation, color(order(it.object))));
+    let mut overlay = tinted(cx, picture, scale, masks)?;
+    plan.draw(frame, order, &mut overlay);
+    for it in found.iter().filter(|it| objects.len() > 1 && it.area > 0) {
+        let [x, y, ..] = it.bbox;
+        overlay.label([x as f32, y as f32], &it.object.to_string(), color(order(it.object)));
+    }
+    Ok(overlay)
+}

@@ -1,0 +1,138 @@
+//! The pictures of a directory as frames, in the order in which a person counts: `2.jpg` before `10.jpg`.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Frame, Reader};
+use crate::failure::{Exit, Failure, Result};
+use crate::picture::Picture;
+
+/// Endings of pictures, in small letters.
+const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "ppm"];
+
+/// The pictures of a directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    paths: Vec<PathBuf>,
+    /// Index of the next frame.
+    next: usize,
+    picture: Option<Picture>,
+    seconds: f64,
+}
+
+impl Directory {
+    /// Lists the pictures in `path`: what ends as one. Hidden files are none.
+    pub(super) fn open(path: &Path, fps: f64) -> Result<Self> {
+        let unreadable = |error| Failure::unreadable(path, &error);
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(path).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if is_picture(&path) {
+                paths.push(path);
+            }
+        }
+        if paths.is_empty() {
+            return Err(Failure::new(
+                Exit::Input,
+                format!("{}: no frames: no PNG, JPEG or PPM file is in this directory", path.display()),
+            ));
+        }
+        paths.sort_by(|a, b| natural(&name(a), &name(b)));
+        Ok(Self { paths, next: 0, picture: None, seconds: 1.0 / fps })
+    }
+}
+
+impl Reader for Directory {
+    fn len(&self) -> Option<u64> {
+        Some(self.paths.len() as u64)
+    }
+
+    fn next(&mut self) -> Result<Option<Frame<'_>>> {
+        let Some(path) = self.paths.get(self.next) else { return Ok(None) };
+        self.next += 1;
+        let picture = self.picture.insert(Picture::open(path)?);
+        Ok(Some(Frame { picture, seconds: self.seconds }))
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.next = 0;
+        Ok(())
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    ENDINGS.contains(&ending.as_str()) && !name(path).starts_with('.') && !path.is_dir()
+}
+
+/// Compares names, numbers in them by value; names that differ in leading zeros only, by their characters.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut x, mut y) = (a, b);
+    loop {
+        let (p, q) = (chunk(&mut x), chunk(&mut y));
+        let order = match (p.as_bytes().first(), q.as_bytes().first()) {
+            (None, None) => return a.cmp(b),
+            (Some(c), Some(d)) if c.is_ascii_digit() && d.is_ascii_digit() => {
+                // More digits, larger number.
+                let (p, q) = (p.trim_start_matches('0'), q.trim_start_matches('0'));
+                p.len().cmp(&q.len()).then(p.cmp(q))
+            }
+            _ => p.cmp(q),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+/// Takes the digits at the start of `text`, or what comes before its next digit.
+fn chunk<'a>(text: &mut &'a str) -> &'a str {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+    let end = text.find(|c: char| c.is_ascii_digit() != is_number).unwrap_or(text.len());
+    let (chunk, rest) = text.split_at(end);
+    *text = rest;
+    chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_of_counting() {
+        let sorted = [
+            "1.jpg",
+            "2.jpg",
+            "2a.jpg",
+            "10.jpg",
+            "a1-9.png",
+            "a1-10.png",
+            "a01-11.png",
+            "b",
+            "b0",
+            "b00",
+            "b1",
+            "b99999999999999999999998",
+            "b99999999999999999999999",
+            "c\u{e9}2",
+            "c\u{e9}10",
+        ];
+        for (i, a) in sorted.iter().enumerate() {
+            for (j, b) in sorted.iter().enumerate() {
+                assert_eq!(natural(a, b), i.cmp(&j), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_pictures_are_frames() {
+        let pictures = ["a/1.png", "1.JPG", "x.jpeg", "x.y.ppm"];
+        assert!(pictures.iter().all(|path| is_picture(Path::new(path))));
+        assert!(![".1.png", "1.txt", "png", ""].iter().any(|path| is_picture(Path::new(path))));
+    }
+}

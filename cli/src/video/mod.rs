@@ -1,0 +1,114 @@
+//! Videos without a video library: a directory of pictures, an animated GIF, or raw frames in a Y4M stream.
+//!
+//! A video is read as a stream: one frame is in memory, and nothing is known of those to come.
+
+mod directory;
+mod gif;
+mod gif_writer;
+mod window;
+mod y4m;
+mod yuv;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+pub(crate) use gif_writer::GifWriter;
+pub(crate) use window::Window;
+pub(crate) use yuv::Matrix;
+
+use crate::failure::{Exit, Failure, Result};
+use crate::picture::{MAX_FILE, Picture};
+use directory::Directory;
+use gif::Gif;
+use y4m::Y4m;
+
+/// How frames are read where the input does not say it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Assumptions {
+    /// Frames per second of a directory.
+    pub(crate) fps: f64,
+    /// Of a Y4M stream.
+    pub(crate) matrix: Matrix,
+}
+
+/// A frame and how long it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame<'a> {
+    pub(crate) picture: &'a Picture,
+    pub(crate) seconds: f64,
+}
+
+/// Frames in their order.
+pub(crate) trait Reader: Send {
+    /// How many frames there are, where that can be known without decoding them.
+    fn len(&self) -> Option<u64>;
+
+    /// The next frame; `None` after the last one.
+    ///
+    /// # Errors
+    /// A frame that is damaged or cut off, after all frames before it were given.
+    fn next(&mut self) -> Result<Option<Frame<'_>>>;
+
+    /// Goes back to the first frame.
+    ///
+    /// # Errors
+    /// A stream cannot go back.
+    fn rewind(&mut self) -> Result<()>;
+}
+
+/// Opens `input`: a directory, a file, or standard input for `-`.
+pub(crate) fn open(input: &Path, assumptions: Assumptions) -> Result<Box<dyn Reader>> {
+    if input.as_os_str() == "-" {
+        return stream("standard input", BufReader::new(io::stdin()), assumptions);
+    }
+    let unreadable = |error| Failure::unreadable(input, &error);
+    let file = File::open(input).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Ok(Box::new(Directory::open(input, assumptions.fps)?));
+    }
+    stream(&input.display().to_string(), BufReader::new(file), assumptions)
+}
+
+/// A GIF or Y4M from `source`, which messages call `name`.
+fn stream(
+    name: &str,
+    mut source: impl BufRead + Send + 'static,
+    assumptions: Assumptions,
+) -> Result<Box<dyn Reader>> {
+    let failure = |error: &io::Error| Failure::new(Exit::Input, format!("{name}: {error}"));
+    // Frames may take long to come: the first bytes decide, as soon as they are there.
+    let start = source.fill_buf().map_err(|error| failure(&error))?;
+    match start {
+        [] => Err(Failure::new(Exit::Input, format!("{name}: no video: there is nothing in it"))),
+        [b'G', b'I', ..] => {
+            let mut bytes = Vec::new();
+            source.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failure(&error))?;
+            Ok(Box::new(Gif::open(name, bytes)?))
+        }
+        [b'Y', ..] => Ok(Box::new(Y4m::open(name, source, assumptions.matrix)?)),
+        _ => Err(Failure::new(Exit::Input, format!("{name}: neither a GIF nor a Y4M stream")).hint(
+            "other videos: ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - …, or give a directory of pictures",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn the_first_bytes_decide() {
+        let assumptions = Assumptions { fps: 25.0, matrix: Matrix::Bt601 };
+        let message = |bytes: &'static [u8]| match stream("s", Cursor::new(bytes), assumptions) {
+            Err(Failure::Message { exit: Exit::Input, message, .. }) => message,
+            _ => panic!("{bytes:?} is a video"),
+        };
+        assert_eq!(message(b""), "s: no video: there is nothing in it");
+        assert_eq!(message(b"\0\0\0\x20ftypisom"), "s: neither a GIF nor a Y4M stream");
+        assert!(message(b"GIF89a").starts_with("s: damaged GIF: "));
+        assert!(message(b"YUV4MPEG2").starts_with("s: damaged Y4M: "));
+        assert!(stream("s", Cursor::new(b"YUV4MPEG2 W2 H2 F25:1\n"), assumptions).is_ok());
+    }
+}
