@@ -75,16 +75,10 @@ class Compositor:
         angle = rng.normal(0, 0.25) if rng.random() < 0.8 else rng.uniform(-math.pi, math.pi)
         stretch = math.exp(rng.normal(0, 0.08))
         mirror = -1 if rng.random() < 0.5 else 1
-        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-        scale = np.diag([mirror * stretch, 1 / stretch]) * (ICON / side)
-        linear = scale @ turn
-        to_icon = np.column_stack([linear, ICON / 2 - linear @ centre])
-        corners = (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * ICON / 2) @ np.linalg.inv(linear).T + centre
-        left, top = np.floor(corners.min(0)).clip(0).astype(int)
-        right, bottom = np.ceil(corners.max(0)).astype(int).clip(None, (width, height))
+        to_icon, box = placement(centre, side, angle, stretch, mirror, width, height)
+        left, top, right, bottom = box
         if right - left < 8 or bottom - top < 8:
             return
-        box = (int(left), int(top), int(right), int(bottom))
         drawing = self.lit(rng, icon) if self.vary else self.icons.rgba[icon]
         rgba = warp(Image.fromarray(drawing), to_icon, box, side)
         alpha = rgba[..., 3:] * np.float32(1 / 255)
@@ -175,6 +169,19 @@ class Compositor:
         return asked
 
 
+def placement(centre: np.ndarray, side: float, angle: float, stretch: float, mirror: int, width: int,
+              height: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """`(to_icon, box)` of an icon `side` pixels wide, turned by `angle`, on a canvas; as in `Placed`."""
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    scale = np.diag([mirror * stretch, 1 / stretch]) * (ICON / side)
+    linear = scale @ turn
+    to_icon = np.column_stack([linear, ICON / 2 - linear @ centre])
+    corners = (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * ICON / 2) @ np.linalg.inv(linear).T + centre
+    left, top = np.floor(corners.min(0)).clip(0).astype(int)
+    right, bottom = np.ceil(corners.max(0)).astype(int).clip(None, (width, height))
+    return to_icon, (int(left), int(top), int(right), int(bottom))
+
+
 def warp(picture: Image.Image, to_icon: np.ndarray, box: tuple[int, int, int, int], side: float) -> np.ndarray:
     """The part of the scene in `box` as the icon raster shows it; reduced first where it would alias."""
     matrix, offset = to_icon[:, :2], to_icon[:, 2] + to_icon[:, :2] @ box[:2]
@@ -214,6 +221,8 @@ def cast_shadow(rng: np.random.Generator, canvas: np.ndarray, alpha: np.ndarray,
     dx, dy = int(rng.normal(0, 4)), int(rng.uniform(0, 9))
     left, top = max(0, box[0] + dx), max(0, box[1] + dy)
     right, bottom = min(width, box[2] + dx), min(height, box[3] + dy)
+    if right <= left or bottom <= top:
+        return
     inner = np.s_[top - box[1] - dy : bottom - box[1] - dy, left - box[0] - dx : right - box[0] - dx]
     shadow[top:bottom, left:right] = alpha[inner]
     soft = Image.fromarray((shadow * 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(spread))
