@@ -59,14 +59,15 @@ class ClipCompositor(Compositor):
 
     def clip(self, rng: np.random.Generator, count: int) -> Clip:
         """`count` frames, evenly spaced over a part of the path."""
-        stride = int(rng.integers(1, (LENGTH - 1) // max(1, count - 1) + 1)) if count < LENGTH else 1
+        longest = (LENGTH - 1) // max(1, count - 1)
+        stride = int(rng.integers(1, longest + 1))
         if count > 4:  # long enough for a story: let it happen
-            stride = max(stride, int(rng.integers(1, (LENGTH - 1) // (count - 1) + 1)))
+            stride = max(stride, int(rng.integers(1, longest + 1)))
         start = int(rng.integers(max(1, LENGTH - stride * (count - 1))))
         return self.film(rng, self.cast(rng), (start + stride * np.arange(count)) / (LENGTH - 1))
 
     def cast(self, rng: np.random.Generator) -> list[Actor]:
-        """Back to front. Half of the time one is sent across another that lies below it."""
+        """Back to front. Mostly one is sent across another that lies below it."""
         actors = [self.actor(rng) for _ in range(int(rng.integers(1, 5)))]
         if len(actors) > 1 and rng.random() < 0.6:
             below, above = sorted(rng.choice(len(actors), 2, replace=False))
@@ -156,7 +157,9 @@ class ClipCompositor(Compositor):
             if empty.any() and (not len(order) or rng.random() < nothing):
                 found.append(Target(np.zeros_like(clip.masks[0]), random_pixel(rng, empty), np.zeros(4)))
                 continue
-            masks = clip.masks[order[k % len(order)]] if len(order) else clip.masks[clip.masks[:, 0].sum((1, 2)).argmax()]
+            # Without background to click on, whatever covers most of it.
+            chosen = order[k % len(order)] if len(order) else clip.masks[:, 0].sum((1, 2)).argmax()
+            masks = clip.masks[chosen]
             inside = shrunk(masks[0]) if rng.random() < 0.75 else masks[0]
             found.append(Target(masks, random_pixel(rng, inside), tight_box(masks[0])))
         return found

@@ -30,7 +30,7 @@ def comes_back(masks: np.ndarray) -> bool:
 
 
 def chosen(compositor: ClipCompositor) -> list[tuple[Clip, np.ndarray]]:
-    """Clips with the indices of the objects to follow: the first of the generator, then the first that shows a return."""
+    """Clips with the indices of the objects to follow: the first ones, then the first in which one comes back."""
     found: list[tuple[Clip, np.ndarray]] = []
     k = 0
     while len(found) < CLIPS:

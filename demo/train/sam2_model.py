@@ -6,7 +6,6 @@ same order for all clips and objects of a batch; `sam2_evaluate.py --compare` me
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +105,8 @@ def begin_from_sam(model: Sam2VideoModel, weights: Path) -> None:
     for name, tensor in sam.items():
         if not name.startswith("vision_encoder"):
             name = name.replace("out_proj", "o_proj")
-            renamed[re.sub(r"mlp\.lin(\d)", lambda m: "mlp.proj_" + ("in", "out")[int(m[1]) - 1], name)] = tensor.float()
+            name = name.replace("mlp.lin1", "mlp.proj_in").replace("mlp.lin2", "mlp.proj_out")
+            renamed[name] = tensor.float()
     _, unexpected = model.load_state_dict(renamed, strict=False)
     assert not unexpected, unexpected
 
@@ -134,11 +134,12 @@ class Decoded:
     present: Tensor  # [N] logit: is the object visible?
 
 
-def decode(model: Sam2VideoModel, features: list[Tensor], points: Tensor, labels: Tensor, mask: Tensor | None) -> Decoded:
+def decode(model: Sam2VideoModel, features: list[Tensor], points: Tensor, labels: Tensor,
+           mask: Tensor | None) -> Decoded:
     """All four masks; `Sam2VideoMaskDecoder.forward` computes the same and returns the first or the other three.
 
-    `points` `[N, K, 2]` in pixels of `IMAGE_SIZE`, `labels` `[N, K]` int (0, 1; 2 and 3 are the corners of a box; -1 is no
-    point), `mask` `[N, 1, S/4, S/4]` logits or none. The last of the `features` is the one that memory has changed.
+    `points` `[N, K, 2]` in pixels of `IMAGE_SIZE`, `labels` `[N, K]` int (0, 1; 2 and 3 are the corners of a box; -1 is
+    no point), `mask` `[N, 1, S/4, S/4]` logits or none. The last of the `features` is the one that memory has changed.
     """
     decoder, encoder = model.mask_decoder, model.prompt_encoder
     fine, middle, coarse = features
@@ -160,7 +161,8 @@ def decode(model: Sam2VideoModel, features: list[Tensor], points: Tensor, labels
     kernels = torch.stack([head(mask_tokens[:, k]) for k, head in heads], 1)
     logits = (kernels @ picture.flatten(2)).unflatten(2, picture.shape[2:])
     scores = decoder.iou_prediction_head(tokens[:, 0, 1])
-    return Decoded(logits.float(), scores.float(), mask_tokens, decoder.pred_obj_score_head(tokens[:, 0, 0])[:, 0].float())
+    present = decoder.pred_obj_score_head(tokens[:, 0, 0])[:, 0]
+    return Decoded(logits.float(), scores.float(), mask_tokens, present.float())
 
 
 def centres(model: Sam2VideoModel, height: int, width: int) -> Tensor:

@@ -2,8 +2,8 @@
 
     python sam2_train.py --cache CACHE --run RUN [--threads T]
 
-Clips are unrolled frame by frame as `Sam2VideoModel` tracks them, all objects of a batch at once, and the gradient flows
-back through the memories. `PHASES` begins with single pictures of half the size and ends with whole clips.
+Clips are unrolled frame by frame as `Sam2VideoModel` tracks them, all objects of a batch at once, and the gradient
+flows back through the memories. `PHASES` begins with single pictures of half the size and ends with whole clips.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from transformers import Sam2VideoModel
 
 import sam_parts
 from sam2_clips import ClipCompositor
-from sam2_model import (IMAGE_SIZE, MASK_BIAS, MASK_SCALE, POINTERS, Decoded, Memory, attend, begin_from_sam, decode,
+from sam2_model import (IMAGE_SIZE, POINTERS, Decoded, Memory, attend, begin_from_sam, decode,
                         encode, high_resolution, new_model, normalise, pointer, remember)
 from sam_train import costs, optimizers, save
 
@@ -48,13 +48,14 @@ class Phase:
     side: int
     pictures: int  # per step
     frames: tuple[int, ...]  # of a clip, drawn anew for each step
+    plain: float = 0.0  # share of the clips whose icons and frames are left as they are
 
 
 PHASES = (
     Phase(1800, HALF, 32, (1,)),
     Phase(2500, HALF, 32, (2,)),
-    Phase(3300, HALF, 32, (4, 8)),
-    Phase(4000, IMAGE_SIZE, 16, (4, 8)),
+    Phase(3000, HALF, 32, (4, 8)),
+    Phase(4300, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.4),
 )
 HOLD = 2500  # from here on the rate falls, linearly to zero
 STEPS = PHASES[-1].until
@@ -76,7 +77,8 @@ class Clips(Dataset):
 
     def __init__(self, cache: Path):
         icons = sam_parts.load(cache)
-        self.compositors = {side: ClipCompositor(icons, side) for side in (HALF, IMAGE_SIZE)}
+        self.compositors = {(side, vary): ClipCompositor(icons, side, vary)
+                            for side in (HALF, IMAGE_SIZE) for vary in (True, False)}
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         phase = phase_of(step)
@@ -92,7 +94,8 @@ class Clips(Dataset):
         for b in range(clips):
             rng = np.random.default_rng([SEED, step, b])
             own = HALF if rng.random() < SOFT else side
-            compositor, times = self.compositors[own], side // own
+            vary = phase.plain == 0 or rng.random() >= phase.plain
+            compositor, times = self.compositors[own, vary], side // own
             clip = compositor.clip(rng, frames)
             for t, frame in enumerate(clip.frames):
                 out["pictures"][b, t] = Image.fromarray(frame).resize((side, side), Image.Resampling.BILINEAR)
@@ -154,7 +157,8 @@ def error_click(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def unroll(model: Sam2VideoModel, batch: Batch) -> tuple[Tensor, list[float]]:
     """`(loss, mean IoU of the first and of the last frame)` over all frames of a batch of clips."""
     count, frames = batch.targets.shape[:2]
-    features = [f.unflatten(0, (-1, frames)).repeat_interleave(TARGETS, 0) for f in encode(model, batch.pixels.flatten(0, 1))]
+    encoded = encode(model, batch.pixels.flatten(0, 1))
+    features = [f.unflatten(0, (-1, frames)).repeat_interleave(TARGETS, 0) for f in encoded]
     kind = int(torch.multinomial(torch.tensor(PROMPTS), 1)) if frames > 1 else CLICK
     corrected = int(torch.randint(1, frames, ())) if frames > 2 and torch.rand(()) < CORRECTED else None
     farthest = POINTERS - 1 if torch.rand(()) < 0.5 else max(1, frames - 1)

@@ -216,7 +216,8 @@ def backward(model: SamModel, batch: Batch, rounds: int, spare: float) -> tuple[
 def optimizers(model: SamModel) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the transformers (Jordan et al. 2024), AdamW for all other parameters."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    inner = [p for name, p in trained if (".layers." in name or ".blocks." in name) and p.ndim == 2 and "rel_pos" not in name]
+    inner = [p for name, p in trained
+             if (".layers." in name or ".blocks." in name) and p.ndim == 2 and "rel_pos" not in name]
     ids = {id(p) for p in inner}
     rest = [p for _, p in trained if id(p) not in ids]
     groups = [
