@@ -8,6 +8,7 @@ pub mod gemm;
 pub mod math;
 pub mod norm;
 pub mod panels;
+pub mod pool;
 pub mod resize;
 mod rows;
 pub mod softmax;

@@ -142,6 +142,23 @@ sam_encoder/<name>/     a tiny SAM with random weights, run in f32 on the weight
                                                 TinyViT's stages, [H, W, D] or [H * W, D]
     image_encoder.neck [H, W, C]                the image embedding
 
+sam2_encoder/<name>/    a tiny image encoder of SAM 2 with random weights, run in f32 on the weights as the file rounds them
+
+    original            F16, Meta naming; padded windows, also where the grid is reduced; the published
+                        neck: one level takes the coarsest, which is dropped
+    huggingface         BF16, Hugging Face; head dims 6, 15, 8 and 22; every level takes the coarser one
+    lateral             F32, Hugging Face; no level does
+
+  model.safetensors, config.json
+  golden_<S>.safetensors                        for an input of S x S pixels
+    pixels [3, S, S]
+    image_encoder.trunk.patch_embed [H, W, D]   with position embeddings
+    image_encoder.trunk.blocks.<i> [H, W, D]    output of block i
+    image_encoder.neck.top [g, g, C]            the image embedding
+    image_encoder.neck.s1 [2g, 2g, C / 4]       the finer levels after the mask decoder's conv_s1 and
+    image_encoder.neck.s0 [4g, 4g, C / 8]       conv_s0
+  published.json    names and shapes of the tensors of Meta's SAM 2 checkpoints by size, and "added": those of 2.1
+
 automatic/      segment-anything's SamAutomaticMaskGenerator; records with COCO run lengths
 
     random.json, random.png     the model of sam_predictor/
@@ -164,7 +181,9 @@ from pathlib import Path
 
 import torch
 
-from generators import automatic, clip, masks, resize, sam2_decoder, sam_decoder, sam_encoder, sam_predictor, tokenizer
+from generators import (
+    automatic, clip, masks, resize, sam2_decoder, sam2_encoder, sam_decoder, sam_encoder, sam_predictor, tokenizer,
+)
 
 # In this order: a CLIP directory contains the tokenizer.
 GENERATORS = {
@@ -176,6 +195,7 @@ GENERATORS = {
     "sam_decoder": sam_decoder,
     "sam2_decoder": sam2_decoder,
     "sam_predictor": sam_predictor,
+    "sam2_encoder": sam2_encoder,
     "automatic": automatic,
 }
 

@@ -26,7 +26,9 @@ mod windows;
 
 pub use dense::{attention, scratch_len};
 pub use relative::RelativePositions;
-pub use windows::{WindowShape, attention_windows, scratch_len as windows_scratch_len};
+pub use windows::{
+    WindowShape, attention_pooled_windows, attention_windows, scratch_len as windows_scratch_len,
+};
 
 /// The sizes of an attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

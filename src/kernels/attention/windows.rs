@@ -22,16 +22,22 @@ pub struct WindowShape {
 }
 
 impl WindowShape {
-    fn sizes(&self, bias: &Bias<'_>) -> Sizes {
-        let queries = self.window[0].min(self.grid[0]) * self.window[1].min(self.grid[1]);
+    /// The largest window, whose queries are `pool × pool` tokens each.
+    fn sizes(&self, bias: &Bias<'_>, pool: usize) -> Sizes {
+        let side = |axis: usize| self.window[axis].min(self.grid[axis]) / pool;
         let products = if let Bias::Relative(positions) = bias { positions.products() } else { 0 };
-        Sizes { queries, keys: self.window[0] * self.window[1], head_dim: self.head_dim, products }
+        Sizes {
+            queries: side(0) * side(1),
+            keys: self.window[0] * self.window[1],
+            head_dim: self.head_dim,
+            products,
+        }
     }
 }
 
-/// Scratch that [`attention_windows`] needs, in f32.
+/// Scratch that [`attention_windows`] needs, in f32. [`attention_pooled_windows`] needs no more.
 pub fn scratch_len(cx: &Cx, shape: &WindowShape, bias: &Bias<'_>) -> usize {
-    shape.sizes(bias).scratch_len(cx)
+    shape.sizes(bias, 1).scratch_len(cx)
 }
 
 /// `out = softmax(scale · Q Kᵀ + bias) V` in every window, for every head.
@@ -54,14 +60,8 @@ pub fn attention_windows(
     out: &mut [f32],
     scratch: Scratch<'_>,
 ) {
-    let WindowShape { grid, window, heads, head_dim } = *shape;
-    // Checked: wrapped sizes could let two tasks write the same outputs.
-    let product = |sizes: &[usize]| sizes.iter().try_fold(1, |len: usize, &size| len.checked_mul(size));
-    let len = product(&[grid[0], grid[1], heads, head_dim]);
+    let WindowShape { window, heads, head_dim, .. } = *shape;
     let keys = product(&window);
-    assert!(len != Some(0) && keys != Some(0), "attention over nothing: {shape:?}");
-    assert!(len == Some(out.len()) && out.len().checked_mul(3) == Some(qkv.len()), "tokens of {shape:?}");
-    assert_eq!(padding.len(), 3 * heads * head_dim, "padding of {shape:?}");
     let places = keys.and_then(|keys| keys.checked_mul(keys));
     match bias {
         Bias::None => (),
@@ -75,33 +75,104 @@ pub fn attention_windows(
             positions.check(cx.level(), head_dim, scale);
         }
     }
+    let queries = Queries { data: qkv, pool: 1, token: 3 * heads * head_dim };
+    run_windows(cx, shape, scale, queries, qkv, padding, bias, out, scratch);
+}
+
+/// [`attention_windows`] without bias for queries of 2 × 2 tokens each, `queries: [rows / 2, columns / 2, heads · head_dim]`,
+/// which attend to all tokens of the window around them: `out` has the shape of `queries`. The queries of `qkv` and of
+/// `padding` are not read.
+///
+/// # Panics
+/// As [`attention_windows`]; also if a side of the grid or of the windows is odd.
+#[allow(clippy::too_many_arguments, reason = "inputs with their padding, an output and their sizes")]
+pub fn attention_pooled_windows(
+    cx: &Cx,
+    shape: &WindowShape,
+    scale: f32,
+    queries: &[f32],
+    qkv: &[f32],
+    padding: &[f32],
+    out: &mut [f32],
+    scratch: Scratch<'_>,
+) {
+    let sides = shape.grid.iter().chain(&shape.window);
+    assert!(sides.into_iter().all(|side| side.is_multiple_of(POOL)), "pooling of {shape:?}");
+    assert_eq!(queries.len(), out.len(), "queries of {shape:?}");
+    let queries = Queries { data: queries, pool: POOL, token: shape.heads * shape.head_dim };
+    run_windows(cx, shape, scale, queries, qkv, padding, Bias::None, out, scratch);
+}
+
+/// Tokens along a side of a pooled query.
+const POOL: usize = 2;
+
+/// Where the queries are.
+#[derive(Clone, Copy)]
+struct Queries<'a> {
+    data: &'a [f32],
+    /// Tokens of the grid along a side of a query.
+    pool: usize,
+    /// From a query to the next.
+    token: usize,
+}
+
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1, |len: usize, &size| len.checked_mul(size))
+}
+
+/// Every window and head, once the bias has been checked.
+#[allow(clippy::too_many_arguments, reason = "as its callers")]
+fn run_windows(
+    cx: &Cx,
+    shape: &WindowShape,
+    scale: f32,
+    queries: Queries<'_>,
+    qkv: &[f32],
+    padding: &[f32],
+    bias: Bias<'_>,
+    out: &mut [f32],
+    scratch: Scratch<'_>,
+) {
+    let WindowShape { grid, window, heads, head_dim } = *shape;
+    let Queries { data, pool, token } = queries;
+    // Checked: wrapped sizes could let two tasks write the same outputs.
+    let len = product(&[grid[0], grid[1], heads, head_dim]);
+    assert!(
+        len != Some(0) && product(&window).is_some_and(|keys| keys > 0),
+        "attention over nothing: {shape:?}"
+    );
+    assert!(
+        len == out.len().checked_mul(pool * pool)
+            && len.and_then(|len| len.checked_mul(3)) == Some(qkv.len()),
+        "tokens of {shape:?}"
+    );
+    assert_eq!(padding.len(), 3 * heads * head_dim, "padding of {shape:?}");
     let (width, columns) = (heads * head_dim, grid[1].div_ceil(window[1]));
     let windows = grid[0].div_ceil(window[0]) * columns;
-    let sizes = shape.sizes(&bias);
+    let sizes = shape.sizes(&bias, pool);
     let problem = Problem { sizes, places: sizes.keys, scale, bias };
     run(cx, &problem, windows * heads, out, scratch, |sequence| {
         let (index, head) = (sequence / heads, sequence % heads);
         let [y, x] = [index / columns * window[0], index % columns * window[1]];
-        // The window's tokens in an array that has `token` features for each.
-        let layout = |token: usize, feature: usize| Layout {
-            rows: window[0].min(grid[0] - y),
-            columns: window[1].min(grid[1] - x),
-            start: (y * grid[1] + x) * token + feature,
-            row_step: grid[1] * token,
+        // The window's places in an array that has one of `token` features for each `pool × pool` tokens.
+        let layout = |pool: usize, token: usize, feature: usize| Layout {
+            rows: window[0].min(grid[0] - y) / pool,
+            columns: window[1].min(grid[1] - x) / pool,
+            start: (y / pool * (grid[1] / pool) + x / pool) * token + feature,
+            row_step: grid[1] / pool * token,
             step: token,
         };
         let feature = |which: usize| which * width + head * head_dim;
-        let tokens = |which| Tokens { data: qkv, layout: layout(3 * width, feature(which)), head_dim };
         let padded = |which| Padded {
-            tokens: tokens(which),
+            tokens: Tokens { data: qkv, layout: layout(1, 3 * width, feature(which)), head_dim },
             grid: window,
             padding: &padding[feature(which)..][..head_dim],
         };
         Sequence {
-            queries: tokens(0),
+            queries: Tokens { data, layout: layout(pool, token, feature(0)), head_dim },
             keys: padded(1),
             values: padded(2),
-            out: layout(width, head * head_dim),
+            out: layout(pool, width, feature(0)),
             head,
         }
     });

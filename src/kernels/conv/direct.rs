@@ -52,7 +52,7 @@ pub fn conv2d(
                 let first = group * columns;
                 gemm::gemm(
                     cx,
-                    &Windows::new(shape, size, outputs, input, group),
+                    &Windows::new(shape, size, input, group),
                     weights,
                     bias.map(|bias| &bias[first..][..columns]),
                     activation,

@@ -21,3 +21,4 @@ pub use packed::PackedConv;
 pub use patches::Patches;
 pub use shape::{ConvShape, Layout};
 pub use transposed::{PackedConvTranspose, conv_transpose2d, scratch_len as transpose_scratch_len};
+pub use windows::Windows;

@@ -11,7 +11,7 @@ use crate::kernels::gemm::{Lhs, RowWriter};
 /// `(row, column, channel)` for tokens and `(channel, row, column)` for planes. Either way the pixels that a window
 /// shares with a line of the input are one run in memory, or one run per pixel if there are several groups.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Windows<'a> {
+pub struct Windows<'a> {
     /// `planes · height` lines of `width` pixels, from the group's first channel on.
     image: &'a [f32],
     planes: usize,
@@ -30,13 +30,13 @@ pub(super) struct Windows<'a> {
 
 impl<'a> Windows<'a> {
     /// The windows of `group` over `input`, of `[height, width]` pixels.
-    pub(super) fn new(
-        shape: &ConvShape,
-        [height, width]: [usize; 2],
-        outputs: [usize; 2],
-        input: &'a [f32],
-        group: usize,
-    ) -> Self {
+    ///
+    /// # Panics
+    /// If `input` does not have that size, it is too small for the kernel, or there is no such group.
+    pub fn new(shape: &ConvShape, [height, width]: [usize; 2], input: &'a [f32], group: usize) -> Self {
+        let outputs = shape.output_size([height, width]).expect("an input of possible size");
+        assert_eq!(input.len(), height * width * shape.inputs, "input of [{height}, {width}] and {shape:?}");
+        assert!(group < shape.groups, "group {group} of {shape:?}");
         let group_channels = shape.inputs / shape.groups;
         let first = group * group_channels;
         let (image, planes, pixel, channels) = match shape.layout {

@@ -108,8 +108,10 @@ pub fn gemm(
             product.sweep(tiles, packed, 0..rhs.panel_count());
         });
     } else {
-        // Few rows: all lanes pack a block together, then share out its panels.
+        // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
+        // too few to keep all lanes busy to the end.
         let groups = (4 * threads).min(rhs.panel_count());
+        let bound = |part: usize, parts: usize, len: usize| part * len / parts;
         for block in 0..cut.blocks() {
             let tiles = cut.block(block);
             let offset =
@@ -123,9 +125,13 @@ pub fn gemm(
             });
             // SAFETY: packing is over; the block is only read from here on.
             let packed: &[f32] = unsafe { packed.range(0..lane_len) };
-            cx.parallel_for(groups, |_, group| {
-                let bound = |i| i * rhs.panel_count() / groups;
-                product.sweep(tiles.clone(), packed, bound(group)..bound(group + 1));
+            let parts = (16 * threads).div_ceil(groups).min(tiles.len());
+            cx.parallel_for(groups * parts, |_, task| {
+                let (group, part) = (task / parts, task % parts);
+                let tile = |part| tiles.start + bound(part, parts, tiles.len());
+                let panel = |group| bound(group, groups, rhs.panel_count());
+                let tiles = tile(part)..tile(part + 1);
+                product.sweep(tiles, &packed[offset(tile(part))..], panel(group)..panel(group + 1));
             });
         }
     }

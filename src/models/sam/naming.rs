@@ -88,7 +88,7 @@ impl Naming {
         let is_sam2 = scope.contains("image_encoder.trunk.patch_embed.proj.weight")
             || scope.contains("vision_encoder.backbone.patch_embed.projection.weight");
         Err(if is_sam2 {
-            err!(Unsupported, "a SAM 2 checkpoint, not a SAM")
+            err!(Unsupported, "a SAM 2 checkpoint, which `models::sam2` binds")
         } else {
             err!(
                 Unsupported,

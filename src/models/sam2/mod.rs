@@ -2,11 +2,85 @@
 //! [`sam`](super::sam), and a memory through which a frame sees what became of an object before.
 //!
 //! - [`config`]: the sizes, from `config.json` or the shapes of the tensors;
-//! - [`naming`]: where checkpoints of either naming keep a part.
+//! - [`naming`]: where checkpoints of either naming keep a part;
+//! - [`image_encoder`]: the [`hiera`] trunk and its [`fpn_neck`].
 
 pub mod config;
+pub mod fpn_neck;
+pub mod hiera;
+pub mod image_encoder;
 pub mod naming;
 
 pub use config::{
     HieraBlock, HieraConfig, HieraStage, MemoryConfig, PointerTimes, Sam2Config, TrackingConfig,
 };
+pub use image_encoder::{FeatureLayout, Features, ImageEncoder};
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::models::sam::{MaskDecoder, Predictor, PromptEncoder};
+use crate::simd::Level;
+use crate::weights::Bundle;
+
+/// The parts of a SAM 2.
+#[derive(Debug)]
+pub struct Sam2Model {
+    /// The sizes.
+    pub config: Sam2Config,
+    /// Pictures to features.
+    pub image_encoder: ImageEncoder,
+    /// Prompts to tokens.
+    pub prompt_encoder: PromptEncoder,
+    /// Tokens to masks.
+    pub mask_decoder: MaskDecoder,
+    /// Added to every token of the image embedding of a frame that has no memories, and of a picture, `[C]`.
+    pub no_memory: Vec<f32>,
+}
+
+impl Sam2Model {
+    /// Binds a checkpoint of SAM 2 or 2.1 in Hugging Face's or Meta's naming.
+    ///
+    /// The input has `image_size` pixels a side, or as many as the checkpoint was made for. For another size, position
+    /// embeddings are interpolated here, once.
+    ///
+    /// # Errors
+    /// `Unsupported` if this is no SAM 2, `Config` for impossible sizes, `InvalidArgument` for an impossible
+    /// `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
+    pub fn bind(bundle: &Bundle<'_>, level: Level, image_size: Option<usize>) -> Result<Self> {
+        let scope = bundle.scope(level);
+        let naming = naming::detect(&scope)?;
+        let mut config = Sam2Config::of(bundle, &scope, naming)?;
+        if let Some(image_size) = image_size {
+            config.set_image_size(image_size)?;
+        }
+        let heads = config.heads(naming);
+        let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
+        let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
+        Ok(Self {
+            image_encoder: ImageEncoder::bind(&scope, naming, &config)?,
+            prompt_encoder,
+            mask_decoder,
+            no_memory: scope.f32(naming::memory(naming).no_memory, &[1, 1, config.dim])?,
+            config,
+        })
+    }
+
+    /// The parts that run for every prompt.
+    pub fn predictor(&self) -> Predictor<'_> {
+        Predictor {
+            prompt_encoder: &self.prompt_encoder,
+            mask_decoder: &self.mask_decoder,
+            least_iou: None,
+            stability: self.config.decoder.extensions.stability,
+        }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        self.image_encoder.bytes()
+            + self.prompt_encoder.bytes()
+            + self.mask_decoder.bytes()
+            + size_of_val(&self.no_memory[..])
+    }
+}

@@ -19,6 +19,8 @@ pub struct EncoderNames {
     pub laterals: &'static str,
     /// What follows the number.
     pub lateral: &'static str,
+    /// Convolutions of the two finest levels for the mask decoder, the finest first.
+    pub high_resolution: [&'static str; 2],
 }
 
 /// The names of tensors outside the parts.
@@ -66,6 +68,7 @@ pub fn encoder(naming: Naming) -> EncoderNames {
             mlp: ["mlp.proj_in", "mlp.proj_out"],
             laterals: "vision_encoder.neck.convs",
             lateral: "",
+            high_resolution: ["mask_decoder.conv_s0", "mask_decoder.conv_s1"],
         },
         Naming::Original => EncoderNames {
             trunk: "image_encoder.trunk",
@@ -74,6 +77,7 @@ pub fn encoder(naming: Naming) -> EncoderNames {
             mlp: ["mlp.layers.0", "mlp.layers.1"],
             laterals: "image_encoder.neck.convs",
             lateral: "conv",
+            high_resolution: ["sam_mask_decoder.conv_s0", "sam_mask_decoder.conv_s1"],
         },
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::exec::Cx;
 use crate::kernels::attention::{
-    Bias, RelativePositions, WindowShape, attention_windows, windows_scratch_len,
+    Bias, RelativePositions, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_len,
 };
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
@@ -150,6 +150,70 @@ fn windows_with_every_bias() {
             }
         }
     }
+}
+
+/// Pooled queries attend as tokens would that have the same query four times over.
+#[test]
+fn pooled_queries() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for (grid, window, heads, head_dim) in [
+            ([2, 2], [2, 2], 1, 3),
+            ([8, 8], [4, 4], 2, 20),
+            ([10, 6], [4, 4], 3, 7),     // padding on both sides
+            ([16, 12], [14, 14], 2, 24), // Hiera's last pooled windows
+            ([18, 20], [18, 20], 1, 16), // global attention
+        ] {
+            let mut problem = Problem::new(grid, window, heads, head_dim);
+            let width = heads * head_dim;
+            let mut queries = Vec::new();
+            for y in (0..grid[0]).step_by(2) {
+                for x in (0..grid[1]).step_by(2) {
+                    let first = (y * grid[1] + x) * 3 * width;
+                    queries.extend_from_slice(&problem.qkv[first..][..width]);
+                    for token in [1, grid[1], grid[1] + 1] {
+                        problem.qkv.copy_within(first..first + width, first + token * 3 * width);
+                    }
+                }
+            }
+            let (all, tolerance) = problem.oracle(Kind::None);
+            let is_first = |token: usize| token / grid[1] % 2 == 0 && token % grid[1] % 2 == 0;
+            let exact: Vec<f64> = all
+                .chunks_exact(width)
+                .enumerate()
+                .filter(|(i, _)| is_first(*i))
+                .flat_map(|(_, out)| out.iter().copied())
+                .collect();
+            // The tokens' own queries are not looked at.
+            let mut padding = problem.padding.clone();
+            padding[..width].fill(f32::NAN);
+            problem.qkv.chunks_exact_mut(3 * width).for_each(|token| token[..width].fill(f32::NAN));
+            for place in Place::ALL {
+                let mut out = Guarded::unwritten(queries.len(), place);
+                attention_pooled_windows(
+                    &cx,
+                    &problem.shape,
+                    problem.scale,
+                    &Guarded::new(&queries, place),
+                    &Guarded::new(&problem.qkv, place),
+                    &Guarded::new(&padding, place),
+                    &mut out,
+                    nan_workspace(windows_scratch_len(&cx, &problem.shape, &Bias::None)).scratch(),
+                );
+                assert_near(&out, &exact, |_| tolerance);
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic = "pooling of"]
+fn windows_of_odd_sides_are_not_pooled() {
+    let cx = Cx::serial(Level::detect());
+    let shape = WindowShape { grid: [4, 4], window: [3, 3], heads: 1, head_dim: 1 };
+    let mut workspace = nan_workspace(windows_scratch_len(&cx, &shape, &Bias::None));
+    let (queries, qkv, padding, mut out) = ([0.0; 4], [0.0; 48], [0.0; 3], [0.0; 4]);
+    attention_pooled_windows(&cx, &shape, 1.0, &queries, &qkv, &padding, &mut out, workspace.scratch());
 }
 
 #[test]
