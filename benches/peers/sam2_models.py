@@ -194,6 +194,18 @@ def bank(directory: Path) -> dict[str, np.ndarray]:
     return dict(np.load(path))
 
 
+def parts_file(directory: Path) -> Path:
+    """The bank as Vitrum's program for single parts takes it: channels last, and memories without positions."""
+    path = directory / "parts.safetensors"
+    if not path.exists():
+        from safetensors.numpy import save_file
+
+        values = bank(directory)
+        last = {key: np.ascontiguousarray(np.moveaxis(values[key], 1, -1)) for key in ("top", "spatial")}
+        save_file(last | {key: values[key] for key in ("mask", "pointers")}, path)
+    return path
+
+
 def track(model) -> dict:
     """Clicks frame 0, tracks the others, and keeps what goes into the memory attention of the last one."""
     import torch

@@ -9,10 +9,11 @@ import json
 import os
 import platform
 import sys
-from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int32, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from pathlib import Path
 
 PIXEL_RGB8 = 1
+FRAME_CURRENT = -1
 
 
 class Error(ctypes.Structure):
@@ -53,9 +54,15 @@ FALLIBLE = {
     "vitrum_sam_predict": [c_void_p, c_void_p, POINTER(SamPrompt), c_size_t, c_uint32, c_void_p, POINTER(Error)],
     "vitrum_sam_prediction_scores": [c_void_p, *FLOATS],
     "vitrum_sam_prediction_low_res": [c_void_p, c_size_t, c_size_t, *FLOATS],
+    "vitrum_tracker_new": [c_void_p, c_uint32, c_uint32, c_void_p, POINTER(c_void_p), POINTER(Error)],
+    "vitrum_tracker_push_frame": [c_void_p, POINTER(Image), c_void_p, c_void_p, POINTER(c_int64), POINTER(Error)],
+    "vitrum_tracker_add_points": [c_void_p, c_int64, c_uint32, POINTER(SamPrompt), c_uint32, c_void_p, c_void_p,
+                                  POINTER(Error)],
+    "vitrum_tracker_step": [c_void_p, c_void_p, c_void_p, POINTER(Error)],
+    "vitrum_tracker_low_res": [c_void_p, c_uint32, c_int64, *FLOATS],
 }
 FREE = ["vitrum_context_free", "vitrum_clip_free", "vitrum_sam_free", "vitrum_sam_embedding_free",
-        "vitrum_sam_prediction_free"]
+        "vitrum_sam_prediction_free", "vitrum_tracker_free"]
 SIZES = ["vitrum_clip_embed_dim", "vitrum_sam_mask_side"]
 
 
@@ -178,6 +185,37 @@ class Sam:
             room = ctypes.cast(byref(self._low_res, 4 * i * pixels), POINTER(c_float))
             self._library.call("vitrum_sam_prediction_low_res", prediction, *divmod(i, masks), room, pixels, None)
         return self._low_res, scores
+
+
+class Tracker:
+    """One object followed through a video."""
+
+    def __init__(self, library: Path, directory: Path, threads: int, width: int, height: int):
+        self._library, self._size = Library(library), (width, height)
+        sam = load(self._library, "sam", directory, threads)
+        self._mask_side = self._library.functions.vitrum_sam_mask_side(sam.pointer)
+        self._tracker = Handle(self._library, "tracker", "vitrum_tracker_new", sam.pointer, width, height, None)
+
+    def push(self, data: int) -> None:
+        """Takes the RGB frame at address `data`."""
+        image = rgb_image(data, *self._size)
+        self._library.call("vitrum_tracker_push_frame", self._tracker.pointer, byref(image), None, None, None)
+
+    def click(self, x: float, y: float) -> None:
+        """Says where the object is on the current frame."""
+        point = Point(x, y, 1)
+        prompt = SamPrompt(struct_size=ctypes.sizeof(SamPrompt), points=ctypes.pointer(point), point_count=1)
+        self._library.call("vitrum_tracker_add_points", self._tracker.pointer, FRAME_CURRENT, 1, byref(prompt), 0,
+                           None, None)
+
+    def step(self) -> None:
+        self._library.call("vitrum_tracker_step", self._tracker.pointer, None, None)
+
+    def low_res(self) -> ctypes.Array:
+        """The logits on the current frame, as the model predicts them."""
+        out = (c_float * self._mask_side**2)()
+        self._library.call("vitrum_tracker_low_res", self._tracker.pointer, 1, FRAME_CURRENT, out, len(out), None)
+        return out
 
 
 def peak_bytes() -> int:
