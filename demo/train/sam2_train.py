@@ -38,7 +38,7 @@ NOTHING = 0.06  # clicks on the background
 CORRECTED = 0.4  # chance of a corrective click in clips of more than two frames
 SOFT = 0.33  # of the clips at full size are enlarged ones of half the size
 WARMUP, AVERAGE_DECAY = 100, 0.998
-SCORE_WEIGHT, PRESENCE_WEIGHT, SPARE_WEIGHT = 1.0, 1.0, 0.2
+SCORE_WEIGHT, PRESENCE_WEIGHT = 1.0, 1.0
 CHECKPOINT_EVERY, REPORT_EVERY = 100, 50
 
 
@@ -49,13 +49,16 @@ class Phase:
     pictures: int  # per step
     frames: tuple[int, ...]  # of a clip, drawn anew for each step
     plain: float = 0.0  # share of the clips whose icons and frames are left as they are
+    best: float = 1.0  # weights of the three masks: of the best,
+    mean: float = 0.2  # of all
 
 
 PHASES = (
     Phase(1800, HALF, 32, (1,)),
     Phase(2500, HALF, 32, (2,)),
     Phase(3000, HALF, 32, (4, 8)),
-    Phase(4300, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.4),
+    Phase(3500, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.4),
+    Phase(4350, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.6, best=0.0, mean=1.0),
 )
 HOLD = 2500  # from here on the rate falls, linearly to zero
 STEPS = PHASES[-1].until
@@ -119,16 +122,16 @@ def prepare(raw: dict[str, Tensor]) -> Batch:
     return Batch(pixels, *(raw[name].flatten(0, 1).float() for name in ("targets", "clicks", "boxes", "first")))
 
 
-def frame_loss(out: Decoded, target: Tensor) -> tuple[Tensor, Tensor]:
+def frame_loss(out: Decoded, target: Tensor, phase: Phase) -> tuple[Tensor, Tensor]:
     """`(loss, IoU of the four masks [N, 4])` on one frame; `target` `[N, S/4, S/4]`.
 
-    The single mask and the best of the three answer for an object that is visible, the other ones a little. One that
-    is not has no mask, an IoU of zero and the presence to be learned.
+    The single mask and the three as the phase weights them answer for an object that is visible. One that is not has
+    no mask, an IoU of zero and the presence to be learned.
     """
     visible = (target.flatten(1).amax(1) > 0).float()
     cost, iou = costs(out.logits.flatten(2), target.flatten(1)[:, None])
     cost, iou = cost[..., 0], iou[..., 0]
-    masks = cost[:, 0] + cost[:, 1:].amin(1) + SPARE_WEIGHT * cost[:, 1:].mean(1)
+    masks = cost[:, 0] + phase.best * cost[:, 1:].amin(1) + phase.mean * cost[:, 1:].mean(1)
     masks = (masks * visible).sum() / visible.sum().clamp_min(1)
     error = (out.scores - iou).square().mean()
     presence = F.binary_cross_entropy_with_logits(out.present, visible)
@@ -154,7 +157,7 @@ def error_click(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return points * (IMAGE_SIZE / side) - 0.5, truth.gather(1, cell).long()
 
 
-def unroll(model: Sam2VideoModel, batch: Batch) -> tuple[Tensor, list[float]]:
+def unroll(model: Sam2VideoModel, batch: Batch, phase: Phase) -> tuple[Tensor, list[float]]:
     """`(loss, mean IoU of the first and of the last frame)` over all frames of a batch of clips."""
     count, frames = batch.targets.shape[:2]
     encoded = encode(model, batch.pixels.flatten(0, 1))
@@ -186,14 +189,14 @@ def unroll(model: Sam2VideoModel, batch: Batch) -> tuple[Tensor, list[float]]:
                 seen = attend(model, coarse, [(t, memories[0])], recent, farthest)
             points, labels = prompts[kind] if t == 0 else nobody
             out = decode(model, [fine, middle, seen], points, labels, None)
-            loss, iou = frame_loss(out, target)
+            loss, iou = frame_loss(out, target, phase)
             losses.append(loss)
             logits, token = choose(out, (labels[0] >= 0).sum())
             clicked = t == 0
             if t == corrected:
                 points, labels = error_click(logits.detach(), target)
                 out = decode(model, [fine, middle, seen], points, labels, None)
-                loss, iou = frame_loss(out, target)
+                loss, iou = frame_loss(out, target, phase)
                 losses.append(loss)
                 logits, token = choose(out, 1)
                 clicked = True
@@ -237,7 +240,7 @@ def train(source: Clips, checkpoint: Path, sam: Path) -> None:
                 group["lr"] = group["peak"] * rate_factor(step)
         batch = prepare(raw)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss, reached = unroll(model, batch)
+            loss, reached = unroll(model, batch, phase_of(step))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for solver in solvers:
