@@ -81,6 +81,11 @@ impl Workspace {
 pub struct Scratch<'a>(&'a mut [f32]);
 
 impl<'a> Scratch<'a> {
+    /// A lane's part of scratch memory that was taken for all lanes.
+    pub(crate) fn of_lane(part: &'a mut [f32]) -> Self {
+        Self(part)
+    }
+
     /// Takes `len` f32, aligned to 64 bytes.
     ///
     /// # Panics

@@ -2,7 +2,9 @@
 
 use core::f32::consts::{FRAC_2_SQRT_PI, SQRT_2};
 
+use crate::exec::Cx;
 use crate::kernels::math::{exp, normal_tail};
+use crate::kernels::rows::split_rows;
 use crate::simd::{Level, Simd, Vectorize};
 
 /// An activation function.
@@ -74,6 +76,53 @@ pub fn forward(level: Level, activation: Activation, x: &mut [f32]) {
         }
     }
     level.dispatch(Forward(activation, x));
+}
+
+/// [`forward`] with the threads of `cx`.
+pub fn forward_parallel(cx: &Cx, activation: Activation, x: &mut [f32]) {
+    split_rows(cx, x, 1, |_, x| forward(cx.level(), activation, x));
+}
+
+/// `out[i] = scale · σ(x[i]) + bias`.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn scaled_sigmoid(cx: &Cx, x: &[f32], scale: f32, bias: f32, out: &mut [f32]) {
+    assert_eq!(x.len(), out.len());
+    split_rows(cx, out, 1, |range, out| {
+        out.copy_from_slice(&x[range]);
+        cx.level().dispatch(ScaledSigmoid { scale, bias, x: out });
+    });
+}
+
+struct ScaledSigmoid<'a> {
+    scale: f32,
+    bias: f32,
+    x: &'a mut [f32],
+}
+
+impl Vectorize for ScaledSigmoid<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (scale, bias, one) = (s.splat(self.scale), s.splat(self.bias), s.splat(1.0));
+        let mut chunks = self.x.chunks_exact_mut(S::LANES);
+        for x in chunks.by_ref() {
+            // SAFETY: the chunk has `LANES` elements.
+            unsafe {
+                let minus = s.sub(s.splat(0.0), s.load(x.as_ptr()));
+                s.store(x.as_mut_ptr(), s.fma(s.div(one, s.add(one, exp(s, minus))), scale, bias));
+            }
+        }
+        let x = chunks.into_remainder();
+        // SAFETY: `x` has fewer than `LANES` elements.
+        unsafe {
+            let minus = s.sub(s.splat(0.0), s.load_n(x.as_ptr(), x.len()));
+            let y = s.fma(s.div(one, s.add(one, exp(s, minus))), scale, bias);
+            s.store_n(x.as_mut_ptr(), y, x.len());
+        }
+    }
 }
 
 /// [`forward`] inside a dispatched kernel.
@@ -169,6 +218,27 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn scaled_sigmoid_is_that_of_the_definition() {
+        for level in Level::available() {
+            for len in lengths(level) {
+                let x = Rng::new(len as u64).vec(len, -30.0..=30.0);
+                let exact: Vec<f64> =
+                    x.iter().map(|&x| 20.0 / (1.0 + libm::exp(-f64::from(x))) - 10.0).collect();
+                for place in Place::ALL {
+                    let mut out = Guarded::unwritten(len, place);
+                    scaled_sigmoid(&Cx::serial(level), &Guarded::new(&x, place), 20.0, -10.0, &mut out);
+                    assert_near(&out, &exact, |_| 1e-5);
+                }
+            }
+        }
+        let mut out = [0.0; 3];
+        let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+        scaled_sigmoid(&Cx::serial(Level::detect()), &x, 2.0, 1.0, &mut out);
+        assert!(out[0].is_nan());
+        assert_eq!(out[1..], [3.0, 1.0]);
     }
 
     #[test]

@@ -24,6 +24,20 @@ pub fn bf16_to_f32(level: Level, src: &[u16], out: &mut [f32]) {
     level.dispatch(Widen::<false> { src, out });
 }
 
+/// `out[i] = src[i]`, to bfloat16: rounded to nearest, ties to even. NaN becomes quiet.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn f32_to_bf16(src: &[f32], out: &mut [u16]) {
+    assert_eq!(src.len(), out.len());
+    for (to, from) in out.iter_mut().zip(src) {
+        let bits = from.to_bits();
+        // Half a unit of what is kept, less one bit if that is even; carries move into the exponent as they should.
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        *to = ((if from.is_nan() { bits | 0x40_0000 } else { rounded }) >> 16) as u16;
+    }
+}
+
 struct Widen<'a, const F16: bool> {
     src: &'a [u16],
     out: &'a mut [f32],
@@ -103,6 +117,19 @@ mod tests {
                     assert_eq!(got, expected, "{}: pattern {i:#06x}", level.name());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rounds_to_nearest_ties_to_even() {
+        // Every pattern, just below, at and just above the middle to the next, and the largest finite numbers.
+        let near = |p: u16| [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map(|low| u32::from(p) << 16 | low);
+        let src: Vec<f32> = (0..=u16::MAX).flat_map(near).map(f32::from_bits).collect();
+        let mut out = alloc::vec![0; src.len()];
+        f32_to_bf16(&src, &mut out);
+        for (&from, got) in src.iter().zip(out) {
+            let expected = bf16::from_f32(from).to_bits();
+            assert_eq!(got, expected, "{from:e} {:#x}", from.to_bits());
         }
     }
 

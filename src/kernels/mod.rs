@@ -6,6 +6,7 @@ pub mod conv;
 pub mod convert;
 pub mod gemm;
 pub mod math;
+pub mod memory;
 pub mod norm;
 pub mod panels;
 pub mod pool;

@@ -79,6 +79,28 @@ sam2_decoder/<name>/    tiny prompt encoders and mask decoders of SAM 2 with ran
                                                 three objects of one frame, each with its own features,
                                                 prompted by a padding point, with or without a mask
 
+sam2_memory/<name>/    the memory of a tiny SAM 2 with random weights, without the rest of the model
+
+    original-2.1, original-2.0          sam2's SAM2Base; grids of 5 and 6; memories of 8 channels, and as wide
+                                        as the features
+    huggingface-2.1, huggingface-2.0    transformers' Sam2VideoModel; its memories have 64 channels
+
+  model.safetensors, BF16
+  golden.safetensors
+    top [N, C]                                  features of a frame
+    memory.<frame>.<object> [N, D]              as bfloat16 has them
+    pointer.<frame>.<object> [C]
+    <scene>.memories i64 [n, 2]                 frames attended to, and rows of their temporal encodings
+    <scene>.pointers i64 [n, 2]                 frames, and their distances
+    <scene>.memory_attention.layers.<i>.0       output of layer i for the first object
+    <scene>.memory_attention.<object> [N, C]
+    mask.<object> [16g, 16g]                    logits for the memory encoder
+    soft, binary                                their probabilities, or whether they are positive
+    <kind>.0.memory_encoder.{mask_downsampler,fuser.layers.<i>}
+    <kind>.<object>.memory_encoder [N, D]       before rounding; the second object cannot be seen
+    mask_prompt [4g, 4g]                        mask_downsample of the first mask's positive logits
+    <seen>.{token,object_pointer} [C], score    visible and hidden: the decoder's token and its pointer
+
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
 
     vocab.json + merges.txt, tokenizer.json, bpe_simple_vocab.txt     the same tokenizer three times
@@ -182,7 +204,17 @@ from pathlib import Path
 import torch
 
 from generators import (
-    automatic, clip, masks, resize, sam2_decoder, sam2_encoder, sam_decoder, sam_encoder, sam_predictor, tokenizer,
+    automatic,
+    clip,
+    masks,
+    resize,
+    sam2_decoder,
+    sam2_encoder,
+    sam2_memory,
+    sam_decoder,
+    sam_encoder,
+    sam_predictor,
+    tokenizer,
 )
 
 # In this order: a CLIP directory contains the tokenizer.
@@ -196,6 +228,7 @@ GENERATORS = {
     "sam2_decoder": sam2_decoder,
     "sam_predictor": sam_predictor,
     "sam2_encoder": sam2_encoder,
+    "sam2_memory": sam2_memory,
     "automatic": automatic,
 }
 

@@ -81,7 +81,7 @@ impl<'a> Left<'a> {
 
     /// `out[r][p] = Σ_k a[r][k] · panel[k][p]` over the channels of the group of `r`, added to `out` if `accumulate`;
     /// `panel: [groups · depth][nr]`, `out: [rows][nr]`.
-    pub(super) fn times(&self, level: Level, panel: &[f32], out: &mut [f32], accumulate: bool) {
+    pub(in crate::kernels) fn times(&self, level: Level, panel: &[f32], out: &mut [f32], accumulate: bool) {
         let kernel = GemmKernel::f32(level);
         assert_eq!(panel.len(), self.groups * self.depth * kernel.nr, "panel of {self:?}");
         assert_eq!(out.len(), self.rows * kernel.nr, "product of {self:?}");

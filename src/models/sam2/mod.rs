@@ -3,18 +3,28 @@
 //!
 //! - [`config`]: the sizes, from `config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
-//! - [`image_encoder`]: the [`hiera`] trunk and its [`fpn_neck`].
+//! - [`image_encoder`]: the [`hiera`] trunk and its [`fpn_neck`];
+//! - [`memory`]: [`memory_attention`], [`memory_encoder`] and object [`pointers`].
 
 pub mod config;
 pub mod fpn_neck;
 pub mod hiera;
 pub mod image_encoder;
+pub mod memory;
+pub mod memory_attention;
+pub mod memory_encoder;
 pub mod naming;
+pub mod pointers;
+mod positions;
 
 pub use config::{
     HieraBlock, HieraConfig, HieraStage, MemoryConfig, PointerTimes, Sam2Config, TrackingConfig,
 };
 pub use image_encoder::{FeatureLayout, Features, ImageEncoder};
+pub use memory::{FrameMemory, Memory, ObjectMemory, Pointer};
+pub use memory_attention::MemoryAttention;
+pub use memory_encoder::MemoryEncoder;
+pub use pointers::ObjectPointers;
 
 use alloc::vec::Vec;
 
@@ -34,6 +44,8 @@ pub struct Sam2Model {
     pub prompt_encoder: PromptEncoder,
     /// Tokens to masks.
     pub mask_decoder: MaskDecoder,
+    /// What makes a tracker of it; `None` for a checkpoint that segments pictures only.
+    pub memory: Option<Memory>,
     /// Added to every token of the image embedding of a frame that has no memories, and of a picture, `[C]`.
     pub no_memory: Vec<f32>,
 }
@@ -61,6 +73,7 @@ impl Sam2Model {
             image_encoder: ImageEncoder::bind(&scope, naming, &config)?,
             prompt_encoder,
             mask_decoder,
+            memory: Memory::bind(&scope, naming, &config)?,
             no_memory: scope.f32(naming::memory(naming).no_memory, &[1, 1, config.dim])?,
             config,
         })
@@ -81,6 +94,7 @@ impl Sam2Model {
         self.image_encoder.bytes()
             + self.prompt_encoder.bytes()
             + self.mask_decoder.bytes()
+            + self.memory.as_ref().map_or(0, Memory::bytes)
             + size_of_val(&self.no_memory[..])
     }
 }

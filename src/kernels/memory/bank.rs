@@ -1,0 +1,314 @@
+//! The memories of one object, packed as keys and values.
+
+use core::ops::Range;
+
+use super::score::{MAX_GROUP, groups};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::gemm::{CHUNK, GemmKernel, Lhs};
+use crate::kernels::panels::{Left, left_len, pack_left};
+use crate::simd::Level;
+
+/// Most columns of the grid in a block: their probes and those of all rows stay in the L2 cache.
+const COLUMNS: usize = 16;
+/// About as many keys are in a block: their weights stay in the L1 cache.
+const KEYS: usize = 256;
+
+/// A memory of the whole grid.
+#[derive(Clone, Copy, Debug)]
+pub struct SpatialMemory<'a> {
+    /// bfloat16, `[rows · columns, features]`.
+    pub features: &'a [u16],
+    /// Its position in time, `[features]`.
+    pub time: &'a [f32],
+}
+
+/// A memory without a place.
+#[derive(Clone, Copy, Debug)]
+pub struct PointerToken<'a> {
+    /// `[features]`
+    pub features: &'a [f32],
+    /// Its position in time, `[features]`.
+    pub time: &'a [f32],
+}
+
+/// Sizes of a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BankShape {
+    /// `[rows, columns]` of a memory.
+    pub grid: [usize; 2],
+    /// Features of a memory.
+    pub features: usize,
+    /// Memories of the whole grid.
+    pub spatial: usize,
+    /// Memories without a place.
+    pub pointers: usize,
+}
+
+/// A rectangle of places and where its memories are packed.
+pub(super) struct Block {
+    pub(super) columns: Range<usize>,
+    pub(super) rows: Range<usize>,
+    /// Memories of a place.
+    pub(super) per_place: usize,
+    /// The first pointer, if these are pointers.
+    pointer: Option<usize>,
+    /// Where its keys start, in f32.
+    keys: usize,
+    /// Where its values start, in f32.
+    values: usize,
+}
+
+impl Block {
+    /// Keys of the block.
+    pub(super) fn len(&self) -> usize {
+        self.columns.len() * self.rows.len() * self.per_place
+    }
+}
+
+/// How a bank is cut into blocks: rectangles of the grid, from left to right and from top to bottom, then pointers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocks {
+    shape: BankShape,
+    /// Columns and rows of a block.
+    size: [usize; 2],
+    /// Pointers of a block.
+    pointers: usize,
+}
+
+impl Blocks {
+    fn new(shape: BankShape) -> Self {
+        let [rows, columns] = shape.grid;
+        let memories = shape.spatial.max(1);
+        let width = (KEYS / memories).clamp(1, COLUMNS.min(columns));
+        let height = (KEYS / (memories * width)).clamp(1, rows);
+        Self { shape, size: [width, height], pointers: KEYS.min(shape.pointers) }
+    }
+
+    /// Blocks across and down the grid.
+    fn across(&self) -> [usize; 2] {
+        let [rows, columns] = self.shape.grid;
+        if self.shape.spatial == 0 {
+            [0; 2]
+        } else {
+            [columns.div_ceil(self.size[0]), rows.div_ceil(self.size[1])]
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        let [across, down] = self.across();
+        across * down + self.shape.pointers.div_ceil(self.pointers.max(1))
+    }
+
+    /// Most keys of a block.
+    pub(super) fn most_keys(&self) -> usize {
+        let [width, height] = self.size;
+        (width * height * self.shape.spatial).max(self.pointers)
+    }
+
+    pub(super) fn block(&self, index: usize) -> Block {
+        let BankShape { grid: [rows, columns], features, spatial, pointers } = self.shape;
+        let [width, height] = self.size;
+        let [across, down] = self.across();
+        let values = index * left_len(features, self.most_keys());
+        if index < across * down {
+            let [x, y] = [index / down * width, index % down * height];
+            let columns = x..(x + width).min(columns);
+            let rows_here = y..(y + height).min(rows);
+            let places = x * rows + columns.len() * y;
+            let keys = places * spatial * features;
+            return Block { columns, rows: rows_here, per_place: spatial, pointer: None, keys, values };
+        }
+        let first = (index - across * down) * self.pointers;
+        let per_place = self.pointers.min(pointers - first);
+        let keys = (rows * columns * spatial + first) * features;
+        Block { columns: 0..1, rows: 0..1, per_place, pointer: Some(first), keys, values }
+    }
+}
+
+impl BankShape {
+    /// Memories of all places.
+    pub fn len(&self) -> usize {
+        self.grid[0] * self.grid[1] * self.spatial + self.pointers
+    }
+
+    /// Whether there are no memories.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many f32 [`Bank::pack`] takes from its scratch.
+    pub fn packed_len(&self) -> usize {
+        padded(self.len() * self.features) + padded(self.values_len())
+    }
+
+    pub(super) fn blocks(&self) -> Blocks {
+        Blocks::new(*self)
+    }
+
+    fn values_len(&self) -> usize {
+        let blocks = self.blocks();
+        blocks.count() * left_len(self.features, blocks.most_keys())
+    }
+}
+
+/// Packed memories.
+#[derive(Debug)]
+pub struct Bank<'a> {
+    pub(super) blocks: Blocks,
+    keys: &'a [f32],
+    values: &'a [f32],
+}
+
+impl<'a> Bank<'a> {
+    /// Packs `spatial(0)`, … and `pointer(0)`, …: a key is a memory plus its position in time and, if it has a place,
+    /// `positions: [rows · columns, features]`; a value is the memory alone.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, there are no memories, or less scratch than
+    /// [`packed_len`](BankShape::packed_len).
+    pub fn pack<'m>(
+        cx: &Cx,
+        shape: BankShape,
+        positions: &[f32],
+        spatial: impl Fn(usize) -> SpatialMemory<'m> + Sync,
+        pointer: impl Fn(usize) -> PointerToken<'m> + Sync,
+        scratch: &mut Scratch<'a>,
+    ) -> Self {
+        let BankShape { grid: [rows, columns], features, .. } = shape;
+        assert!(!shape.is_empty() && features > 0, "a bank of nothing: {shape:?}");
+        let grid_len = rows * columns * features;
+        assert_eq!(positions.len(), grid_len, "positions of {shape:?}");
+        for index in 0..shape.spatial {
+            let SpatialMemory { features: memory, time } = spatial(index);
+            assert_eq!((memory.len(), time.len()), (grid_len, features), "memory {index} of {shape:?}");
+        }
+        for index in 0..shape.pointers {
+            let PointerToken { features: memory, time } = pointer(index);
+            assert_eq!((memory.len(), time.len()), (features, features), "pointer {index} of {shape:?}");
+        }
+        let blocks = shape.blocks();
+        let keys = scratch.take(shape.len() * features);
+        let values = scratch.take(shape.values_len());
+        let shared = [SharedMut::new(&mut *keys), SharedMut::new(&mut *values)];
+        let group = group(cx.level());
+        cx.parallel_for(blocks.count(), |_, index| {
+            let block = blocks.block(index);
+            let len = block.len() * features;
+            let value_len = left_len(features, block.len());
+            // SAFETY: blocks are disjoint, their keys and their values.
+            let (keys, values) = unsafe {
+                (
+                    shared[0].range(block.keys..block.keys + len),
+                    shared[1].range(block.values..block.values + value_len),
+                )
+            };
+            let memories = Memories { block: &block, shape, spatial: &spatial, pointer: &pointer };
+            memories.pack_keys(positions, group, keys);
+            pack_left(cx.level(), &memories, values);
+        });
+        Self { blocks, keys, values }
+    }
+
+    /// Sizes.
+    pub fn shape(&self) -> BankShape {
+        self.blocks.shape
+    }
+
+    /// Keys of `block`, `[place][group][features][key of the group]`.
+    pub(super) fn keys(&self, block: &Block) -> &'a [f32] {
+        &self.keys[block.keys..][..block.len() * self.shape().features]
+    }
+
+    /// Values of `block`, transposed: `[features, keys]`.
+    pub(super) fn values(&self, block: &Block) -> Left<'a> {
+        let features = self.shape().features;
+        Left::new(features, block.len(), &self.values[block.values..][..left_len(features, block.len())])
+    }
+}
+
+/// Keys of a place that are scored together: their scores, the probe and a key must fit the register file.
+pub(super) fn group(level: Level) -> usize {
+    GemmKernel::f32(level).mr.min(MAX_GROUP)
+}
+
+/// The memories of a block; as a left-hand side, the transpose of its values.
+struct Memories<'b, F, G> {
+    block: &'b Block,
+    shape: BankShape,
+    spatial: &'b F,
+    pointer: &'b G,
+}
+
+impl<'m, F: Fn(usize) -> SpatialMemory<'m>, G: Fn(usize) -> PointerToken<'m>> Memories<'_, F, G> {
+    /// The places of the block, column by column.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let rows = self.block.rows.clone();
+        let columns = self.shape.grid[1];
+        self.block.columns.clone().flat_map(move |x| rows.clone().map(move |y| y * columns + x))
+    }
+
+    fn pack_keys(&self, positions: &[f32], group: usize, out: &mut [f32]) {
+        let features = self.shape.features;
+        let mut rest = out;
+        for place in self.places() {
+            let position = &positions[place * features..][..features];
+            let mut first = 0;
+            for size in groups(self.block.per_place, group) {
+                let (out, after) = rest.split_at_mut(size * features);
+                for index in 0..size {
+                    let out = out[index..].iter_mut().step_by(size);
+                    if let Some(pointer) = self.block.pointer {
+                        let PointerToken { features, time } = (self.pointer)(pointer + first + index);
+                        out.zip(features.iter().zip(time)).for_each(|(to, (m, time))| *to = m + time);
+                    } else {
+                        let SpatialMemory { features: memory, time } = (self.spatial)(first + index);
+                        let memory = &memory[place * features..][..features];
+                        let position = position.iter().zip(time);
+                        out.zip(memory.iter().zip(position))
+                            .for_each(|(to, (&m, (position, time)))| *to = bf16(m) + (position + time));
+                    }
+                }
+                first += size;
+                rest = after;
+            }
+        }
+    }
+}
+
+/// The value of a bfloat16.
+fn bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+impl<'m, F, G> Lhs for Memories<'_, F, G>
+where
+    F: Fn(usize) -> SpatialMemory<'m> + Sync,
+    G: Fn(usize) -> PointerToken<'m> + Sync,
+{
+    fn rows(&self) -> usize {
+        self.shape.features
+    }
+
+    fn depth(&self) -> usize {
+        self.block.len()
+    }
+
+    fn pack(&self, rows: Range<usize>, out: &mut [f32]) {
+        let features = self.shape.features;
+        let count = rows.len();
+        let mut key = 0;
+        for place in self.places() {
+            for index in 0..self.block.per_place {
+                let out = out[key / CHUNK * count * CHUNK + key % CHUNK..].iter_mut().step_by(CHUNK);
+                if let Some(pointer) = self.block.pointer {
+                    let memory = &(self.pointer)(pointer + index).features[rows.clone()];
+                    out.zip(memory).for_each(|(to, from)| *to = *from);
+                } else {
+                    let memory = &(self.spatial)(index).features[place * features..][rows.clone()];
+                    out.zip(memory).for_each(|(to, from)| *to = bf16(*from));
+                }
+                key += 1;
+            }
+        }
+    }
+}

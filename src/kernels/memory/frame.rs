@@ -1,0 +1,160 @@
+//! Attention of a frame's tokens to each other, with rotary positions and one wide head.
+//!
+//! `out = softmax(scale · (R Q) (R K)ᵀ) V`. Keys and values are packed once, as the left-hand sides of both products:
+//! `scores = K q` and `outputs = Vᵀ weights` for a panel of queries, whose `width · nr` features stay in the L1 cache.
+
+use core::f32::consts::LOG2_E;
+use core::ops::Range;
+
+use super::probe::pack_queries;
+use super::rotary::Rotary;
+use super::softmax::{Largest, Running, Weigh, finish};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::gemm::{CHUNK, GemmKernel, Lhs, MAX_NR};
+use crate::kernels::panels::{Left, Transposed, left_len, pack_left};
+
+/// Keys of a block.
+const KEYS: usize = 256;
+
+/// Lengths of what lanes share and of a lane's buffers, in f32.
+struct Lengths {
+    /// Keys of a block, packed.
+    keys: usize,
+    /// Values of a block, packed.
+    values: usize,
+    blocks: usize,
+    /// A panel of queries, or of outputs.
+    panel: usize,
+    scores: usize,
+}
+
+impl Lengths {
+    fn new(cx: &Cx, rotary: &Rotary) -> Self {
+        let nr = GemmKernel::f32(cx.level()).nr;
+        let keys = KEYS.min(rotary.tokens());
+        Self {
+            keys: padded(left_len(keys, rotary.width())),
+            values: padded(left_len(rotary.width(), keys)),
+            blocks: rotary.tokens().div_ceil(KEYS),
+            panel: rotary.width() * nr,
+            scores: keys * nr,
+        }
+    }
+
+    fn lane(&self) -> usize {
+        2 * padded(self.panel) + padded(self.scores)
+    }
+}
+
+/// Scratch that [`attend_to_frame`] needs, in f32.
+pub fn frame_scratch_len(cx: &Cx, rotary: &Rotary) -> usize {
+    let lengths = Lengths::new(cx, rotary);
+    lengths.blocks * (lengths.keys + lengths.values) + cx.threads() * lengths.lane()
+}
+
+/// `out ← softmax(scale · Q' K'ᵀ) V` for `q`, `k`, `v` and `out: [tokens, width]` of a whole grid; queries and keys are
+/// rotated here.
+///
+/// # Panics
+/// If a slice does not have its size, or the scratch is shorter than [`frame_scratch_len`].
+#[allow(clippy::too_many_arguments, reason = "three inputs, a scale, an output")]
+pub fn attend_to_frame(
+    cx: &Cx,
+    rotary: &Rotary,
+    scale: f32,
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    out: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let (width, tokens, level) = (rotary.width(), rotary.tokens(), cx.level());
+    for (name, len) in [("queries", q.len()), ("keys", k.len()), ("values", v.len()), ("output", out.len())] {
+        assert_eq!(len, tokens * width, "{name} of a grid of {:?}", rotary.grid());
+    }
+    let nr = GemmKernel::f32(level).nr;
+    let lengths = Lengths::new(cx, rotary);
+    let keys = scratch.take(lengths.blocks * lengths.keys);
+    let values = scratch.take(lengths.blocks * lengths.values);
+    let block = |index: usize| index * KEYS..tokens.min((index + 1) * KEYS);
+    {
+        let (keys, values) = (SharedMut::new(&mut *keys), SharedMut::new(&mut *values));
+        cx.parallel_for(lengths.blocks, |_, index| {
+            let tokens = block(index);
+            // SAFETY: blocks are disjoint.
+            let (keys, values) = unsafe {
+                (
+                    keys.range(index * lengths.keys..(index + 1) * lengths.keys),
+                    values.range(index * lengths.values..(index + 1) * lengths.values),
+                )
+            };
+            let data = tokens.start * width..tokens.end * width;
+            pack_left(level, &Keys { rotary, first: tokens.start, data: &k[data.clone()] }, keys);
+            pack_left(level, &Transposed::new(&v[data], width), values);
+        });
+    }
+    let (keys, values) = (&*keys, &*values);
+
+    let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.lane()));
+    let out = SharedMut::new(out);
+    cx.parallel_for(tokens.div_ceil(nr), |lane, index| {
+        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+        let part = unsafe { lane_scratch.range(lane * lengths.lane()..(lane + 1) * lengths.lane()) };
+        let mut scratch = Scratch::of_lane(part);
+        let queries = index * nr..tokens.min((index + 1) * nr);
+        let data = queries.start * width..queries.end * width;
+        // SAFETY: panels' queries are disjoint.
+        let out = unsafe { out.range(data.clone()) };
+        let packed = scratch.take(lengths.panel);
+        pack_queries(rotary, scale * LOG2_E, queries.start, &q[data], nr, packed);
+        let (scores, outputs) = (scratch.take(lengths.scores), scratch.take(lengths.panel));
+        outputs.fill(0.0);
+        let mut running = Running::START;
+        for index in 0..lengths.blocks {
+            let count = block(index).len();
+            let scores = &mut scores[..count * nr];
+            let keys = &keys[index * lengths.keys..][..left_len(count, width)];
+            Left::new(count, width, keys).times(level, packed, scores, false);
+            let mut max = [0.0; MAX_NR];
+            level.dispatch(Largest { nr, scores, max: &mut max });
+            let running = &mut running;
+            level.dispatch(Weigh { nr, scores, max: &max, running, outputs });
+            let values = &values[index * lengths.values..][..left_len(width, count)];
+            Left::new(width, count, values).times(level, scores, outputs, true);
+        }
+        finish(&running, nr, outputs, width, out);
+    });
+}
+
+/// Rotated keys, as a left-hand side.
+struct Keys<'a> {
+    rotary: &'a Rotary,
+    /// The first one's number.
+    first: usize,
+    /// `[keys, width]`
+    data: &'a [f32],
+}
+
+impl Lhs for Keys<'_> {
+    fn rows(&self) -> usize {
+        self.data.len() / self.rotary.width()
+    }
+
+    fn depth(&self) -> usize {
+        self.rotary.width()
+    }
+
+    fn pack(&self, rows: Range<usize>, out: &mut [f32]) {
+        let (width, count) = (self.rotary.width(), rows.len());
+        for (r, row) in rows.enumerate() {
+            let pairs = self.data[row * width..][..width].as_chunks::<2>().0;
+            let turns = self.rotary.turns(self.first + row);
+            for (pair, (&[a, b], [cos, sin])) in pairs.iter().zip(turns).enumerate() {
+                let feature = 2 * pair;
+                let at = (feature / CHUNK * count + r) * CHUNK + feature % CHUNK;
+                out[at] = a * cos - b * sin;
+                out[at + 1] = a * sin + b * cos;
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a query multiplies the memories of a column or a row with.
+//!
+//! For one axis, with the angle `φ = angle(d) · δ` of a place at distance `δ` from the middle of the grid, a pair of
+//! the rotated query `(q₀, q₁)` and a pair `(w₀, w₁)` of a row of `Wᵀ`:
+//!
+//! ```text
+//! probe(δ) = Σ_d cos φ · (q₀ w₀ + q₁ w₁) + sin φ · (q₁ w₀ − q₀ w₁) = even(δ) + odd(δ)
+//! probe(−δ) = even(δ) − odd(δ)
+//! ```
+//!
+//! so that one product with a table of cosines and one with a table of sines serve the places on both sides.
+
+use alloc::vec::Vec;
+
+use super::rotary::{Axis, Rotary};
+use crate::exec::{Scratch, padded};
+use crate::simd::{Level, Simd, Vectorize};
+
+/// The projection of memories to keys, `k = W m + b`.
+#[derive(Clone, Debug)]
+pub struct KeyProjection {
+    width: usize,
+    /// `(W, b)ᵀ`, `[features + 1][width]`.
+    rows: Vec<f32>,
+}
+
+impl KeyProjection {
+    /// Of `weight: [width, features]` and `bias: [width]`.
+    ///
+    /// # Panics
+    /// If `weight` is not whole rows.
+    pub fn new(weight: &[f32], bias: &[f32]) -> Self {
+        let width = bias.len();
+        assert!(width > 0 && weight.len().is_multiple_of(width), "weight for {width} outputs");
+        let features = weight.len() / width;
+        let columns = (0..features).flat_map(|f| weight[f..].iter().step_by(features));
+        Self { width, rows: columns.chain(bias).copied().collect() }
+    }
+
+    /// Features of a key.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Features of a memory.
+    pub fn features(&self) -> usize {
+        self.rows.len() / self.width - 1
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.rows[..])
+    }
+}
+
+/// Packs the queries `tokens: [n, width]`, of which the first is token `first` of the grid, rotated from the middle of
+/// the grid and times `scale`, as the columns of a panel `out: [width][nr]`. Columns beyond the last query are 0.
+pub(super) fn pack_queries(
+    rotary: &Rotary,
+    scale: f32,
+    first: usize,
+    tokens: &[f32],
+    nr: usize,
+    out: &mut [f32],
+) {
+    let width = rotary.width();
+    let count = tokens.len() / width;
+    for (column, token) in tokens.chunks_exact(width).enumerate() {
+        let pairs = token.as_chunks::<2>().0.iter().zip(rotary.turns(first + column));
+        for ((&[a, b], [cos, sin]), out) in pairs.zip(out.chunks_exact_mut(2 * nr)) {
+            out[column] = scale * (a * cos - b * sin);
+            out[nr + column] = scale * (a * sin + b * cos);
+        }
+    }
+    if count < nr {
+        out.chunks_exact_mut(nr).for_each(|row| row[count..].fill(0.0));
+    }
+}
+
+/// Scratch that [`probes`] needs, in f32.
+pub(super) fn probes_scratch_len(rotary: &Rotary, nr: usize) -> usize {
+    let most = rotary.grid().into_iter().max().unwrap_or(0);
+    2 * padded(rotary.width() / 4 * nr) + 2 * padded(most.div_ceil(2) * nr)
+}
+
+/// Writes the probes of the queries of a panel for every place of `axis`, `out: [places][features + 1][nr]`; the last is
+/// the bias's. `queries: [2 · pairs][nr]` are those of the axis, and `half` says which features of a key they are.
+#[allow(clippy::too_many_arguments, reason = "an axis, a projection, queries, an output")]
+pub(super) fn probes(
+    level: Level,
+    axis: &Axis,
+    projection: &KeyProjection,
+    half: usize,
+    queries: &[f32],
+    nr: usize,
+    out: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let pairs = projection.width / 4;
+    let distances = axis.len().div_ceil(2);
+    let [same, crossed] = [(); 2].map(|()| scratch.take(pairs * nr));
+    let [even, odd] = [(); 2].map(|()| scratch.take(distances * nr));
+    for (feature, weights) in projection.rows.chunks_exact(projection.width).enumerate() {
+        let weights = &weights[half * 2 * pairs..][..2 * pairs];
+        level.dispatch(Pairs { queries, weights, nr, same, crossed });
+        axis.cos.left().times(level, same, even, false);
+        axis.sin.left().times(level, crossed, odd, false);
+        let step = (projection.features() + 1) * nr;
+        level.dispatch(Unfold { even, odd, nr, places: axis.len(), step, out: &mut out[feature * nr..] });
+    }
+}
+
+/// `same[d] = q₀ w₀ + q₁ w₁` and `crossed[d] = q₁ w₀ − q₀ w₁` for every pair `d`.
+struct Pairs<'a> {
+    queries: &'a [f32],
+    weights: &'a [f32],
+    nr: usize,
+    same: &'a mut [f32],
+    crossed: &'a mut [f32],
+}
+
+impl Vectorize for Pairs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { queries, weights, nr, same, crossed } = self;
+        assert!(nr.is_multiple_of(S::LANES));
+        let pairs = queries.chunks_exact(2 * nr).zip(weights.as_chunks::<2>().0);
+        let out = same.chunks_exact_mut(nr).zip(crossed.chunks_exact_mut(nr));
+        for ((queries, &[w0, w1]), (same, crossed)) in pairs.zip(out) {
+            let (w0, w1) = (s.splat(w0), s.splat(w1));
+            let (first, second) = queries.split_at(nr);
+            for at in (0..nr).step_by(S::LANES) {
+                // SAFETY: `LANES` divides `nr`, the length of all four.
+                unsafe {
+                    let (q0, q1) = (s.load(first.as_ptr().add(at)), s.load(second.as_ptr().add(at)));
+                    s.store(same.as_mut_ptr().add(at), s.fma(q0, w0, s.mul(q1, w1)));
+                    s.store(crossed.as_mut_ptr().add(at), s.sub(s.mul(q1, w0), s.mul(q0, w1)));
+                }
+            }
+        }
+    }
+}
+
+/// `even ± odd` for every place, `step` apart.
+struct Unfold<'a> {
+    even: &'a [f32],
+    odd: &'a [f32],
+    nr: usize,
+    places: usize,
+    step: usize,
+    out: &'a mut [f32],
+}
+
+impl Vectorize for Unfold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { even, odd, nr, places, step, out } = self;
+        assert!(nr.is_multiple_of(S::LANES) && out.len() >= (places - 1) * step + nr);
+        for (k, (even, odd)) in even.chunks_exact(nr).zip(odd.chunks_exact(nr)).enumerate() {
+            // With an odd number of places, the first pair is the middle twice.
+            let [after, before] = [places / 2 + k, (places - 1) / 2 - k];
+            for at in (0..nr).step_by(S::LANES) {
+                // SAFETY: `LANES` divides `nr`, and both places lie in `out` by the assertion.
+                unsafe {
+                    let (even, odd) = (s.load(even.as_ptr().add(at)), s.load(odd.as_ptr().add(at)));
+                    let out = out.as_mut_ptr().add(at);
+                    s.store(out.add(before * step), s.sub(even, odd));
+                    s.store(out.add(after * step), s.add(even, odd));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Axial rotary positions.
+
+use alloc::vec::Vec;
+
+use crate::kernels::gemm::Rows;
+use crate::kernels::panels::PackedLeft;
+use crate::simd::Level;
+
+/// Rotations of feature pairs `(2d, 2d + 1)` by `angle(d) · place`, with `angle(d) = θ^(−4d / width)`: the first half of
+/// the pairs by the column of a token, the second half by its row.
+#[derive(Clone, Debug)]
+pub struct Rotary {
+    width: usize,
+    columns: Axis,
+    rows: Axis,
+}
+
+/// One axis of the grid.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    len: usize,
+    /// `(cos, sin)` of `angle(d) · place`, with places counted from the middle of the axis, `[len][width / 4]`.
+    turns: Vec<[f32; 2]>,
+    /// `cos(angle(d) · δ)` for the distances `δ ≥ 0` of places from the middle, `[len.div_ceil(2), width / 4]`.
+    pub(super) cos: PackedLeft,
+    /// `sin(angle(d) · δ)`, likewise.
+    pub(super) sin: PackedLeft,
+}
+
+impl Axis {
+    fn new(level: Level, len: usize, width: usize, theta: f32) -> Self {
+        let pairs = width / 4;
+        let angles = || (0..pairs).map(|d| 1.0 / libm::powf(theta, (4 * d) as f32 / width as f32));
+        let turn = |place: f64| {
+            angles().map(move |angle| {
+                let angle = f64::from(angle) * place;
+                [libm::cos(angle) as f32, libm::sin(angle) as f32]
+            })
+        };
+        let middle = (len - 1) as f64 / 2.0;
+        let waves: Vec<[f32; 2]> =
+            (0..len.div_ceil(2)).flat_map(|k| turn((len / 2 + k) as f64 - middle)).collect();
+        let pack = |part: usize| {
+            let part: Vec<f32> = waves.iter().map(|wave| wave[part]).collect();
+            PackedLeft::pack(level, &Rows::new(&part, len.div_ceil(2), pairs))
+        };
+        Self {
+            len,
+            turns: (0..len).flat_map(|place| turn(place as f64 - middle)).collect(),
+            cos: pack(0),
+            sin: pack(1),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn bytes(&self) -> usize {
+        size_of_val(&self.turns[..]) + self.cos.bytes() + self.sin.bytes()
+    }
+}
+
+impl Rotary {
+    /// For tokens of `width` features on a grid of `[rows, columns]`.
+    ///
+    /// # Panics
+    /// If 4 does not divide `width`, or anything is 0.
+    pub fn new(level: Level, grid: [usize; 2], width: usize, theta: f32) -> Self {
+        let [rows, columns] = grid;
+        assert!(rows > 0 && columns > 0, "rotations on a grid of {grid:?}");
+        assert!(width > 0 && width.is_multiple_of(4), "rotations of {width} features");
+        let axis = |len| Axis::new(level, len, width, theta);
+        Self { width, columns: axis(columns), rows: axis(rows) }
+    }
+
+    /// Features of a token.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// `[rows, columns]`
+    pub fn grid(&self) -> [usize; 2] {
+        [self.rows.len, self.columns.len]
+    }
+
+    /// The axes of the two halves of the features.
+    pub(super) fn axes(&self) -> [&Axis; 2] {
+        [&self.columns, &self.rows]
+    }
+
+    /// Tokens of the grid.
+    pub fn tokens(&self) -> usize {
+        self.rows.len * self.columns.len
+    }
+
+    /// The rotation of every pair of token `index`, with places counted from the middle of the grid: only differences of
+    /// places matter.
+    pub(super) fn turns(&self, index: usize) -> impl Iterator<Item = [f32; 2]> {
+        let pairs = self.width / 4;
+        let [column, row] = [index % self.columns.len, index / self.columns.len];
+        let (columns, rows) = (&self.columns.turns[column * pairs..], &self.rows.turns[row * pairs..]);
+        columns[..pairs].iter().chain(&rows[..pairs]).copied()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.columns.bytes() + self.rows.bytes()
+    }
+}

@@ -1,0 +1,121 @@
+//! One block of an online softmax whose queries stand side by side.
+
+use crate::kernels::gemm::MAX_NR;
+use crate::kernels::math::exp2;
+use crate::simd::{Simd, Vectorize};
+
+/// Running maxima, in units of `ln 2`, and sums of the queries of a panel.
+pub(super) struct Running {
+    pub(super) max: [f32; MAX_NR],
+    pub(super) sum: [f32; MAX_NR],
+}
+
+impl Running {
+    pub(super) const START: Self = Self { max: [f32::NEG_INFINITY; MAX_NR], sum: [0.0; MAX_NR] };
+}
+
+/// Turns a block's scores into weights `2^(s − m)`, and rescales what was accumulated before where the maximum rose.
+pub(super) struct Weigh<'a> {
+    pub(super) nr: usize,
+    /// Scores, then weights, `[keys][nr]`.
+    pub(super) scores: &'a mut [f32],
+    /// The block's largest score of every query.
+    pub(super) max: &'a [f32; MAX_NR],
+    pub(super) running: &'a mut Running,
+    /// `[features][nr]`
+    pub(super) outputs: &'a mut [f32],
+}
+
+impl Vectorize for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.nr / S::LANES {
+            1 => self.columns::<S, 1>(s),
+            2 => self.columns::<S, 2>(s),
+            4 => self.columns::<S, 4>(s),
+            vectors => unreachable!("panels of {vectors} vectors"),
+        }
+    }
+}
+
+impl Weigh<'_> {
+    #[inline(always)]
+    fn columns<S: Simd, const NV: usize>(self, s: S) {
+        let Self { nr, scores, max, running, outputs } = self;
+        assert!(nr == NV * S::LANES && nr <= MAX_NR);
+        let mut shift = [s.splat(0.0); NV];
+        let mut sums = [s.splat(0.0); NV];
+        for v in 0..NV {
+            let at = v * S::LANES;
+            // SAFETY: all have `MAX_NR` elements, and the rows of `outputs` `nr`.
+            unsafe {
+                let old = s.load(running.max.as_ptr().add(at));
+                shift[v] = s.max(old, s.load(max.as_ptr().add(at)));
+                if s.bits(s.lt(old, shift[v])) != 0 {
+                    let factor = exp2(s, s.sub(old, shift[v]));
+                    s.store(running.max.as_mut_ptr().add(at), shift[v]);
+                    sums[v] = s.mul(s.load(running.sum.as_ptr().add(at)), factor);
+                    for row in outputs.chunks_exact_mut(nr) {
+                        let p = row.as_mut_ptr().add(at);
+                        s.store(p, s.mul(s.load(p), factor));
+                    }
+                } else {
+                    sums[v] = s.load(running.sum.as_ptr().add(at));
+                }
+            }
+        }
+        for row in scores.chunks_exact_mut(nr) {
+            for v in 0..NV {
+                // SAFETY: the row has `NV` vectors.
+                unsafe {
+                    let p = row.as_mut_ptr().add(v * S::LANES);
+                    let weight = exp2(s, s.sub(s.load(p), shift[v]));
+                    s.store(p, weight);
+                    sums[v] = s.add(sums[v], weight);
+                }
+            }
+        }
+        for (to, sum) in running.sum.chunks_exact_mut(S::LANES).zip(sums) {
+            // SAFETY: the chunk has `LANES` elements.
+            unsafe { s.store(to.as_mut_ptr(), sum) };
+        }
+    }
+}
+
+/// The largest of the scores of every query.
+pub(super) struct Largest<'a> {
+    pub(super) nr: usize,
+    /// `[keys][nr]`
+    pub(super) scores: &'a [f32],
+    pub(super) max: &'a mut [f32; MAX_NR],
+}
+
+impl Vectorize for Largest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { nr, scores, max } = self;
+        assert!(nr.is_multiple_of(S::LANES) && nr <= MAX_NR);
+        for at in (0..nr).step_by(S::LANES) {
+            let mut largest = s.splat(f32::NEG_INFINITY);
+            for row in scores.chunks_exact(nr) {
+                // SAFETY: the row has `LANES` elements from `at` on.
+                largest = s.max(largest, unsafe { s.load(row.as_ptr().add(at)) });
+            }
+            // SAFETY: as above, of `max`.
+            unsafe { s.store(max.as_mut_ptr().add(at), largest) };
+        }
+    }
+}
+
+/// Writes the accumulated `outputs: [features][nr]`, divided by the sums of their weights, as tokens
+/// `out: [queries, features]`.
+pub(super) fn finish(running: &Running, nr: usize, outputs: &[f32], features: usize, out: &mut [f32]) {
+    for (column, (out, sum)) in out.chunks_exact_mut(features).zip(running.sum).enumerate() {
+        let factor = 1.0 / sum;
+        out.iter_mut().zip(outputs[column..].iter().step_by(nr)).for_each(|(to, from)| *to = from * factor);
+    }
+}

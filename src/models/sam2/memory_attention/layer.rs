@@ -1,0 +1,177 @@
+//! A layer of the memory attention.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::memory::{self, Bank, BankShape, KeyProjection, Rotary};
+use crate::models::sam::Naming;
+use crate::models::sam2::MemoryConfig;
+use crate::models::sam2::memory::product;
+use crate::nn::{LayerNorm, Linear, Mlp};
+use crate::weights::Scope;
+
+/// `x += self_attn(norm1(x)); x += cross_attn(norm2(x), memories); x += linear2(relu(linear1(norm3(x))))`.
+#[derive(Debug)]
+pub(super) struct Layer {
+    norms: [LayerNorm; 3],
+    self_attn: SelfAttention,
+    cross_attn: CrossAttention,
+    mlp: Mlp,
+}
+
+/// One head over all tokens of the frame, with rotary positions.
+#[derive(Debug)]
+struct SelfAttention {
+    qkv: Linear,
+    out_proj: Linear,
+}
+
+/// One head from the tokens of the frame to memories, with rotary positions.
+#[derive(Debug)]
+struct CrossAttention {
+    q_proj: Linear,
+    k_proj: KeyProjection,
+    /// `out_proj(v_proj(m))`, from `D` to `C` features.
+    value: Linear,
+}
+
+const EPS: f32 = 1e-5;
+
+impl Layer {
+    pub(super) fn bind(scope: &Scope<'_>, naming: Naming, dim: usize, memory: &MemoryConfig) -> Result<Self> {
+        let (norms, out) = match naming {
+            Naming::HuggingFace => (["layer_norm1", "layer_norm2", "layer_norm3"], "o_proj"),
+            Naming::Original => (["norm1", "norm2", "norm3"], "out_proj"),
+        };
+        let norm = |name: &str| LayerNorm::bind(&scope.at(name), dim, EPS);
+        let mlp = ["linear1", "linear2"];
+        Ok(Self {
+            norms: [norm(norms[0])?, norm(norms[1])?, norm(norms[2])?],
+            self_attn: SelfAttention::bind(&scope.at("self_attn"), out, dim)?,
+            cross_attn: CrossAttention::bind(&scope.at("cross_attn_image"), out, [dim, memory.dim])?,
+            mlp: Mlp::bind(scope, mlp, [dim, memory.mlp_dim], Activation::Relu)?,
+        })
+    }
+
+    /// `x += self_attn(norm1(x))`, `x: [tokens, C]`.
+    pub(super) fn attend_to_frame(&self, cx: &Cx, rotary: &Rotary, x: &mut [f32], mut scratch: Scratch<'_>) {
+        let (tokens, dim) = (rotary.tokens(), rotary.width());
+        let SelfAttention { qkv, out_proj } = &self.self_attn;
+        let y = scratch.take(x.len());
+        self.norms[0].forward(cx, x, y);
+        let heads = scratch.take(3 * x.len());
+        let output = Output::Heads { out: heads, tokens, heads: 1, head_dim: dim };
+        qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
+        let (q, kv) = heads.split_at(x.len());
+        let (k, v) = kv.split_at(x.len());
+        memory::attend_to_frame(cx, rotary, scale(dim), q, k, v, y, scratch.frame());
+        let residual = Output::Add { out: x, stride: dim };
+        out_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch);
+    }
+
+    /// `x += cross_attn(norm2(x), memories)`, `x: [tokens, C]`.
+    pub(super) fn attend_to_memory(
+        &self,
+        cx: &Cx,
+        rotary: &Rotary,
+        bank: &Bank<'_>,
+        x: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let (tokens, dim) = (rotary.tokens(), rotary.width());
+        let CrossAttention { q_proj, k_proj, value } = &self.cross_attn;
+        let q = scratch.take(x.len());
+        {
+            let mut scratch = scratch.frame();
+            let y = scratch.take(x.len());
+            self.norms[1].forward(cx, x, y);
+            let output = Output::Store { out: q, stride: dim };
+            q_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch);
+        }
+        let memory = scratch.take(tokens * value.inputs());
+        memory::attend(cx, rotary, k_proj, bank, scale(dim), q, memory, scratch.frame());
+        let residual = Output::Add { out: x, stride: dim };
+        value.forward(cx, &Rows::new(memory, tokens, value.inputs()), Activation::None, residual, scratch);
+    }
+
+    /// `x += linear2(relu(linear1(norm3(x))))`, `x: [tokens, C]`.
+    pub(super) fn transform(&self, cx: &Cx, x: &mut [f32], scratch: Scratch<'_>) {
+        self.mlp.forward_add(cx, &self.norms[2], x, scratch);
+    }
+
+    /// Scratch that every part needs, in f32; for an empty bank, what [`attend_to_frame`](Self::attend_to_frame) needs.
+    pub(super) fn scratch_len(&self, cx: &Cx, rotary: &Rotary, bank: &BankShape) -> usize {
+        let tokens = rotary.tokens();
+        let frame = padded(tokens * rotary.width());
+        let SelfAttention { qkv, out_proj } = &self.self_attn;
+        let inner = [
+            qkv.scratch_len(cx, tokens),
+            memory::frame_scratch_len(cx, rotary),
+            out_proj.scratch_len(cx, tokens),
+        ];
+        let to_frame = frame + padded(3 * tokens * rotary.width()) + inner.into_iter().fold(0, usize::max);
+        if bank.is_empty() {
+            return to_frame;
+        }
+        let CrossAttention { q_proj, k_proj, value } = &self.cross_attn;
+        let after = memory::scratch_len(cx, rotary, k_proj, bank).max(value.scratch_len(cx, tokens));
+        let to_memory =
+            frame + (frame + q_proj.scratch_len(cx, tokens)).max(padded(tokens * value.inputs()) + after);
+        to_frame.max(to_memory).max(self.mlp.scratch_len(cx, tokens))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.norms.iter().map(LayerNorm::bytes).sum::<usize>()
+            + self.self_attn.qkv.bytes()
+            + self.self_attn.out_proj.bytes()
+            + self.cross_attn.q_proj.bytes()
+            + self.cross_attn.k_proj.bytes()
+            + self.cross_attn.value.bytes()
+            + self.mlp.bytes()
+    }
+}
+
+impl SelfAttention {
+    fn bind(scope: &Scope<'_>, out: &str, dim: usize) -> Result<Self> {
+        let mut weight = vec![0.0; 3 * dim * dim];
+        let mut bias = vec![0.0; 3 * dim];
+        let parts = weight.chunks_exact_mut(dim * dim).zip(bias.chunks_exact_mut(dim));
+        for (name, (weight, bias)) in ["q_proj", "k_proj", "v_proj"].into_iter().zip(parts) {
+            scope.at(name).f32_into("weight", &[dim, dim], weight)?;
+            scope.at(name).f32_into("bias", &[dim], bias)?;
+        }
+        Ok(Self {
+            qkv: Linear::new(scope.level(), [3 * dim, dim], &weight, Some(bias)),
+            out_proj: Linear::bind(&scope.at(out), [dim, dim])?,
+        })
+    }
+}
+
+impl CrossAttention {
+    fn bind(scope: &Scope<'_>, out: &str, [dim, memory_dim]: [usize; 2]) -> Result<Self> {
+        let k_proj = scope.at("k_proj");
+        let key = k_proj.f32("weight", &[dim, memory_dim])?;
+        let v_proj = scope.at("v_proj");
+        let value = v_proj.f32("weight", &[dim, memory_dim])?;
+        let value_bias = v_proj.f32("bias", &[dim])?;
+        let out = scope.at(out);
+        let weight = out.f32("weight", &[dim, dim])?;
+        let mut bias: Vec<f32> = product(&weight, &value_bias, dim);
+        bias.iter_mut().zip(out.f32("bias", &[dim])?).for_each(|(to, bias)| *to += bias);
+        let merged = product(&weight, &value, dim);
+        Ok(Self {
+            q_proj: Linear::bind(&scope.at("q_proj"), [dim, dim])?,
+            k_proj: KeyProjection::new(&key, &k_proj.f32("bias", &[dim])?),
+            value: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
+        })
+    }
+}
+
+/// Of scores, `1 / √C`.
+fn scale(dim: usize) -> f32 {
+    1.0 / libm::sqrtf(dim as f32)
+}

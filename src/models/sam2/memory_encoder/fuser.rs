@@ -1,0 +1,126 @@
+//! Fuser: ConvNeXt blocks (Liu et al., 2022).
+
+use alloc::vec::Vec;
+
+use crate::error::Result;
+use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::ConvShape;
+use crate::kernels::gemm::{Output, Rows};
+use crate::models::sam::Naming;
+use crate::nn::{Conv2d, LayerNorm, Linear, Trace};
+use crate::weights::Scope;
+
+#[derive(Debug)]
+pub(super) struct Fuser {
+    layers: Vec<CxBlock>,
+}
+
+/// `x += γ · pwconv2(gelu(pwconv1(norm(dwconv(x)))))`, with the layer scale `γ` in `pwconv2`.
+#[derive(Debug)]
+struct CxBlock {
+    dwconv: Conv2d,
+    norm: LayerNorm,
+    pwconv1: Linear,
+    pwconv2: Linear,
+}
+
+const EPS: f32 = 1e-6;
+/// Most blocks of a checkpoint; SAM 2 has two.
+const MAX_LAYERS: usize = 64;
+/// Tokens that pass through both layers at a time, so that the inner features of few exist.
+const TOKENS: usize = 512;
+
+impl CxBlock {
+    fn bind(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Self> {
+        let [dwconv, norm, pwconv1, pwconv2, gamma] = match naming {
+            Naming::HuggingFace => {
+                ["depthwise_conv", "layer_norm", "pointwise_conv1", "pointwise_conv2", "scale"]
+            }
+            Naming::Original => ["dwconv", "norm", "pwconv1", "pwconv2", "gamma"],
+        };
+        let [inner, _] = scope.at(pwconv1).dims("weight")?;
+        let last = scope.at(pwconv2);
+        let mut weight = last.f32("weight", &[dim, inner])?;
+        let mut bias = last.f32("bias", &[dim])?;
+        // Absent where training did without.
+        if scope.contains(gamma) {
+            let gamma = scope.f32(gamma, &[dim])?;
+            for ((weight, bias), gamma) in weight.chunks_exact_mut(inner).zip(&mut bias).zip(gamma) {
+                weight.iter_mut().for_each(|weight| *weight *= gamma);
+                *bias *= gamma;
+            }
+        }
+        Ok(Self {
+            dwconv: Conv2d::bind(&scope.at(dwconv), ConvShape::depthwise(dim, [7; 2]).with_padding([3; 2]))?,
+            norm: LayerNorm::bind(&scope.at(norm), dim, EPS)?,
+            pwconv1: Linear::bind(&scope.at(pwconv1), [inner, dim])?,
+            pwconv2: Linear::new(scope.level(), [dim, inner], &weight, Some(bias)),
+        })
+    }
+
+    /// For `x: [grid, grid, C]`.
+    fn forward(&self, cx: &Cx, grid: usize, x: &mut [f32], mut scratch: Scratch<'_>) {
+        let (dim, inner) = (self.pwconv1.inputs(), self.pwconv1.outputs());
+        let y = scratch.take(x.len());
+        self.dwconv.forward(cx, [grid; 2], x, Activation::None, y, scratch.frame());
+        self.norm.forward_in_place(cx, y);
+        for (x, y) in x.chunks_mut(TOKENS * dim).zip(y.chunks(TOKENS * dim)) {
+            let tokens = x.len() / dim;
+            let mut scratch = scratch.frame();
+            let h = scratch.take(tokens * inner);
+            let hidden = Output::Store { out: h, stride: inner };
+            self.pwconv1.forward(cx, &Rows::new(y, tokens, dim), Activation::Gelu, hidden, scratch.frame());
+            let residual = Output::Add { out: x, stride: dim };
+            self.pwconv2.forward(cx, &Rows::new(h, tokens, inner), Activation::None, residual, scratch);
+        }
+    }
+
+    fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
+        let tokens = TOKENS.min(grid * grid);
+        let products = self.pwconv1.scratch_len(cx, tokens).max(self.pwconv2.scratch_len(cx, tokens));
+        let inner = padded(tokens * self.pwconv1.outputs()) + products;
+        padded(grid * grid * self.pwconv1.inputs()) + inner.max(self.dwconv.scratch_len(cx, [grid; 2]))
+    }
+
+    fn bytes(&self) -> usize {
+        self.dwconv.bytes() + self.norm.bytes() + self.pwconv1.bytes() + self.pwconv2.bytes()
+    }
+}
+
+impl Fuser {
+    pub(super) fn bind(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Self> {
+        let layers = scope.at("layers");
+        let first = match naming {
+            Naming::HuggingFace => "depthwise_conv.weight",
+            Naming::Original => "dwconv.weight",
+        };
+        let present = (0..MAX_LAYERS).take_while(|i| layers.at(i).contains(first));
+        Ok(Self {
+            layers: present.map(|i| CxBlock::bind(&layers.at(i), naming, dim)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// For `x: [grid, grid, C]`, in place.
+    pub(super) fn forward(
+        &self,
+        cx: &Cx,
+        grid: usize,
+        x: &mut [f32],
+        mut scratch: Scratch<'_>,
+        trace: &mut Trace<'_>,
+    ) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.forward(cx, grid, x, scratch.frame());
+            trace.stage(format_args!("memory_encoder.fuser.layers.{i}"), x);
+        }
+    }
+
+    pub(super) fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
+        self.layers.iter().map(|layer| layer.scratch_len(cx, grid)).fold(0, usize::max)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.layers.iter().map(CxBlock::bytes).sum()
+    }
+}

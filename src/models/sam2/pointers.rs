@@ -1,0 +1,123 @@
+//! Object pointers: what the decoder says of an object on a frame, in one vector.
+
+use alloc::vec::Vec;
+
+use super::Sam2Config;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::Patches;
+use crate::kernels::gemm::{Output, Rows};
+use crate::models::sam::mlp::Mlp;
+use crate::models::sam::{DecoderNames, Naming};
+use crate::nn::Linear;
+use crate::weights::Scope;
+
+/// Output tokens of the mask decoder to object pointers, and masks that are given to prompts that yield a pointer.
+#[derive(Debug)]
+pub struct ObjectPointers {
+    /// `obj_ptr_proj`
+    projection: Projection,
+    /// `no_obj_ptr`, `[C]`; absent in models without object scores.
+    no_object: Option<Vec<f32>>,
+    /// An object that cannot be seen has `no_object` alone, to which its pointer is not added.
+    fixed: bool,
+    /// How well the object is seen is a probability, not a choice.
+    soft: bool,
+    /// A convolution of 4 × 4 pixels with stride 4.
+    mask_downsample: Linear,
+}
+
+#[derive(Debug)]
+enum Projection {
+    Mlp(Mlp),
+    Linear(Linear),
+}
+
+/// Side of the patches of `mask_downsample`.
+const PATCH: usize = 4;
+/// Layers of `obj_ptr_proj`.
+const DEPTH: usize = 3;
+
+impl ObjectPointers {
+    pub(super) fn bind(scope: &Scope<'_>, naming: Naming, config: &Sam2Config) -> Result<Self> {
+        let (projection, no_object) = match naming {
+            Naming::HuggingFace => ("object_pointer_proj", "no_object_pointer"),
+            Naming::Original => ("obj_ptr_proj", "no_obj_ptr"),
+        };
+        let dim = config.dim;
+        let projection = scope.at(projection);
+        let mask = scope.at("mask_downsample");
+        let weight = mask.f32("weight", &[1, 1, PATCH, PATCH])?;
+        let bias = mask.f32("bias", &[1])?;
+        Ok(Self {
+            projection: if projection.contains("weight") {
+                Projection::Linear(Linear::bind(&projection, [dim, dim])?)
+            } else {
+                Projection::Mlp(Mlp::bind(&projection, &DecoderNames::sam2(naming), [dim; 3], DEPTH)?)
+            },
+            no_object: scope.contains(no_object).then(|| scope.f32(no_object, &[1, dim])).transpose()?,
+            fixed: config.tracking.fixed_no_object_pointer,
+            soft: config.tracking.soft_no_object_pointer,
+            mask_downsample: Linear::new(scope.level(), [1, PATCH * PATCH], &weight, Some(bias)),
+        })
+    }
+
+    /// `out ← pointer` of the decoder's `token: [C]`, given the logit that the object can be seen.
+    pub fn forward(&self, cx: &Cx, token: &[f32], object_score: f32, out: &mut [f32], scratch: Scratch<'_>) {
+        let row = Rows::new(token, 1, token.len());
+        match &self.projection {
+            Projection::Mlp(mlp) => mlp.forward(cx, &row, out, scratch),
+            Projection::Linear(linear) => {
+                let stride = out.len();
+                linear.forward(cx, &row, Activation::None, Output::Store { out, stride }, scratch);
+            }
+        }
+        let seen = match self.soft {
+            true => 1.0 / (1.0 + libm::expf(-object_score)),
+            false => f32::from(object_score > 0.0),
+        };
+        self.mix(seen, out);
+    }
+
+    /// `pointer ← seen · pointer + (1 − seen) · no_object`, where `seen` is how likely the object can be seen. The
+    /// reference does so a second time where a mask was given: by whether it is empty.
+    pub fn mix(&self, seen: f32, pointer: &mut [f32]) {
+        let Some(no_object) = &self.no_object else { return };
+        let kept = if self.fixed { seen } else { 1.0 };
+        for (to, no_object) in pointer.iter_mut().zip(no_object) {
+            *to = kept * *to + (1.0 - seen) * no_object;
+        }
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    pub fn scratch_len(&self, cx: &Cx) -> usize {
+        match &self.projection {
+            Projection::Mlp(mlp) => mlp.scratch_len(cx, 1),
+            Projection::Linear(linear) => linear.scratch_len(cx, 1),
+        }
+    }
+
+    /// `out: [side / 4, side / 4]` ← the mask prompt that is to yield the pointer of `mask: [side, side]`, whose values
+    /// are 0 and 1.
+    pub fn mask_prompt(&self, cx: &Cx, side: usize, mask: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
+        let patches = Patches::new(mask, 1, side, side, PATCH);
+        let output = Output::Store { out, stride: 1 };
+        self.mask_downsample.forward(cx, &patches, Activation::None, output, scratch);
+    }
+
+    /// Scratch that [`mask_prompt`](Self::mask_prompt) needs, in f32.
+    pub fn mask_prompt_scratch_len(&self, cx: &Cx, side: usize) -> usize {
+        self.mask_downsample.scratch_len(cx, (side / PATCH) * (side / PATCH))
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        let projection = match &self.projection {
+            Projection::Mlp(mlp) => mlp.bytes(),
+            Projection::Linear(linear) => linear.bytes(),
+        };
+        let no_object = self.no_object.as_ref().map_or(0, |values| size_of_val(&values[..]));
+        projection + no_object + self.mask_downsample.bytes()
+    }
+}

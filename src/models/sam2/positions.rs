@@ -1,0 +1,40 @@
+//! Sine position encodings.
+
+use alloc::vec::Vec;
+use core::f32::consts::PI;
+
+const TEMPERATURE: f32 = 10_000.0;
+
+/// Wavelengths `10000^(2 ⌊i / 2⌋ / n)` for `i < n`.
+fn wavelengths(n: usize) -> impl Iterator<Item = f32> {
+    (0..n).map(move |i| libm::powf(TEMPERATURE, (2 * (i / 2)) as f32 / n as f32))
+}
+
+/// Encodings of the places of a square grid, `[side², channels]`: with `n = channels / 2` and `p` the place from 1 to
+/// `side`, divided by `side` and times 2π, `sin(p / wavelength(i))` for even `i < n` and the cosine for odd ones; first
+/// those of the row, then those of the column (`PositionEmbeddingSine`).
+pub(super) fn grid(side: usize, channels: usize) -> Vec<f32> {
+    let n = channels / 2;
+    let axis: Vec<f32> = (0..side)
+        .flat_map(|place| {
+            let place = (place + 1) as f32 / (side as f32 + 1e-6) * (2.0 * PI);
+            wavelengths(n).enumerate().map(move |(i, wavelength)| {
+                let angle = place / wavelength;
+                if i % 2 == 0 { libm::sinf(angle) } else { libm::cosf(angle) }
+            })
+        })
+        .collect();
+    let at = |place: usize| &axis[place * n..][..n];
+    let places = (0..side).flat_map(|y| (0..side).map(move |x| (y, x)));
+    places.flat_map(|(y, x)| [at(y), at(x)].concat()).collect()
+}
+
+/// Encoding of a distance in time: `sin(distance / wavelength(i))` for `i < n = out.len() / 2`, then the cosines
+/// (`get_1d_sine_pe`).
+pub(super) fn time(distance: f32, out: &mut [f32]) {
+    let n = out.len() / 2;
+    let (sines, cosines) = out.split_at_mut(n);
+    for ((sine, cosine), wavelength) in sines.iter_mut().zip(cosines).zip(wavelengths(n)) {
+        (*sine, *cosine) = libm::sincosf(distance / wavelength);
+    }
+}
