@@ -64,21 +64,48 @@ impl Interpolate {
         table(&self.columns) + table(&self.rows) + padded(cx.threads() * self.lane_len())
     }
 
-    /// Source rows that a strip reads, times their new width.
+    /// A source row, and the source rows that a strip reads, times their new width.
     fn lane_len(&self) -> usize {
         let rows = STRIP as f32 * self.rows.scale();
         let rows = (libm::ceilf(rows) as usize + self.rows.taps() + 1).min(self.rows.source);
-        padded(rows * self.columns.target)
+        padded(self.columns.source) + padded(rows * self.columns.target)
     }
 
     /// Interpolates each of `planes`, which lie one after the other in `source` and in `out`.
     ///
     /// # Panics
     /// If `source` or `out` do not hold `planes` planes, or `scratch` is too short.
-    pub fn run(&self, cx: &Cx, planes: usize, source: &[f32], out: &mut [f32], mut scratch: Scratch<'_>) {
-        let (width, out_width) = (self.columns.source, self.columns.target);
-        let (height, out_height) = (self.rows.source, self.rows.target);
+    pub fn run(&self, cx: &Cx, planes: usize, source: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
+        let (width, height) = (self.columns.source, self.rows.source);
         assert_eq!(source.len(), planes * height * width, "source length");
+        self.run_source(cx, planes, Source::Planes(source), out, scratch);
+    }
+
+    /// [`run`](Self::run), with source rows that are made when they are read: `fill(plane, row, values)` writes one. Rows
+    /// are read more than once.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_rows(
+        &self,
+        cx: &Cx,
+        planes: usize,
+        fill: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
+        out: &mut [f32],
+        scratch: Scratch<'_>,
+    ) {
+        self.run_source(cx, planes, Source::Rows(fill), out, scratch);
+    }
+
+    fn run_source(
+        &self,
+        cx: &Cx,
+        planes: usize,
+        source: Source<'_>,
+        out: &mut [f32],
+        mut scratch: Scratch<'_>,
+    ) {
+        let (width, out_width, out_height) = (self.columns.source, self.columns.target, self.rows.target);
         assert_eq!(out.len(), planes * out_height * out_width, "output length");
 
         let columns = Table::fill(&self.columns, &mut scratch);
@@ -94,26 +121,34 @@ impl Interpolate {
             let first = rows.spans[top].range().start;
             let last = rows.spans[top..bottom].iter().map(|span| span.range().end).max().unwrap_or(first);
             // SAFETY: a lane runs one task at a time.
-            let between =
-                unsafe { lanes.range(lane * lane_len..lane * lane_len + (last - first) * out_width) };
+            let lane = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
+            let (buffer, between) = lane.split_at_mut(padded(width));
+            let between = &mut between[..(last - first) * out_width];
+            for (number, out) in (first..last).zip(between.chunks_exact_mut(out_width)) {
+                let source = match source {
+                    Source::Planes(planes) => &planes[(plane * self.rows.source + number) * width..][..width],
+                    Source::Rows(fill) => {
+                        fill(plane, number, &mut buffer[..width]);
+                        &buffer[..width]
+                    }
+                };
+                cx.level().dispatch(Columns { source, columns: &columns, out });
+            }
             // SAFETY: each task has its own rows.
             let out = unsafe {
                 let plane = plane * out_height;
                 out.range((plane + top) * out_width..(plane + bottom) * out_width)
             };
-            let source = &source[plane * height * width..];
-            cx.level().dispatch(Strip {
-                source: &source[first * width..last * width],
-                width,
-                columns: &columns,
-                between,
-                first,
-                rows: &rows,
-                top,
-                out,
-            });
+            cx.level().dispatch(Strip { between, first, rows: &rows, top, width: out_width, out });
         });
     }
+}
+
+/// Where the source rows come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Planes(&'a [f32]),
+    Rows(&'a (dyn Fn(usize, usize, &mut [f32]) + Sync)),
 }
 
 /// One axis of an interpolation.
@@ -247,19 +282,35 @@ impl<'a> Table<'a> {
     }
 }
 
+/// A source row, interpolated horizontally.
+struct Columns<'a> {
+    source: &'a [f32],
+    columns: &'a Table<'a>,
+    out: &'a mut [f32],
+}
+
+impl Vectorize for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for (x, out) in self.out.iter_mut().enumerate() {
+            let (range, weights) = self.columns.window(x);
+            *out = self.source[range].iter().zip(weights).map(|(pixel, weight)| pixel * weight).sum();
+        }
+    }
+}
+
 /// A strip of output rows of one plane.
 struct Strip<'a> {
-    /// The source rows that the strip reads.
-    source: &'a [f32],
-    width: usize,
-    columns: &'a Table<'a>,
-    /// `source`, interpolated horizontally.
-    between: &'a mut [f32],
-    /// Row number of the first row of `source`.
+    /// The source rows that the strip reads, interpolated horizontally.
+    between: &'a [f32],
+    /// Row number of the first of them.
     first: usize,
     rows: &'a Table<'a>,
     /// Row number of the first row of `out`.
     top: usize,
+    width: usize,
     out: &'a mut [f32],
 }
 
@@ -268,13 +319,7 @@ impl Vectorize for Strip<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let out_width = self.columns.spans.len();
-        for (row, out) in self.source.chunks_exact(self.width).zip(self.between.chunks_exact_mut(out_width)) {
-            for (x, out) in out.iter_mut().enumerate() {
-                let (range, weights) = self.columns.window(x);
-                *out = row[range].iter().zip(weights).map(|(pixel, weight)| pixel * weight).sum();
-            }
-        }
+        let out_width = self.width;
         for (y, out) in (self.top..).zip(self.out.chunks_exact_mut(out_width)) {
             let (range, weights) = self.rows.window(y);
             out.fill(0.0);

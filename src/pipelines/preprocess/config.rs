@@ -67,7 +67,15 @@ fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
 
     let values = hugging_face_values(config, OPENAI)?;
     let padding = [0, 1, 2].map(|c: usize| values[c][0]);
-    Ok(Preprocess { resize, filter, placement: Placement::HuggingFace, output, padding, values })
+    Ok(Preprocess {
+        resize,
+        filter,
+        placement: Placement::HuggingFace,
+        output,
+        padding,
+        values,
+        interpolated: None,
+    })
 }
 
 /// `resample`, as Pillow numbers the filters.
@@ -163,7 +171,15 @@ fn open_clip(config: &Config, image_size: usize) -> Result<Preprocess> {
     })?;
     let output = (height, width);
     let padding = [0, 1, 2].map(|c: usize| values[c][fill]);
-    Ok(Preprocess { resize, filter, placement: Placement::Torchvision, output, padding, values })
+    Ok(Preprocess {
+        resize,
+        filter,
+        placement: Placement::Torchvision,
+        output,
+        padding,
+        values,
+        interpolated: None,
+    })
 }
 
 /// A number for both sides, `[side]` or `[height, width]`.

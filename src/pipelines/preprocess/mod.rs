@@ -8,23 +8,28 @@
 //! - **OpenCLIP** (`open_clip_config.json`): `image_transform` of open_clip, that is torchvision on PIL images;
 //! - **SAM**: `ResizeLongestSide` and `Sam.preprocess` of segment-anything 1.0, or `SamImageProcessorPil` of
 //!   transformers where there is a `preprocessor_config.json`; the picture lies in the top left corner, and zeros
-//!   follow it after normalisation.
+//!   follow it after normalisation;
+//! - **SAM 2**: `SAM2Transforms` for pictures and `load_video_frames` for frames of a video, or `Sam2ImageProcessor` of
+//!   transformers where there is a `preprocessor_config.json`; the picture is squeezed into the square input.
 //!
-//! The values are exact because after the resize a channel has only 256 values: scaling and normalisation are a
+//! `SAM2Transforms` interpolates f32 values, to which ours are equal within 10⁻⁵. All other values are exact because after the resize a channel has only 256 values: scaling and normalisation are a
 //! table, computed once in the reference's order and precision. Only the window of the resized picture that the
 //! crop keeps is computed; [`Resample::window`] gives the same pixels as cropping the whole.
 
 mod config;
 mod geometry;
 mod sam;
+mod sam2;
 
 use alloc::boxed::Box;
 
 use crate::error::{Result, err};
 use crate::exec::{Cx, padded};
 use crate::image::{ImageView, PixelFormat};
+use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::kernels::resize::pillow::{Filter, Resample};
 use crate::weights::Config;
+use config::Normalization;
 use geometry::{Frame, Placement, Resize};
 
 /// Largest side of a model's input, in pixels.
@@ -42,6 +47,8 @@ pub struct Preprocess {
     padding: [f32; 3],
     /// Input value of each 8-bit value of each channel.
     values: Box<[[f32; 256]; 3]>,
+    /// If set, `values` are interpolated (linearly, antialiased), and normalised after that.
+    interpolated: Option<Normalization>,
 }
 
 impl Preprocess {
@@ -77,6 +84,9 @@ impl Preprocess {
         let Some(out) = out.get_mut(..needed) else {
             return Err(err!(BufferTooSmall, "output holds {} values, {needed} needed", out.len()));
         };
+        if let Some(normalize) = self.interpolated {
+            return self.interpolate(cx, image, normalize, out);
+        }
         let (source_width, source_height) = (image.width(), image.height());
         let (target_height, target_width) = self.resize.target(source_height, source_width)?;
         let rows = self.placement.frame(target_height, height);
@@ -106,6 +116,33 @@ impl Preprocess {
         for (c, plane) in out.chunks_exact_mut(height * width).enumerate() {
             let pixels = Pixels { bytes: pixels, channels, channel: order[c] };
             self.write_plane(c, plane, &pixels, &rows, &columns);
+        }
+        Ok(())
+    }
+
+    /// Interpolates `values` of the picture to `out: [3, H, W]`, then normalises them.
+    fn interpolate(
+        &self,
+        cx: &Cx,
+        image: &ImageView<'_>,
+        normalize: Normalization,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let (height, width) = (image.height(), image.width());
+        let plan = Interpolate::new((height, width), self.output, Mode::Bilinear, true)?;
+        let mut workspace = cx.workspace(plan.scratch_len(cx));
+        let fill = |channel: usize, row: usize, values: &mut [f32]| {
+            // The bytes lie at the end of the same memory: values, written from its beginning, never overtake them.
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
+            image.row_rgb(row, &mut bytes[width..]);
+            for i in 0..width {
+                let value = self.values[channel][usize::from(bytes[width + 3 * i + channel])];
+                bytes[4 * i..4 * i + 4].copy_from_slice(&value.to_ne_bytes());
+            }
+        };
+        plan.run_rows(cx, 3, &fill, out, workspace.scratch());
+        for (plane, (mean, std)) in out.chunks_exact_mut(self.output.0 * self.output.1).zip(normalize) {
+            plane.iter_mut().for_each(|value| *value = (*value - mean) / std);
         }
         Ok(())
     }

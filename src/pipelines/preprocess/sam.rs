@@ -10,7 +10,7 @@ use crate::weights::Config;
 /// Mean and standard deviation of ImageNet's pictures, for values in 0…255, as segment-anything writes them.
 const PIXELS: [(f32, f32); 3] = [(123.675, 58.395), (116.28, 57.12), (103.53, 57.375)];
 /// The same for values in 0…1, as transformers writes them.
-const IMAGENET: [[f64; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+pub(super) const IMAGENET: [[f64; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 
 impl Preprocess {
     /// segment-anything's: `(pixel − mean) / deviation` for pixels of 0…255.
@@ -27,6 +27,7 @@ impl Preprocess {
             output: (image_size, image_size),
             padding: [0.0; 3],
             values,
+            interpolated: None,
         })
     }
 
