@@ -70,7 +70,14 @@ impl EvaluationSet {
         truth: &Rle,
     ) -> (Prediction, Vec<f64>) {
         let mut prediction = Prediction::default();
-        self.sam.predict(embedding, &[prompt], &PredictOptions { multimask }, &mut prediction).unwrap();
+        self.sam
+            .predict(
+                embedding,
+                &[prompt],
+                &PredictOptions { multimask, ..PredictOptions::default() },
+                &mut prediction,
+            )
+            .unwrap();
         let iou = |mask| prediction.rle(self.sam.cx(), 0, mask, 0.0).unwrap().iou(truth).unwrap();
         let iou = (0..prediction.masks()).map(iou).collect();
         (prediction, iou)

@@ -71,7 +71,7 @@ fn overlap(a: [u32; 4], b: [u32; 4]) -> f64 {
 fn words_select_the_things_they_name() {
     let (scene, (sam, clip)) = (Scene::read(), pair());
     let texts = THINGS.map(|(text, _)| text);
-    let prompt = TextPrompt { texts: &texts, automatic: automatic(), ..TextPrompt::default() };
+    let prompt = TextPrompt { texts: &texts, automatic: Some(automatic()), ..TextPrompt::default() };
     let last = Mutex::new(0.0);
     let progress = |done: f32| {
         let mut last = last.lock().unwrap();

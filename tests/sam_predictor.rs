@@ -86,7 +86,7 @@ fn predictions_equal_the_reference() {
             for case in Case::all(picture) {
                 let mask = case.mask.as_ref().map(|kind| fed_back(&golden, picture, kind));
                 let prompt = Prompt { points: &case.points, bounding_box: case.bounding_box, mask };
-                let options = PredictOptions { multimask: case.multimask };
+                let options = PredictOptions { multimask: case.multimask, ..PredictOptions::default() };
                 sam.predict(&embedding, &[prompt], &options, &mut prediction).unwrap();
                 golden.check(&format!("{}.iou", case.name), prediction.iou(0));
                 let low_res: Vec<f32> =

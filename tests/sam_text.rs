@@ -49,7 +49,7 @@ fn prompt<'a>(texts: &'a [&'a str]) -> TextPrompt<'a> {
         box_nms_thresh: 1.0,
         ..AutomaticOptions::default()
     };
-    TextPrompt { texts, top: usize::MAX, automatic, ..TextPrompt::default() }
+    TextPrompt { texts, top: usize::MAX, automatic: Some(automatic), ..TextPrompt::default() }
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn the_best_are_taken_for_any_number_of_threads() {
 #[test]
 fn without_candidates_there_is_no_match() {
     let models = Models::load(1);
-    let nothing = AutomaticOptions { pred_iou_thresh: 1e9, ..prompt(&[]).automatic };
-    let found = models.ground(&TextPrompt { automatic: nothing, ..prompt(&["a cat"]) }).unwrap();
+    let nothing = AutomaticOptions { pred_iou_thresh: 1e9, ..prompt(&[]).automatic.unwrap() };
+    let found = models.ground(&TextPrompt { automatic: Some(nothing), ..prompt(&["a cat"]) }).unwrap();
     assert_eq!(found, []);
     let refused = models.ground(&prompt(&[])).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidArgument);

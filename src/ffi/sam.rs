@@ -132,7 +132,7 @@ pub unsafe extern "C" fn vitrum_sam_free(sam: *mut vitrum_sam) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.config().image_size))
+    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.image_size()))
 }
 
 /// Side of the squares in which masks are predicted, and in which a mask is given as a prompt, in values; 0 if
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_mask_side(sam: *const vitrum_sam) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.config().mask_side()))
+    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.mask_side()))
 }
 
 /// Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread.

@@ -15,7 +15,8 @@ use crate::error::err;
 use crate::pipelines::sam::{AutomaticOptions, MaskRecord};
 
 /// How to look for everything in a picture. The names and the defaults are those of segment-anything's
-/// `SamAutomaticMaskGenerator`; the defaults are not zeros.
+/// `SamAutomaticMaskGenerator`; the defaults are not zeros. SAM 2's own generator differs in `pred_iou_thresh`, which is
+/// 0.8: as for every model, NULL in the place of the options means its defaults.
 #[repr(C)]
 pub struct vitrum_sam_everything_options {
     /// `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`.
@@ -29,7 +30,8 @@ pub struct vitrum_sam_everything_options {
     pub crop_n_layers: u32,
     /// Points along a side in layer `i` of crops are divided by this to the power of `i`.
     pub crop_n_points_downscale_factor: u32,
-    /// Holes and islands of fewer pixels are removed from masks; 0 leaves them.
+    /// Holes and islands of fewer pixels are removed from masks; 0 leaves them. Of a SAM 2, those of so many pixels or
+    /// fewer of the decoder's small masks.
     pub min_mask_region_area: u32,
     /// Masks whose predicted quality is not above this are dropped; 0 keeps all.
     pub pred_iou_thresh: f64,
@@ -43,6 +45,10 @@ pub struct vitrum_sam_everything_options {
     pub crop_nms_thresh: f64,
     /// How much the crops of the first layer overlap, as a part of the picture's shorter side.
     pub crop_overlap_ratio: f64,
+    /// 1: each mask is asked again, with itself as a prompt, and what comes of it takes its place.
+    pub use_m2m: u32,
+    /// 1: one mask for each point, not three.
+    pub single_mask: u32,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
@@ -131,7 +137,7 @@ pub unsafe extern "C" fn vitrum_sam_everything(
             let image = view(image, "image")?;
             let options = match optional(options, || versioned(options, "options"))? {
                 Some(options) => options.read(),
-                None => AutomaticOptions::default(),
+                None => sam.model().automatic_options(),
             };
             let on_record = on_record.ok_or_else(|| err!(NullPointer, "on_record is NULL"))?;
             let mut hand_out = |record: MaskRecord| match on_record(user, &vitrum_sam_record::new(&record)) {
@@ -164,6 +170,8 @@ impl vitrum_sam_everything_options {
             box_nms_thresh: options.box_nms_thresh,
             crop_nms_thresh: options.crop_nms_thresh,
             crop_overlap_ratio: options.crop_overlap_ratio,
+            use_m2m: u32::from(options.use_m2m),
+            single_mask: u32::from(!options.multimask_output),
         }
     }
 
@@ -181,6 +189,8 @@ impl vitrum_sam_everything_options {
             box_nms_thresh: self.box_nms_thresh,
             crop_nms_thresh: self.crop_nms_thresh,
             crop_overlap_ratio: self.crop_overlap_ratio,
+            use_m2m: self.use_m2m != 0,
+            multimask_output: self.single_mask == 0,
             point_grids: None,
         }
     }
@@ -212,8 +222,13 @@ mod tests {
 
     #[test]
     fn options_pass_through() {
-        let options =
-            AutomaticOptions { points_per_side: 7, crop_n_layers: 2, ..AutomaticOptions::default() };
-        assert_eq!(vitrum_sam_everything_options::new(&options).read(), options);
+        let base = AutomaticOptions::sam2();
+        for options in [
+            AutomaticOptions { points_per_side: 7, crop_n_layers: 2, ..base.clone() },
+            AutomaticOptions { use_m2m: true, ..base.clone() },
+            AutomaticOptions { multimask_output: false, ..base },
+        ] {
+            assert_eq!(vitrum_sam_everything_options::new(&options).read(), options);
+        }
     }
 }

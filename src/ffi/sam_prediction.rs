@@ -119,7 +119,8 @@ pub unsafe extern "C" fn vitrum_sam_predict(
             let prompts = versioned_array(prompts, prompt_count, "prompts")?;
             let points = read_points(&prompts)?;
             let prompts = read_prompts(&prompts, &points)?;
-            sam.predict(embedding, &prompts, &PredictOptions { multimask }, &mut prediction.prediction)
+            let options = PredictOptions { multimask, ..PredictOptions::default() };
+            sam.predict(embedding, &prompts, &options, &mut prediction.prediction)
         })
     }
 }

@@ -116,7 +116,7 @@ pub unsafe extern "C" fn vitrum_sam_ground(
                 template: optional(prompt.text_template, || text(prompt.text_template, "text_template"))?,
                 top: prompt.top as usize,
                 min_probability: prompt.min_probability as f32,
-                automatic: candidates.map_or_else(AutomaticOptions::default, |options| options.read()),
+                automatic: candidates.map(|options| options.read()),
             };
             let on_match = on_match.ok_or_else(|| err!(NullPointer, "on_match is NULL"))?;
             let (matches, embedding) =

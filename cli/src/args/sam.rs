@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use vitrum::pipelines::sam::AutomaticOptions;
+use vitrum::pipelines::sam::{AutomaticOptions, Sam};
 
 /// A SAM.
 #[derive(Debug, Args)]
@@ -182,9 +182,9 @@ pub(crate) struct AutomaticArgs {
     /// Points that go through the decoder at once.
     #[arg(long, value_name = "N", default_value_t = AutomaticOptions::default().points_per_batch)]
     pub(crate) points_per_batch: usize,
-    /// Drop masks whose IoU the model expects to be below this.
-    #[arg(long, value_name = "IOU", default_value_t = AutomaticOptions::default().pred_iou_thresh)]
-    pub(crate) pred_iou_thresh: f64,
+    /// Drop masks whose IoU the model expects to be below this [default: 0.88, of a SAM 2 0.8].
+    #[arg(long, value_name = "IOU")]
+    pub(crate) pred_iou_thresh: Option<f64>,
     /// Drop masks that change more than this when the threshold moves.
     #[arg(long, value_name = "IOU", default_value_t = AutomaticOptions::default().stability_score_thresh)]
     pub(crate) stability_score_thresh: f64,
@@ -206,17 +206,25 @@ pub(crate) struct AutomaticArgs {
     /// Divide the points along a side by this in each layer of crops.
     #[arg(long, value_name = "N", default_value_t = AutomaticOptions::default().crop_n_points_downscale_factor)]
     pub(crate) crop_n_points_downscale_factor: usize,
-    /// Fill holes and remove islands of fewer pixels.
+    /// Fill holes and remove islands of fewer pixels; of a SAM 2, of the decoder's small masks.
     #[arg(long, value_name = "PIXELS", default_value_t = AutomaticOptions::default().min_mask_region_area)]
     pub(crate) min_mask_region_area: u32,
+    /// Feed each mask back once.
+    #[arg(long)]
+    pub(crate) use_m2m: bool,
+    /// One mask for each point, not three.
+    #[arg(long)]
+    pub(crate) single_mask: bool,
 }
 
-impl From<&AutomaticArgs> for AutomaticOptions {
-    fn from(args: &AutomaticArgs) -> Self {
-        Self {
+impl AutomaticArgs {
+    /// For `sam`, whose own defaults apply where there is nothing else.
+    pub(crate) fn options(&self, sam: &Sam) -> AutomaticOptions {
+        let (args, defaults) = (self, sam.model().automatic_options());
+        AutomaticOptions {
             points_per_side: args.points_per_side,
             points_per_batch: args.points_per_batch,
-            pred_iou_thresh: args.pred_iou_thresh,
+            pred_iou_thresh: args.pred_iou_thresh.unwrap_or(defaults.pred_iou_thresh),
             stability_score_thresh: args.stability_score_thresh,
             stability_score_offset: args.stability_score_offset,
             box_nms_thresh: args.box_nms_thresh,
@@ -225,6 +233,8 @@ impl From<&AutomaticArgs> for AutomaticOptions {
             crop_overlap_ratio: args.crop_overlap_ratio,
             crop_n_points_downscale_factor: args.crop_n_points_downscale_factor,
             min_mask_region_area: args.min_mask_region_area,
+            use_m2m: args.use_m2m,
+            multimask_output: !args.single_mask,
             point_grids: None,
         }
     }

@@ -1,9 +1,18 @@
 //! How many operations a SAM takes: multiplications and additions of its products and convolutions.
 
 use vitrum::models::sam::{EncoderConfig, SamConfig, TinyVitConfig, VitConfig};
+use vitrum::models::sam2::Sam2Config;
+use vitrum::pipelines::sam::Model;
 
 /// Of the image encoder, without what the decoder derives from the image.
-pub(super) fn encoder(config: &SamConfig) -> f64 {
+pub(super) fn encoder(model: &Model) -> f64 {
+    match model {
+        Model::Sam(sam) => sam_encoder(&sam.config),
+        Model::Sam2(sam2) => sam2_encoder(&sam2.config),
+    }
+}
+
+fn sam_encoder(config: &SamConfig) -> f64 {
     let tokens = config.grid() * config.grid();
     let (body, width) = match &config.encoder {
         EncoderConfig::Vit(vit) => (self::vit(vit, config.grid()), vit.dim),
@@ -45,11 +54,36 @@ fn tiny_vit(tiny: &TinyVitConfig, side: usize) -> usize {
     total
 }
 
+fn sam2_encoder(config: &Sam2Config) -> f64 {
+    let mut grid = config.image_size / 4;
+    let mut total = grid * grid * 7 * 7 * 3 * config.hiera.stages[0].dim;
+    for block in config.hiera.blocks() {
+        let (before, window) = (grid, block.window.unwrap_or(grid));
+        let (tokens, keys) = (before * before, window * window);
+        grid /= if block.pooled { 2 } else { 1 };
+        let (pooled, queries) = (grid * grid, keys / (before / grid).pow(2));
+        let windows = before.div_ceil(window).pow(2);
+        let residual = if block.pooled { tokens * block.input * block.dim } else { 0 };
+        total += residual
+            + 3 * tokens * block.input * block.dim
+            + 2 * windows * queries * keys * block.dim
+            + pooled * block.dim * (block.dim + 2 * block.mlp_dim);
+    }
+    let dim = config.dim;
+    for (level, stage) in config.hiera.stages.iter().enumerate() {
+        let tokens = (config.image_size / (4 << level)).pow(2);
+        // The two finest levels go straight to the decoder's channels.
+        total += tokens * stage.dim * [dim / 8, dim / 4, dim, dim][level];
+    }
+    2.0 * total as f64
+}
+
 /// Of a click, from the cached image to three masks.
-pub(super) fn click(config: &SamConfig) -> f64 {
-    let (decoder, dim, pixels) = (&config.decoder, config.dim, config.grid() * config.grid());
+pub(super) fn click(model: &Model) -> f64 {
+    let (decoder, dim, pixels) = (model.decoder_config(), model.dim(), model.grid() * model.grid());
+    let object_token = usize::from(decoder.extensions.object_score_layers > 0);
     // The IoU token, the mask tokens, the point and the padding point.
-    let (masks, tokens) = (decoder.multimask_outputs, decoder.multimask_outputs + 4);
+    let (masks, tokens) = (decoder.multimask_outputs, decoder.multimask_outputs + 4 + object_token);
     // Attention between tokens and the image has half the features.
     let inner = dim / 2;
     // Queries and keys of two numbers of tokens, and the way back.
@@ -122,8 +156,8 @@ mod tests {
             stages: [stage(128, 2, 7), stage(160, 6, 14), stage(320, 2, 7)],
         };
         // Products for real tokens only: the reference also multiplies those that fill windows up.
-        let vit_b = encoder(&config(EncoderConfig::Vit(vit_b))) / 2e9;
-        let mobile = encoder(&config(EncoderConfig::TinyVit(mobile))) / 2e9;
+        let vit_b = sam_encoder(&config(EncoderConfig::Vit(vit_b))) / 2e9;
+        let mobile = sam_encoder(&config(EncoderConfig::TinyVit(mobile))) / 2e9;
         assert!((430.0..480.0).contains(&vit_b), "{vit_b}");
         assert!((36.0..40.0).contains(&mobile), "{mobile}");
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use vitrum::exec::Monitor;
-use vitrum::pipelines::sam::{AutomaticOptions, MaskRecord};
+use vitrum::pipelines::sam::MaskRecord;
 
 use super::masks::{self, Files, Record, Results, tinted};
 use crate::args::Machine;
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
     let picture = Picture::open(&args.image)?;
     let cx = machine.cx()?;
     let sam = model::load_sam(&args.model.model, args.model.image_size, &cx)?;
-    let options = AutomaticOptions::from(&args.automatic);
+    let options = args.automatic.options(&sam);
     let view = picture.view()?;
 
     let (mut records, mut printed) = (Vec::new(), Ok(()));

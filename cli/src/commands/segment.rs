@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use vitrum::exec::{Cx, Monitor};
-use vitrum::pipelines::sam::{
-    AutomaticOptions, Embedding, Point, PredictOptions, Prediction, Prompt, Sam, TextPrompt,
-};
+use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam, TextPrompt};
 
 use super::mask_prompt;
 use super::masks::{self, Files, Logits, Record, Results, tinted};
@@ -42,14 +40,14 @@ impl Task<'_> {
     /// Answers clicks, boxes and a mask.
     fn answer(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
         let Self { args, picture, cx } = self;
-        let (size, side) = ([picture.width, picture.height], sam.config().mask_side());
+        let (size, side) = ([picture.width, picture.height], sam.mask_side());
         let mask =
             args.prompt.mask.as_deref().map(|path| mask_prompt::read(cx, path, size, side)).transpose()?;
         let points = points(&args.prompt);
         let prompts = prompts(&args.prompt.boxes, &points, mask.as_deref())?;
         let embedding = self.embedding(sam)?;
         let mut prediction = Prediction::default();
-        let options = PredictOptions { multimask: args.multimask };
+        let options = PredictOptions { multimask: args.multimask, ..PredictOptions::default() };
         sam.predict(&embedding, &prompts, &options, &mut prediction).or_exit(Exit::Usage)?;
 
         let mut records = Vec::new();
@@ -74,7 +72,7 @@ impl Task<'_> {
             others: &others,
             top: args.words.top as usize,
             min_probability: args.words.min_probability,
-            automatic: AutomaticOptions::from(&args.words.automatic),
+            automatic: Some(args.words.automatic.options(sam)),
             ..TextPrompt::default()
         };
         let view = picture.view()?;

@@ -169,30 +169,22 @@ impl MaskDecoder {
 
     /// f32 of an image's larger maps as [`pack_high_res`](Self::pack_high_res) arranges them; 0 in SAM.
     pub fn high_res_len(&self) -> usize {
-        if self.has_high_res { self.squares().packed_len() } else { 0 }
+        self.maps().map_or(0, |maps| maps.packed_len())
     }
 
-    /// Elements of an image's larger maps, twice and four times the side of the embedding: `[(2 · grid)², C / 4]` and
-    /// `[(4 · grid)², C / 8]`. There are none in SAM.
-    pub fn high_res_maps(&self) -> Option<[usize; 2]> {
-        self.has_high_res.then(|| self.squares().map_lens())
+    /// The sizes of an image's larger maps, twice and four times the side of the embedding:
+    /// `[(2 · grid)², C / 4]` and `[(4 · grid)², C / 8]`. There are none in SAM. Packed, they are the end of a
+    /// [`cache`](Self::cache).
+    pub fn maps(&self) -> Option<Squares> {
+        self.has_high_res.then(|| self.squares())
     }
 
-    /// Arranges the maps as they are added. See [`high_res_maps`](Self::high_res_maps) for their sizes.
+    /// Arranges the maps as they are added. See [`maps`](Self::maps) for their sizes.
     ///
     /// # Panics
     /// If a slice does not have its size.
     pub fn pack_high_res(&self, cx: &Cx, maps: [&[f32]; 2], out: &mut [f32]) {
         self.squares().pack(cx, maps, out);
-    }
-
-    /// The maps that are in the `cache` of an image.
-    ///
-    /// # Panics
-    /// If a slice does not have its size, or the model has no maps.
-    pub fn unpack_high_res(&self, cache: &[f32], maps: [&mut [f32]; 2]) {
-        assert!(self.has_high_res, "larger maps of a model without");
-        self.squares().unpack(&cache[self.projections.cache_len()..], maps);
     }
 
     /// How many masks a prompt gets.

@@ -1,16 +1,19 @@
 //! A picture as the mask decoder sees it: computed once, used for any number of prompts, kept in a file if wanted.
 
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::kernels::panels::Squares;
 use crate::kernels::resize::upscale::Upscale;
 use crate::weights::Fnv64;
 
 /// Begins every saved embedding.
 const MAGIC: [u8; 8] = *b"vitrumSE";
-/// The only version of the format so far.
+/// Versions of the format: SAM's, and SAM 2's, whose values go on with the larger maps.
 const VERSION: u32 = 1;
+const VERSION_WITH_MAPS: u32 = 2;
 /// Bytes before the values, and of the checksum behind them.
 const HEADER: usize = 8 + 4 + 4 + 8 + 4 * 4 + 8;
 const CHECKSUM: usize = 8;
@@ -38,6 +41,8 @@ pub struct Embedding {
     pub(super) values: Vec<f32>,
     /// The decoder's projections of the image, see [`MaskDecoder::cache`](crate::models::sam::MaskDecoder::cache).
     pub(super) cache: Vec<f32>,
+    /// The larger maps of a SAM 2, which are the end of the cache.
+    pub(super) maps: Option<Squares>,
     /// From the decoder's masks to the picture.
     pub(super) upscale: Arc<Upscale>,
 }
@@ -66,29 +71,45 @@ impl Embedding {
 
     /// Bytes that [`save`](Self::save) writes.
     pub fn saved_bytes(&self) -> usize {
-        HEADER + size_of_val(&self.values[..]) + CHECKSUM
+        HEADER + self.saved_len() * size_of::<f32>() + CHECKSUM
     }
 
     /// The embedding as bytes, for [`Sam::restore`](super::Sam::restore).
     ///
     /// Little endian: the magic `vitrumSE`, version u32, side of the input u32, fingerprint of the model u64, height
     /// and width of the picture and of the resized picture u32 each, the number of values u64, the values f32, and the
-    /// FNV-1a hash of all this u64.
+    /// FNV-1a hash of all this u64. The version is 1 for a SAM and 2 for a SAM 2, whose larger maps follow the values of
+    /// the embedding: `[(2 · grid)², C / 4]`, `[(4 · grid)², C / 8]`.
     pub fn save(&self) -> Vec<u8> {
         let Geometry { original, resized, input } = self.geometry;
         let mut bytes = Vec::with_capacity(self.saved_bytes());
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        let version = if self.maps.is_some() { VERSION_WITH_MAPS } else { VERSION };
+        bytes.extend_from_slice(&version.to_le_bytes());
         bytes.extend_from_slice(&(input as u32).to_le_bytes());
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
         for side in original.into_iter().chain(resized) {
             bytes.extend_from_slice(&(side as u32).to_le_bytes());
         }
-        bytes.extend_from_slice(&(self.values.len() as u64).to_le_bytes());
-        self.values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        bytes.extend_from_slice(&(self.saved_len() as u64).to_le_bytes());
+        let mut put = |values: &[f32]| {
+            values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        };
+        put(&self.values);
+        if let Some(maps) = self.maps {
+            let mut unpacked = maps.map_lens().map(|len| vec![0.0; len]);
+            let packed = &self.cache[self.cache.len() - maps.packed_len()..];
+            maps.unpack(packed, unpacked.each_mut().map(|map| &mut map[..]));
+            unpacked.iter().for_each(|map| put(map));
+        }
         let checksum = hash(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         bytes
+    }
+
+    /// Values that are saved.
+    fn saved_len(&self) -> usize {
+        self.values.len() + self.maps.map_or(0, |maps| maps.map_lens().iter().sum())
     }
 }
 
@@ -96,6 +117,8 @@ impl Embedding {
 pub(super) struct Saved<'a> {
     pub(super) fingerprint: u64,
     pub(super) geometry: Geometry,
+    /// Whether the values go on with the larger maps of a SAM 2.
+    pub(super) has_maps: bool,
     values: &'a [u8],
 }
 
@@ -111,8 +134,11 @@ impl<'a> Saved<'a> {
         };
         let mut fields = Fields(rest);
         let version = fields.u32()?;
-        if version != VERSION {
-            return Err(err!(Unsupported, "saved embedding of version {version}, expected {VERSION}"));
+        if !(VERSION..=VERSION_WITH_MAPS).contains(&version) {
+            return Err(err!(
+                Unsupported,
+                "saved embedding of version {version}, expected up to {VERSION_WITH_MAPS}"
+            ));
         }
         let input = fields.u32()? as usize;
         let fingerprint = fields.u64()?;
@@ -129,7 +155,8 @@ impl<'a> Saved<'a> {
         if Fields(checksum).u64()? != hash(&bytes[..bytes.len() - CHECKSUM]) {
             return Err(err!(Format, "saved embedding is damaged: its checksum differs"));
         }
-        Ok(Self { fingerprint, geometry: Geometry { original, resized, input }, values })
+        let has_maps = version == VERSION_WITH_MAPS;
+        Ok(Self { fingerprint, geometry: Geometry { original, resized, input }, has_maps, values })
     }
 
     /// How many values there are.
@@ -171,8 +198,6 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
     use crate::ErrorCode;
 
@@ -180,7 +205,7 @@ mod tests {
         let geometry = Geometry { original: [30, 40], resized: [12, 16], input: 16 };
         let upscale = Arc::new(Upscale::new(8, 16, (12, 16), (30, 40)).unwrap());
         let values = vec![1.5, -2.0, 0.0];
-        let embedding = Embedding { fingerprint: 7, geometry, values, cache: vec![], upscale };
+        let embedding = Embedding { fingerprint: 7, geometry, values, cache: vec![], maps: None, upscale };
         let bytes = embedding.save();
         assert_eq!(bytes.len(), embedding.saved_bytes());
         bytes

@@ -25,12 +25,14 @@
 
 mod automatic;
 mod embedding;
+mod model;
 mod prediction;
 mod text;
 
 pub use crate::models::sam::{Label, Point, Prompt};
 pub use automatic::{AutomaticOptions, MaskRecord};
 pub use embedding::{Embedding, Geometry};
+pub use model::Model;
 pub use prediction::Prediction;
 pub use text::{Match, TEXT_TEMPLATE, TextPrompt};
 
@@ -38,14 +40,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::embedding::Saved;
+use super::mask::{Regions, replace_small_regions};
 use super::preprocess::Preprocess;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
-use crate::kernels::resize::upscale::Upscale;
-use crate::models::sam::{Predictor, SamConfig, SamModel};
+use crate::models::sam::Predictor;
+use crate::models::sam2::Sam2Model;
 use crate::nn::Trace;
-use crate::weights::{Bundle, Config};
+use crate::weights::Bundle;
 
 /// How to load a [`Sam`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,22 +62,49 @@ pub struct SamOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PredictOptions {
     /// Three masks, for prompts that may mean a part, an object or a group of them; otherwise one, for prompts that
-    /// leave no doubt.
+    /// leave no doubt. SAM 2 replaces a single mask that is not stable by the best of three.
     pub multimask: bool,
+    /// Holes of up to so many logits are filled, at the decoder's resolution; 0 leaves them. Logits that are fed back
+    /// keep them.
+    pub max_hole_area: u32,
+    /// The same of islands, which are removed, after the holes.
+    pub max_sprinkle_area: u32,
 }
 
 impl Default for PredictOptions {
     fn default() -> Self {
-        Self { multimask: true }
+        Self { multimask: true, max_hole_area: 0, max_sprinkle_area: 0 }
     }
 }
 
-/// A SAM model with its preprocessing. Immutable; share it between threads as you like.
+impl PredictOptions {
+    /// Fills and removes small regions of logits of `side × side` (`SAM2Transforms.postprocess_masks`).
+    fn clean(&self, logits: &mut [f32], side: usize) {
+        for (regions, max_area, value) in [
+            (Regions::Holes, self.max_hole_area, REPLACED),
+            (Regions::Islands, self.max_sprinkle_area, -REPLACED),
+        ] {
+            if max_area > 0 {
+                replace_small_regions(logits, side, regions, 0.0, max_area, value);
+            }
+        }
+    }
+
+    fn cleans(&self) -> bool {
+        self.max_hole_area > 0 || self.max_sprinkle_area > 0
+    }
+}
+
+/// The logit of what was a hole.
+const REPLACED: f32 = 10.0;
+
+/// A SAM or SAM 2 with its preprocessing. Immutable; share it between threads as you like.
 #[derive(Debug)]
 pub struct Sam {
     cx: Cx,
-    model: SamModel,
+    model: Model,
     preprocess: Preprocess,
+    video_preprocess: Preprocess,
     fingerprint: u64,
 }
 
@@ -85,21 +115,23 @@ impl Sam {
     /// instruction set.
     ///
     /// # Errors
-    /// Those of [`SamModel::bind`] and [`Preprocess::sam_from_config`].
+    /// Those of [`SamModel::bind`](crate::models::sam::SamModel::bind) or [`Sam2Model::bind`], and of
+    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`].
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
-        let model = SamModel::bind(bundle, cx.level(), options.image_size)?;
-        let name = "preprocessor_config.json";
-        let preprocess = match bundle.file(name)? {
-            Some(text) => Preprocess::sam_from_config(&Config::parse(name, &text)?, model.config.image_size)?,
-            None => Preprocess::sam(model.config.image_size)?,
-        };
+        let model = Model::bind(bundle, cx.level(), options.image_size)?;
+        let [preprocess, video_preprocess] = model.preprocess(bundle)?;
         let fingerprint = bundle.archive().fingerprint()?;
-        Ok(Self { cx: cx.clone(), model, preprocess, fingerprint })
+        Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint })
     }
 
-    /// The model's sizes.
-    pub fn config(&self) -> &SamConfig {
-        &self.model.config
+    /// Side of the model's square input, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.model.image_size()
+    }
+
+    /// Side of the low-resolution masks that predictions hold and that a prompt may hold.
+    pub fn mask_side(&self) -> usize {
+        self.model.mask_side()
     }
 
     /// Which model this is.
@@ -107,14 +139,22 @@ impl Sam {
         self.fingerprint
     }
 
-    /// Side of the model's input, in pixels.
-    pub(crate) fn input_size(&self) -> usize {
-        self.model.config.image_size
+    /// The encoders and the decoder.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
-    /// The encoders and the decoder.
-    pub fn model(&self) -> &SamModel {
-        &self.model
+    /// The model, if it is a SAM 2.
+    pub fn sam2(&self) -> Option<&Sam2Model> {
+        match &self.model {
+            Model::Sam(_) => None,
+            Model::Sam2(sam2) => Some(sam2),
+        }
+    }
+
+    /// How frames of a video become input. Meta's SAM 2 treats them otherwise than pictures.
+    pub fn video_preprocess(&self) -> &Preprocess {
+        &self.video_preprocess
     }
 
     /// The context that the model computes with.
@@ -129,8 +169,8 @@ impl Sam {
 
     /// Bytes of scratch memory that [`encode`](Self::encode) takes, kept by the context for the next call.
     pub fn encode_scratch_bytes(&self) -> usize {
-        let encoder = self.model.image_encoder.scratch_len(&self.cx);
-        let cache = self.model.mask_decoder.cache_scratch_len(&self.cx);
+        let encoder = self.model.encode_scratch_len(&self.cx);
+        let cache = self.model.mask_decoder().cache_scratch_len(&self.cx);
         (self.input_len() + encoder.max(cache)) * size_of::<f32>()
     }
 
@@ -139,24 +179,21 @@ impl Sam {
     /// # Errors
     /// `Image` if the picture is so narrow that a side would be resized to nothing, `OutOfMemory`, `Cancelled`.
     pub fn encode(&self, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<Embedding> {
-        let SamConfig { image_size, dim, .. } = self.model.config;
         let (height, width) = self.preprocess.resized(image.height(), image.width())?;
         let geometry = Geometry {
             original: [image.height(), image.width()],
             resized: [height, width],
-            input: image_size,
+            input: self.image_size(),
         };
-        let grid = self.model.config.grid();
-        let mut values = try_zeroed(grid * grid * dim)?;
-        let encoder = &self.model.image_encoder;
+        let mut features = try_zeroed(self.model.features_len())?;
         let mut pixels = self.cx.workspace(self.input_len());
-        let mut workspace = self.cx.workspace(encoder.scratch_len(&self.cx));
+        let mut workspace = self.cx.workspace(self.model.encode_scratch_len(&self.cx));
         self.cx.enter(|| {
             let pixels = pixels.scratch().take(self.input_len());
             self.preprocess.run(&self.cx, image, pixels)?;
-            encoder.forward(&self.cx, pixels, &mut values, workspace.scratch(), Trace::off(), monitor)
+            self.model.encode(&self.cx, pixels, &mut features, workspace.scratch(), monitor)
         })?;
-        self.embedding(geometry, values)
+        self.embedding(geometry, features)
     }
 
     /// Masks for prompts, each on its own, in `out`. Once `out` has held as many masks, nothing is allocated.
@@ -171,11 +208,12 @@ impl Sam {
         options: &PredictOptions,
         out: &mut Prediction,
     ) -> Result<()> {
-        self.predict_above(embedding, prompts, options, None, out)
+        let prompts = self.predict_above(embedding, prompts, options, None, out)?;
+        out.finish(prompts, options, self.model.clamps())
     }
 
     /// [`predict`](Self::predict), without the logits of prompts none of whose masks is expected to have a higher IoU
-    /// than `least_iou`.
+    /// than `least_iou`, and for masks that are not fed back: these are in `out` once it is finished.
     fn predict_above(
         &self,
         embedding: &Embedding,
@@ -183,14 +221,12 @@ impl Sam {
         options: &PredictOptions,
         least_iou: Option<f32>,
         out: &mut Prediction,
-    ) -> Result<()> {
-        let side = self.model.config.mask_side();
+    ) -> Result<usize> {
+        let side = self.mask_side();
         let predictor = Predictor { least_iou, ..self.model.predictor() };
         let masks = predictor.mask_decoder.masks(options.multimask);
         let (iou, low_res) = out.prepare(embedding, [prompts.len(), masks, side])?;
-        if (embedding.fingerprint, embedding.geometry.input)
-            != (self.fingerprint, self.model.config.image_size)
-        {
+        if (embedding.fingerprint, embedding.geometry.input) != (self.fingerprint, self.image_size()) {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
         }
         if prompts.is_empty() {
@@ -207,8 +243,7 @@ impl Sam {
             let (scratch, trace) = (workspace.scratch(), Trace::off());
             predictor.forward(&self.cx, cache, prompts, scale, multimask, low_res, iou, scratch, trace);
         });
-        out.finish(prompts.len());
-        Ok(())
+        Ok(prompts.len())
     }
 
     /// Restores an [`Embedding::save`]d embedding.
@@ -218,16 +253,16 @@ impl Sam {
     /// wrote them, `InvalidArgument` if another model or one with another input size made it, `OutOfMemory`.
     pub fn restore(&self, bytes: &[u8]) -> Result<Embedding> {
         let saved = Saved::parse(bytes)?;
-        let config = &self.model.config;
         let geometry = saved.geometry;
         let [height, width] = geometry.original;
-        if saved.fingerprint != self.fingerprint || geometry.input != config.image_size {
+        if saved.fingerprint != self.fingerprint || geometry.input != self.image_size() {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
         }
         let resized = ImageView::byte_len(width, height, width, PixelFormat::Gray8)
             .and_then(|_| self.preprocess.resized(height, width))
             .map_err(|error| err!(Format, "saved embedding: {error}"))?;
-        if saved.len() != config.grid() * config.grid() * config.dim
+        let has_maps = self.model.mask_decoder().maps().is_some();
+        if (saved.len(), saved.has_maps) != (self.model.features_len(), has_maps)
             || geometry.resized != [resized.0, resized.1]
         {
             return Err(err!(Format, "saved embedding contradicts itself"));
@@ -238,20 +273,20 @@ impl Sam {
     }
 
     /// Adds what the decoder derives from the image alone.
-    fn embedding(&self, geometry: Geometry, values: Vec<f32>) -> Result<Embedding> {
-        let decoder = &self.model.mask_decoder;
-        let mut cache = try_zeroed(decoder.cache_len())?;
-        let mut workspace = self.cx.workspace(decoder.cache_scratch_len(&self.cx));
-        self.cx.enter(|| {
-            decoder.cache(&self.cx, &values, None, &mut cache, workspace.scratch());
-        });
-        let [resized, original] = [geometry.resized, geometry.original].map(|[h, w]| (h, w));
-        let upscale = Upscale::new(self.model.config.mask_side(), geometry.input, resized, original)?;
-        Ok(Embedding { fingerprint: self.fingerprint, geometry, values, cache, upscale: Arc::new(upscale) })
+    fn embedding(&self, geometry: Geometry, mut values: Vec<f32>) -> Result<Embedding> {
+        let cache = self.model.cache(&self.cx, &values)?;
+        // The larger maps are in the cache now.
+        let maps = self.model.mask_decoder().maps();
+        if let Some(maps) = maps {
+            values.truncate(values.len() - maps.map_lens().iter().sum::<usize>());
+            values.shrink_to_fit();
+        }
+        let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);
+        Ok(Embedding { fingerprint: self.fingerprint, geometry, values, cache, maps, upscale })
     }
 
     /// Values of the model's input.
     fn input_len(&self) -> usize {
-        3 * self.model.config.image_size * self.model.config.image_size
+        3 * self.image_size() * self.image_size()
     }
 }

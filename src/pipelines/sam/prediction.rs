@@ -3,7 +3,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::PredictOptions;
 use super::embedding::Embedding;
+use super::model::FED_BACK;
 use crate::error::{Result, err};
 use crate::exec::Cx;
 use crate::kernels::resize::upscale::Upscale;
@@ -25,6 +27,8 @@ pub struct Prediction {
     iou: Vec<f32>,
     /// `[prompts, masks, side, side]`
     low_res: Vec<f32>,
+    /// The same as the picture sees them: without small regions, not clamped. Empty if there is no difference.
+    shown: Vec<f32>,
 }
 
 impl Prediction {
@@ -68,14 +72,24 @@ impl Prediction {
     }
 
     /// Logits of a mask of a prompt, `[mask_side, mask_side]`, over the whole input of the model: what a later prompt
-    /// may feed back.
+    /// may feed back. Those of a SAM 2 are within ±32, as its reference clamps them, and have the holes and islands that
+    /// masks of the picture's size do not have.
     ///
     /// # Panics
     /// If there is no such prompt or mask.
     pub fn low_res(&self, prompt: usize, mask: usize) -> &[f32] {
+        self.part(&self.low_res, prompt, mask)
+    }
+
+    /// The logits from which masks of the picture's size are made.
+    pub(super) fn shown(&self, prompt: usize, mask: usize) -> &[f32] {
+        self.part(if self.shown.is_empty() { &self.low_res } else { &self.shown }, prompt, mask)
+    }
+
+    fn part<'a>(&self, logits: &'a [f32], prompt: usize, mask: usize) -> &'a [f32] {
         assert!(prompt < self.prompts && mask < self.masks, "mask {mask} of prompt {prompt}");
         let len = self.side * self.side;
-        &self.low_res[(prompt * self.masks + mask) * len..][..len]
+        &logits[(prompt * self.masks + mask) * len..][..len]
     }
 
     /// Logits of a mask for every pixel of the picture: `out: [height, width]`.
@@ -149,7 +163,7 @@ impl Prediction {
     fn find(&self, prompt: usize, mask: usize) -> Result<(&Upscale, &[f32])> {
         match &self.upscale {
             Some(upscale) if prompt < self.prompts && mask < self.masks => {
-                Ok((upscale, self.low_res(prompt, mask)))
+                Ok((upscale, self.shown(prompt, mask)))
             }
             _ => Err(err!(
                 InvalidArgument,
@@ -171,13 +185,41 @@ impl Prediction {
         self.prompts = 0;
         resize(&mut self.iou, prompts.checked_mul(masks))?;
         resize(&mut self.low_res, prompts.checked_mul(masks * side * side))?;
+        self.shown.clear();
         self.upscale = Some(embedding.upscale.clone());
         (self.masks, self.side) = (masks, side);
         Ok((&mut self.iou, &mut self.low_res))
     }
 
-    /// Says that the masks of `prompts` prompts are there.
-    pub(super) fn finish(&mut self, prompts: usize) {
+    /// Says that the masks of `prompts` prompts are there, as logits that are fed back and as logits that are shown.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn finish(&mut self, prompts: usize, options: &PredictOptions, clamps: bool) -> Result<()> {
+        if clamps || options.cleans() {
+            resize(&mut self.shown, Some(self.low_res.len()))?;
+            self.shown.copy_from_slice(&self.low_res);
+            self.shown
+                .chunks_exact_mut(self.side * self.side)
+                .for_each(|mask| options.clean(mask, self.side));
+        }
+        if clamps {
+            self.low_res
+                .iter_mut()
+                .for_each(|logit| *logit = logit.clamp(*FED_BACK.start(), *FED_BACK.end()));
+        }
+        self.prompts = prompts;
+        Ok(())
+    }
+
+    /// The same of masks that are shown only: [`low_res`](Self::low_res) is theirs. Masks that are not made are left as
+    /// they are.
+    pub(super) fn finish_shown(&mut self, prompts: usize, options: &PredictOptions, least_iou: Option<f32>) {
+        if options.cleans() {
+            let masks = self.low_res.chunks_exact_mut(self.side * self.side).zip(&self.iou);
+            let made = masks.filter(|(_, iou)| least_iou.is_none_or(|least| **iou > least));
+            made.for_each(|(mask, _)| options.clean(mask, self.side));
+        }
         self.prompts = prompts;
     }
 }

@@ -34,20 +34,13 @@ pub struct TextPrompt<'a> {
     pub top: usize,
     /// Masks of a lower probability are no answer.
     pub min_probability: f32,
-    /// How candidates are found.
-    pub automatic: AutomaticOptions,
+    /// How candidates are found; `None` for the model's own defaults.
+    pub automatic: Option<AutomaticOptions>,
 }
 
 impl Default for TextPrompt<'_> {
     fn default() -> Self {
-        Self {
-            texts: &[],
-            others: &[],
-            template: None,
-            top: 1,
-            min_probability: 0.0,
-            automatic: AutomaticOptions::default(),
-        }
+        Self { texts: &[], others: &[], template: None, top: 1, min_probability: 0.0, automatic: None }
     }
 }
 
@@ -105,7 +98,9 @@ impl Sam {
             records.push(record);
             core::ops::ControlFlow::Continue(())
         };
-        let embedding = self.everything(image, &prompt.automatic, &monitor.part(0.0, FOUND), &mut keep)?;
+        let defaults = self.model().automatic_options();
+        let automatic = prompt.automatic.as_ref().unwrap_or(&defaults);
+        let embedding = self.everything(image, automatic, &monitor.part(0.0, FOUND), &mut keep)?;
         if records.is_empty() {
             return Ok((Vec::new(), embedding));
         }

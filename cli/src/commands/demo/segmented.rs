@@ -138,7 +138,8 @@ fn answers(
     name: impl Fn(usize) -> String,
 ) -> Result<Vec<Segmented<'static>>> {
     let mut prediction = Prediction::default();
-    sam.predict(embedding, prompts, &PredictOptions { multimask }, &mut prediction).or_exit(Exit::Other)?;
+    let options = PredictOptions { multimask, ..PredictOptions::default() };
+    sam.predict(embedding, prompts, &options, &mut prediction).or_exit(Exit::Other)?;
     let best = |prompt: usize| {
         let mask = prediction.best(prompt);
         let found = Record::of(sam.cx(), &prediction, prompt, mask, 0.0)?;
@@ -150,7 +151,7 @@ fn answers(
 /// Of each text the mask that looks most like it.
 fn ask(sam: &Sam, cx: &Cx, scene: &Picture) -> Result<Vec<Segmented<'static>>> {
     let clip = model::load(model::DEMO, cx)?;
-    let prompt = TextPrompt { texts: &TEXTS, automatic: automatic(), ..TextPrompt::default() };
+    let prompt = TextPrompt { texts: &TEXTS, automatic: Some(automatic()), ..TextPrompt::default() };
     let found = sam.ground(&clip, &scene.view()?, &prompt, &Monitor::none());
     let (matches, _) = found.or_exit(Exit::Other)?;
     let named = matches.into_iter().map(|it| Segmented {

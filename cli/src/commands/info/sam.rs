@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use vitrum::models::sam::{EncoderConfig, TinyVitConfig, VitConfig};
-use vitrum::pipelines::sam::Sam;
+use vitrum::models::sam2::HieraConfig;
+use vitrum::pipelines::sam::{Model, Sam};
 
 use super::Lines;
 
@@ -23,8 +24,27 @@ pub(super) struct Sizes {
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Encoder {
-    Vit { patch: usize, blocks: usize, width: usize, heads: usize, windows: Vec<usize>, global_blocks: usize },
-    TinyVit { stem: usize, widths: [usize; 3], depths: [usize; 3], windows: [usize; 3] },
+    Vit {
+        patch: usize,
+        blocks: usize,
+        width: usize,
+        heads: usize,
+        windows: Vec<usize>,
+        global_blocks: usize,
+    },
+    TinyVit {
+        stem: usize,
+        widths: [usize; 3],
+        depths: [usize; 3],
+        windows: [usize; 3],
+    },
+    Hiera {
+        widths: [usize; 4],
+        depths: [usize; 4],
+        heads: [usize; 4],
+        windows: [usize; 4],
+        global_blocks: usize,
+    },
 }
 
 impl From<&VitConfig> for Encoder {
@@ -53,6 +73,18 @@ impl From<&TinyVitConfig> for Encoder {
     }
 }
 
+impl From<&HieraConfig> for Encoder {
+    fn from(hiera: &HieraConfig) -> Self {
+        Self::Hiera {
+            widths: hiera.stages.map(|stage| stage.dim),
+            depths: hiera.stages.map(|stage| stage.depth),
+            heads: hiera.stages.map(|stage| stage.heads),
+            windows: hiera.stages.map(|stage| stage.window),
+            global_blocks: hiera.global_blocks.len(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Decoder {
     layers: usize,
@@ -64,21 +96,25 @@ struct Decoder {
 
 impl Sizes {
     pub(super) fn of(sam: &Sam) -> Self {
-        let config = sam.config();
+        let model = sam.model();
+        let decoder = model.decoder_config();
         Self {
-            image_size: config.image_size,
-            grid: config.grid(),
-            dim: config.dim,
-            mask_side: config.mask_side(),
-            encoder: match &config.encoder {
-                EncoderConfig::Vit(vit) => vit.into(),
-                EncoderConfig::TinyVit(tiny) => tiny.into(),
+            image_size: model.image_size(),
+            grid: model.grid(),
+            dim: model.dim(),
+            mask_side: model.mask_side(),
+            encoder: match model {
+                Model::Sam(sam) => match &sam.config.encoder {
+                    EncoderConfig::Vit(vit) => vit.into(),
+                    EncoderConfig::TinyVit(tiny) => tiny.into(),
+                },
+                Model::Sam2(sam2) => (&sam2.config.hiera).into(),
             },
             decoder: Decoder {
-                layers: config.decoder.layers,
-                heads: config.decoder.heads,
-                mlp: config.decoder.mlp_dim,
-                masks: config.decoder.multimask_outputs,
+                layers: decoder.layers,
+                heads: decoder.heads,
+                mlp: decoder.mlp_dim,
+                masks: decoder.multimask_outputs,
             },
         }
     }
@@ -94,6 +130,10 @@ impl Lines for Sizes {
             ),
             Encoder::TinyVit { stem, widths, depths, windows } => format!(
                 "TinyViT, {image_size} px, stem {stem}, widths {widths:?}, depths {depths:?}, windows {windows:?}"
+            ),
+            Encoder::Hiera { widths, depths, heads, windows, global_blocks } => format!(
+                "Hiera, {image_size} px, widths {widths:?}, depths {depths:?}, heads {heads:?}, windows {windows:?}, \
+                 {global_blocks} global"
             ),
         };
         let Decoder { layers, heads, mlp, masks } = decoder;

@@ -80,7 +80,8 @@ impl Sam {
             ControlFlow::Break(()) => Err(err!(Cancelled, "cancelled by the caller")),
         };
         let mut generator = Generator::new(self, options);
-        let mut selection = Selection::new(options, height, width);
+        let min_area = if self.sam2().is_some() { 0 } else { options.min_mask_region_area };
+        let mut selection = Selection::new(options, min_area, height, width);
         let mut whole = None;
         for (i, crop) in crops.iter().enumerate() {
             let part = |i: usize| i as f32 / crops.len() as f32;
@@ -108,7 +109,11 @@ impl Sam {
 struct Generator<'a> {
     sam: &'a Sam,
     options: &'a AutomaticOptions,
+    /// What small regions are removed from logits.
+    predict: PredictOptions,
     prediction: Prediction,
+    /// Masks that are fed back.
+    first: Prediction,
     lanes: Vec<Lane>,
 }
 
@@ -131,7 +136,11 @@ struct Job<'a> {
 impl<'a> Generator<'a> {
     fn new(sam: &'a Sam, options: &'a AutomaticOptions) -> Self {
         let lanes = (0..sam.cx().threads()).map(|_| Lane::default()).collect();
-        Self { sam, options, prediction: Prediction::default(), lanes }
+        // Of a SAM 2, small regions go at the decoder's resolution.
+        let area = if sam.sam2().is_some() { options.min_mask_region_area } else { 0 };
+        let predict =
+            PredictOptions { max_hole_area: area, max_sprinkle_area: area, ..PredictOptions::default() };
+        Self { sam, options, predict, prediction: Prediction::default(), first: Prediction::default(), lanes }
     }
 
     /// The masks of all clicks that pass the filters, in the order of the clicks.
@@ -155,13 +164,62 @@ impl<'a> Generator<'a> {
             let points: Vec<[Point; 1]> =
                 clicks.iter().map(|&[x, y]| [Point::foreground(x as f32, y as f32)]).collect();
             let prompts: Vec<Prompt<'_>> = points.iter().map(|point| Prompt::points(point)).collect();
-            let predict = PredictOptions { multimask: true };
-            let least_iou = self.options.least_iou();
-            self.sam.predict_above(embedding, &prompts, &predict, least_iou, &mut self.prediction)?;
-            self.look(&embedding.upscale, clicks, &is_cut, &mut candidates);
+            if self.options.use_m2m {
+                self.refine(embedding, &prompts, clicks, &is_cut, &mut candidates)?;
+            } else {
+                let predict = PredictOptions { multimask: self.options.multimask_output, ..self.predict };
+                self.ask(embedding, &prompts, &predict, clicks, &is_cut, &mut candidates)?;
+            }
         }
         monitor.report(total, total)?;
         Ok(candidates)
+    }
+
+    /// Appends the masks of `prompts`, each with one of `clicks`, that pass the filters.
+    fn ask(
+        &mut self,
+        embedding: &Embedding,
+        prompts: &[Prompt<'_>],
+        options: &PredictOptions,
+        clicks: &[[f64; 2]],
+        is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
+        candidates: &mut Vec<Candidate>,
+    ) -> Result<()> {
+        let least_iou = self.options.least_iou();
+        let sam = self.sam;
+        let count = sam.predict_above(embedding, prompts, options, least_iou, &mut self.prediction)?;
+        self.prediction.finish_shown(count, options, least_iou);
+        self.look(&embedding.upscale, clicks, is_cut, candidates);
+        Ok(())
+    }
+
+    /// The same, after each mask was fed back once with its point (`refine_with_m2m`).
+    fn refine(
+        &mut self,
+        embedding: &Embedding,
+        prompts: &[Prompt<'_>],
+        clicks: &[[f64; 2]],
+        is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
+        candidates: &mut Vec<Candidate>,
+    ) -> Result<()> {
+        let options =
+            PredictOptions { multimask: self.options.multimask_output, ..PredictOptions::default() };
+        let mut first = core::mem::take(&mut self.first);
+        self.sam.predict(embedding, prompts, &options, &mut first)?;
+        let masks = first.masks();
+        let all: Vec<(usize, usize)> =
+            (0..prompts.len()).flat_map(|prompt| (0..masks).map(move |mask| (prompt, mask))).collect();
+        for part in all.chunks(self.options.points_per_batch) {
+            let fed_back: Vec<Prompt<'_>> = part
+                .iter()
+                .map(|&(prompt, mask)| prompts[prompt].with_mask(first.low_res(prompt, mask)))
+                .collect();
+            let clicks: Vec<[f64; 2]> = part.iter().map(|&(prompt, _)| clicks[prompt]).collect();
+            let options = PredictOptions { multimask: false, ..self.predict };
+            self.ask(embedding, &fed_back, &options, &clicks, is_cut, candidates)?;
+        }
+        self.first = first;
+        Ok(())
     }
 
     /// Appends the masks of the prediction that pass the filters.
@@ -172,13 +230,13 @@ impl<'a> Generator<'a> {
         is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
         candidates: &mut Vec<Candidate>,
     ) {
-        let Self { sam, options, prediction, lanes } = self;
+        let Self { sam, options, prediction, lanes, .. } = self;
         let is_trusted = |iou: f32| options.pred_iou_thresh <= 0.0 || iou > options.pred_iou_thresh as f32;
         let mut jobs = Vec::new();
         for (prompt, &point) in clicks.iter().enumerate() {
             for (mask, &predicted_iou) in prediction.iou(prompt).iter().enumerate() {
                 if is_trusted(predicted_iou) {
-                    let logits = prediction.low_res(prompt, mask);
+                    let logits = prediction.shown(prompt, mask);
                     jobs.push(Job { logits, predicted_iou, point, candidate: None });
                 }
             }

@@ -9,7 +9,8 @@ const MAX_CROP_LAYERS: usize = 5;
 /// Most points of a grid.
 const MAX_POINTS: usize = 1 << 20;
 
-/// The options of `SamAutomaticMaskGenerator`, with its names and defaults.
+/// The options of `SamAutomaticMaskGenerator`, with its names and defaults, and what `SAM2AutomaticMaskGenerator` has in
+/// addition; see [`sam2`](AutomaticOptions::sam2) for its defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AutomaticOptions {
     /// Points along each side of the grid.
@@ -35,8 +36,14 @@ pub struct AutomaticOptions {
     /// The points of the whole picture and of each layer, in 0…1 of a crop's width and height, in place of regular
     /// grids.
     pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
-    /// Holes and islands of fewer pixels are removed; 0 leaves masks as they are.
+    /// Holes and islands are removed; 0 leaves masks as they are. Of a SAM, those of fewer pixels of the picture, when
+    /// all masks are there; of a SAM 2, those of so many logits or fewer, at the decoder's resolution, before masks are
+    /// looked at.
     pub min_mask_region_area: u32,
+    /// Each mask is fed back once, with its point, and what comes of it takes its place.
+    pub use_m2m: bool,
+    /// Three masks for each point; otherwise one.
+    pub multimask_output: bool,
 }
 
 impl Default for AutomaticOptions {
@@ -54,11 +61,18 @@ impl Default for AutomaticOptions {
             crop_n_points_downscale_factor: 1,
             point_grids: None,
             min_mask_region_area: 0,
+            use_m2m: false,
+            multimask_output: true,
         }
     }
 }
 
 impl AutomaticOptions {
+    /// The defaults of `SAM2AutomaticMaskGenerator`.
+    pub fn sam2() -> Self {
+        Self { pred_iou_thresh: 0.8, ..Self::default() }
+    }
+
     /// The grids of the whole picture and of each layer of crops.
     ///
     /// # Errors

@@ -34,13 +34,14 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    pub(super) fn new(options: &AutomaticOptions, height: usize, width: usize) -> Self {
+    /// For masks from which regions of fewer than `min_area` pixels are removed.
+    pub(super) fn new(options: &AutomaticOptions, min_area: u32, height: usize, width: usize) -> Self {
         let is_cropped = options.crop_n_layers > 0;
         Self {
             height,
             width,
             box_nms_thresh: options.box_nms_thresh,
-            min_area: options.min_mask_region_area,
+            min_area,
             between_crops: is_cropped.then(|| Suppression::new(options.crop_nms_thresh)),
             final_nms: Suppression::new(options.box_nms_thresh.max(options.crop_nms_thresh)),
             changed: Vec::new(),
@@ -161,7 +162,7 @@ mod tests {
 
     /// The boxes that are emitted after each crop, and at the end.
     fn run(options: &AutomaticOptions, crops: Vec<(Crop, Vec<Candidate>)>) -> Vec<Vec<[u32; 4]>> {
-        let mut selection = Selection::new(options, 10, 20);
+        let mut selection = Selection::new(options, options.min_mask_region_area, 10, 20);
         let mut steps = Vec::new();
         for (crop, candidates) in crops {
             let mut step = Vec::new();

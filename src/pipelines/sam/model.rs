@@ -1,0 +1,182 @@
+//! A model of either family, behind what both have in common.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::AutomaticOptions;
+use crate::error::Result;
+use crate::exec::{Cx, Monitor, Scratch, try_zeroed};
+use crate::kernels::resize::upscale::Upscale;
+use crate::models::sam::{DecoderConfig, MaskDecoder, Predictor, SamModel};
+use crate::models::sam2::{self, Sam2Model};
+use crate::nn::Trace;
+use crate::pipelines::preprocess::Preprocess;
+use crate::simd::Level;
+use crate::weights::{Bundle, Config};
+
+/// Range of the logits that SAM 2's predictor hands out for a later prompt.
+pub(super) const FED_BACK: core::ops::RangeInclusive<f32> = -32.0..=32.0;
+
+/// A SAM or a SAM 2.
+#[derive(Debug)]
+pub enum Model {
+    /// SAM, MobileSAM or SlimSAM.
+    Sam(Box<SamModel>),
+    /// SAM 2 or 2.1.
+    Sam2(Box<Sam2Model>),
+}
+
+impl Model {
+    /// Binds the checkpoint of either.
+    pub(super) fn bind(bundle: &Bundle<'_>, level: Level, image_size: Option<usize>) -> Result<Self> {
+        match sam2::naming::find(&bundle.scope(level)) {
+            Some(_) => Sam2Model::bind(bundle, level, image_size).map(Box::new).map(Self::Sam2),
+            None => SamModel::bind(bundle, level, image_size).map(Box::new).map(Self::Sam),
+        }
+    }
+
+    /// How pictures become input, and frames of a video.
+    pub(super) fn preprocess(&self, bundle: &Bundle<'_>) -> Result<[Preprocess; 2]> {
+        let name = "preprocessor_config.json";
+        let config = bundle.file(name)?.map(|text| Config::parse(name, &text)).transpose()?;
+        let size = self.image_size();
+        let profile = match (self, config) {
+            (Self::Sam(_), Some(config)) => Preprocess::sam_from_config(&config, size)?,
+            (Self::Sam(_), None) => Preprocess::sam(size)?,
+            (Self::Sam2(_), Some(config)) => Preprocess::sam2_from_config(&config, size)?,
+            (Self::Sam2(_), None) => return Ok([Preprocess::sam2(size)?, Preprocess::sam2_video(size)?]),
+        };
+        Ok([profile.clone(), profile])
+    }
+
+    /// Side of the square input, in pixels.
+    pub fn image_size(&self) -> usize {
+        match self {
+            Self::Sam(sam) => sam.config.image_size,
+            Self::Sam2(sam2) => sam2.config.image_size,
+        }
+    }
+
+    /// Side of the image embedding, in tokens.
+    pub fn grid(&self) -> usize {
+        self.mask_side() / 4
+    }
+
+    /// Side of the low-resolution masks that the decoder makes and that a prompt may hold.
+    pub fn mask_side(&self) -> usize {
+        match self {
+            Self::Sam(sam) => sam.config.mask_side(),
+            Self::Sam2(sam2) => sam2.config.mask_side(),
+        }
+    }
+
+    /// Features of a token of the image embedding, `C`.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::Sam(sam) => sam.config.dim,
+            Self::Sam2(sam2) => sam2.config.dim,
+        }
+    }
+
+    /// The sizes of prompt encoder and mask decoder.
+    pub fn decoder_config(&self) -> &DecoderConfig {
+        match self {
+            Self::Sam(sam) => &sam.config.decoder,
+            Self::Sam2(sam2) => &sam2.config.decoder,
+        }
+    }
+
+    /// The mask decoder.
+    pub fn mask_decoder(&self) -> &MaskDecoder {
+        match self {
+            Self::Sam(sam) => &sam.mask_decoder,
+            Self::Sam2(sam2) => &sam2.mask_decoder,
+        }
+    }
+
+    /// The parts that run for every prompt.
+    pub fn predictor(&self) -> Predictor<'_> {
+        match self {
+            Self::Sam(sam) => sam.predictor(),
+            Self::Sam2(sam2) => sam2.predictor(),
+        }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Sam(sam) => sam.bytes(),
+            Self::Sam2(sam2) => sam2.bytes(),
+        }
+    }
+
+    /// Scratch that [`encode`](Self::encode) needs, in f32.
+    pub(super) fn encode_scratch_len(&self, cx: &Cx) -> usize {
+        match self {
+            Self::Sam(sam) => sam.image_encoder.scratch_len(cx),
+            Self::Sam2(sam2) => sam2.image_encoder.scratch_len(cx),
+        }
+    }
+
+    /// Values of an embedding: `[grid², C]`, and in SAM 2 the larger maps behind them.
+    pub(super) fn features_len(&self) -> usize {
+        let maps = self.mask_decoder().maps().map_or([0; 2], |maps| maps.map_lens());
+        self.grid() * self.grid() * self.dim() + maps[0] + maps[1]
+    }
+
+    /// `pixels: [3, S, S]` to `out: [features_len]`.
+    pub(super) fn encode(
+        &self,
+        cx: &Cx,
+        pixels: &[f32],
+        out: &mut [f32],
+        scratch: Scratch<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Sam(sam) => sam.image_encoder.forward(cx, pixels, out, scratch, Trace::off(), monitor),
+            Self::Sam2(sam2) => {
+                sam2.image_encoder.forward(cx, pixels, out, scratch, Trace::off(), monitor)?;
+                // A picture has no past.
+                let tokens = out[..self.grid() * self.grid() * self.dim()].chunks_exact_mut(self.dim());
+                tokens.flat_map(|token| token.iter_mut().zip(&sam2.no_memory)).for_each(|(x, no)| *x += no);
+                Ok(())
+            }
+        }
+    }
+
+    /// What the decoder needs of an image's features.
+    pub(super) fn cache(&self, cx: &Cx, features: &[f32]) -> Result<Vec<f32>> {
+        let decoder = self.mask_decoder();
+        let mut cache = try_zeroed(decoder.cache_len())?;
+        let mut workspace = cx.workspace(decoder.cache_scratch_len(cx));
+        let (embedding, rest) = features.split_at(self.grid() * self.grid() * self.dim());
+        let maps = decoder.maps().map(|maps| <[&[f32]; 2]>::from(rest.split_at(maps.map_lens()[0])));
+        cx.enter(|| decoder.cache(cx, embedding, maps, &mut cache, workspace.scratch()));
+        Ok(cache)
+    }
+
+    /// The way from masks to a picture of `original` pixels (height, width) that was resized to `resized`.
+    ///
+    /// SAM goes by way of its input, whose padding is cut off; SAM 2's input is the picture, and the way is direct.
+    pub(super) fn upscale(&self, resized: [usize; 2], original: [usize; 2]) -> Result<Upscale> {
+        let (side, [resized, original]) = (self.mask_side(), [resized, original].map(|[h, w]| (h, w)));
+        match self {
+            Self::Sam(sam) => Upscale::new(side, sam.config.image_size, resized, original),
+            Self::Sam2(_) => Upscale::new(side, side, (side, side), original),
+        }
+    }
+
+    /// Whether logits are clamped before they are fed back, to [`FED_BACK`].
+    pub(super) fn clamps(&self) -> bool {
+        matches!(self, Self::Sam2(_))
+    }
+
+    /// The defaults of the reference's automatic generator.
+    pub fn automatic_options(&self) -> AutomaticOptions {
+        match self {
+            Self::Sam(_) => AutomaticOptions::default(),
+            Self::Sam2(_) => AutomaticOptions::sam2(),
+        }
+    }
+}
