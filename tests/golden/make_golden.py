@@ -101,6 +101,16 @@ sam2_memory/<name>/    the memory of a tiny SAM 2 with random weights, without t
     mask_prompt [4g, 4g]                        mask_downsample of the first mask's positive logits
     <seen>.{token,object_pointer} [C], score    visible and hidden: the decoder's token and its pointer
 
+sam2_predictor/     whole small SAM 2s with random weights: input 128, padded windows, F16
+
+    original/       Meta's naming and packages; huggingface/: transformers
+  model.safetensors, config.json
+  golden.json                   prompts by "<picture>.<kind>" as in sam_predictor/, with max_hole_area and
+                                max_sprinkle_area
+  golden.safetensors            as in sam_predictor/; low_res clamped to +-32; <picture>.pixels [3, 128, 128] is
+                                the input, of transformers' resized by Pillow
+  original/automatic.{png,json} records of SAM2AutomaticMaskGenerator, as in automatic/
+
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
 
     vocab.json + merges.txt, tokenizer.json, bpe_simple_vocab.txt     the same tokenizer three times
@@ -211,6 +221,7 @@ from generators import (
     sam2_decoder,
     sam2_encoder,
     sam2_memory,
+    sam2_predictor,
     sam_decoder,
     sam_encoder,
     sam_predictor,
@@ -226,6 +237,7 @@ GENERATORS = {
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
     "sam2_decoder": sam2_decoder,
+    "sam2_predictor": sam2_predictor,
     "sam_predictor": sam_predictor,
     "sam2_encoder": sam2_encoder,
     "sam2_memory": sam2_memory,

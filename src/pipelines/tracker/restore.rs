@@ -41,7 +41,7 @@ impl Tracker {
             return Err(err!(Format, "saved tracker is damaged: its checksum differs"));
         }
         let mut fields = Fields(content);
-        if (fields.u64()?, fields.u32()? as usize) != (sam.fingerprint(), sam.input_size()) {
+        if (fields.u64()?, fields.u32()? as usize) != (sam.fingerprint(), sam.image_size()) {
             return Err(err!(InvalidArgument, "the tracker is another model's"));
         }
         let size = [fields.u32()? as usize, fields.u32()? as usize];

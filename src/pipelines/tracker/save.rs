@@ -31,7 +31,7 @@ impl Tracker {
         out.bytes(&MAGIC);
         out.u32(VERSION);
         out.u64(self.sam.fingerprint());
-        out.u32(self.sam.input_size() as u32);
+        out.u32(self.sam.image_size() as u32);
         self.size().into_iter().for_each(|side| out.u32(side as u32));
         out.options(&self.options);
         out.direction(self.direction);
