@@ -93,7 +93,7 @@ fn words_select_the_things_they_name() {
 fn a_search_can_be_stopped_at_any_time() {
     let (scene, (sam, clip)) = (Scene::read(), pair());
     let automatic = AutomaticOptions { points_per_side: 8, ..automatic() };
-    let prompt = TextPrompt { texts: &["a dog"], automatic, ..TextPrompt::default() };
+    let prompt = TextPrompt { texts: &["a dog"], automatic: Some(automatic), ..TextPrompt::default() };
     for limit in [0.0, 0.3, 0.8] {
         let stop = |done: f32| if done > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let error = sam.ground(&clip, &scene.view(), &prompt, &Monitor::new(&stop)).unwrap_err();

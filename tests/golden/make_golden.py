@@ -107,8 +107,8 @@ sam2_predictor/     whole small SAM 2s with random weights: input 128, padded wi
   model.safetensors, config.json
   golden.json                   prompts by "<picture>.<kind>" as in sam_predictor/, with max_hole_area and
                                 max_sprinkle_area
-  golden.safetensors            as in sam_predictor/; low_res clamped to +-32; <picture>.pixels [3, 128, 128] is
-                                the input, of transformers' resized by Pillow
+  golden.safetensors            as in sam_predictor/; low_res clamped to +-32; <picture>.pixels [3, 32, 128] are
+                                rows 48 to 80 of the input, of transformers' resized by Pillow
   original/automatic.{png,json} records of SAM2AutomaticMaskGenerator, as in automatic/
 
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
