@@ -14,7 +14,7 @@ use super::sam_embedding::vitrum_sam_embedding;
 use super::sam_everything::{vitrum_sam_everything_options, vitrum_sam_record};
 use super::status::{VITRUM_OK, vitrum_status};
 use crate::error::err;
-use crate::pipelines::sam::{AutomaticOptions, TextPrompt};
+use crate::pipelines::sam::TextPrompt;
 
 /// What is looked for, in words. The defaults are not all zeros.
 #[repr(C)]
