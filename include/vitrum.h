@@ -301,7 +301,8 @@ typedef struct vitrum_sam_mask_stats {
 
 /*
  * How to look for everything in a picture. The names and the defaults are those of segment-anything's
- * `SamAutomaticMaskGenerator`; the defaults are not zeros.
+ * `SamAutomaticMaskGenerator`; the defaults are not zeros. SAM 2's own generator differs in `pred_iou_thresh`, which is
+ * 0.8: as for every model, NULL in the place of the options means its defaults.
  */
 typedef struct vitrum_sam_everything_options {
     /* `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`. */
@@ -317,7 +318,10 @@ typedef struct vitrum_sam_everything_options {
     uint32_t crop_n_layers;
     /* Points along a side in layer `i` of crops are divided by this to the power of `i`. */
     uint32_t crop_n_points_downscale_factor;
-    /* Holes and islands of fewer pixels are removed from masks; 0 leaves them. */
+    /*
+     * Holes and islands of fewer pixels are removed from masks; 0 leaves them. Of a SAM 2, those of so many pixels or
+     * fewer of the decoder's small masks.
+     */
     uint32_t min_mask_region_area;
     /* Masks whose predicted quality is not above this are dropped; 0 keeps all. */
     double pred_iou_thresh;
@@ -331,6 +335,10 @@ typedef struct vitrum_sam_everything_options {
     double crop_nms_thresh;
     /* How much the crops of the first layer overlap, as a part of the picture's shorter side. */
     double crop_overlap_ratio;
+    /* 1: each mask is asked again, with itself as a prompt, and what comes of it takes its place. */
+    uint32_t use_m2m;
+    /* 1: one mask for each point, not three. */
+    uint32_t single_mask;
 } vitrum_sam_everything_options;
 
 /*
