@@ -177,7 +177,8 @@ fn pooled_queries() {
                 }
             }
             let (all, tolerance) = problem.oracle(Kind::None);
-            let is_first = |token: usize| [token / grid[1], token % grid[1]].iter().all(|at| at.is_multiple_of(2));
+            let is_first =
+                |token: usize| [token / grid[1], token % grid[1]].iter().all(|at| at.is_multiple_of(2));
             let exact: Vec<f64> = all
                 .chunks_exact(width)
                 .enumerate()
