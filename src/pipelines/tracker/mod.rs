@@ -56,10 +56,10 @@
 
 mod bank;
 mod frames;
-#[allow(dead_code, reason = "until the models of SAM 2 have their memory")]
 mod network;
 mod options;
 mod output;
+mod overlap;
 mod prompts;
 mod propagate;
 mod restore;
@@ -166,7 +166,7 @@ impl Tracker {
             + pointers * (pointer + size_of::<Output>() + OVERHEAD)
             + (whole + held_frames) * mask
             + held_frames * (MAX_TRACKER_POINTS * size_of::<Point>() + OVERHEAD);
-        Ok((held_frames + 1) * (network.features_bytes() + OVERHEAD)
+        Ok((held_frames + 1) * (network.features_len() * size_of::<f32>() + OVERHEAD)
             + options.max_objects * (object + size_of::<Object>() + OVERHEAD)
             + Upscale::bytes_of((height, width)))
     }

@@ -2,12 +2,10 @@
 
 use super::Tracker;
 use super::bank::Output;
+use super::overlap::suppress;
 use crate::error::{Result, err};
 use crate::exec::padded;
 use crate::pipelines::mask::{BitMask, Rle};
-
-/// Highest logit of a pixel that another object gets, if masks may not overlap.
-const SUPPRESSED: f32 = -10.0;
 
 impl Tracker {
     /// Whether there is a mask of `object` on `frame`.
@@ -54,7 +52,7 @@ impl Tracker {
         let out = self.pixels(out)?;
         self.upscale_into(&logits.mask, out);
         if self.options.non_overlap_output {
-            self.suppress(object, logits.frame, out);
+            self.exclude(object, logits.frame, out);
         }
         Ok(())
     }
@@ -73,7 +71,7 @@ impl Tracker {
             let mut workspace = cx.workspace(padded(out.len()));
             let pixels = workspace.scratch().take(out.len());
             self.upscale_into(&logits.mask, pixels);
-            self.suppress(object, logits.frame, pixels);
+            self.exclude(object, logits.frame, pixels);
             out.iter_mut().zip(pixels).for_each(|(out, logit)| *out = u8::from(*logit > threshold));
         } else {
             let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
@@ -124,9 +122,8 @@ impl Tracker {
         self.upscale.logits(cx, logits, out, workspace.scratch());
     }
 
-    /// Lowers the logits of pixels at which another object has a higher one, or an earlier object the same
-    /// (`_apply_non_overlapping_constraints`).
-    fn suppress(&self, object: u32, frame: u64, out: &mut [f32]) {
+    /// Takes the pixels of others from `out`, the logits of an object on a frame.
+    fn exclude(&self, object: u32, frame: u64, out: &mut [f32]) {
         let cx = self.sam.cx();
         let mut workspace = cx.workspace(2 * padded(out.len()));
         let mut scratch = workspace.scratch();
@@ -136,12 +133,7 @@ impl Tracker {
         for (i, rival) in self.objects.iter().enumerate().filter(|&(i, _)| Some(i) != place) {
             let Some(rival) = rival.output(frame).filter(|rival| !rival.mask.is_empty()) else { continue };
             self.upscale_into(&rival.mask, other);
-            let is_earlier = Some(i) < place;
-            for ((out, &own), &other) in out.iter_mut().zip(&*own).zip(&*other) {
-                if other > own || (is_earlier && other == own) {
-                    *out = out.min(SUPPRESSED);
-                }
-            }
+            suppress(out, own, other, Some(i) < place);
         }
     }
 }

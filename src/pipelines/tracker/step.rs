@@ -11,6 +11,7 @@ use super::selection::Selection;
 use super::{Direction, Tracker};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
+use crate::pipelines::mask::{Regions, replace_small_regions};
 
 /// Objects that go through the memory attention and the decoder together: weights are read once for all of them, and
 /// each needs its own features, which bounds the number.
@@ -173,7 +174,7 @@ impl Tracker {
         let area = self.options.fill_hole_area;
         if area > 0 {
             let mask = Arc::make_mut(&mut output.mask);
-            network.fill_holes(mask, area, FILLED);
+            replace_small_regions(mask, network.mask_side(), Regions::Holes, 0.0, area, FILLED);
         }
     }
 }
