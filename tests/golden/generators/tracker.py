@@ -39,13 +39,15 @@ class Case:
     name: str
     is_21: bool
     max_conditioning: int
+    # Of the object score head, so that objects are there where they are prompted and not on all frames behind.
     score_bias: float
-    seed: int = 0
+    seed: int
+    score_sign: int = 1
 
 
 CASES = {
-    "sam2.0": Case("sam2.0", is_21=False, max_conditioning=2, score_bias=1.5, seed=3),
-    "sam2.1": Case("sam2.1", is_21=True, max_conditioning=-1, score_bias=0.0, seed=22),
+    "sam2.0": Case("sam2.0", is_21=False, max_conditioning=2, score_bias=3.0, seed=3),
+    "sam2.1": Case("sam2.1", is_21=True, max_conditioning=-1, score_bias=6.345, score_sign=-1, seed=22),
 }
 
 
@@ -262,7 +264,9 @@ def fill(model: nn.Module, case: Case) -> None:
     # As trained models do: a mask as a prompt has the scale of predicted logits.
     model.mask_downsample.weight.fill_(20 / 16)
     model.mask_downsample.bias.fill_(-10)
-    model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias.fill_(case.score_bias)
+    scores = model.sam_mask_decoder.pred_obj_score_head.layers[-1]
+    scores.weight.mul_(case.score_sign)
+    scores.bias.fill_(case.score_bias)
     for tensor in model.state_dict().values():
         tensor.copy_(tensor.half().float())
 
@@ -278,8 +282,6 @@ def pictures() -> torch.Tensor:
 
 def state_of(model, images):
     """`init_state` without files."""
-    module = sam2_video_predictor if "per_obj" in model.init_state.__doc__ else sam2_video_predictor_legacy
-    del module
     loaders = [(m, m.load_video_frames) for m in (sam2_video_predictor, sam2_video_predictor_legacy)]
     for m, _ in loaders:
         m.load_video_frames = lambda **_: (images, HEIGHT, WIDTH)
