@@ -208,7 +208,10 @@ fn unknown_objects_and_masks() {
         assert_eq!(tracker.rle(object, frame, 0.0).unwrap_err().code(), ErrorCode::InvalidArgument);
     }
     assert!(tracker.has_mask(1, 3) && tracker.has_mask(2, 2) && !tracker.has_mask(9, 2));
-    assert_eq!(tracker.mask_into(1, None, f32::NAN, &mut mask).unwrap_err().code(), ErrorCode::InvalidArgument);
+    assert_eq!(
+        tracker.mask_into(1, None, f32::NAN, &mut mask).unwrap_err().code(),
+        ErrorCode::InvalidArgument
+    );
     assert_eq!(tracker.rle(1, None, f32::NAN).unwrap_err().code(), ErrorCode::InvalidArgument);
     let short = &mut mask[1..];
     assert_eq!(tracker.mask_into(1, None, 0.0, short).unwrap_err().code(), ErrorCode::BufferTooSmall);
@@ -307,7 +310,8 @@ fn a_cancelled_call_leaves_no_trace() {
         assert!(reports > 0);
     }
     let mask = disc(20, 30, 8);
-    let reports = cancel_everywhere(&tracker, |tracker, monitor| tracker.add_mask(3, 1, &mask, SIZE, monitor));
+    let reports =
+        cancel_everywhere(&tracker, |tracker, monitor| tracker.add_mask(3, 1, &mask, SIZE, monitor));
     assert!(reports > 0);
 }
 

@@ -197,6 +197,23 @@ automatic/      segment-anything's SamAutomaticMaskGenerator; records with COCO 
     trained.json                demo/sam-nano on demo/images/garden-scene-3d.png, with and without crops
                                 and removal of small regions; to be made again when that model changes
 
+tracker/        small SAM 2s of the sam2 package with random weights that follow objects through a video of 22 frames of
+                84 x 60 pixels, which tests and generator draw alike; sizes are odd against the input of 128
+
+    scenarios.json              what a user does: clicks, boxes, masks (discs: x, y, radius), propagation ("most": frames
+                                after the first), clearing, removal; which cases play it, and options
+    selection.txt               what frames attend to, by SAM2Base._prepare_memory_conditioned_features: rules (memories,
+                                stride, conditioning frames, pointers, only of the past, signed, frames); frame;
+                                backward; conditioning frames; tracked frames -> memories (frame:row of
+                                maskmem_tpos_enc) and pointers (frame:encoded distance)
+    sam2.0/, sam2.1/            model.safetensors (F16, Meta's naming), config.json, and of each scenario
+      <scenario>.safetensors    results in the order in which they come, by SAM2VideoPredictor with small holes filled
+                                (non-overlap-memory: its legacy variant, which sees all objects together)
+        frames i64 [n, 2]       frame and object; scores [n]: object scores
+        logits [n, 8, 8]        every fourth of the 32 x 32 low-resolution logits, in both directions
+        largest [n]             the largest absolute of all of them
+        signs u8 [n, 128]       which of them are positive, a bit each, the first in the highest bit
+
 masks/          after the mask decoder
 
     masks.json                  masks: run lengths (pycocotools' string; Meta's counts), area, boxes;
@@ -225,7 +242,7 @@ from generators import (
     sam_decoder,
     sam_encoder,
     sam_predictor,
-    tokenizer,
+    tokenizer, tracker,
 )
 
 # In this order: a CLIP directory contains the tokenizer.
@@ -242,6 +259,7 @@ GENERATORS = {
     "sam2_encoder": sam2_encoder,
     "sam2_memory": sam2_memory,
     "automatic": automatic,
+    "tracker": tracker,
 }
 
 

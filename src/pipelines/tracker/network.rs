@@ -61,7 +61,8 @@ impl<'a> Network<'a> {
     pub(super) fn of(sam: &'a Sam) -> Result<Self> {
         let model = sam.sam2().ok_or_else(|| err!(Unsupported, "the model is no SAM 2 and cannot track"))?;
         let memory = model.memory.as_ref();
-        let memory = memory.ok_or_else(|| err!(Unsupported, "the checkpoint has no memory and cannot track"))?;
+        let memory =
+            memory.ok_or_else(|| err!(Unsupported, "the checkpoint has no memory and cannot track"))?;
         Ok(Self { sam, model, memory })
     }
 
@@ -75,7 +76,9 @@ impl<'a> Network<'a> {
             conditioning: tracking.max_prompted_frames,
             pointers: tracking.max_pointers as u64,
             only_past_pointers: tracking.past_pointers_only,
-            signed_distances: memory.and_then(|memory| memory.pointer_times).is_some_and(|times| times.signed),
+            signed_distances: memory
+                .and_then(|memory| memory.pointer_times)
+                .is_some_and(|times| times.signed),
             frames: options.num_frames,
         }
     }

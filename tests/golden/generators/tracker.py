@@ -106,7 +106,7 @@ SCENARIOS = {
         mask(12, 1, 44, 30, 10),
         click(14, 1, [[48, 31, 1]]),
         follow(),
-    ], {"corrections_are_conditioning": True}, cases=("sam2.0", "sam2.1")),
+    ], {"corrections_are_conditioning": True}, cases=("sam2.0",)),
     "backward": Scenario([
         click(11, 1, [[42, 30, 1]]),
         click(11, 2, [[49, 31, 1]]),

@@ -213,7 +213,14 @@ impl Network<'_> {
                 mask.fill(NO_OBJECT_LOGIT);
             }
             let (pointer, mask) = (Arc::new(pointer), Arc::new(mask));
-            outputs.push(Output { frame, memory: Arc::default(), pointer, mask, object_score, iou: iou[best] });
+            outputs.push(Output {
+                frame,
+                memory: Arc::default(),
+                pointer,
+                mask,
+                object_score,
+                iou: iou[best],
+            });
         }
         Ok(outputs)
     }
