@@ -58,7 +58,7 @@ PHASES = (
     Phase(2500, HALF, 32, (2,)),
     Phase(3000, HALF, 32, (4, 8)),
     Phase(3500, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.4),
-    Phase(4350, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.6, best=0.0, mean=1.0),
+    Phase(4250, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.6, best=0.0, mean=1.0),
 )
 HOLD = 2500  # from here on the rate falls, linearly to zero
 STEPS = PHASES[-1].until
