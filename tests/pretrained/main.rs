@@ -4,12 +4,16 @@
 //!
 //! - `clip-vit-base-patch32/` (`openai/clip-vit-base-patch32`), with `000000039769.png` (COCO, of transformers' test
 //!   fixtures) and `CLIP.png` (the diagram of openai/CLIP's README);
-//! - `sam-vit-base/` (`facebook/sam-vit-base`), `sam-vit-huge/`, with `car.png` (of ybelkada/segment-anything).
+//! - `sam-vit-base/` (`facebook/sam-vit-base`), `sam-vit-huge/`, with `car.png` (of ybelkada/segment-anything);
+//! - `sam2.1-hiera-tiny/`, `-small`, `-base-plus`, `-large` and the same of `sam2-hiera`, with `car.png`; for
+//!   `sam2.1-hiera-tiny` also `truck.png` and `bedroom/00000.png` to `00002.png`, the first frames of the video of the
+//!   notebooks of facebookresearch/sam2.
 //!
 //! What is missing is reported as skipped. Bounds are the digits that were published.
 
 mod clip;
 mod sam;
+mod sam2;
 
 use std::env;
 use std::fs::File;
@@ -84,10 +88,18 @@ impl Report {
 /// The checks of a checkpoint.
 type Checks = fn(&mut Report, &Cx, &Bundle<'_>);
 
-const CHECKPOINTS: [(&str, Checks); 3] = [
+const CHECKPOINTS: [(&str, Checks); 11] = [
     ("clip-vit-base-patch32", clip::check),
     ("sam-vit-base", sam::check_base),
     ("sam-vit-huge", sam::check_huge),
+    ("sam2.1-hiera-tiny", sam2::check_tiny),
+    ("sam2.1-hiera-small", sam2::check),
+    ("sam2.1-hiera-base-plus", sam2::check),
+    ("sam2.1-hiera-large", sam2::check),
+    ("sam2-hiera-tiny", sam2::check),
+    ("sam2-hiera-small", sam2::check),
+    ("sam2-hiera-base-plus", sam2::check),
+    ("sam2-hiera-large", sam2::check),
 ];
 
 fn main() -> ExitCode {

@@ -6,9 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use vitrum::exec::{Cx, Monitor};
-use vitrum::pipelines::sam::{
-    Embedding, Label, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions,
-};
+use vitrum::pipelines::sam::{Embedding, Label, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
 use vitrum::weights::Bundle;
 
@@ -43,6 +41,7 @@ const CAR_SCORES: [(&str, [f32; 3]); 8] = [
     ("sam2-hiera-large", [0.9514, 0.0535, 0.1787]),
 ];
 
+/// What was published of all checkpoints.
 pub(crate) fn check(report: &mut Report, cx: &Cx, bundle: &Bundle<'_>) {
     let (_, scores) = CAR_SCORES.into_iter().find(|(name, _)| *name == report.checkpoint).unwrap();
     report.check("a click on car.png", Some(CAR), |path| {
@@ -53,6 +52,7 @@ pub(crate) fn check(report: &mut Report, cx: &Cx, bundle: &Bundle<'_>) {
     });
 }
 
+/// All that was published of `facebook/sam2.1-hiera-tiny`.
 pub(crate) fn check_tiny(report: &mut Report, cx: &Cx, bundle: &Bundle<'_>) {
     check(report, cx, bundle);
     report.check("predictions on truck.png", Some(TRUCK), |path| truck(&load(cx, bundle), path));
@@ -133,22 +133,13 @@ const LADY: [Point; 2] = [at(210.0, 350.0), at(250.0, 220.0)];
 const LADY_BOX: Option<[f32; 4]> = Some([300.0, 0.0, 500.0, 400.0]);
 
 const CASES: [Case; 5] = [
-    (
-        &[Asked { points: &[at(210.0, 350.0)], bounding_box: None }],
-        &[[-21.4113, -20.1003, -19.9619]],
-    ),
+    (&[Asked { points: &[at(210.0, 350.0)], bounding_box: None }], &[[-21.4113, -20.1003, -19.9619]]),
     (&[Asked { points: &LADY, bounding_box: None }], &[[-11.1487, -15.3821, -15.4855]]),
     (&[Asked { points: &[], bounding_box: LADY_BOX }], &[[-13.1427, -14.9998, -15.4558]]),
-    (
-        &[Asked { points: &[at(460.0, 60.0)], bounding_box: LADY_BOX }],
-        &[[-12.3525, -15.8181, -15.8900]],
-    ),
+    (&[Asked { points: &[at(460.0, 60.0)], bounding_box: LADY_BOX }], &[[-12.3525, -15.8181, -15.8900]]),
     (
         &[
-            Asked {
-                points: &[at(200.0, 300.0), at(230.0, 250.0), not_at(275.0, 175.0)],
-                bounding_box: None,
-            },
+            Asked { points: &[at(200.0, 300.0), at(230.0, 250.0), not_at(275.0, 175.0)], bounding_box: None },
             Asked { points: &[at(400.0, 150.0)], bounding_box: None },
         ],
         &[[-12.6294, -18.5249, -14.2722], [-20.3319, -17.5537, -18.3185]],
@@ -169,7 +160,7 @@ fn bedroom(sam: &Arc<Sam>, directory: &Path) -> Outcome {
     let mut tracker = follow(sam, &frames[0]);
     tracker.add_prompt(0, 1, &Prompt::points(&LADY), false, &Monitor::none()).unwrap();
     let mut mask = vec![0; frames[0].width * frames[0].height];
-    tracker.mask_into(1, 0.0, &mut mask).unwrap();
+    tracker.mask_into(1, None, 0.0, &mut mask).unwrap();
     let mut tracker = follow(sam, &frames[0]);
     let size = [frames[0].height, frames[0].width];
     tracker.add_mask(0, 1, &mask, size, &Monitor::none()).unwrap();
@@ -193,7 +184,7 @@ fn compare(tracker: &mut Tracker, frames: &[Picture], published: &[[f32; 3]]) ->
         tracker.step(&Monitor::none()).unwrap();
         for (object, published) in (1..).zip(published) {
             let mut logits = vec![0.0; frame.width * frame.height];
-            tracker.logits_into(object, &mut logits).unwrap();
+            tracker.logits_into(object, None, &mut logits).unwrap();
             near(&logits[..1], &published[i..=i], BOUND)
                 .map_err(|difference| format!("frame {i}, object {object}: {difference}"))?;
         }
