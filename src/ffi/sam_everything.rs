@@ -1,6 +1,7 @@
 //! `vitrum_sam_everything`: masks of all that is in a picture.
 
 use core::ffi::c_void;
+use core::mem::offset_of;
 use core::ops::ControlFlow;
 
 use super::args::{CStruct, init, optional, place, required, versioned};
@@ -54,6 +55,7 @@ pub struct vitrum_sam_everything_options {
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_sam_everything_options {
     const NAME: &'static str = "vitrum_sam_everything_options";
+    const EARLIER: &'static [usize] = &[offset_of!(vitrum_sam_everything_options, use_m2m)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -64,11 +66,14 @@ pub unsafe extern "C" fn vitrum_sam_everything_options_init(
     options: *mut vitrum_sam_everything_options,
     struct_size: usize,
 ) -> vitrum_status {
-    // SAFETY: the caller passes NULL or `struct_size` writable bytes, which `init` has made a whole struct.
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes, which `init` has found to be a whole struct of this
+    // or of an earlier version, and not more than there are in this one.
     unsafe {
         let status = init(options, struct_size);
         if status == VITRUM_OK {
-            options.write(vitrum_sam_everything_options::new(&AutomaticOptions::default()));
+            let mut defaults = vitrum_sam_everything_options::new(&AutomaticOptions::default());
+            defaults.struct_size = struct_size as u32;
+            options.cast::<u8>().copy_from_nonoverlapping((&raw const defaults).cast(), struct_size);
         }
         status
     }
@@ -218,7 +223,26 @@ impl vitrum_sam_record {
 
 #[cfg(test)]
 mod tests {
+    use core::mem::MaybeUninit;
+
     use super::*;
+    use crate::ffi::args::versioned;
+
+    #[test]
+    fn programs_of_an_earlier_version_get_its_defaults() {
+        let size = vitrum_sam_everything_options::EARLIER[0];
+        assert_eq!(size, 72);
+        let mut options = MaybeUninit::<vitrum_sam_everything_options>::uninit();
+        // SAFETY: `size` bytes are there, and what lies behind them is written here before it is read.
+        let options = unsafe {
+            options.as_mut_ptr().cast::<u8>().write_bytes(0xFF, size_of::<vitrum_sam_everything_options>());
+            assert_eq!(vitrum_sam_everything_options_init(options.as_mut_ptr(), size), VITRUM_OK);
+            let after = options.as_ptr().cast::<u8>().add(size).cast::<u64>().read();
+            assert_eq!(after, u64::MAX, "nothing is written behind the struct");
+            versioned(options.as_ptr(), "options").unwrap()
+        };
+        assert_eq!(options.read(), AutomaticOptions::default());
+    }
 
     #[test]
     fn options_pass_through() {
