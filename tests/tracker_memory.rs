@@ -51,7 +51,7 @@ fn live_bytes(options: &TrackerOptions, counts: &[u64]) -> (Vec<isize>, Vec<usiz
     let sam = Arc::new(Sam::load(&Cx::serial(Level::detect()), &bundle, &sam).unwrap());
     let promised = Tracker::memory_bytes(&sam, [HEIGHT, WIDTH], options).unwrap();
     let mut video = Video::default();
-    let (mut live, mut held) = (Vec::new(), Vec::new());
+    let (mut live, mut held) = (Vec::with_capacity(counts.len()), Vec::with_capacity(counts.len()));
     video.image(0);
     let before = LIVE.get();
     let mut tracker = Tracker::new(sam.clone(), [HEIGHT, WIDTH], options).unwrap();

@@ -46,8 +46,8 @@ class Case:
 
 
 CASES = {
-    "sam2.0": Case("sam2.0", is_21=False, max_conditioning=2, score_bias=3.0, seed=3),
-    "sam2.1": Case("sam2.1", is_21=True, max_conditioning=-1, score_bias=6.345, score_sign=-1, seed=22),
+    "sam2.0": Case("sam2.0", is_21=False, max_conditioning=2, score_bias=2.0, seed=3, score_sign=-1),
+    "sam2.1": Case("sam2.1", is_21=True, max_conditioning=-1, score_bias=8.0, seed=22),
 }
 
 
@@ -114,7 +114,7 @@ SCENARIOS = {
         follow(backward=True),
         click(4, 2, [[56, 24, 1]]),
         follow(start=6, backward=True),
-    ], cases=("sam2.0", "sam2.1")),
+    ]),
     "removal": Scenario([
         click(0, 1, [[20, 30, 1]]),
         click(0, 2, [[60, 20, 1]]),
@@ -142,7 +142,7 @@ SCENARIOS = {
     "non-overlap-memory": Scenario([
         click(0, 1, [[20, 30, 1]]),
         click(0, 2, [[24, 30, 1], [60, 20, 1]]),
-        follow(),
+        follow(most=5),  # who has a pixel is soon a matter of the last bit
     ], {"non_overlap_memory": True}, is_legacy=True),
 }
 
@@ -254,6 +254,8 @@ def fill(model: nn.Module, case: Case) -> None:
             values = CROSS * values
         if "pred_obj_score_head.layers.2" in name:
             values = 8 * values
+        if "conv_s0" in name or "conv_s1" in name:
+            values = 0.3 * values  # smooth masks, with holes that are small or large, not in doubt
         if name.endswith("gamma"):
             values = 0.3 + 0.1 * values
         if "maskmem_tpos_enc" in name or "pos_embed" in name:
