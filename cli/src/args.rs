@@ -185,7 +185,7 @@ pub(crate) struct SimilarityArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:clip or demo:sam.
+    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:clip, demo:sam or demo:sam2.
     #[arg(default_value = "demo:clip")]
     pub(crate) model: String,
     /// List every tensor.
@@ -208,17 +208,21 @@ pub(crate) enum Subject {
     Clip,
     /// The encoder of a SAM (--model), one and 64 clicks, everything.
     Sam,
+    /// The image encoder of a SAM 2 (--model), its decoder, its memory attention and its memory encoder.
+    Sam2,
+    /// Frames of a video, with one to eight objects (--model).
+    Track,
 }
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Prints one JSON object a line: name, shape, threads, isa, median_ms, gflops, peak_gflops, fraction_of_peak and, where \
-memory is the limit, gb_per_s. On a terminal, a table instead, unless --json is given. The peak is that of \
+memory is the limit, gb_per_s; of videos, frames_per_s. On a terminal, a table instead, unless --json is given. The peak is that of \
 multiply-adds in registers, measured between the samples of the same run.")]
 pub(crate) struct BenchArgs {
     /// Only this; all by default.
     pub(crate) subject: Option<Subject>,
-    /// Model directory, .safetensors file or ORG/NAME in the Hugging Face cache, for clip or sam; the demo's by default.
+    /// Model directory, .safetensors file or ORG/NAME in the Hugging Face cache, for all but kernels; the demo's by default.
     #[arg(long, short, requires = "subject")]
     pub(crate) model: Option<String>,
 }

@@ -16,7 +16,7 @@ pub(crate) const DEMO_SAM: &str = "demo:sam";
 pub(crate) const DEMO_SAM2: &str = "demo:sam2";
 
 const FORMS: &str = "--model takes a model directory, a .safetensors file, ORG/NAME of a model in the Hugging Face \
-                     cache, demo:clip or demo:sam";
+                     cache, demo:clip, demo:sam or demo:sam2";
 
 /// The files of the demo's CLIP.
 fn demo_clip() -> BundleParts<'static> {
@@ -33,11 +33,19 @@ fn demo_sam() -> BundleParts<'static> {
         .file("preprocessor_config.json", include_bytes!("../../demo/sam-nano/preprocessor_config.json"))
 }
 
+/// The files of the demo's SAM 2.
+fn demo_sam2() -> BundleParts<'static> {
+    BundleParts::new(include_bytes!("../../demo/sam2-nano/model.safetensors"))
+        .file("config.json", include_bytes!("../../demo/sam2-nano/config.json"))
+        .file("preprocessor_config.json", include_bytes!("../../demo/sam2-nano/preprocessor_config.json"))
+}
+
 /// Opens the model called `name`. Tensors are read when they are bound.
 pub(crate) fn open(name: &str) -> Result<Bundle<'static>> {
     let bundle = match name.strip_prefix("demo:") {
         Some("clip") => Bundle::from_memory(demo_clip()),
         Some("sam") => Bundle::from_memory(demo_sam()),
+        Some("sam2") => Bundle::from_memory(demo_sam2()),
         Some(_) => {
             return Err(Failure::new(Exit::Model, format!("model {name:?}: no such demo model")).hint(FORMS));
         }
@@ -62,13 +70,16 @@ fn locate(name: &str) -> Result<PathBuf> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Clip,
+    /// SAM or SAM 2.
     Sam,
 }
 
 impl Family {
-    /// Judged by the names of the tensors: only SAM has a mask decoder.
+    /// Judged by the names of the tensors: only SAM and SAM 2 have a mask decoder.
     pub(crate) fn of(bundle: &Bundle<'_>) -> Self {
-        let is_sam = bundle.archive().tensors().any(|tensor| tensor.name.starts_with("mask_decoder."));
+        let is_decoder =
+            |name: &str| name.starts_with("mask_decoder.") || name.starts_with("sam_mask_decoder.");
+        let is_sam = bundle.archive().tensors().any(|tensor| is_decoder(tensor.name));
         if is_sam { Self::Sam } else { Self::Clip }
     }
 }

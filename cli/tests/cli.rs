@@ -2,6 +2,8 @@
 
 #[path = "cli/segment.rs"]
 mod segment;
+#[path = "cli/track.rs"]
+mod track;
 
 use std::fs;
 use std::io::Read;

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use vitrum::pipelines::sam::{AutomaticOptions, Sam};
 
-/// A SAM.
+/// A SAM or a SAM 2.
 #[derive(Debug, Args)]
 pub(crate) struct SamArg {
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:sam.
+    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:sam or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM)]
     pub(crate) model: String,
     /// Side of the model's input in pixels, if not the one it was made for: smaller is faster and coarser.

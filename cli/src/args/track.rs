@@ -53,8 +53,8 @@ Examples:
   vitrum track frames/ --box 10,20,200,220 --mask cup.png@0#2 -o 'masks/%05d-mask.png'
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - --point 320,200 -o tracked.gif
 
-Prints a line for each frame and object: frame, object, area of the mask in pixels, its box as x,y,width,height, and the \
-score of the object, below 0 where it is not seen; fields are separated by tabs.")]
+Prints a line for each frame and object: frame, object, the object's score, below 0 where it is not seen, the area of its \
+mask in pixels, and its box as x,y,width,height; fields are separated by tabs.")]
 pub(crate) struct TrackArgs {
     /// Video: a directory of pictures (2.jpg before 10.jpg), an animated GIF, or a Y4M file; - for Y4M from standard
     /// input.

@@ -5,10 +5,14 @@ mod kernels;
 mod measure;
 mod peak;
 mod sam;
+mod sam2;
+mod sam2_work;
 mod sam_work;
+mod track;
 
 use std::thread::available_parallelism;
 
+use clap::ValueEnum;
 use serde::Serialize;
 use vitrum::exec::Cx;
 
@@ -18,6 +22,9 @@ use crate::model;
 use crate::output::Output;
 use measure::{Sampled, sample};
 use peak::Peak;
+
+/// The picture of which SAM and SAM 2 are asked.
+const SCENE: &[u8] = include_bytes!("../../../demo/images/garden-scene-3d.png");
 
 /// Times what `args` name, with the threads asked for, or with one and then with all.
 pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> Result<()> {
@@ -34,10 +41,9 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
         let peak = Peak::calibrate(&cx);
         let mut bench = Bench { cx: &cx, peak, table, output };
         bench.header()?;
-        let all =
-            [Subject::Gemm, Subject::Attention, Subject::Conv, Subject::Norm, Subject::Clip, Subject::Sam];
+        let all = Subject::value_variants();
         let model = |demo| args.model.as_deref().unwrap_or(demo);
-        for subject in args.subject.map_or(&all[..], |subject| &all[subject as usize..][..1]) {
+        for subject in args.subject.as_ref().map_or(all, std::slice::from_ref) {
             match subject {
                 Subject::Gemm => kernels::gemm(&mut bench)?,
                 Subject::Attention => kernels::attention(&mut bench)?,
@@ -45,6 +51,8 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
                 Subject::Norm => kernels::norm(&mut bench)?,
                 Subject::Clip => clip::run(model(model::DEMO), &mut bench)?,
                 Subject::Sam => sam::run(model(model::DEMO_SAM), &mut bench)?,
+                Subject::Sam2 => sam2::run(model(model::DEMO_SAM2), &mut bench)?,
+                Subject::Track => track::run(model(model::DEMO_SAM2), &mut bench)?,
             }
         }
     }
@@ -80,6 +88,9 @@ struct Row<'a> {
     fraction_of_peak: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     gb_per_s: Option<f64>,
+    /// Of frames of a video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frames_per_s: Option<f64>,
 }
 
 /// Runs benchmarks with one context and prints their lines.
@@ -105,7 +116,19 @@ impl Bench<'_> {
 
     /// Times `run`, which does `work`.
     fn measure(&mut self, name: &str, shape: String, work: Work, run: impl FnMut() + Send) -> Result<()> {
-        let Sampled { seconds, peak } = sample(self.cx, &self.peak, run);
+        let sampled = sample(self.cx, &self.peak, run);
+        self.tell(name, shape, work, sampled, None)
+    }
+
+    /// Prints what was measured.
+    fn tell(
+        &mut self,
+        name: &str,
+        shape: String,
+        work: Work,
+        Sampled { seconds, peak }: Sampled,
+        frames_per_s: Option<f64>,
+    ) -> Result<()> {
         let rate = |amount: f64| amount / seconds / 1e9;
         let row = Row {
             name,
@@ -117,11 +140,13 @@ impl Bench<'_> {
             peak_gflops: rounded(peak, 2),
             fraction_of_peak: rounded(rate(work.flops) / peak, 4),
             gb_per_s: work.bytes.map(|bytes| rounded(rate(bytes), 2)),
+            frames_per_s: frames_per_s.map(|rate| rounded(rate, 3)),
         };
         if self.table {
-            let gb_per_s = row.gb_per_s.map_or(String::new(), |rate| format!("{rate:.1}"));
+            let gb_per_s = row.gb_per_s.map(|rate| format!("{rate:.1}"));
+            let last = gb_per_s.or(row.frames_per_s.map(|rate| format!("{rate:.2} fps"))).unwrap_or_default();
             self.output.line(format_args!(
-                "{name:<20} {:<21} {:>10.4} {:>9.1} {:>9.1} {:>9.3} {gb_per_s:>9}",
+                "{name:<20} {:<21} {:>10.4} {:>9.1} {:>9.1} {:>9.3} {last:>9}",
                 row.shape, row.median_ms, row.gflops, row.peak_gflops, row.fraction_of_peak,
             ))?;
         } else {
@@ -134,4 +159,9 @@ impl Bench<'_> {
 fn rounded(x: f64, digits: i32) -> f64 {
     let scale = 10f64.powi(digits);
     (x * scale).round() / scale
+}
+
+/// What succeeds once with the same arguments succeeds again, and nothing of it depends on the time.
+fn done<T>(result: vitrum::Result<T>) {
+    result.expect("the scene is a picture for any model");
 }

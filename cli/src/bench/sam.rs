@@ -6,15 +6,13 @@ use vitrum::exec::Monitor;
 use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt};
 
 use super::sam_work::{click, encoder};
-use super::{Bench, Work};
+use super::{Bench, SCENE, Work, done};
 use crate::failure::{Exit, OrExit, Result};
 use crate::model;
 use crate::picture::Picture;
 
 /// Clicks at once.
 const BATCHES: [usize; 2] = [1, 64];
-/// The picture.
-const SCENE: &[u8] = include_bytes!("../../../demo/images/garden-scene-3d.png");
 
 /// Times the model called `name` on the demo's scene: from pixels to the embedding, from clicks to three masks each,
 /// and everything, with the reference's options.
@@ -49,9 +47,4 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     };
     let flops = encoder(model) + clicks as f64 * click(model);
     bench.measure("sam-everything", format!("{clicks} clicks"), work(flops), run)
-}
-
-/// What succeeds once with the same arguments succeeds again, and nothing of it depends on the time.
-fn done<T>(result: vitrum::Result<T>) {
-    result.expect("the scene is a picture for any model");
 }

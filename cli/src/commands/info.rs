@@ -2,6 +2,7 @@
 
 mod clip;
 mod sam;
+mod sam2;
 
 use std::collections::BTreeMap;
 
@@ -121,7 +122,8 @@ pub(crate) fn run(args: &InfoArgs, machine: &Machine, output: &mut Output) -> Re
         Family::Sam => {
             let sam = model::bind_sam(&args.model, &bundle, None, &cx)?;
             let (memory, scratch) = (sam.memory_bytes(), sam.encode_scratch_bytes());
-            Info::new(&args.model, &bundle, "SAM", sam::Sizes::of(&sam), memory, scratch).print(output)
+            let family = if sam.sam2().is_some() { "SAM 2" } else { "SAM" };
+            Info::new(&args.model, &bundle, family, sam::Sizes::of(&sam), memory, scratch).print(output)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use vitrum::exec::{Cx, Workspace};
 use vitrum::kernels::resize::pillow::{Filter, Resample};
+use vitrum::pipelines::sam::Sam;
 
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::npy::{self, Array};
@@ -13,8 +14,23 @@ use crate::picture::Picture;
 /// How sure a white or black pixel of a picture is: the probability with which it is wrong.
 const DOUBT: f32 = 1e-3;
 
+/// How a model fits a picture into its square input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// SAM: the longer side fills it, and the picture lies in the left upper corner.
+    Corner,
+    /// SAM 2: each side fills it.
+    Stretched,
+}
+
+impl Fit {
+    pub(super) fn of(sam: &Sam) -> Self {
+        if sam.sam2().is_some() { Self::Stretched } else { Self::Corner }
+    }
+}
+
 /// The logits `[side, side]` that the file `path` says, about a picture of `size` (width, height).
-pub(super) fn read(cx: &Cx, path: &Path, size: [usize; 2], side: usize) -> Result<Vec<f32>> {
+pub(super) fn read(cx: &Cx, path: &Path, size: [usize; 2], side: usize, fit: Fit) -> Result<Vec<f32>> {
     let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
     let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
     if npy::is_npy(&bytes) {
@@ -28,7 +44,7 @@ pub(super) fn read(cx: &Cx, path: &Path, size: [usize; 2], side: usize) -> Resul
             mask.width, mask.height
         )));
     }
-    of_picture(cx, &mask, side)
+    of_picture(cx, &mask, side, fit)
 }
 
 /// An array of one mask of the model's size.
@@ -44,13 +60,15 @@ fn logits(array: Array, side: usize) -> Result<Vec<f32>, String> {
     Ok(array.values)
 }
 
-/// Shrinks a grey picture of a mask as the model's input is shrunk: longer side to `side`, in the left upper corner of
-/// black. Brightness `p` becomes `ln(p / (1 − p))`.
-fn of_picture(cx: &Cx, mask: &Picture, side: usize) -> Result<Vec<f32>> {
+/// Shrinks a grey picture of a mask as the model's input is shrunk; what is left over is black. Brightness `p` becomes `ln(p / (1 − p))`.
+fn of_picture(cx: &Cx, mask: &Picture, side: usize, fit: Fit) -> Result<Vec<f32>> {
     let (width, height) = (mask.width, mask.height);
     let scale = side as f64 / width.max(height) as f64;
     let scaled = |length: usize| ((length as f64 * scale + 0.5) as usize).clamp(1, side);
-    let (to_width, to_height) = (scaled(width), scaled(height));
+    let (to_width, to_height) = match fit {
+        Fit::Corner => (scaled(width), scaled(height)),
+        Fit::Stretched => (side, side),
+    };
     let (view, mut rgb) = (mask.view()?, vec![0; width * height * 3]);
     rgb.chunks_exact_mut(width * 3).enumerate().for_each(|(y, row)| view.row_rgb(y, row));
     let gray: Vec<u8> = rgb.chunks_exact(3).map(|pixel| pixel[1]).collect();
@@ -78,13 +96,14 @@ mod tests {
     use vitrum::simd::Level;
 
     #[test]
-    fn pictures_lie_in_the_upper_left_corner() {
+    fn pictures_are_fitted_as_the_model_does() {
         let mut file = Vec::new();
         let pixels: Vec<u8> = (0..16 * 8).map(|i| if i % 16 < 8 { 255 } else { 0 }).collect();
         write_png(&mut file, 16, 8, Pixels::Gray(&pixels)).unwrap();
         let picture = Picture::decode("test", &file).unwrap();
-        let logits = of_picture(&Cx::serial(Level::detect()), &picture, 8).unwrap();
+        let cx = Cx::serial(Level::detect());
         let sure = (0.999f32 / 0.001).ln();
+        let logits = of_picture(&cx, &picture, 8, Fit::Corner).unwrap();
         for (i, &value) in logits.iter().enumerate() {
             let (x, y) = (i % 8, i / 8);
             match (x, y) {
@@ -92,6 +111,12 @@ mod tests {
                 (3..=4, 0..=3) => assert!(value.abs() <= sure, "{value} at {x}, {y}"),
                 _ => assert!((value + sure).abs() < 1e-3, "{value} at {x}, {y}"),
             }
+        }
+        // Stretched, the mask reaches down to the lower edge.
+        let logits = of_picture(&cx, &picture, 8, Fit::Stretched).unwrap();
+        for row in logits.chunks(8) {
+            assert!(row[..3].iter().all(|value| (value - sure).abs() < 1e-3), "{row:?}");
+            assert!(row[5..].iter().all(|value| (value + sure).abs() < 1e-3), "{row:?}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam, TextPrompt};
 
-use super::mask_prompt;
+use super::mask_prompt::{self, Fit};
 use super::masks::{self, Files, Logits, Record, Results, tinted};
 use crate::args::Machine;
 use crate::args::sam::{Corners, Place, PromptArgs, SegmentArgs};
@@ -41,8 +41,8 @@ impl Task<'_> {
     fn answer(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
         let Self { args, picture, cx } = self;
         let (size, side) = ([picture.width, picture.height], sam.mask_side());
-        let mask =
-            args.prompt.mask.as_deref().map(|path| mask_prompt::read(cx, path, size, side)).transpose()?;
+        let read = |path: &Path| mask_prompt::read(cx, path, size, side, Fit::of(sam));
+        let mask = args.prompt.mask.as_deref().map(read).transpose()?;
         let points = points(&args.prompt);
         let prompts = prompts(&args.prompt.boxes, &points, mask.as_deref())?;
         let embedding = self.embedding(sam)?;

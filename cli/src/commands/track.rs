@@ -150,9 +150,9 @@ impl<'a> Task<'a> {
             if self.output.json() {
                 self.output.object(it)?;
             } else {
-                let Tracked { frame, object, area, bbox: [x, y, width, height], object_score, .. } = it;
+                let Tracked { frame, object, object_score, area, bbox: [x, y, width, height], .. } = it;
                 self.output.line(format_args!(
-                    "{frame}\t{object}\t{area}\t{x},{y},{width},{height}\t{object_score:.2}"
+                    "{frame}\t{object}\t{object_score:.4}\t{area}\t{x},{y},{width},{height}"
                 ))?;
             }
         }

@@ -70,6 +70,11 @@ pub(crate) fn open(input: &Path, assumptions: Assumptions) -> Result<Box<dyn Rea
     stream(&input.display().to_string(), BufReader::new(file), assumptions)
 }
 
+/// The frames of a GIF file that is in memory; messages call it `name`.
+pub(crate) fn gif(name: &str, bytes: Vec<u8>) -> Result<impl Reader + use<>> {
+    Gif::open(name, bytes)
+}
+
 /// A GIF or Y4M from `source`, which messages call `name`.
 fn stream(
     name: &str,
@@ -84,7 +89,7 @@ fn stream(
         [b'G', b'I', ..] => {
             let mut bytes = Vec::new();
             source.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failure(&error))?;
-            Ok(Box::new(Gif::open(name, bytes)?))
+            Ok(Box::new(gif(name, bytes)?))
         }
         [b'Y', ..] => Ok(Box::new(Y4m::open(name, source, assumptions.matrix)?)),
         _ => Err(Failure::new(Exit::Input, format!("{name}: neither a GIF nor a Y4M stream")).hint(

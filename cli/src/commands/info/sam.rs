@@ -1,4 +1,4 @@
-//! The sizes of a SAM.
+//! The sizes of a SAM or a SAM 2.
 
 use serde::Serialize;
 use vitrum::models::sam::{EncoderConfig, TinyVitConfig, VitConfig};
@@ -6,6 +6,7 @@ use vitrum::models::sam2::HieraConfig;
 use vitrum::pipelines::sam::{Model, Sam};
 
 use super::Lines;
+use super::sam2::Memory;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Sizes {
@@ -19,6 +20,8 @@ pub(super) struct Sizes {
     mask_side: usize,
     encoder: Encoder,
     decoder: Decoder,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Memory>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,13 +119,14 @@ impl Sizes {
                 mlp: decoder.mlp_dim,
                 masks: decoder.multimask_outputs,
             },
+            memory: Memory::of(sam),
         }
     }
 }
 
 impl Lines for Sizes {
     fn lines(&self) -> Vec<(&'static str, String)> {
-        let Self { image_size, grid, dim, mask_side, encoder, decoder } = self;
+        let Self { image_size, grid, dim, mask_side, encoder, decoder, memory } = self;
         let encoder = match encoder {
             Encoder::Vit { patch, blocks, width, heads, windows, global_blocks } => format!(
                 "ViT, {image_size} px, patch {patch}, {blocks} blocks, width {width}, {heads} heads, \
@@ -137,13 +141,15 @@ impl Lines for Sizes {
             ),
         };
         let Decoder { layers, heads, mlp, masks } = decoder;
-        vec![
+        let mut lines = vec![
             ("image encoder", encoder),
             ("embedding", format!("{grid} x {grid} x {dim}")),
             (
                 "mask decoder",
                 format!("{layers} layers, {heads} heads, mlp {mlp}, {masks} masks of {mask_side} px"),
             ),
-        ]
+        ];
+        lines.extend(memory.iter().flat_map(|memory| memory.lines(*grid)));
+        lines
     }
 }

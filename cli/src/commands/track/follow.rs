@@ -102,7 +102,8 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// A frame with masks and prompts drawn on it, `scale` times as large; objects are numbered where there are several.
+/// A frame with masks and prompts drawn on it, `scale` times as large; an object's number chooses its colour, and is
+/// written beside it where there are several.
 pub(crate) fn draw(
     cx: &Cx,
     picture: &Picture,
@@ -111,14 +112,14 @@ pub(crate) fn draw(
     plan: &Plan,
     frame: u64,
 ) -> Result<Overlay> {
-    let objects: Vec<u32> = plan.objects().into_iter().collect();
-    let order = |object| objects.iter().position(|&it| it == object).unwrap_or(0);
-    let masks = found.iter().map(|it| (&it.segmentation, color(order(it.object))));
+    let color = |object: u32| color(object as usize);
+    let masks = found.iter().map(|it| (&it.segmentation, color(it.object)));
     let mut overlay = tinted(cx, picture, scale, masks)?;
-    plan.draw(frame, order, &mut overlay);
-    for it in found.iter().filter(|it| objects.len() > 1 && it.area > 0) {
+    plan.draw(frame, &mut overlay);
+    let is_one_of_many = plan.objects().len() > 1;
+    for it in found.iter().filter(|it| is_one_of_many && it.area > 0) {
         let [x, y, ..] = it.bbox;
-        overlay.label([x as f32, y as f32], &it.object.to_string(), color(order(it.object)));
+        overlay.label([x as f32, y as f32], &it.object.to_string(), color(it.object));
     }
     Ok(overlay)
 }

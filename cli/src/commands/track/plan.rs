@@ -99,11 +99,11 @@ impl Plan {
         Ok(())
     }
 
-    /// Draws what is said on `frame`; `order` tells which colour an object has.
-    pub(crate) fn draw(&self, frame: u64, order: impl Fn(u32) -> usize, overlay: &mut Overlay) {
+    /// Draws what is said on `frame`.
+    pub(super) fn draw(&self, frame: u64, overlay: &mut Overlay) {
         for (&object, said) in self.0.get(&frame).into_iter().flatten() {
             if let Some(corners) = said.bounding_box {
-                overlay.bounding_box(corners, color(order(object)));
+                overlay.bounding_box(corners, color(object as usize));
             }
             for point in &said.points {
                 overlay.point([point.x, point.y], *point == Point::foreground(point.x, point.y));

@@ -1,0 +1,65 @@
+//! An animal clicked in the first frame of a clip, and followed behind a tree and out again, by the demo's SAM 2.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use vitrum::exec::Cx;
+use vitrum::pipelines::sam::Point;
+use vitrum::pipelines::tracker::TrackerOptions;
+
+use super::Sheets;
+use crate::commands::track::{Follower, Plan, Tracked, draw};
+use crate::draw::Overlay;
+use crate::failure::Result;
+use crate::model;
+use crate::output::Output;
+use crate::video::{self, Reader};
+
+const CLIP: (&str, &[u8]) = ("tree.gif", include_bytes!("../../../../demo/clips/tree.gif"));
+/// On the elephant.
+const CLICK: [f32; 2] = [41.0, 145.0];
+const OBJECT: u32 = 1;
+/// How much larger than the clip the animation is.
+const SCALE: f32 = 2.0;
+/// Seconds for which the first frame, with the click on it, is shown longer.
+const PAUSE: f64 = 1.0;
+
+/// What was found, and in which clip.
+#[derive(Debug, Serialize)]
+struct Followed<'a> {
+    clip: &'a str,
+    #[serde(flatten)]
+    found: &'a Tracked,
+}
+
+/// Follows what was clicked, prints how large it is, or an object for each frame, and writes an animation.
+pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Result<()> {
+    let (name, bytes) = CLIP;
+    let mut clip = video::gif(name, bytes.to_vec())?;
+    let sam = Arc::new(model::load_sam(model::DEMO_SAM2, None, cx)?);
+    let mut plan = Plan::default();
+    plan.at(0, OBJECT).points.push(Point::foreground(CLICK[0], CLICK[1]));
+    let options = TrackerOptions { num_frames: clip.len(), ..TrackerOptions::default() };
+
+    let (mut follower, mut areas, mut frames) = (None, Vec::new(), Vec::new());
+    while let Some(frame) = clip.next()? {
+        let follower = match &mut follower {
+            Some(follower) => follower,
+            None => follower.insert(Follower::new(Arc::clone(&sam), frame.picture, &options, &plan, 0.0)?),
+        };
+        let index = areas.len() as u64;
+        let found = follower.follow(index, frame.picture)?;
+        if output.json() {
+            found.iter().try_for_each(|found| output.object(&Followed { clip: name, found }))?;
+        }
+        areas.push(found.iter().map(|it| it.area).sum::<u32>());
+        let canvas = draw(cx, frame.picture, SCALE, &found, &plan, index).map(Overlay::into_canvas)?;
+        frames.push((canvas, frame.seconds + if index == 0 { PAUSE } else { 0.0 }));
+    }
+    if !output.json() {
+        output.line(format_args!("\n{name}, tracked: size of the mask in each frame, in pixels"))?;
+        let areas: Vec<String> = areas.iter().map(u32::to_string).collect();
+        output.line(format_args!("  click {},{:<9}  {}", CLICK[0], CLICK[1], areas.join(" ")))?;
+    }
+    sheets.write_gif("tracked.gif", &frames)
+}
