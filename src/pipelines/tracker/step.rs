@@ -129,20 +129,20 @@ impl Tracker {
             }
         }
 
-        // Memories are made of masks as they were predicted.
+        // Memories are made of masks as they were predicted; then small holes are filled.
         let monitor = monitor.part(ATTENTION, 1.0);
-        let masks: Vec<Arc<Vec<f32>>> = outputs.iter().map(|output| output.mask.clone()).collect();
-        let masks: Vec<&[f32]> = masks.iter().map(|mask| &mask[..]).collect();
-        for (i, output) in outputs.iter_mut().enumerate() {
+        let masks: Vec<&[f32]> = outputs.iter().map(|output: &Output| &output.mask[..]).collect();
+        let mut memories = Vec::with_capacity(outputs.len());
+        for (i, output) in outputs.iter().enumerate() {
             let masks = match self.options.non_overlap_memory {
                 true => Masks { logits: &masks, wanted: i },
                 false => Masks { logits: &masks[i..=i], wanted: 0 },
             };
-            let appears = output.object_score > 0.0;
-            output.memory = Arc::new(network.remember(&frame.features, masks, false, appears)?);
+            memories.push(network.remember(&frame.features, masks, false, output.object_score > 0.0)?);
             monitor.report(i + 1, followed.len())?;
         }
-        for (i, mut output) in followed.into_iter().zip(outputs) {
+        for ((i, mut output), memory) in followed.into_iter().zip(outputs).zip(memories) {
+            output.memory = Arc::new(memory);
             self.fill_holes(network, &mut output);
             objects[i].store_tracked(output);
         }
