@@ -88,12 +88,12 @@ impl EvaluationSet {
         let iou = clicks.map(|(start, click)| {
             let prompt = [click];
             tracker.add_prompt(start as u64, 1, &Prompt::points(&prompt), true, &monitor).unwrap();
-            for frame in start..self.frames {
+            for (frame, mask) in (start as u64..).zip(&mut masks[start..]) {
                 // The answer to the click is there already.
-                if frame > start {
-                    tracker.step_at(frame as u64, Direction::Forward, &monitor).unwrap();
+                if frame > start as u64 {
+                    tracker.step_at(frame, Direction::Forward, &monitor).unwrap();
                 }
-                masks[frame] = Some(tracker.rle(1, Some(frame as u64), 0.0).unwrap());
+                *mask = Some(tracker.rle(1, Some(frame), 0.0).unwrap());
             }
             masks.iter().flatten().zip(&truth).map(|(mask, truth)| iou(mask, truth)).collect()
         });

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! So keys are never projected, let alone rotated, and a product with one costs its own length (64) and not that of a
-//! projected key (256). The sum is made once for all memories of a place. A query's [`probe`]s, its columns and rows,
+//! projected key (256). The sum is made once for all memories of a place. A query's *probes*, its columns and rows,
 //! are worth their price: there are `columns + rows` of them and `columns · rows · memories` keys.
 //!
 //! A token that is not rotated (an object pointer) is one at the place `(0, 0)`, where `R` is the identity.
