@@ -295,7 +295,7 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     fails(&["track", &stream, "--point", "1,2", "--backward"], 2, "a stream cannot be read backwards");
 }
 
-/// `tree.json` has the visible part of the elephant in each frame.
+/// `tree.json` has the visible part of the animal in each frame.
 #[test]
 fn the_demo_follows_an_animal_behind_a_tree() {
     let facts: Value = serde_json::from_slice(&fs::read(demo_file("clips/tree.json")).unwrap()).unwrap();
@@ -308,7 +308,7 @@ fn the_demo_follows_an_animal_behind_a_tree() {
     let of = |counts: &Value| Rle::from_coco_string(counts.as_str().unwrap(), side, side).unwrap();
     let mut iou = Vec::new();
     for (frame, (row, truth)) in rows.iter().zip(truth).enumerate() {
-        assert_eq!((&row["frame"], &row["object"]), (&frame.into(), &1.into()));
+        assert_eq!((&row["frame"], &row["object"]), (&frame.into(), &0.into()));
         iou.push(of(&row["segmentation"]["counts"]).iou(&of(truth)).unwrap());
     }
     println!("{iou:.2?}");
@@ -329,6 +329,52 @@ fn the_demo_follows_an_animal_behind_a_tree() {
     assert_eq!(delays, [&[108][..], &[8; 27]].concat());
 }
 
+#[test]
+fn info_and_bench_know_sam2() {
+    let info = &json(&["info", "demo:sam2", "--json"])[0];
+    assert_eq!((&info["family"], &info["encoder"]["kind"]), (&"SAM 2".into(), &"hiera".into()));
+    let memory = &info["memory"];
+    assert_eq!(
+        (&memory["version"], &memory["memories"], &memory["pointers"]),
+        (&"2.1".into(), &7.into(), &16.into())
+    );
+    assert_eq!(memory["use_signed_tpos_enc_to_obj_ptrs"], true);
+    let bytes = ["tracker_bytes", "object_bytes"].map(|key| memory[key].as_u64().unwrap());
+    assert!(bytes[0] > bytes[1] && bytes[1] > 0, "{memory}");
+    let text = stdout(&["info", &demo_file("sam2-nano")]);
+    assert!(text.contains("version         2.1\nflags           no_obj_embed_spatial, "), "{text}");
+
+    let rows = json(&["bench", "sam2", "--threads", "1"]);
+    let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["sam2-encode", "sam2-click", "sam2-memory-encode", "sam2-memory-attend"]);
+    let rows = json(&["bench", "track", "--threads", "1"]);
+    let shapes: Vec<&str> = rows.iter().map(|row| row["shape"].as_str().unwrap()).collect();
+    assert_eq!(shapes, ["1 object", "2 objects", "4 objects", "8 objects", "each of 7"]);
+    assert!(rows[..4].iter().all(|row| row["frames_per_s"].as_f64().unwrap() > 0.0), "{rows:?}");
+    fails(&["bench", "sam2", "--model", "demo:sam"], 3, "not a SAM 2");
+    fails(&["bench", "track", "--model", "demo:sam"], 3, "cannot follow objects");
+}
+
+/// SAM 2 answers about pictures as SAM does.
+#[test]
+fn pictures_are_segmented_by_sam2_too() {
+    let scene = demo_file("images/garden-scene-3d.png");
+    let file = scratch("sam2-mask.png").to_str().unwrap().to_owned();
+    let click = ["segment", &scene, "--model", "demo:sam2", "--point", "285,330", "--json"];
+    let found = json(&[&click[..], &["-o", &file]].concat());
+    let of = |record: &Value| {
+        Rle::from_coco_string(record["segmentation"]["counts"].as_str().unwrap(), 512, 384).unwrap()
+    };
+    assert!(found.len() == 1 && of(&found[0]).area() > 0, "{found:?}");
+    // A mask as a prompt lies where it was found: the input is not padded.
+    let again = json(&[&click[..], &["--mask", &file]].concat());
+    assert!(of(&again[0]).iou(&of(&found[0])).unwrap() > 0.5, "{again:?}");
+    let unsure = ["--pred-iou-thresh", "0.3", "--stability-score-thresh", "0", "--points-per-side", "8"];
+    let everything = ["everything", &scene, "--model", "demo:sam2", "--json"];
+    let all = json(&[&everything[..], &unsure].concat());
+    assert!(!all.is_empty() && all.iter().all(|record| record["predicted_iou"].as_f64().unwrap() > 0.3));
+}
+
 /// Least mean IoU of the first and of the last frames.
-const BEFORE: f64 = 0.5;
-const AFTER: f64 = 0.3;
+const BEFORE: f64 = 0.75;
+const AFTER: f64 = 0.65;

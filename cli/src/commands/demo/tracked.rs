@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vitrum::exec::Cx;
 use vitrum::pipelines::sam::Point;
 use vitrum::pipelines::tracker::TrackerOptions;
@@ -10,19 +10,27 @@ use vitrum::pipelines::tracker::TrackerOptions;
 use super::Sheets;
 use crate::commands::track::{Follower, Plan, Tracked, draw};
 use crate::draw::Overlay;
-use crate::failure::Result;
+use crate::failure::{Exit, Failure, Result};
 use crate::model;
 use crate::output::Output;
 use crate::video::{self, Reader};
 
 const CLIP: (&str, &[u8]) = ("tree.gif", include_bytes!("../../../../demo/clips/tree.gif"));
-/// On the elephant.
-const CLICK: [f32; 2] = [41.0, 145.0];
-const OBJECT: u32 = 1;
+/// Where to click, and what should be found.
+const FACTS: &str = include_str!("../../../../demo/clips/tree.json");
+/// Its colour stands out from the animal's.
+const OBJECT: u32 = 0;
 /// How much larger than the clip the animation is.
 const SCALE: f32 = 2.0;
 /// Seconds for which the first frame, with the click on it, is shown longer.
 const PAUSE: f64 = 1.0;
+
+/// What is known of the clip.
+#[derive(Debug, Deserialize)]
+struct Facts {
+    /// Frame, x, y, and 1 for a click on the animal.
+    click: [f32; 4],
+}
 
 /// What was found, and in which clip.
 #[derive(Debug, Serialize)]
@@ -37,8 +45,11 @@ pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Resu
     let (name, bytes) = CLIP;
     let mut clip = video::gif(name, bytes.to_vec())?;
     let sam = Arc::new(model::load_sam(model::DEMO_SAM2, None, cx)?);
+    let facts: Facts = serde_json::from_str(FACTS)
+        .map_err(|error| Failure::new(Exit::Other, format!("the demo's clip: {error}")))?;
+    let [_, x, y, _] = facts.click;
     let mut plan = Plan::default();
-    plan.at(0, OBJECT).points.push(Point::foreground(CLICK[0], CLICK[1]));
+    plan.at(0, OBJECT).points.push(Point::foreground(x, y));
     let options = TrackerOptions { num_frames: clip.len(), ..TrackerOptions::default() };
 
     let (mut follower, mut areas, mut frames) = (None, Vec::new(), Vec::new());
@@ -59,7 +70,7 @@ pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Resu
     if !output.json() {
         output.line(format_args!("\n{name}, tracked: size of the mask in each frame, in pixels"))?;
         let areas: Vec<String> = areas.iter().map(u32::to_string).collect();
-        output.line(format_args!("  click {},{:<9}  {}", CLICK[0], CLICK[1], areas.join(" ")))?;
+        output.line(format_args!("  click {x},{y:<9}  {}", areas.join(" ")))?;
     }
     sheets.write_gif("tracked.gif", &frames)
 }
