@@ -54,7 +54,16 @@ fn a_second_image_allocates_nothing() {
 
 #[test]
 fn a_second_click_allocates_nothing() {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/sam_predictor/model.safetensors");
+    a_second_click("tests/golden/sam_predictor/model.safetensors");
+}
+
+#[test]
+fn a_second_click_at_a_sam2_allocates_nothing() {
+    a_second_click("tests/golden/sam2_predictor/original");
+}
+
+fn a_second_click(model: &str) {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join(model);
     let bundle = Bundle::open(&model, OpenOptions::default()).unwrap();
     let cx = Cx::serial(Level::detect());
     let sam = Sam::load(&cx, &bundle, &SamOptions::default()).unwrap();
@@ -67,6 +76,9 @@ fn a_second_click_allocates_nothing() {
     let mut click = |x: f32| {
         let points = [Point::foreground(x, 20.0)];
         let prompts = [Prompt::points(&points), Prompt::bounding_box([x, 3.0, 80.0, 60.0])];
+        // One mask each, which may give way to the best of three in a SAM 2; then three.
+        let single = PredictOptions { multimask: false, ..PredictOptions::default() };
+        sam.predict(&embedding, &prompts, &single, &mut prediction).unwrap();
         sam.predict(&embedding, &prompts, &PredictOptions::default(), &mut prediction).unwrap();
         for prompt in 0..2 {
             prediction.mask_into(&cx, prompt, prediction.best(prompt), 0.0, &mut mask).unwrap();

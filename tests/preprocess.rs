@@ -80,7 +80,13 @@ fn nv12_gives_the_input_of_its_rgb() {
             let mut rgb = vec![0; 3 * width * height];
             rgb.chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| image.row_rgb(y, row));
             let rgb = ImageView::packed(&rgb, width, height, PixelFormat::Rgb8).unwrap();
-            for profile in [Preprocess::clip(32).unwrap(), Preprocess::sam(64).unwrap()] {
+            let profiles = [
+                Preprocess::clip(32).unwrap(),
+                Preprocess::sam(64).unwrap(),
+                Preprocess::sam2(64).unwrap(),
+                Preprocess::sam2_video(64).unwrap(),
+            ];
+            for profile in profiles {
                 assert!(run(&profile, &image) == run(&profile, &rgb), "{encoding:?}");
             }
         }
@@ -122,6 +128,39 @@ fn open_clip_modes() {
     let squash = run(&open_clip(r#"{"resize_mode": "squash"}"#), &image);
     assert!(squash != run(&plain, &image));
     assert_eq!(open_clip(r#"{"size": [16, 48], "interpolation": "bilinear"}"#).output_size(), (16, 48));
+}
+
+/// SAM 2 squeezes the picture into its input; only the bounds of `preprocessor_config.json` matter, the size is the
+/// model's.
+#[test]
+fn sam2_profiles() {
+    let picture: Vec<u8> = (0..40 * 20 * 3).map(|i| (i * 53 % 241) as u8).collect();
+    let image = ImageView::packed(&picture, 40, 20, PixelFormat::Rgb8).unwrap();
+    let config = |json: &str| {
+        let config = Config::parse("preprocessor_config.json", json.as_bytes()).unwrap();
+        Preprocess::sam2_from_config(&config, 64)
+    };
+    let [floats, frames] = [Preprocess::sam2(64), Preprocess::sam2_video(64)].map(Result::unwrap);
+    assert_eq!(floats.resized(20, 40).unwrap(), (64, 64));
+    let bytes = config(r#"{"size": {"height": 1024, "width": 1024}}"#).unwrap();
+    let [floats, frames, bytes] = [floats, frames, bytes].map(|profile| run(&profile, &image));
+    // Bytes are rounded after each axis, by half a level of 1 / 255 / 0.225 each; cubic is another filter.
+    let most = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!((0.001..0.02).contains(&most(&floats, &bytes)), "{}", most(&floats, &bytes));
+    assert!(most(&frames, &bytes) > 0.02);
+    let cubic = config(r#"{"resample": 3}"#).unwrap();
+    assert!(most(&run(&cubic, &image), &frames) < 1e-6);
+
+    for (json, code) in [
+        (r#"{"image_processor_type": "SamImageProcessor"}"#, ErrorCode::Unsupported),
+        (r#"{"do_resize": false}"#, ErrorCode::Unsupported),
+        (r#"{"size": {"height": 0, "width": 8}}"#, ErrorCode::Config),
+        (r#"{"image_std": [0.2, 0, 0.2]}"#, ErrorCode::Config),
+    ] {
+        assert_eq!(config(json).unwrap_err().code(), code, "{json}");
+    }
+    assert_eq!(Preprocess::sam2(0).unwrap_err().code(), ErrorCode::Config);
+    assert!(config(r#"{"image_processor_type": "Sam2ImageProcessorFast"}"#).is_ok());
 }
 
 #[test]
