@@ -99,16 +99,16 @@ pub(crate) struct TrackArgs {
 #[group(required = true, multiple = true)]
 pub(crate) struct TrackPromptArgs {
     /// Points on an object.
-    #[arg(long = "point", value_name = "X,Y", num_args = 1..)]
+    #[arg(long = "point", value_name = "X,Y[@F][#N]", num_args = 1..)]
     pub(crate) points: Vec<On<Place>>,
     /// Points on what does not belong to it.
-    #[arg(long = "neg", value_name = "X,Y", num_args = 1..)]
+    #[arg(long = "neg", value_name = "X,Y[@F][#N]", num_args = 1..)]
     pub(crate) negatives: Vec<On<Place>>,
     /// A box around an object.
-    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", num_args = 1..)]
+    #[arg(long = "box", value_name = "X0,Y0,X1,Y1[@F][#N]", num_args = 1..)]
     pub(crate) boxes: Vec<On<Corners>>,
     /// A picture of the video's size that is not black where the object is.
-    #[arg(long = "mask", value_name = "FILE", num_args = 1..)]
+    #[arg(long = "mask", value_name = "FILE[@F][#N]", num_args = 1..)]
     pub(crate) masks: Vec<On<PathBuf>>,
 }
 

@@ -56,8 +56,10 @@ pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> R
 fn check_reached(plan: &Plan, frames: u64) -> Result<()> {
     match plan.frames().next_back().filter(|&last| last >= frames) {
         None => Ok(()),
-        Some(last) => Err(Failure::usage(format!("there is a prompt on frame {last}, but {frames} frames"))
-            .hint("frames are counted from 0")),
+        Some(last) => {
+            Err(Failure::usage(format!("a prompt is about frame {last}, before which the video ends"))
+                .hint(format!("frames are counted from 0; there were {frames}")))
+        }
     }
 }
 

@@ -268,9 +268,13 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     track(&[], 2, "--point");
     track(&["--point", "12"], 2, "expected X,Y");
     track(&["--point", "1,2@x"], 2, "expected X,Y");
-    track(&["--point", "1,2@2"], 2, "there is a prompt on frame 2, but 2 frames");
-    track(&["--point", "1,2@4294967295#4294967295"], 2, "prompt on frame 4294967295");
-    track(&["--point", "1,2@1", "--frames", "1"], 2, "there is a prompt on frame 1, but 1 frames");
+    track(&["--point", "1,2@2"], 2, "a prompt is about frame 2, before which the video ends");
+    track(&["--point", "1,2@4294967295#4294967295"], 2, "a prompt is about frame 4294967295");
+    track(
+        &["--point", "1,2@1", "--frames", "1"],
+        2,
+        "a prompt is about frame 1, before which the video ends",
+    );
     track(&["--point", "NaN,2"], 2, "expected X,Y");
     track(&["--point", "1e9,2"], 2, "frame 0, object 1");
     track(&["--box", "1,1,5,5", "2,2,9,9"], 2, "two boxes for object 1 on frame 0");
@@ -291,7 +295,11 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     input(&scratch_file("empty.y4m", ""), "there is nothing in it");
     input(&scratch_file("bad.y4m", "YUV4MPEG2 W9 H9 C420p10\n"), "colour space \"420p10\" is not supported");
     let stream = scratch_file("late.y4m", y4m(&clip()[..1]));
-    fails(&["track", &stream, "--point", "1,2@3"], 2, "there is a prompt on frame 3, but 1 frames");
+    fails(
+        &["track", &stream, "--point", "1,2@3"],
+        2,
+        "a prompt is about frame 3, before which the video ends",
+    );
     fails(&["track", &stream, "--point", "1,2", "--backward"], 2, "a stream cannot be read backwards");
 }
 
@@ -376,5 +384,5 @@ fn pictures_are_segmented_by_sam2_too() {
 }
 
 /// Least mean IoU of the first and of the last frames.
-const BEFORE: f64 = 0.75;
-const AFTER: f64 = 0.65;
+const BEFORE: f64 = 0.8;
+const AFTER: f64 = 0.7;
