@@ -16,8 +16,8 @@ encoder; `frame` a whole frame of one object that was clicked before: encoder, a
 one timed call covers: for PyTorch, ONNX Runtime and OpenVINO, ready f32 tensors to f32 tensors, a frame in one graph.
 For Vitrum, a u8 picture or frame through the C interface, and the other parts through `sam2_parts`.
 
-The mask of `frame` may differ more than other results: sixteen frames were tracked up to it, with memories in bf16.
-The memory table has each engine in a process of its own. DIR keeps weights, ONNX files and inputs (0.8 GB).
+The mask of `frame` may differ more than other results: Vitrum has tracked sixteen frames up to it, with memories in
+bf16. The memory table has each engine in a process of its own. DIR keeps weights, ONNX files and inputs (1.3 GB).
 """
 
 import argparse
@@ -33,8 +33,9 @@ import sam2_models
 import vitrum_c
 from sam2_engines import ENGINES, Setup, Vitrum
 
-# Vitrum's memories are bf16 already.
-TOLERANCE = {part: 1e-3 for part in sam2_models.PARTS} | {"memory": 4e-3, "frame": 1e-2}
+# With random weights the decoder magnifies differences by a thousand (noise of 1e-6 in its features moves the masks of
+# any engine by 1e-3), and the frame has been through it. Vitrum's memories are bf16 already.
+TOLERANCE = {"encoder": 1e-4, "attention": 1e-4, "decoder": 5e-3, "memory": 4e-3, "frame": 5e-2}
 
 
 def setup_of(arguments) -> Setup:
