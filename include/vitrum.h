@@ -1543,7 +1543,7 @@ vitrum_status vitrum_tracker_save(const struct vitrum_tracker *tracker,
  * which model they are from. They are only read during the call.
  *
  * Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged tracker; `VITRUM_E_UNSUPPORTED` if a later version of
- * this library wrote them, or `sam` cannot track; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
+ * this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
  * input size; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_load(const struct vitrum_sam *sam,

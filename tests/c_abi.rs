@@ -8,17 +8,19 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::clip::Clip;
 use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
+use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
 use vitrum::weights::{Bundle, OpenOptions};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const CLIP: &str = "tests/golden/clip/quickgelu-p32";
 const SAM: &str = "tests/golden/sam_predictor";
+const SAM2: &str = "demo/sam2-nano";
 const WIDTH: usize = 50;
 const HEIGHT: usize = 30;
 
@@ -85,15 +87,25 @@ fn all_ways_of_using_sam_agree() {
     assert_eq!(run(&compile("tests/c_abi/sam_use.c"), &[SAM, CLIP]), "sam_use: ok\n");
 }
 
+#[test]
+fn misuse_of_the_tracker_is_reported() {
+    assert_eq!(run(&compile("tests/c_abi/tracker_misuse.c"), &[SAM2, SAM]), "tracker_misuse: ok\n");
+}
+
+#[test]
+fn all_ways_of_using_the_tracker_agree() {
+    assert_eq!(run(&compile("tests/c_abi/tracker_use.c"), &[SAM2]), "tracker_use: ok\n");
+}
+
 /// A picture of `WIDTH` x `HEIGHT` pixels.
 fn pixels() -> Vec<u8> {
     (0..WIDTH * HEIGHT * 3).map(|i| (i * 7 % 253) as u8).collect()
 }
 
-/// The picture in a file of its own, as the examples read it.
-fn write_ppm(name: &str) -> String {
+/// A picture in a file of its own, as the examples read it.
+fn write_ppm(name: &str, pixels: &[u8]) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, [format!("P6\n{WIDTH} {HEIGHT}\n255\n").as_bytes(), &pixels()].concat()).unwrap();
+    fs::write(&path, [format!("P6\n{WIDTH} {HEIGHT}\n255\n").as_bytes(), pixels].concat()).unwrap();
     path.into_os_string().into_string().unwrap()
 }
 
@@ -104,8 +116,8 @@ fn open(model: &str) -> Bundle<'static> {
 #[test]
 fn the_example_of_clip_prints_what_rust_computes() {
     const LABELS: [&str; 3] = ["a red apple", "two dogs", "the sea"];
-    let ppm = write_ppm("classify.ppm");
     let pixels = pixels();
+    let ppm = write_ppm("classify.ppm", &pixels);
     let clip = Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &open(CLIP)).unwrap();
     let image = ImageView::packed(&pixels, WIDTH, HEIGHT, PixelFormat::Rgb8).unwrap();
     let probabilities = clip.classify(image, &LABELS, None).unwrap();
@@ -122,8 +134,8 @@ fn the_example_of_clip_prints_what_rust_computes() {
 
 #[test]
 fn the_example_of_sam_prints_and_writes_what_rust_computes() {
-    let ppm = write_ppm("segment.ppm");
     let pixels = pixels();
+    let ppm = write_ppm("segment.ppm", &pixels);
     let cx = Cx::new(&CxOptions::default()).unwrap();
     let sam = Sam::load(&cx, &open(SAM), &SamOptions::default()).unwrap();
     let image = ImageView::packed(&pixels, WIDTH, HEIGHT, PixelFormat::Rgb8).unwrap();
@@ -147,4 +159,33 @@ fn the_example_of_sam_prints_and_writes_what_rust_computes() {
     assert_eq!(run(&compile("ffi-examples/c/segment.c"), &args), expected);
     let written = fs::read(pgm).unwrap();
     assert_eq!(written, [format!("P5\n{WIDTH} {HEIGHT}\n255\n").as_bytes(), &mask].concat());
+}
+
+#[test]
+fn the_example_of_the_tracker_prints_what_rust_computes() {
+    const CLICK: [f32; 2] = [21.5, 14.0];
+    let mut pixels = pixels();
+    let cx = Cx::new(&CxOptions::default()).unwrap();
+    let sam = Arc::new(Sam::load(&cx, &open(SAM2), &SamOptions::default()).unwrap());
+    let mut tracker = Tracker::new(sam, [HEIGHT, WIDTH], &TrackerOptions::default()).unwrap();
+    let (mut args, mut expected) =
+        (vec![SAM2.into(), CLICK[0].to_string(), CLICK[1].to_string()], String::new());
+    for i in 0..3 {
+        args.push(write_ppm(&format!("track{i}.ppm"), &pixels));
+        let image = ImageView::packed(&pixels, WIDTH, HEIGHT, PixelFormat::Rgb8).unwrap();
+        let frame = tracker.push(&image, &Monitor::none()).unwrap();
+        if frame == 0 {
+            let click = [Point::foreground(CLICK[0], CLICK[1])];
+            tracker.add_prompt(frame, 1, &Prompt::points(&click), false, &Monitor::none()).unwrap();
+        }
+        tracker.step(&Monitor::none()).unwrap();
+        let rle = tracker.rle(1, None, 0.0).unwrap();
+        let (score, area, [x, y, w, h]) =
+            (tracker.object_score(1, None).unwrap(), rle.area(), rle.bounding_box());
+        writeln!(expected, "{frame}\t1\t{score:.4}\t{area}\t{x},{y},{w},{h}").unwrap();
+        // The picture moves to the left.
+        pixels.rotate_left(3);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    assert_eq!(run(&compile("ffi-examples/c/track.c"), &args), expected);
 }

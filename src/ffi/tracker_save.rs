@@ -45,7 +45,7 @@ pub unsafe extern "C" fn vitrum_tracker_save(
 /// which model they are from. They are only read during the call.
 ///
 /// Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged tracker; `VITRUM_E_UNSUPPORTED` if a later version of
-/// this library wrote them, or `sam` cannot track; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
+/// this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
 /// input size; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_load(

@@ -119,8 +119,8 @@ impl Tracker {
         if !followed.is_empty() {
             let attended: Vec<Attended<'_>> =
                 followed.iter().map(|&i| self.attended(&objects[i], frame.index, direction)).collect();
-            let attention = monitor.part(0.0, ATTENTION);
-            let shared = network.share(&frame.features, &attention)?;
+            let shared = network.share(&frame.features, &monitor.part(0.0, ATTENTION / 4.0))?;
+            let attention = monitor.part(ATTENTION / 4.0, ATTENTION);
             for (batch, attended) in attended.chunks(BATCH).enumerate() {
                 let part = |done: usize| (done * BATCH).min(followed.len()) as f32 / followed.len() as f32;
                 let monitor = attention.part(part(batch), part(batch + 1));
