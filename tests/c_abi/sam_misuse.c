@@ -299,7 +299,7 @@ static void misuse_everything(const vitrum_sam *sam) {
     EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
     options.crop_overlap_ratio = -1;
     EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
-    options.struct_size -= 8;
+    options.struct_size -= 4;
     EVERYTHING(VITRUM_E_STRUCT_SIZE, count_records);
     EVERYTHING(VITRUM_E_NULL_POINTER, NULL);
 #undef EVERYTHING
