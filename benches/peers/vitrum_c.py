@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import sys
-from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
 PIXEL_RGB8 = 1
@@ -38,6 +38,14 @@ class SamPrompt(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("has_box", c_uint32), ("points", POINTER(Point)),
                 ("point_count", c_size_t), ("bounding_box", 4 * c_float), ("mask", POINTER(c_float)),
                 ("mask_size", c_size_t)]
+
+
+class TrackerOptions(ctypes.Structure):
+    _fields_ = [(name, c_uint32) for name in ("struct_size", "max_objects", "max_prompted_frames", "held_frames")]
+    _fields_ += [("num_frames", c_uint64)]
+    _fields_ += [(name, c_uint32) for name in (
+        "fill_hole_area", "both_directions", "non_overlap_output", "non_overlap_memory", "binarize_clicked_masks",
+        "corrections_are_conditioning", "clear_memory_around_input", "dynamic_multimask_via_stability")]
 
 
 FLOATS = [POINTER(c_float), c_size_t, POINTER(c_size_t), POINTER(Error)]
@@ -188,13 +196,18 @@ class Sam:
 
 
 class Tracker:
-    """One object followed through a video."""
+    """One object followed through a video. Holes are left in its masks, as sam2 leaves them on CPUs."""
 
     def __init__(self, library: Path, directory: Path, threads: int, width: int, height: int):
         self._library, self._size = Library(library), (width, height)
         sam = load(self._library, "sam", directory, threads)
         self._mask_side = self._library.functions.vitrum_sam_mask_side(sam.pointer)
-        self._tracker = Handle(self._library, "tracker", "vitrum_tracker_new", sam.pointer, width, height, None)
+        options = TrackerOptions()
+        if self._library.functions.vitrum_tracker_options_init(byref(options), c_size_t(ctypes.sizeof(options))) != 0:
+            raise VitrumError("vitrum_tracker_options of another size")
+        options.fill_hole_area = 0
+        self._tracker = Handle(self._library, "tracker", "vitrum_tracker_new", sam.pointer, width, height,
+                               byref(options))
 
     def push(self, data: int) -> None:
         """Takes the RGB frame at address `data`."""
