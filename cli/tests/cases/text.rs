@@ -1,0 +1,5 @@
+//! Cases of text.
+
+use crate::case::Check;
+
+pub(crate) const CHECKS: &[Check] = &[];

@@ -1,0 +1,5 @@
+//! Cases of weights.
+
+use crate::case::Check;
+
+pub(crate) const CHECKS: &[Check] = &[];
