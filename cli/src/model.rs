@@ -101,7 +101,7 @@ pub(crate) fn load_sam(name: &str, image_size: Option<usize>, cx: &Cx) -> Result
 
 /// Loads the SAM in `bundle`, which is the model called `name`.
 pub(crate) fn bind_sam(name: &str, bundle: &Bundle<'_>, image_size: Option<usize>, cx: &Cx) -> Result<Sam> {
-    Sam::load(cx, bundle, &SamOptions { image_size })
+    Sam::load(cx, bundle, &SamOptions { image_size, ..SamOptions::default() })
         .map_err(|error| error.within(format_args!("model {name}")))
         .or_exit(Exit::Model)
 }

@@ -123,6 +123,12 @@ impl<'a> Archive<'a> {
         &self.metadata
     }
 
+    /// The names of the tensors that something has bound.
+    pub(super) fn used(&self) -> impl Iterator<Item = &str> {
+        let used = self.tensors.iter().filter(|tensor| tensor.used.load(Ordering::Relaxed));
+        used.map(|tensor| &tensor.entry.name[..])
+    }
+
     /// The tensors that nothing has bound so far.
     pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         self.tensors.iter().filter(|tensor| !tensor.used.load(Ordering::Relaxed)).map(Tensor::info)

@@ -99,6 +99,10 @@ pub(super) fn parse(text: &[u8], data_len: u64) -> Result<Header> {
 }
 
 fn metadata(value: Value) -> Result<BTreeMap<String, String>> {
+    // As the `safetensors` crate has it, null is none.
+    if value.is_null() {
+        return Ok(BTreeMap::new());
+    }
     let Value::Object(members) = value else {
         return Err(err!(Format, "\"__metadata__\" is not an object"));
     };
