@@ -26,7 +26,6 @@ pub(super) fn read(config: &Config, review: &mut Review) -> Result<SamConfig> {
         ("prompt_encoder_config.patch_size", 16, patch_size),
         ("prompt_encoder_config.num_point_embeddings", 4, 4),
         ("mask_decoder_config.hidden_size", 256, dim),
-        ("mask_decoder_config.attention_downsample_rate", 2, 2),
     ] {
         if config.usize_or(key, default, 0..=MAX_WIDTH)? != expected {
             return Err(config.unusable(key, expected));
@@ -44,7 +43,8 @@ pub(super) fn read(config: &Config, review: &mut Review) -> Result<SamConfig> {
 }
 
 /// Keys that follow from others, or are not used by `transformers` either.
-const QUIET: [&str; 8] = [
+const QUIET: [&str; 9] = [
+    "mask_decoder_config.attention_downsample_rate",
     "vision_config.intermediate_size",
     "vision_config.model_type",
     "vision_config.projection_dim",
