@@ -1,4 +1,4 @@
-//! Reading weights: model directories and safetensors files, tensor lookup with clear errors.
+//! Reading weights: model directories, safetensors files and PyTorch checkpoints, tensor lookup with clear errors.
 //!
 //! [`Bundle`] is a model as it is stored, [`Archive`] the index of its tensors, [`Scope`] a name prefix from
 //! which a module binds its own, [`Config`] the settings beside them. Files are treated as hostile: every size
@@ -15,12 +15,17 @@ pub mod config;
 mod decode;
 mod fingerprint;
 mod header;
+mod index;
 pub mod json;
+mod kind;
 #[cfg(feature = "std")]
 mod open;
 mod review;
 mod scope;
 mod source;
+mod strided;
+#[cfg(feature = "torch")]
+mod torch;
 
 pub use archive::{Archive, TensorInfo};
 pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES};
