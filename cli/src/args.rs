@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod output;
 pub(crate) mod sam;
 pub(crate) mod track;
 

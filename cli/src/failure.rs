@@ -21,6 +21,21 @@ pub(crate) enum Exit {
     Input = 4,
     /// The result cannot be written.
     Output = 5,
+    /// Stopped by SIGHUP, by Ctrl-C or by SIGTERM, as shells count.
+    Hangup = 129,
+    Interrupted = 130,
+    Terminated = 143,
+}
+
+impl Exit {
+    /// Of a command that a signal stopped.
+    pub(crate) fn of_signal(signal: i32) -> Self {
+        match signal {
+            1 => Self::Hangup,
+            15 => Self::Terminated,
+            _ => Self::Interrupted,
+        }
+    }
 }
 
 /// Why a command failed.

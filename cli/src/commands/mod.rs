@@ -1,10 +1,14 @@
 //! The commands, one file each.
 
+mod annotations;
 pub(crate) mod classify;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod everything;
+mod files;
 pub(crate) mod info;
+mod kinds;
+mod mask_picture;
 mod mask_prompt;
 mod masks;
 pub(crate) mod segment;

@@ -55,6 +55,10 @@ impl Reader for Directory {
         Ok(Some(Frame { picture, seconds: self.seconds }))
     }
 
+    fn next_name(&self) -> Option<String> {
+        self.paths.get(self.next).map(|path| name(path))
+    }
+
     fn rewind(&mut self) -> Result<()> {
         self.next = 0;
         Ok(())

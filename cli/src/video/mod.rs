@@ -50,6 +50,11 @@ pub(crate) trait Reader: Send {
     /// A frame that is damaged or cut off, after all frames before it were given.
     fn next(&mut self) -> Result<Option<Frame<'_>>>;
 
+    /// The name of the file that holds the next frame alone, if there is one.
+    fn next_name(&self) -> Option<String> {
+        None
+    }
+
     /// Goes back to the first frame.
     ///
     /// # Errors
