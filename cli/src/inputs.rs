@@ -12,8 +12,8 @@ use crate::{output, video};
 /// Endings of pictures, in small letters. Formats that cannot be read are among them, so that such files in a
 /// directory are named and not passed over.
 const ENDINGS: [&str; 26] = [
-    "png", "jpg", "jpeg", "jpe", "jfif", "ppm", "pgm", "pbm", "pnm", "webp", "bmp", "dib", "tif", "tiff", "gif",
-    "apng", "avif", "heic", "heif", "jxl", "jp2", "ico", "tga", "psd", "dng", "svg",
+    "png", "jpg", "jpeg", "jpe", "jfif", "ppm", "pgm", "pbm", "pnm", "webp", "bmp", "dib", "tif", "tiff",
+    "gif", "apng", "avif", "heic", "heif", "jxl", "jp2", "ico", "tga", "psd", "dng", "svg",
 ];
 
 /// What a command is to work on.
@@ -86,14 +86,17 @@ impl Expansion {
             ))),
         };
         let names = match names {
-            Ok(names) if names.is_empty() => return self.problem(argument, bad("no names are in this list".into())),
+            Ok(names) if names.is_empty() => {
+                return self.problem(argument, bad("no names are in this list".into()));
+            }
             Ok(names) => names,
             Err(failure) => return self.problem(argument, failure),
         };
         for name in names.iter().map(Path::new) {
             let first = name.as_os_str().as_encoded_bytes().first();
             if first == Some(&b'@') || is_stdin(name) {
-                let what = format!("{}: neither another list nor standard input can be in a list", name.display());
+                let what =
+                    format!("{}: neither another list nor standard input can be in a list", name.display());
                 let hint = format!("a file of this name is ./{}", name.display());
                 self.problem(name, bad(what).hint(hint));
             } else {
@@ -186,7 +189,11 @@ impl Skipped {
         let mut parts = Vec::new();
         if self.files > 0 {
             let more = if self.files > self.names.len() { ", …" } else { "" };
-            parts.push(format!("{} not pictures by their names ({}{more})", self.files, self.names.join(", ")));
+            parts.push(format!(
+                "{} not pictures by their names ({}{more})",
+                self.files,
+                self.names.join(", ")
+            ));
         }
         if self.directories > 0 && !recursive {
             parts.push(format!("{} directories (--recursive enters them)", self.directories));

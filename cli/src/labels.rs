@@ -143,9 +143,11 @@ impl<'de> Deserialize<'de> for Json {
 fn repeated(labels: &[String]) -> Option<String> {
     const NAMED: usize = 5;
     let mut seen = HashMap::new();
-    let again = |(i, label)| seen.insert(label, i).map(|first| format!("{label:?} ({} and {})", first + 1, i + 1));
+    let again =
+        |(i, label)| seen.insert(label, i).map(|first| format!("{label:?} ({} and {})", first + 1, i + 1));
     let repeated: Vec<String> = labels.iter().enumerate().filter_map(again).collect();
-    let more = if repeated.len() > NAMED { format!(", and {} more", repeated.len() - NAMED) } else { String::new() };
+    let more =
+        if repeated.len() > NAMED { format!(", and {} more", repeated.len() - NAMED) } else { String::new() };
     let named = repeated[..repeated.len().min(NAMED)].join(", ");
     (!repeated.is_empty()).then(|| named + &more)
 }

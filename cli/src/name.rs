@@ -110,7 +110,8 @@ mod tests {
     fn no_name_is_lost() {
         use std::ffi::OsStr;
         use std::os::unix::ffi::OsStrExt;
-        let json = |name: &[u8]| serde_json::to_value(ImageName::of(Path::new(OsStr::from_bytes(name)))).unwrap();
+        let json =
+            |name: &[u8]| serde_json::to_value(ImageName::of(Path::new(OsStr::from_bytes(name)))).unwrap();
         assert_eq!(json(b"a\tb"), serde_json::json!({ "image": "a\tb" }));
         assert_eq!(json(b"\xe9\\"), serde_json::json!({ "image": r"\xE9\\", "image_bytes": "e95c" }));
     }

@@ -119,7 +119,8 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
 /// # Errors
 /// Why it is no list.
 pub(crate) fn names(bytes: &[u8]) -> Result<Vec<OsString>, String> {
-    let is_marked = [&b"\xff\xfe"[..], b"\xfe\xff", b"\xef\xbb\xbf"].iter().any(|mark| bytes.starts_with(mark));
+    let is_marked =
+        [&b"\xff\xfe"[..], b"\xfe\xff", b"\xef\xbb\xbf"].iter().any(|mark| bytes.starts_with(mark));
     if is_marked {
         let text = decode(bytes)?;
         return Ok(lines(&text).filter(|line| !line.trim().is_empty()).map(OsString::from).collect());

@@ -30,9 +30,8 @@ fn advice(error: &clap::Error) -> Option<String> {
             };
             if word.starts_with('-') {
                 let has_suggestion = error.get(ContextKind::SuggestedArg).is_some();
-                (!has_suggestion && usage.contains(" --text")).then(|| {
-                    format!("if {word} is a text: --text={word}; if it is a file: ./{word}")
-                })
+                (!has_suggestion && usage.contains("--text"))
+                    .then(|| format!("if {word} is a text: --text={word}; if it is a file: ./{word}"))
             } else if usage.contains("vitrum embed") || usage.contains("vitrum similarity") {
                 Some(format!("pictures are given after --image, texts after --text: --image {word}"))
             } else {

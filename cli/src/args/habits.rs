@@ -115,7 +115,9 @@ fn read<'a>(command: &'a Command, word: &OsStr) -> Meaning<'a> {
         return Meaning::Word;
     };
     match option {
-        Some(option) if takes_values(option) && !has_value && option.get_long().is_some() => Meaning::Option(option),
+        Some(option) if takes_values(option) && !has_value && option.get_long().is_some() => {
+            Meaning::Option(option)
+        }
         Some(_) if !name.is_empty() => Meaning::Whole,
         _ => Meaning::Unknown,
     }
@@ -123,7 +125,8 @@ fn read<'a>(command: &'a Command, word: &OsStr) -> Meaning<'a> {
 
 fn is_long(arg: &Arg, name: &str) -> bool {
     !name.is_empty()
-        && (arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name)))
+        && (arg.get_long() == Some(name)
+            || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name)))
 }
 
 fn takes_values(arg: &Arg) -> bool {
@@ -134,7 +137,12 @@ fn takes_values(arg: &Arg) -> bool {
 fn takes(option: &Arg, value: &OsStr) -> bool {
     let probe = Arg::new("value").required(true).allow_hyphen_values(true);
     let probe = probe.value_parser(option.get_value_parser().clone());
-    Command::new("probe").no_binary_name(true).disable_help_flag(true).arg(probe).try_get_matches_from([value]).is_ok()
+    Command::new("probe")
+        .no_binary_name(true)
+        .disable_help_flag(true)
+        .arg(probe)
+        .try_get_matches_from([value])
+        .is_ok()
 }
 
 /// Whether the option's parser takes anything: texts, files.
@@ -179,7 +187,9 @@ impl Line<'_> {
             Meaning::Word => true,
             Meaning::Option(_) => false,
             // `--text -my` is a text; `--text --json` lacks one.
-            Meaning::Whole => is_text(option) && word.len() > 2 && !word.as_encoded_bytes().starts_with(b"--"),
+            Meaning::Whole => {
+                is_text(option) && word.len() > 2 && !word.as_encoded_bytes().starts_with(b"--")
+            }
             Meaning::Unknown if is_text(option) => true,
             Meaning::Unknown => !word.as_encoded_bytes().starts_with(b"--") && takes(option, word),
         }
@@ -239,7 +249,8 @@ mod tests {
 
     /// The command line after `vitrum`, as it is handed on; files end with .png or `/`.
     fn rewritten(line: &str) -> String {
-        let exists = |word: &OsStr| word.to_str().is_some_and(|word| word.ends_with(".png") || word.ends_with('/'));
+        let exists =
+            |word: &OsStr| word.to_str().is_some_and(|word| word.ends_with(".png") || word.ends_with('/'));
         let line = normalized(words(&format!("vitrum {line}")), &Cli::command(), &exists);
         let line: Vec<String> = line.iter().map(|word| word.to_str().unwrap().replace(' ', "_")).collect();
         line[1..].join(" ")
@@ -279,12 +290,18 @@ mod tests {
             ("segment --point 5,5 -6,-6 cat.png", "segment --point=5,5 --point=-6,-6 cat.png"),
             ("segment cat.png --box -10,-10,100,100", "segment cat.png --box=-10,-10,100,100"),
             ("track a.gif --box -1,-1,5,5@2 -1,2,3,4#2", "track a.gif --box=-1,-1,5,5@2 --box=-1,2,3,4#2"),
-            ("segment cat.png --point -.5,2 --threshold -1.5", "segment cat.png --point=-.5,2 --threshold=-1.5"),
+            (
+                "segment cat.png --point -.5,2 --threshold -1.5",
+                "segment cat.png --point=-.5,2 --threshold=-1.5",
+            ),
             ("embed --text -5_degrees", "embed --text=-5_degrees"),
             ("embed --text -hot", "embed --text=-hot"),
             ("embed --text --dashes", "embed --text=--dashes"),
             ("embed --text a -5 -_b --json", "embed --text=a --text=-5 --text=-_b --json"),
-            ("classify a.png --labels -1,-2 --template -{}-", "classify a.png --labels=-1,-2 --template=-{}-"),
+            (
+                "classify a.png --labels -1,-2 --template -{}-",
+                "classify a.png --labels=-1,-2 --template=-{}-",
+            ),
             ("embed --text a -o -x.npy -m demo:clip", "embed --text=a --output=-x.npy --model=demo:clip"),
             ("embed --text - --threads 2", "embed --text=- --threads=2"),
             ("--threads 2 embed --text -x", "--threads=2 embed --text=-x"),
@@ -319,7 +336,8 @@ mod tests {
     fn what_is_rewritten_is_parsed() {
         let cli = parse(words("vitrum segment --point 1,2 -3,-4 --neg 5,6 cat.png --threshold -1")).unwrap();
         let Chosen::Segment(args) = cli.command else { panic!() };
-        let places = |places: &[super::super::sam::Place]| places.iter().map(|place| place.0).collect::<Vec<_>>();
+        let places =
+            |places: &[super::super::sam::Place]| places.iter().map(|place| place.0).collect::<Vec<_>>();
         assert_eq!(places(&args.prompt.points), [[1.0, 2.0], [-3.0, -4.0]]);
         assert_eq!(places(&args.prompt.negatives), [[5.0, 6.0]]);
         assert_eq!((args.image.to_str(), args.threshold), (Some("cat.png"), -1.0));

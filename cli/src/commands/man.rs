@@ -32,7 +32,8 @@ pub(crate) fn run(args: &ManArgs, output: &mut Output) -> Result<()> {
 
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    Man::new(command.clone()).render(&mut page)?;
+    let source = concat!("vitrum ", env!("CARGO_PKG_VERSION"));
+    Man::new(command.clone()).source(source).manual("User Commands").render(&mut page)?;
     Ok(page)
 }
 
