@@ -75,7 +75,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Compares names, numbers in them by value; names that differ in leading zeros only, by their characters.
-fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut x, mut y) = (a, b);
     loop {
         let (p, q) = (chunk(&mut x), chunk(&mut y));

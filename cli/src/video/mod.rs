@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+pub(crate) use directory::natural;
 pub(crate) use gif_writer::GifWriter;
 pub(crate) use window::Window;
 pub(crate) use yuv::Matrix;
