@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Frame, Reader};
+use crate::draw::mask_png;
 use crate::failure::{Exit, Failure, Result};
+use crate::output;
 use crate::picture::Picture;
 
 /// Endings of pictures, in small letters.
@@ -39,8 +41,27 @@ impl Directory {
             ));
         }
         paths.sort_by(|a, b| natural(&name(a), &name(b)));
+        let paths = without_masks(path, paths)?;
         Ok(Self { paths, next: 0, picture: None, seconds: 1.0 / fps })
     }
+}
+
+/// The pictures of `directory` but the masks that an earlier call wrote among them, which are told to the user.
+fn without_masks(directory: &Path, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let (masks, frames): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| mask_png::is_ours(path));
+    let Some(first) = masks.first() else { return Ok(frames) };
+    let message = format!(
+        "{}: {} of the pictures are masks that vitrum wrote, and no frames: {:?}{}",
+        directory.display(),
+        masks.len(),
+        name(first),
+        if masks.len() == 1 { "" } else { " and others" }
+    );
+    if frames.is_empty() {
+        return Err(Failure::new(Exit::Input, message));
+    }
+    output::complain(&message, None);
+    Ok(frames)
 }
 
 impl Reader for Directory {
@@ -53,6 +74,10 @@ impl Reader for Directory {
         self.next += 1;
         let picture = self.picture.insert(Picture::open(path)?);
         Ok(Some(Frame { picture, seconds: self.seconds }))
+    }
+
+    fn next_name(&self) -> Option<String> {
+        self.paths.get(self.next).map(|path| name(path))
     }
 
     fn rewind(&mut self) -> Result<()> {
@@ -71,7 +96,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Compares names, numbers in them by value; names that differ in leading zeros only, by their characters.
-fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut x, mut y) = (a, b);
     loop {
         let (p, q) = (chunk(&mut x), chunk(&mut y));

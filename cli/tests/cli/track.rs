@@ -281,6 +281,11 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     track(&["--box", "9,9,5,20"], 2, "left upper");
     track(&["--point", "1,2", "-o", "x.mp4"], 2, "neither a directory nor");
     track(&["--point", "1,2", "-o", "x.png"], 2, "one picture for many frames");
+    track(&["--point", "1,2", "-o", "x.npy"], 2, "no arrays of videos");
+    track(&["--point", "1,2", "-o", "-", "--kind", "mask"], 2, "one picture for many frames");
+    track(&["--point", "1,2#0"], 2, "begin with 1");
+    track(&["--point", "1,2#70000", "3,4#1", "-o", "x-%d-mask.png"], 2, "object 70000");
+    track(&["--point", "1,2#70000", "-o", "x-%d-labels.png"], 2, "object 70000");
     track(&["--point", "1,2", "--fps", "0"], 2, "frames per second");
     track(&["--point", "1,2", "--model", "demo:sam"], 3, "cannot track");
     track(&["--point", "1,2", "--image-size", "100"], 3, "image size 100");

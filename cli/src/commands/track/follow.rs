@@ -9,9 +9,11 @@ use vitrum::pipelines::sam::Sam;
 use vitrum::pipelines::tracker::{Direction, Tracker, TrackerOptions};
 
 use super::plan::Plan;
-use crate::commands::masks::{coco, tinted};
+use crate::args::output::FormArgs;
+use crate::commands::masks::{Outlines, coco, tinted};
 use crate::draw::{Overlay, color};
 use crate::failure::{Exit, OrExit, Result};
+use crate::output::interrupt;
 use crate::picture::Picture;
 
 /// An object on a frame.
@@ -21,6 +23,8 @@ pub(crate) struct Tracked {
     pub(crate) object: u32,
     #[serde(serialize_with = "coco")]
     pub(crate) segmentation: Rle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polygons: Option<Vec<Outlines>>,
     pub(crate) area: u32,
     /// x, y, width, height.
     pub(crate) bbox: [u32; 4],
@@ -31,7 +35,12 @@ pub(crate) struct Tracked {
 impl Tracked {
     pub(crate) fn new(frame: u64, object: u32, segmentation: Rle, object_score: f32) -> Self {
         let (area, bbox) = (segmentation.area(), segmentation.bounding_box());
-        Self { frame, object, segmentation, area, bbox, object_score }
+        Self { frame, object, segmentation, polygons: None, area, bbox, object_score }
+    }
+
+    /// The same with polygons, if the user asked for them.
+    pub(super) fn outlined(self, form: &FormArgs) -> Self {
+        Self { polygons: Outlines::of(&self.segmentation, form), ..self }
     }
 }
 
@@ -66,13 +75,13 @@ impl<'a> Follower<'a> {
             return Ok(Vec::new());
         }
         self.point_at(frame, picture)?;
-        self.tracker.step(&Monitor::none()).or_exit(Exit::Other)?;
+        self.tracker.step(&Monitor::new(&interrupt::stop)).or_exit(Exit::Other)?;
         self.found(frame)
     }
 
     /// Says what is planned for `frame`, wherever it lies.
     pub(crate) fn point_at(&mut self, frame: u64, picture: &Picture) -> Result<()> {
-        let monitor = Monitor::none();
+        let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
         self.plan.tell(&mut self.tracker, frame, &monitor)
     }
@@ -84,7 +93,7 @@ impl<'a> Follower<'a> {
         picture: &Picture,
         direction: Direction,
     ) -> Result<Vec<Tracked>> {
-        let monitor = Monitor::none();
+        let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
         self.tracker.step_at(frame, direction, &monitor).or_exit(Exit::Other)?;
         self.found(frame)

@@ -1,17 +1,21 @@
 //! Pictures: PNG, JPEG and binary PPM to 8-bit RGB or grey, and RGB or grey to PNG.
 
+mod png;
+mod raw;
+
 use std::fs::File;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{Cursor, Read};
 use std::path::Path;
 
-use png::{BitDepth, ColorType, Transformations};
 use vitrum::image::{ImageView, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, PixelFormat};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::draw::{Canvas, Rect};
+use crate::draw::Rect;
 use crate::failure::{Exit, Failure, OrExit, Result};
+pub(crate) use png::{Pixels, write_canvas, write_png};
+pub(crate) use raw::{RawPicture, RawPixels};
 
 /// Bytes of a picture file at most.
 pub(crate) const MAX_FILE: u64 = 1 << 29;
@@ -38,22 +42,20 @@ impl Picture {
 
     /// Reads a file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let unreadable = |error| Failure::unreadable(path, &error);
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(Failure::new(Exit::Input, format!("{}: a directory, not a picture", path.display())));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Self::decode(&path.display().to_string(), &bytes)
+        Self::decode(&path.display().to_string(), &read(path)?)
     }
 
     /// Decodes a file's contents; messages call it `name`.
     pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
+        Ok(Self::decode_raw(name, bytes)?.into())
+    }
+
+    /// Decodes a file's contents and leaves its samples as they are; messages call it `name`.
+    pub(crate) fn decode_raw(name: &str, bytes: &[u8]) -> Result<RawPicture> {
         let decoded = if bytes.len() as u64 > MAX_FILE {
             Err(format!("the file is larger than {} MB", MAX_FILE >> 20))
         } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            decode_png(bytes)
+            png::decode(bytes)
         } else if bytes.starts_with(b"\xff\xd8\xff") {
             decode_jpeg(bytes)
         } else if bytes.starts_with(b"P6") {
@@ -74,6 +76,40 @@ impl Picture {
     pub(crate) fn region(&self, rect: Rect) -> Result<ImageView<'_>> {
         let Rect { x, y, width, height } = rect;
         self.view()?.crop(x, y, width, height).or_exit(Exit::Input)
+    }
+}
+
+/// The bytes of a file, or more than a picture may have.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |error| Failure::unreadable(path, &error);
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Err(Failure::new(Exit::Input, format!("{}: a directory, not a picture", path.display())));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}
+
+impl From<RawPicture> for Picture {
+    /// Palettes become colours, of 16 bits the upper 8 are taken, alpha is dropped.
+    fn from(RawPicture { width, height, pixels }: RawPicture) -> Self {
+        let (format, data) = match pixels {
+            RawPixels::Gray8(data) => (PixelFormat::Gray8, data),
+            RawPixels::Gray16(data) => {
+                (PixelFormat::Gray8, data.into_iter().map(|value| (value >> 8) as u8).collect())
+            }
+            RawPixels::Indexed { indices, palette } => {
+                let color = |&index: &u8| palette.get(usize::from(index)).copied().unwrap_or_default();
+                (PixelFormat::Rgb8, indices.iter().flat_map(color).collect())
+            }
+            RawPixels::Rgb8(data) => (PixelFormat::Rgb8, data),
+            RawPixels::GrayAlpha8(data) => {
+                (PixelFormat::Gray8, data.chunks_exact(2).map(|pixel| pixel[0]).collect())
+            }
+            RawPixels::Rgba8(data) => (PixelFormat::Rgba8, data),
+        };
+        Self { width, height, format, data }
     }
 }
 
@@ -102,31 +138,7 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Palettes and low bit depths are expanded, of 16 bits the upper 8 are taken, alpha is dropped.
-fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
-    let damaged = |error: png::DecodingError| format!("damaged PNG: {error}");
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
-    let info = decoder.read_header_info().map_err(damaged)?;
-    let (width, height) = (info.width as usize, info.height as usize);
-    check_size(width, height)?;
-    let mut reader = decoder.read_info().map_err(damaged)?;
-    let size = reader.output_buffer_size().ok_or("the PNG is too large for this machine's memory")?;
-    let mut data = vec![0; size];
-    reader.next_frame(&mut data).map_err(damaged)?;
-    let format = match reader.output_color_type().0 {
-        ColorType::Grayscale => PixelFormat::Gray8,
-        ColorType::GrayscaleAlpha => {
-            data = data.chunks_exact(2).map(|pixel| pixel[0]).collect();
-            PixelFormat::Gray8
-        }
-        ColorType::Rgba => PixelFormat::Rgba8,
-        ColorType::Rgb | ColorType::Indexed => PixelFormat::Rgb8,
-    };
-    Ok(Picture { width, height, format, data })
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_jpeg(bytes: &[u8]) -> Result<RawPicture, String> {
     let damaged = |error: zune_jpeg::errors::DecodeErrors| format!("damaged or unsupported JPEG: {error}");
     let options = DecoderOptions::default()
         .set_max_width(MAX_IMAGE_SIDE)
@@ -142,12 +154,12 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     check_size(width, height)?;
     let data = decoder.decode().map_err(damaged)?;
-    Ok(Picture { width, height, format: PixelFormat::Rgb8, data })
+    Ok(RawPicture { width, height, pixels: RawPixels::Rgb8(data) })
 }
 
 /// `P6`, then width, height and 255 in ASCII with white space and `#` comments between them, one more white
 /// space, and rows of RGB. What follows the first picture is ignored.
-fn decode_ppm(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_ppm(bytes: &[u8]) -> Result<RawPicture, String> {
     let mut rest = &bytes[2..];
     let mut numbers = [0; 3];
     for number in &mut numbers {
@@ -168,57 +180,24 @@ fn decode_ppm(bytes: &[u8]) -> Result<Picture, String> {
     check_size(width, height)?;
     let data = rest.get(1..).and_then(|pixels| pixels.get(..width * height * 3));
     let data = data.ok_or("damaged PPM: too short")?.to_vec();
-    Ok(Picture { width, height, format: PixelFormat::Rgb8, data })
-}
-
-/// Pixels of a PNG to write.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Pixels<'a> {
-    Rgb(&'a [u8]),
-    Gray(&'a [u8]),
-    Gray16(&'a [u16]),
-}
-
-/// Writes a PNG.
-pub(crate) fn write_png(out: impl Write, width: usize, height: usize, pixels: Pixels<'_>) -> io::Result<()> {
-    let big_endian: Vec<u8>;
-    let (color, depth, data) = match pixels {
-        Pixels::Rgb(data) => (ColorType::Rgb, BitDepth::Eight, data),
-        Pixels::Gray(data) => (ColorType::Grayscale, BitDepth::Eight, data),
-        Pixels::Gray16(data) => {
-            big_endian = data.iter().flat_map(|value| value.to_be_bytes()).collect();
-            (ColorType::Grayscale, BitDepth::Sixteen, &big_endian[..])
-        }
-    };
-    let side = |n: usize| u32::try_from(n).map_err(|_| png::EncodingError::LimitsExceeded);
-    let mut encoder = png::Encoder::new(out, side(width)?, side(height)?);
-    encoder.set_color(color);
-    encoder.set_depth(depth);
-    encoder.set_compression(png::Compression::Balanced);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(data)?;
-    Ok(writer.finish()?)
-}
-
-/// Writes what was drawn as a PNG.
-pub(crate) fn write_canvas(out: impl Write, canvas: &Canvas) -> io::Result<()> {
-    write_png(out, canvas.width(), canvas.height(), Pixels::Rgb(canvas.rgb()))
+    Ok(RawPicture { width, height, pixels: RawPixels::Rgb8(data) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::png::ColorType;
 
     /// A PNG of `data` in a given form.
     fn encoded(
         color: ColorType,
-        depth: png::BitDepth,
+        depth: ::png::BitDepth,
         (width, height): (u32, u32),
         palette: Option<(&[u8], &[u8])>,
         data: &[u8],
     ) -> Vec<u8> {
         let mut file = Vec::new();
-        let mut encoder = png::Encoder::new(&mut file, width, height);
+        let mut encoder = ::png::Encoder::new(&mut file, width, height);
         encoder.set_color(color);
         encoder.set_depth(depth);
         if let Some((palette, alpha)) = palette {
@@ -239,7 +218,7 @@ mod tests {
 
     #[test]
     fn png_forms_become_rgb() {
-        use png::BitDepth::{Eight, Four, One, Sixteen};
+        use ::png::BitDepth::{Eight, Four, One, Sixteen};
         let palette: (&[u8], &[u8]) = (&[1, 2, 3, 40, 50, 60], &[0, 128]);
         let cases = [
             (encoded(ColorType::Indexed, Four, (2, 1), Some(palette), &[0x10]), vec![40, 50, 60, 1, 2, 3]),
@@ -255,6 +234,35 @@ mod tests {
         for (file, expected) in cases {
             assert_eq!(rgb(&file), expected);
         }
+    }
+
+    #[test]
+    fn raw_samples_are_left_as_they_are() {
+        use ::png::BitDepth::{Eight, Four, One, Sixteen, Two};
+        use RawPixels::{Gray8, Gray16, GrayAlpha8, Indexed, Rgb8, Rgba8};
+        let raw = |file: &[u8]| {
+            let RawPicture { width, height, pixels } = Picture::decode_raw("test", file).unwrap();
+            (width, height, pixels)
+        };
+        let (colors, alpha): (&[u8], &[u8]) = (&[1, 2, 3, 40, 50, 60], &[0]);
+        let palette = || vec![[1, 2, 3], [40, 50, 60]];
+        let indexed = |depth, size, data: &[u8]| {
+            raw(&encoded(ColorType::Indexed, depth, size, Some((colors, alpha)), data))
+        };
+        let indices = |indices: &[u8]| Indexed { indices: indices.to_vec(), palette: palette() };
+        assert_eq!(indexed(Eight, (2, 1), &[1, 0]), (2, 1, indices(&[1, 0])));
+        assert_eq!(indexed(Four, (3, 2), &[0x10, 0x1f, 0x01, 0]), (3, 2, indices(&[1, 0, 1, 0, 1, 0])));
+        assert_eq!(indexed(Two, (5, 1), &[0b0100_0001, 0b0100_0000]), (5, 1, indices(&[1, 0, 0, 1, 1])));
+        assert_eq!(indexed(One, (3, 2), &[0b0100_0000, 0b1010_0000]), (3, 2, indices(&[0, 1, 0, 1, 0, 1])));
+        let plain = |color, depth, size, data: &[u8]| raw(&encoded(color, depth, size, None, data));
+        assert_eq!(
+            plain(ColorType::Grayscale, Sixteen, (2, 1), &[0, 7, 255, 254]),
+            (2, 1, Gray16(vec![7, 65534]))
+        );
+        assert_eq!(plain(ColorType::Grayscale, Two, (2, 1), &[0b1001_0000]), (2, 1, Gray8(vec![170, 85])));
+        assert_eq!(plain(ColorType::GrayscaleAlpha, Eight, (1, 1), &[3, 4]), (1, 1, GrayAlpha8(vec![3, 4])));
+        assert_eq!(plain(ColorType::Rgba, Eight, (1, 1), &[1, 2, 3, 4]), (1, 1, Rgba8(vec![1, 2, 3, 4])));
+        assert_eq!(raw(b"P6 1 1 255\nabc"), (1, 1, Rgb8(b"abc".to_vec())));
     }
 
     #[test]
@@ -293,8 +301,8 @@ mod tests {
             Err(Failure::Message { exit: Exit::Input, message, .. }) => message,
             other => panic!("{other:?}"),
         };
-        let jpeg = include_bytes!("../../demo/images/chelsea.jpg");
-        let png = include_bytes!("../../demo/images/octopus-3d.png");
+        let jpeg = include_bytes!("../../../demo/images/chelsea.jpg");
+        let png = include_bytes!("../../../demo/images/octopus-3d.png");
         assert_eq!(message(b""), "p: the file is empty");
         assert_eq!(message(b"hello"), "p: not a picture in a known format");
         assert_eq!(message(b"GIF89a"), "p: GIF pictures are not supported");
@@ -314,7 +322,7 @@ mod tests {
     #[test]
     fn gigantic_pictures_are_refused_before_decoding() {
         let mut file = Vec::new();
-        let encoder = png::Encoder::new(&mut file, 1 << 16, 1);
+        let encoder = ::png::Encoder::new(&mut file, 1 << 16, 1);
         drop(encoder.write_header().unwrap());
         let Err(Failure::Message { message, .. }) = Picture::decode("p", &file) else { panic!() };
         assert_eq!(message, "p: a picture of 65536 x 1 pixels is too large");

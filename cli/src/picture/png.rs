@@ -1,0 +1,96 @@
+//! PNG: read with what its samples are, and written.
+
+use std::io::{self, Cursor, Write};
+
+use ::png::{BitDepth, ColorType, Decoder, DecodingError, Encoder, Transformations};
+
+use super::check_size;
+use super::raw::{RawPicture, RawPixels};
+use crate::draw::Canvas;
+
+/// Reads the picture, of an animation the one for viewers that show no animations. Grey of less than 8 bits is scaled to
+/// 8, of colours of 16 bits the upper 8 are taken.
+pub(super) fn decode(bytes: &[u8]) -> Result<RawPicture, String> {
+    let damaged = |error: DecodingError| format!("damaged PNG: {error}");
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    let info = decoder.read_header_info().map_err(damaged)?;
+    let (width, height) = (info.width as usize, info.height as usize);
+    let (color, depth) = (info.color_type, info.bit_depth);
+    check_size(width, height)?;
+    let whole = color == ColorType::Indexed || (color == ColorType::Grayscale && depth == BitDepth::Sixteen);
+    decoder.set_transformations(match whole {
+        true => Transformations::IDENTITY,
+        false => Transformations::EXPAND | Transformations::STRIP_16,
+    });
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let size = reader.output_buffer_size().ok_or("the PNG is too large for this machine's memory")?;
+    let mut data = vec![0; size];
+    reader.next_frame(&mut data).map_err(damaged)?;
+    let pixels = match reader.output_color_type() {
+        (ColorType::Grayscale, BitDepth::Sixteen) => {
+            let value = |&pair: &[u8; 2]| u16::from_be_bytes(pair);
+            RawPixels::Gray16(data.as_chunks().0.iter().map(value).collect())
+        }
+        (ColorType::Grayscale, _) => RawPixels::Gray8(data),
+        (ColorType::GrayscaleAlpha, _) => RawPixels::GrayAlpha8(data),
+        (ColorType::Rgb, _) => RawPixels::Rgb8(data),
+        (ColorType::Rgba, _) => RawPixels::Rgba8(data),
+        (ColorType::Indexed, _) => RawPixels::Indexed {
+            indices: unpack(data, width, depth as usize),
+            palette: reader
+                .info()
+                .palette
+                .as_deref()
+                .ok_or("damaged PNG: a palette is missing")?
+                .as_chunks()
+                .0
+                .to_vec(),
+        },
+    };
+    Ok(RawPicture { width, height, pixels })
+}
+
+/// Numbers of `depth` bits, the first in the upper bits of a byte, each row in bytes of its own.
+fn unpack(data: Vec<u8>, width: usize, depth: usize) -> Vec<u8> {
+    if depth == 8 {
+        return data;
+    }
+    let (in_byte, mask) = (8 / depth, (1 << depth) - 1);
+    let rows = data.chunks_exact(width.div_ceil(in_byte));
+    rows.flat_map(|row| (0..width).map(move |x| row[x / in_byte] >> (8 - depth * (x % in_byte + 1)) & mask))
+        .collect()
+}
+
+/// Pixels of a PNG to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pixels<'a> {
+    Rgb(&'a [u8]),
+    Gray(&'a [u8]),
+    Gray16(&'a [u16]),
+}
+
+/// Writes a PNG.
+pub(crate) fn write_png(out: impl Write, width: usize, height: usize, pixels: Pixels<'_>) -> io::Result<()> {
+    let big_endian: Vec<u8>;
+    let (color, depth, data) = match pixels {
+        Pixels::Rgb(data) => (ColorType::Rgb, BitDepth::Eight, data),
+        Pixels::Gray(data) => (ColorType::Grayscale, BitDepth::Eight, data),
+        Pixels::Gray16(data) => {
+            big_endian = data.iter().flat_map(|value| value.to_be_bytes()).collect();
+            (ColorType::Grayscale, BitDepth::Sixteen, &big_endian[..])
+        }
+    };
+    let side = |n: usize| u32::try_from(n).map_err(|_| ::png::EncodingError::LimitsExceeded);
+    let mut encoder = Encoder::new(out, side(width)?, side(height)?);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    encoder.set_compression(::png::Compression::Balanced);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(data)?;
+    Ok(writer.finish()?)
+}
+
+/// Writes what was drawn as a PNG.
+pub(crate) fn write_canvas(out: impl Write, canvas: &Canvas) -> io::Result<()> {
+    write_png(out, canvas.width(), canvas.height(), Pixels::Rgb(canvas.rgb()))
+}
