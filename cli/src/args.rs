@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod picture;
 pub(crate) mod sam;
 pub(crate) mod track;
 
@@ -10,6 +11,7 @@ use vitrum::exec::{Cx, CxOptions};
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
 use track::TrackArgs;
 
@@ -130,6 +132,8 @@ pub(crate) struct ClassifyArgs {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
     #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArg,
 }
 
@@ -156,6 +160,8 @@ pub(crate) struct EmbedArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArg,
 }
 
@@ -179,6 +185,8 @@ pub(crate) struct SimilarityArgs {
     /// Texts.
     #[arg(long = "text", value_name = "TEXT", num_args = 1.., required = true)]
     pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }

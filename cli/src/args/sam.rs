@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use vitrum::pipelines::sam::{AutomaticOptions, Sam};
 
+use super::picture::PictureArgs;
+
 /// A SAM or a SAM 2.
 #[derive(Debug, Args)]
 pub(crate) struct SamArg {
@@ -111,6 +113,8 @@ pub(crate) struct SegmentArgs {
     #[command(flatten, next_help_heading = "With --text")]
     pub(crate) words: WordArgs,
     #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
     pub(crate) model: SamArg,
 }
 
@@ -169,6 +173,8 @@ pub(crate) struct EverythingArgs {
     pub(crate) automatic: AutomaticArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: SamArg,
 }

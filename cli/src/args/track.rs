@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::picture::PictureArgs;
 use super::sam::{Corners, Place};
 use crate::video::Matrix;
 
@@ -86,6 +87,8 @@ pub(crate) struct TrackArgs {
     /// Colours of a Y4M stream, which does not say them.
     #[arg(long, value_name = "MATRIX", default_value = "bt601")]
     pub(crate) matrix: Matrix,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM2)]
     pub(crate) model: String,

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
     let clip = model::load(&args.model.model, &machine.cx()?)?;
     let texts = embed_texts(&clip, &prompts, false)?;
-    let images = embed_pictures(&clip, &args.images, false)?;
+    let images = embed_pictures(&clip, &args.images, &args.pictures.options(), false)?;
     let mut scores = logits(&clip, &images, &texts)?;
     clip.probabilities(&mut scores, labels.len());
 

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> R
     let embeddings = if images.is_empty() {
         embed_texts(&clip, texts, !args.raw)?
     } else {
-        embed_pictures(&clip, images, !args.raw)?
+        embed_pictures(&clip, images, &args.pictures.options(), !args.raw)?
     };
     let names: Vec<_> = images.iter().map(|path| path.to_string_lossy()).collect();
     let inputs: Vec<Input<'_>> = match &names[..] {

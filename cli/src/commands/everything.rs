@@ -18,7 +18,7 @@ use crate::progress;
 /// Finds all masks of a picture, prints a line or an object for each as it comes and writes the files asked for.
 pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let files = Files::new(&args.output, false)?;
-    let picture = Picture::open(&args.image)?;
+    let picture = Picture::open(&args.image, &args.pictures.options())?;
     let cx = machine.cx()?;
     let sam = model::load_sam(&args.model.model, args.model.image_size, &cx)?;
     let options = args.automatic.options(&sam);

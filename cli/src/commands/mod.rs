@@ -18,18 +18,23 @@ use vitrum::pipelines::clip::Clip;
 use vitrum::{Error, ErrorCode};
 
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::picture::Picture;
+use crate::picture::{Picture, PictureOptions};
 use crate::progress;
 
 /// Pictures that are in memory at the same time.
 const BATCH: usize = 8;
 
 /// Embeddings of the pictures in `paths`: `[paths, embed_dim]`.
-fn embed_pictures(clip: &Clip, paths: &[PathBuf], normalize: bool) -> Result<Vec<f32>> {
+fn embed_pictures(
+    clip: &Clip,
+    paths: &[PathBuf],
+    options: &PictureOptions,
+    normalize: bool,
+) -> Result<Vec<f32>> {
     let progress = progress::bar("pictures", paths.len());
     let mut embeddings = Vec::with_capacity(paths.len() * clip.embed_dim());
     for paths in paths.chunks(BATCH) {
-        let pictures = paths.iter().map(|path| Picture::open(path)).collect::<Result<Vec<_>>>()?;
+        let pictures = paths.iter().map(|path| Picture::open(path, options)).collect::<Result<Vec<_>>>()?;
         let views = pictures.iter().map(Picture::view).collect::<Result<Vec<_>>>()?;
         let batch =
             clip.encode_images(&views, normalize).map_err(|error| culprit(clip, paths, &views, error))?;

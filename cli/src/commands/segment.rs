@@ -24,7 +24,8 @@ pub(crate) fn run(args: &SegmentArgs, machine: &Machine, output: &mut Output) ->
         return Err(Failure::usage("--not says what is no answer to --text, which is missing"));
     }
     let files = Files::new(&args.output, !by_text)?;
-    let task = Task { args, picture: Picture::open(&args.image)?, cx: machine.cx()? };
+    let task =
+        Task { args, picture: Picture::open(&args.image, &args.pictures.options())?, cx: machine.cx()? };
     let sam = model::load_sam(&args.model.model, args.model.image_size, &task.cx)?;
     if by_text { task.find_texts(&sam, &files, output) } else { task.answer(&sam, &files, output) }
 }

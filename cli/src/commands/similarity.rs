@@ -24,7 +24,7 @@ pub(crate) fn run(args: &SimilarityArgs, machine: &Machine, output: &mut Output)
 
     let clip = model::load(&args.model.model, &machine.cx()?)?;
     let texts = embed_texts(&clip, &args.texts, true)?;
-    let images = embed_pictures(&clip, &args.images, true)?;
+    let images = embed_pictures(&clip, &args.images, &args.pictures.options(), true)?;
     let logits = logits(&clip, &images, &texts)?;
     let dim = clip.embed_dim();
     let rows = images.chunks_exact(dim).zip(logits.chunks_exact(args.texts.len()));

@@ -32,7 +32,10 @@ const HELD: usize = 32;
 /// files asked for.
 pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let plan = Plan::new(&args.prompts)?;
-    let reader = video::open(&args.input, Assumptions { fps: args.fps, matrix: args.matrix })?;
+    let reader = video::open(
+        &args.input,
+        Assumptions { fps: args.fps, matrix: args.matrix, pictures: args.pictures.options() },
+    )?;
     let len = [reader.len(), args.frames].into_iter().flatten().min();
     if let Some(len) = len {
         check_reached(&plan, len)?;

@@ -119,7 +119,7 @@ fn twice(what: &str, frame: u64, object: u32) -> Failure {
 
 impl Mask {
     fn read(path: &Path) -> Result<Self> {
-        let picture = Picture::open(path)?;
+        let picture = Picture::open(path, &crate::picture::PictureOptions::default())?;
         let (width, height) = (picture.width, picture.height);
         let (view, mut row) = (picture.view()?, vec![0; 3 * width]);
         let mut pixels = Vec::with_capacity(width * height);
