@@ -144,7 +144,7 @@ def jpegs() -> None:
     bad["lossless"] = patched(frame + 1, b"\xc3")
     bad["claims-more"] = patched(frame + 5, struct.pack(">H", 2 * SMALL.height))
     bad["no-height"] = patched(frame + 5, b"\0\0")
-    bad["corrupt"] = patched(standard.index(b"\xff\xda") + 100, b"\xfe" * 40)
+    bad["corrupt"] = patched(standard.index(b"\xff\xda") + 100, b"\xff\x00" * 20)
     separate = files["separate-444"]
     last = separate.rindex(b"\xff\xda")
     bad["two-components"] = separate[:last] + b"\xff\xd9"

@@ -127,7 +127,7 @@ fn high_ranges_are_told_or_refused() {
     for path in files("05-high-range") {
         let name = path.file_name().unwrap().to_str().unwrap();
         match name {
-            "thousand.tiff" => assert!(message(&path).unwrap().contains("from 0 to"), "{name}"),
+            "thousand.tiff" => assert!(message(&path).unwrap().contains("scale them to 0"), "{name}"),
             "int32.tiff" => assert!(message(&path).unwrap().contains("not supported"), "{name}"),
             _ => {
                 let (_, notes) = Picture::load(&path, &PictureOptions::default()).unwrap();
@@ -147,9 +147,8 @@ fn gigantic_pictures_are_refused_before_memory_is_taken() {
         let message = message(&path).unwrap_or_else(|| panic!("{name} is read"));
         let expected = match name {
             "scans.jpg" => "more than 256 scans",
-            // 30 million bytes are within what a picture may take: there is no data.
-            "large.pbm" => "damaged",
             _ if name.starts_with("large") => "decompression bomb",
+            _ if name.ends_with(".jpg") => "Maximum supported image dimension",
             _ => "too large",
         };
         assert!(message.contains(expected), "{name}: {message}");

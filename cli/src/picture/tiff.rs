@@ -1,5 +1,6 @@
 //! TIFF: the first page.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use ::tiff::decoder::{Decoder, DecodingResult, Limits as TiffLimits};
@@ -11,9 +12,13 @@ use super::jpeg::ink_to_light;
 use super::limits::Limits;
 use super::raw::{RawPicture, RawPixels};
 
+/// The tag that says what samples mean: 3 for numbers of colours, 1 for grey.
+const PHOTOMETRIC: usize = 262;
+
 /// Reads the first page.
 pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     let damaged = |error: TiffError| format!("damaged or unsupported TIFF: {error}");
+    let (bytes, is_palette) = without_palette(bytes);
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(damaged)?;
     let (width, height) = decoder.dimensions().map_err(damaged)?;
     let (width, height) = (width as usize, height as usize);
@@ -42,9 +47,9 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     if decoder.more_images() {
         notes.push("a TIFF of several pages: the first is taken".to_owned());
     }
-    let palette = match color {
-        ColorType::Palette(_) => Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(damaged)?),
-        _ => None,
+    let palette = match is_palette {
+        true => Some(decoder.get_tag_u16_vec(Tag::ColorMap).map_err(damaged)?),
+        false => None,
     };
     let unsupported = || format!("a TIFF of {color:?} is not supported");
     let planes = if layout.planes > 1 { channels } else { 1 };
@@ -66,7 +71,9 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
             Some(palette) => indexed(data, &palette, depth),
             None => colors(color, interleaved(data, planes)).ok_or_else(unsupported)?,
         },
-        DecodingResult::U16(data) if matches!(color, ColorType::Gray(16)) => RawPixels::Gray16(data),
+        DecodingResult::U16(data) if matches!(color, ColorType::Gray(16)) && palette.is_none() => {
+            RawPixels::Gray16(data)
+        }
         DecodingResult::U16(data) if depth == 16 && palette.is_none() => {
             notes.push("of samples of 16 bits, the upper 8 are taken".to_owned());
             let data = data.into_iter().map(|value| (value >> 8) as u8).collect();
@@ -92,6 +99,34 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     };
     let raw = RawPicture { width, height, pixels };
     Ok(Decoded { raw, orientation: orientation.unwrap_or(1), notes })
+}
+
+/// The file of a picture with a palette as one of grey, which the decoder reads; whether it had a palette.
+fn without_palette(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
+    let found = || {
+        let little = bytes.starts_with(b"II");
+        let number = |at: usize, len: usize| {
+            let bytes = bytes.get(at..at.checked_add(len)?)?;
+            let digit = |value: usize, &byte: &u8| value.checked_mul(256)?.checked_add(byte.into());
+            if little { bytes.iter().rev().try_fold(0, digit) } else { bytes.iter().try_fold(0, digit) }
+        };
+        // Files of more than 4 GB have numbers twice as long.
+        let big = number(2, 2)? == 43;
+        let (directory, count, first, entry) = match big {
+            true => (number(8, 8)?, 8, 8, 20),
+            false => (number(4, 4)?, 2, 2, 12),
+        };
+        let entries = number(directory, count)?.min(4096);
+        let at = (0..entries)
+            .map(|i| directory.checked_add(first + entry * i))
+            .find(|&at| at.and_then(|at| number(at, 2)) == Some(PHOTOMETRIC))??;
+        let value = at + if big { 12 } else { 8 };
+        (number(at + 2, 2)? == 3 && number(value, 2)? == 3).then_some((value, little))
+    };
+    let Some((value, little)) = found() else { return (Cow::Borrowed(bytes), false) };
+    let mut bytes = bytes.to_vec();
+    bytes[value..value + 2].copy_from_slice(if little { &[1, 0] } else { &[0, 1] });
+    (Cow::Owned(bytes), true)
 }
 
 /// Numbers of colours. The file has all red values, then all green and all blue ones, of 16 bits.

@@ -285,7 +285,17 @@ mod tests {
                 Err(other) => panic!("{other:?}"),
                 Ok(mut gif) => {
                     let count = (0..3).take_while(|_| gif.next().is_ok_and(|frame| frame.is_some())).count();
-                    assert!(message(gif.next()).starts_with(&format!("g: frame {count}: damaged GIF: ")));
+                    match gif.next() {
+                        // Only the trailer is missing.
+                        Ok(frame) => assert!(frame.is_none() && count > 0),
+                        Err(Failure::Message { message, .. }) if count == 0 && message == "g: no frames" => {
+                            ()
+                        }
+                        failed => {
+                            let start = format!("g: frame {count}: damaged GIF: ");
+                            assert!(message(failed).starts_with(&start));
+                        }
+                    }
                     frames.push(count);
                 }
             }

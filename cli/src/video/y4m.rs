@@ -298,12 +298,12 @@ mod tests {
     #[test]
     fn samples_of_more_bits_are_rounded() {
         for (color, bits, chroma) in [
-            ("420p10", 10, 2),
+            ("420p10", 10, 4),
             ("422p10", 10, 4),
             ("444p12", 12, 8),
             ("mono10", 10, 0),
             ("mono16", 16, 0),
-            ("420p9", 9, 2),
+            ("420p9", 9, 4),
         ] {
             let sample = |value: f64| ((value * f64::from(1 << (bits - 8))) as u16).to_le_bytes();
             // Nearly black, black, white, more than white; grey chroma.
