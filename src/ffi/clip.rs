@@ -176,7 +176,7 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
 /// Texts longer than the model's context are cut as the model's reference does. `normalize`, `embeddings`,
 /// `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text or another `normalize`;
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;
 /// `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
 /// `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]

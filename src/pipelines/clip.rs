@@ -160,17 +160,15 @@ impl Clip {
         Ok(out)
     }
 
-    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut.
+    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of white
+    /// space, is start and end token, as in the references.
     ///
     /// # Errors
-    /// `InvalidArgument` for no text or an empty one, `BufferTooSmall` if `out` is shorter, `NotFound` if there is
+    /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is
     /// no tokenizer, `Limit` for a gigantic text.
     pub fn encode_texts_into(&self, texts: &[&str], normalize: bool, out: &mut [f32]) -> Result<()> {
         if texts.is_empty() {
             return Err(err!(InvalidArgument, "no texts"));
-        }
-        if let Some(i) = texts.iter().position(|text| text.trim().is_empty()) {
-            return Err(err!(InvalidArgument, "text {i} is empty"));
         }
         let tokenizer = self.require_tokenizer()?;
         let out = self.embeddings(texts.len(), out)?;

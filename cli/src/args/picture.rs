@@ -5,12 +5,6 @@ use vitrum::image::MAX_IMAGE_PIXELS;
 
 use crate::picture::PictureOptions;
 
-/// Formats, for help texts.
-pub(crate) const FORMATS: &str = "\
-Pictures are PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM, or - for one from standard input. They are turned and
-mirrored as EXIF data ask, unless --no-exif is given; points, boxes and masks are in the picture as it is seen then.
-Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does; of 16 bits the upper 8 are taken.";
-
 /// Options of all commands that take pictures.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct PictureArgs {

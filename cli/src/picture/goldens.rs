@@ -105,7 +105,7 @@ fn pictures_are_seen_as_they_were_held() {
             continue;
         };
         let (picture, _) = Picture::load(&path, &PictureOptions::default()).unwrap();
-        assert_eq!(picture.orientation(), orientation, "{stem}");
+        assert_eq!(picture.orientation(), Some(orientation).filter(|&it| it > 1), "{stem}");
         let found = rgb(&path, &PictureOptions::default()).unwrap();
         if path.extension().unwrap() == "jpg" {
             let golden = path.with_extension("jpg.png");
@@ -114,7 +114,7 @@ fn pictures_are_seen_as_they_were_held() {
             assert!(found == seen, "{}", path.display());
         }
         let lying = PictureOptions { exif: false, ..PictureOptions::default() };
-        assert_eq!(Picture::load(&path, &lying).unwrap().0.orientation(), 1);
+        assert_eq!(Picture::load(&path, &lying).unwrap().0.orientation(), None);
         let lies = rgb(&path, &lying).unwrap();
         let swapped = (lies.0, lies.1) == (seen.1, seen.0);
         assert_eq!(swapped, orientation >= 5, "{stem}");

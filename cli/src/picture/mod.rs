@@ -109,9 +109,9 @@ impl Picture {
         Ok((Self { width, height, format, data, orientation }, notes))
     }
 
-    /// How the picture was turned and mirrored, as EXIF numbers it; 1 if it was not.
-    pub(crate) fn orientation(&self) -> u8 {
-        self.orientation
+    /// How the picture was turned and mirrored, as EXIF numbers it; `None` if it was not.
+    pub(crate) fn orientation(&self) -> Option<u8> {
+        Some(self.orientation).filter(|&orientation| orientation != 1)
     }
 
     /// The pixels, as the library takes them.

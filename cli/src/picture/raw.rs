@@ -1,7 +1,5 @@
 //! Pictures as their files hold them: for masks, whose values mean something else than colours.
 
-use std::path::Path;
-
 use vitrum::image::PixelFormat;
 
 use super::{Picture, PictureOptions};
@@ -33,18 +31,21 @@ pub(crate) struct RawPicture {
 }
 
 impl Picture {
-    /// Reads a file as [`Picture::open`] does, and leaves its samples as they are.
+    /// Decodes a file's contents and leaves its samples as they are; messages call it `name`. The picture is turned as
+    /// [`Picture::open`] turns it.
     ///
     /// # Errors
-    /// Those of [`Picture::open`].
-    pub(crate) fn open_raw(path: &Path) -> Result<RawPicture> {
-        let (name, bytes) = super::read(path)?;
-        Self::decode_raw(&name, &bytes)
+    /// The file is damaged, no picture in a known format, or too large.
+    pub(crate) fn decode_raw_with(name: &str, bytes: &[u8], options: &PictureOptions) -> Result<RawPicture> {
+        Ok(super::decode(name, bytes, options)?.raw)
     }
+}
 
-    /// Decodes a file's contents and leaves its samples as they are; messages call it `name`.
+#[cfg(test)]
+impl Picture {
+    /// The same with the usual options.
     pub(crate) fn decode_raw(name: &str, bytes: &[u8]) -> Result<RawPicture> {
-        Ok(super::decode(name, bytes, &PictureOptions::default())?.raw)
+        Self::decode_raw_with(name, bytes, &PictureOptions::default())
     }
 }
 

@@ -80,6 +80,10 @@ impl Reader for Directory {
         Ok(Some(Frame { picture, seconds: self.seconds }))
     }
 
+    fn next_name(&self) -> Option<String> {
+        self.paths.get(self.next).map(|path| name(path))
+    }
+
     fn rewind(&mut self) -> Result<()> {
         self.next = 0;
         Ok(())
@@ -96,7 +100,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Compares names, numbers in them by value; names that differ in leading zeros only, by their characters.
-fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut x, mut y) = (a, b);
     loop {
         let (p, q) = (chunk(&mut x), chunk(&mut y));

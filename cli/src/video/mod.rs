@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+pub(crate) use directory::natural;
 pub(crate) use gif_writer::GifWriter;
 pub(crate) use window::Window;
 pub(crate) use yuv::Matrix;
@@ -56,6 +57,11 @@ pub(crate) trait Reader: Send {
     /// # Errors
     /// A frame that is damaged or cut off, after all frames before it were given.
     fn next(&mut self) -> Result<Option<Frame<'_>>>;
+
+    /// The name of the file that holds the next frame alone, if there is one.
+    fn next_name(&self) -> Option<String> {
+        None
+    }
 
     /// Goes back to the first frame.
     ///

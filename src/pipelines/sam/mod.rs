@@ -193,7 +193,7 @@ impl Sam {
             self.preprocess.run(&self.cx, image, pixels)?;
             self.model.encode(&self.cx, pixels, &mut features, workspace.scratch(), monitor)
         })?;
-        self.embedding(geometry, features)
+        self.embedding(geometry, Some(embedding::fingerprint(image)), features)
     }
 
     /// Masks for prompts, each on its own, in `out`. Once `out` has held as many masks, nothing is allocated.
@@ -246,7 +246,7 @@ impl Sam {
         Ok(prompts.len())
     }
 
-    /// Restores an [`Embedding::save`]d embedding.
+    /// Restores an [`Embedding::save`]d embedding. [`Embedding::is_of`] tells whether it is of the picture that one has.
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged embedding, `Unsupported` if a later version of the library
@@ -269,11 +269,11 @@ impl Sam {
         }
         let mut values = try_zeroed(saved.len())?;
         values.iter_mut().zip(saved.values()).for_each(|(to, from)| *to = from);
-        self.embedding(geometry, values)
+        self.embedding(geometry, saved.picture, values)
     }
 
     /// Adds what the decoder derives from the image alone.
-    fn embedding(&self, geometry: Geometry, mut values: Vec<f32>) -> Result<Embedding> {
+    fn embedding(&self, geometry: Geometry, picture: Option<u64>, mut values: Vec<f32>) -> Result<Embedding> {
         let cache = self.model.cache(&self.cx, &values)?;
         // The larger maps are in the cache now.
         let maps = self.model.mask_decoder().maps();
@@ -282,7 +282,7 @@ impl Sam {
             values.shrink_to_fit();
         }
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);
-        Ok(Embedding { fingerprint: self.fingerprint, geometry, values, cache, maps, upscale })
+        Ok(Embedding { fingerprint: self.fingerprint, picture, geometry, values, cache, maps, upscale })
     }
 
     /// Values of the model's input.
