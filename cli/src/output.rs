@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Result};
+use crate::name::visible;
 pub(crate) use inputs::{Inputs, check_distinct};
 pub(crate) use pending::Pending;
 
@@ -85,12 +86,12 @@ pub(crate) fn create(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io
 
 /// Tells the user on standard error what was done; if that is closed, nobody.
 pub(crate) fn notice(message: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{message}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(&message.to_string()));
 }
 
 /// Tells the user on standard error what went wrong; if that is closed too, nobody.
 pub(crate) fn complain(message: &str, hint: Option<&str>) {
     let mut err = io::stderr().lock();
     let hint = hint.map(|hint| format!("\n  {}", hint.replace('\n', "\n  "))).unwrap_or_default();
-    let _ = writeln!(err, "vitrum: {message}{hint}");
+    let _ = writeln!(err, "vitrum: {}{hint}", visible(message));
 }

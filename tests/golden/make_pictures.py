@@ -131,7 +131,8 @@ def jpegs() -> None:
                  "half of the rows; corrupt: a code that there is not; two-components: a component without a scan.\n")
     progressive = files["progressive"]
     bad = {
-        "cut-half": standard[: len(standard) // 2], "cut-10": standard[:-10],
+        "cut-half": standard[: (standard.index(b"\xff\xda") + len(standard)) // 2],
+        "cut-header": standard[: len(standard) // 3], "cut-10": standard[:-10],
         "cut-progressive": progressive[: len(progressive) // 2],
         "cut-progressive-end": progressive[:-10],
         "cut-last-scan": progressive[: progressive.rindex(b"\xff\xda")],

@@ -15,6 +15,7 @@ use crate::args::sam::{Corners, Numbered, Place, PromptArgs, SegmentArgs};
 use crate::draw::{Canvas, color};
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::model;
+use crate::name;
 use crate::output::{self, Inputs, Output};
 use crate::picture::Picture;
 use crate::progress;
@@ -132,7 +133,7 @@ impl Task<'_> {
             let [x, y, width, height] = record.bbox;
             let (iou, stability, area) = (record.predicted_iou, record.stability_score, record.area);
             let found = record.text.zip(record.probability);
-            let found = found.map_or(String::new(), |(text, p)| format!("\t{p:.4}\t{text}"));
+            let found = found.map_or(String::new(), |(text, p)| format!("\t{p:.4}\t{}", name::field(text)));
             output.line(format_args!(
                 "{i}\t{iou:.4}\t{stability:.4}\t{area}\t{x},{y},{width},{height}{found}"
             ))?;

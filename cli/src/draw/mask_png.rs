@@ -1,6 +1,8 @@
 //! PNGs of masks: numbers of objects as pixels, and what such a file says of itself.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
 
 use png::{BitDepth, ColorType, Encoder};
 use vitrum::pipelines::mask::Rle;
@@ -73,7 +75,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Writes the file, which says whose it is: [`Facts::is_ours`]. In [`Form::White`], every number is white.
+    /// Writes the file, which says whose it is: [`Facts::ours`]. In [`Form::White`], every number is white.
     pub(crate) fn write(&self, out: impl Write, form: Form) -> io::Result<()> {
         let bytes: Vec<u8> = match form {
             Form::White => self.pixels.iter().map(|&number| if number == 0 { 0 } else { 255 }).collect(),
@@ -117,15 +119,22 @@ const KEYWORD: &str = "Software";
 const MASK: &str = "vitrum mask";
 const LABELS: &str = "vitrum labels";
 
-/// Bytes of a file in which [`Facts`] of our files lie.
-pub(crate) const HEAD: usize = 2048;
+/// Bytes of a file in which [`Facts`] of our files lie: before the text there is at most a palette.
+const HEAD: u64 = 2048;
+
+/// Whether the file `path` is a mask, or labels, that this program wrote.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    read.is_ok() && Facts::of(&head).ours.is_some()
+}
 
 /// What a PNG says of itself before its pixels, and decoders do not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Alpha of the first colours of the palette.
     pub(crate) palette_alpha: Vec<u8>,
-    /// Whether the pixels are one white mask, or numbers of objects, that this program wrote.
+    /// What the pixels are, of a file that this program wrote.
     pub(crate) ours: Option<Ours>,
 }
 
@@ -203,7 +212,7 @@ mod tests {
             (Form::Indexed, Ours::Labels),
         ] {
             let file = painted(form);
-            let facts = Facts::of(&file[..HEAD.min(file.len())]);
+            let facts = Facts::of(&file[..file.len().min(HEAD as usize)]);
             assert_eq!(facts.ours, Some(ours));
             for cut in 0..file.len() {
                 Facts::of(&file[..cut]);

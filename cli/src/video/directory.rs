@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Assumptions, Frame, Reader};
+use crate::draw::mask_png;
 use crate::failure::{Exit, Failure, Result};
 use crate::output;
 use crate::picture::{Picture, PictureOptions};
@@ -50,17 +51,36 @@ impl Directory {
         }
         others.sort_by(|a, b| natural(a, b));
         if let Some(first) = others.first() {
-            let files = if others.len() == 1 { "file is" } else { "files are" };
-            let message = format!("{}: {} {files} no frame: {first:?}", path.display(), others.len());
-            output::complain(
-                &format!("{message}{}", if others.len() == 1 { "" } else { " and others" }),
-                None,
-            );
+            let (directory, count) = (path.display(), others.len());
+            let message = match count {
+                1 => format!("{directory}: 1 file is no frame: {first:?}"),
+                _ => format!("{directory}: {count} files are no frames: {first:?} and others"),
+            };
+            output::complain(&message, None);
         }
         paths.sort_by(|a, b| natural(&name(a), &name(b)));
+        let paths = without_masks(path, paths)?;
         let (seconds, options) = (1.0 / assumptions.fps, assumptions.pictures);
         Ok(Self { paths, next: 0, picture: None, seconds, options, told: false })
     }
+}
+
+/// The pictures of `directory` but the masks that an earlier call wrote among them, which are told to the user.
+fn without_masks(directory: &Path, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let (masks, frames): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| mask_png::is_ours(path));
+    let Some(first) = masks.first() else { return Ok(frames) };
+    let message = format!(
+        "{}: {} of the pictures are masks that vitrum wrote, and no frames: {:?}{}",
+        directory.display(),
+        masks.len(),
+        name(first),
+        if masks.len() == 1 { "" } else { " and others" }
+    );
+    if frames.is_empty() {
+        return Err(Failure::new(Exit::Input, message));
+    }
+    output::complain(&message, None);
+    Ok(frames)
 }
 
 impl Reader for Directory {

@@ -183,7 +183,8 @@ fn clip_objects_are_documented() {
 
     let classify = lines(&["classify", &octopus, &turned, &bad, absent, "--labels", "octopus,cat", "--json"]);
     check_all(&commands, "classify", &classify, &["a picture", failed], others);
-    let similarity = lines(&["similarity", "--image", &octopus, &turned, absent, "--text", "an octopus", "--json"]);
+    let similarity =
+        lines(&["similarity", "--image", &octopus, &turned, absent, "--text", "an octopus", "--json"]);
     check_all(&commands, "similarity", &similarity, &["a compared picture", failed], others);
     let mut embed = lines(&["embed", "--image", &octopus, &turned, &bad, "--json"]);
     embed.extend(json(&["embed", "--text", "an octopus", "--json"]));
@@ -226,11 +227,17 @@ fn sam_objects_are_documented() {
     check_all(&commands, "segment", &masks, &["a mask"], &[]);
     let mut everything = json(&[&["everything", &scene, "-o", &file, "--json"], &coarse[..]].concat());
     everything.extend(array(&file));
+    let all = ["--points-per-side", "2", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"];
+    everything.extend(json(&[&["everything", &turned(), "--json"], &all[..]].concat()));
     check_all(&commands, "everything", &everything, &["a mask of everything"], &[]);
 
     let clip = demo_file("clips/tree.gif");
     let mut tracked = json(&["track", &clip, "--point", "30,30", "--frames", "2", "--json", "-o", &file]);
     tracked.extend(array(&file));
+    let frames = scratch("docs-turned-frames");
+    fs::create_dir_all(&frames).unwrap();
+    fs::copy(turned(), frames.join("0.png")).unwrap();
+    tracked.extend(json(&["track", frames.to_str().unwrap(), "--point", "9,5", "--json"]));
     check_all(&commands, "track", &tracked, &["an object on a frame"], &[]);
 }
 

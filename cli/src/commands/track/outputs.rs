@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Tracked;
-use super::pattern::{Pattern, is_directory};
+use super::pattern::{Pattern, directory_of, is_directory};
 use crate::args::output::{FormArgs, Kind};
 use crate::args::track::TrackArgs;
 use crate::commands::annotations::{CocoAnnotation, CocoCategory, CocoImage, Labelme, Thing, relative, yolo};
@@ -37,8 +37,9 @@ impl<'a> Wanted<'a> {
         let mut files = Vec::new();
         for (path, kind) in args.outputs.iter().zip(kinds::of_all(&args.outputs, &args.form.kinds)?) {
             let (kind, pattern) = check(path, kind)?;
-            if let Some(pattern) = pattern.as_ref().filter(|_| kind.ending() == "png") {
-                inputs.check_directory("--output", path, &pattern.directory())?;
+            if matches!(kind.ending(), "png" | "gif") && path.as_os_str() != "-" {
+                let directory = pattern.as_ref().map_or_else(|| directory_of(path), Pattern::directory);
+                inputs.check_directory("--output", path, &directory)?;
             }
             files.push((path.as_path(), kind, pattern));
         }

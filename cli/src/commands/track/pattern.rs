@@ -34,9 +34,13 @@ impl Pattern {
 
     /// Where the files are.
     pub(super) fn directory(&self) -> PathBuf {
-        let path = self.path(0);
-        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
+        directory_of(&self.path(0))
     }
+}
+
+/// Where the file `path` is.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
 }
 
 /// Whether an output `path` names a directory, in which files are numbered.
