@@ -3,6 +3,7 @@
 pub(crate) mod advice;
 pub(crate) mod habits;
 pub(crate) mod output;
+pub(crate) mod picture;
 pub(crate) mod sam;
 pub(crate) mod track;
 
@@ -15,6 +16,7 @@ use vitrum::exec::{Cx, CxOptions};
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
 use track::TrackArgs;
 
@@ -29,8 +31,9 @@ Models (--model):
 HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub; REV is a branch, a tag \
 or a commit
 
-Pictures are PNG, JPEG or binary PPM. Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does;
-EXIF rotation is not applied.
+Pictures are PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM, or - for one from standard input. They are turned and \
+mirrored as EXIF data ask, unless --no-exif is given; points, boxes and masks are in the picture as it is seen then. \
+Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does; of 16 bits the upper 8 are taken.
 
 Names in lines of text are escaped: \\t, \\n, \\r, \\\\ and \\xNN for bytes of other control characters and bytes that are \
 not UTF-8. The objects of --json are described in docs/cli-json.md.
@@ -182,6 +185,8 @@ pub(crate) struct ClassifyArgs {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
     #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArg,
 }
 
@@ -222,6 +227,8 @@ pub(crate) struct EmbedArgs {
     #[arg(long, value_name = "FILE", requires = "output")]
     pub(crate) names: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
     pub(crate) model: ModelArg,
 }
 
@@ -254,6 +261,8 @@ pub(crate) struct SimilarityArgs {
     /// Texts.
     #[arg(long = "text", value_name = "TEXT", num_args = 1.., required = true)]
     pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }

@@ -44,17 +44,17 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     let texts = embed_texts(&clip, &prompts, false)?;
 
     let k = args.top.map_or(labels.len(), |k| k as usize);
-    let mut pictures = Pictures::new(&clip, &inputs, false, &args.batch);
+    let mut pictures = Pictures::new(&clip, &inputs, false, (&args.batch, &args.pictures));
     while let Some(batch) = pictures.next()? {
         let mut scores = logits(&clip, &batch.embeddings, &texts)?;
         clip.probabilities(&mut scores, labels.len());
-        pictures.show(&batch, output, |path, index, output| {
+        pictures.show(&batch, output, |seen, index, output| {
             let Ok(index) = index else { return Ok(()) };
             let best = best(&labels, &scores[index * labels.len()..][..labels.len()], k);
             if output.json() {
-                return output.object(&Classified { image: ImageName::of(path), labels: best });
+                return output.object(&Classified { image: seen.name(), labels: best });
             }
-            let image = name::shown(path);
+            let image = name::shown(seen.path);
             for Scored { label, probability } in best {
                 output.line(format_args!("{image}\t{probability:.4}\t{}", name::field(label)))?;
             }

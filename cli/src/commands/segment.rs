@@ -28,7 +28,8 @@ pub(crate) fn run(args: &SegmentArgs, machine: &Machine, output: &mut Output) ->
     }
     let other = args.save_embedding.as_deref().map(|path| ("--save-embedding", path));
     let files = Files::new(&args.output, !by_text, &inputs(args)?, other, output)?;
-    let task = Task { args, picture: Picture::open(&args.image)?, cx: machine.cx()? };
+    let picture = Picture::open(&args.image, &args.pictures.options())?;
+    let task = Task { args, picture, cx: machine.cx()? };
     let sam = model::load_sam(&args.model.model, args.model.image_size, &task.cx)?;
     if by_text { task.find_texts(&sam, &files, output) } else { task.answer(&sam, &files, output) }
 }
@@ -59,7 +60,8 @@ impl Task<'_> {
     fn answer(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
         let Self { args, picture, cx } = self;
         let (size, side) = ([picture.width, picture.height], sam.mask_side());
-        let read = |path: &Path| mask_prompt::read(cx, path, size, side, Fit::of(sam));
+        let options = args.pictures.options();
+        let read = |path: &Path| mask_prompt::read(cx, (path, &options), size, side, Fit::of(sam));
         let mask = args.prompt.mask.as_deref().map(read).transpose()?;
         let points = points(&args.prompt);
         let prompts = prompts(&args.prompt.boxes, &points, mask.as_deref())?;
@@ -118,8 +120,9 @@ impl Task<'_> {
         files: &Files<'_>,
         output: &mut Output,
     ) -> Result<()> {
-        let records: Vec<Record<'_>> = records.into_iter().map(|it| it.outlined(files.form())).collect();
         let (image, picture) = (&*self.args.image, &self.picture);
+        let turned = |it| Record { orientation: picture.orientation(), ..it }.outlined(files.form());
+        let records: Vec<Record<'_>> = records.into_iter().map(turned).collect();
         let draw = || self.draw(&records);
         files.write(&Results { records: &records, answers, image, picture, texts, logits, draw: &draw })?;
         masks::notice_none(&records);
