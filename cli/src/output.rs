@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure, Result};
+use crate::name::visible;
 
 /// Standard output, by lines. A reader that has gone away ends the command quietly.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ pub(crate) fn create(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io
 /// Tells the user on standard error what went wrong; if that is closed too, nobody.
 pub(crate) fn complain(message: &str, hint: Option<&str>) {
     let mut err = io::stderr().lock();
-    let hint = hint.map(|hint| format!("\n  {}", hint.replace('\n', "\n  "))).unwrap_or_default();
-    let _ = writeln!(err, "vitrum: {message}{hint}");
+    let hint: String =
+        hint.unwrap_or_default().lines().map(|line| format!("\n  {}", visible(line))).collect();
+    let _ = writeln!(err, "vitrum: {}{hint}", visible(message));
 }
