@@ -165,7 +165,7 @@ pub(crate) struct DemoArgs {
 Examples:
   vitrum classify cat.jpg --labels \"cat,dog,red apple\"
   vitrum classify photos/ --recursive --labels-file labels.txt --top 3 --json
-  find . -name '*.jpg' -print0 | vitrum classify @- --labels indoors,outdoors --template \"a photo taken {}\"
+  find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a drawing of a {}\"
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done.")]
@@ -207,7 +207,8 @@ pub(crate) struct LabelArgs {
 #[command(after_long_help = "\
 Examples:
   vitrum embed --text \"a cat\" '-5 degrees' --output texts.npy
-  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt --model openai/clip-vit-base-patch32
+  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt
+  vitrum embed --image @list.txt --model openai/clip-vit-base-patch32 --json
 
 Prints a line for each input: the picture or the text, a tab, and the values with spaces between them. An empty text is \
 embedded as the references do, as start and end token. In an array, the row of a picture that cannot be used is NaN, so \
