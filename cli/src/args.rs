@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vitrum::exec::{Cx, CxOptions};
+use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
@@ -83,6 +84,39 @@ pub(crate) struct Machine {
     /// Instruction set: portable, avx2, avx512, neon or simd128; the best of this CPU by default.
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) isa: Option<Level>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// How models are loaded.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct LoadArgs {
+    /// Load a model although tensors or settings of its files are not understood. What it computes may be wrong; what it
+    /// is about is said on standard error.
+    #[arg(long, global = true)]
+    pub(crate) lenient: bool,
+    /// Activation of a CLIP whose files do not tell it: weights of OpenAI's models without configuration need quick-gelu.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) activation: Option<ActivationName>,
+}
+
+/// An activation of CLIP's MLPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ActivationName {
+    /// x · Φ(x), OpenCLIP's.
+    Gelu,
+    /// x · σ(1.702 x), OpenAI's.
+    #[value(alias = "quick_gelu")]
+    QuickGelu,
+}
+
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::QuickGelu => Self::QuickGelu,
+        }
+    }
 }
 
 impl Machine {

@@ -13,7 +13,7 @@ const BATCHES: [usize; 2] = [1, 8];
 
 /// Times the towers of the model called `name`, from pixels and from text to embeddings.
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
-    let clip = model::load(name, bench.cx)?;
+    let clip = model::load(name, bench.load, bench.cx)?;
     if let Some(config) = clip.config().vision {
         image(&clip, &config, bench)?;
     }
