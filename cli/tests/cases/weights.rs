@@ -58,11 +58,12 @@ pub(crate) const CHECKS: &[Check] = &[
         case.fails(&segment(&["--point", "30,20", "--model", "model"]), 3, &["model_type", "sam_hq"]);
     }),
     ("sam/05-processor-config-ignored", |case| {
-        finds(case, &["--point", "30,20", "--model", "model"], 1016, -1.1307);
+        // Of the reference's logits, from -0.05 to 0.06, one is 2e-9: another rounding has another sign.
+        finds(case, &["--point", "30,20", "--model", "model"], 1016..=1017, -1.1307);
     }),
     ("sam/06-pos-embed-resized", |case| {
         let model = "pos_embed_32_rel_pos_127.safetensors";
-        finds(case, &["--point", "30,20", "--model", model], 276, 0.7126);
+        finds(case, &["--point", "30,20", "--model", model], 276..=276, 0.7126);
         let (stdout, stderr) = case.succeeds(&["info", model]);
         assert!(!stdout.contains("windows of 64") && stderr.contains("interpolated"), "{stdout}{stderr}");
     }),
@@ -82,10 +83,10 @@ fn segment<'a>(args: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// `segment` finds one mask of `area` pixels and this predicted IoU.
-fn finds(case: &Case, args: &[&str], area: u64, iou: f64) {
+fn finds(case: &Case, args: &[&str], area: std::ops::RangeInclusive<u64>, iou: f64) {
     let (stdout, stderr) = case.succeeds(&[&segment(args)[..], &["--json"]].concat());
     let row: serde_json::Value = serde_json::from_str(stdout.trim()).expect(&stdout);
-    assert_eq!(row["area"], area, "{case:?}: {stdout}{stderr}");
+    assert!(area.contains(&row["area"].as_u64().unwrap()), "{case:?}: {stdout}{stderr}");
     let found = row["predicted_iou"].as_f64().unwrap();
     assert!((found - iou).abs() < 2e-4, "{case:?}: {found}");
 }
