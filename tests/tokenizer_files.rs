@@ -200,3 +200,10 @@ fn files_that_are_not_understood_are_refused_by_name() {
     assert!(error.message().contains("BertTokenizer"), "{error}");
     assert!(load(&bert, None).unwrap().is_none());
 }
+
+#[test]
+fn bundles_offer_the_files() {
+    for name in FILES {
+        assert!(vitrum::weights::SIDE_FILES.contains(&name), "{name}");
+    }
+}

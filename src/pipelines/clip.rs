@@ -330,16 +330,5 @@ fn load_preprocess(bundle: &Bundle<'_>, image_size: usize) -> Result<Preprocess>
 }
 
 fn load_tokenizer(bundle: &Bundle<'_>) -> Result<Option<Tokenizer>> {
-    if let Some(json) = bundle.file("tokenizer.json")? {
-        return Tokenizer::from_tokenizer_json(&json).map(Some);
-    }
-    if let (Some(vocab), Some(merges)) = (bundle.file("vocab.json")?, bundle.file("merges.txt")?) {
-        return Tokenizer::from_vocab_merges(&vocab, &merges).map(Some);
-    }
-    for name in ["bpe_simple_vocab_16e6.txt", "bpe_simple_vocab_16e6.txt.gz"] {
-        if let Some(list) = bundle.file(name)? {
-            return Tokenizer::from_openai_bpe(&list).map(Some);
-        }
-    }
-    Ok(None)
+    Tokenizer::from_files(|name| bundle.file(name), None)
 }

@@ -11,7 +11,7 @@ use crate::error::{Result, err};
 use crate::simd::Level;
 
 /// The files beside the weights that a [`Bundle`] offers.
-pub const SIDE_FILES: [&str; 8] = [
+pub const SIDE_FILES: [&str; 15] = [
     "config.json",
     "open_clip_config.json",
     "preprocessor_config.json",
@@ -20,6 +20,13 @@ pub const SIDE_FILES: [&str; 8] = [
     "merges.txt",
     "bpe_simple_vocab_16e6.txt",
     "bpe_simple_vocab_16e6.txt.gz",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
 ];
 
 /// Bytes of a side file at most. CLIP's `tokenizer.json` has 2.2 MB.
