@@ -11,6 +11,7 @@ use crate::exec::Cx;
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::{norm, softmax};
+use crate::models::clip::naming::Naming;
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionTower};
 use crate::nn::Trace;
 use crate::weights::{Bundle, Review};
@@ -70,11 +71,11 @@ impl Clip {
         let mut review = Review::new(options.lenient);
         let model = ClipModel::bind(bundle, cx.level(), options.activation, &mut review)?;
         let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
-        let tokenizer = load_tokenizer(bundle, &model.config, options.vocabulary);
-        if let (Err(error), true) = (&tokenizer, model.text.is_some()) {
-            if error.code() != ErrorCode::NotFound {
-                review.warn(format_args!("{error}: texts cannot be encoded"));
-            }
+        let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
+        if let (Err(error), Some(_)) = (&tokenizer, &model.text)
+            && error.code() != ErrorCode::NotFound
+        {
+            review.warn(format_args!("texts cannot be encoded: {error}"));
         }
         review.files(bundle, &QUIET_FILES)?;
         Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
@@ -409,42 +410,25 @@ fn load_preprocess(bundle: &Bundle<'_>, config: &ClipConfig, review: &mut Review
 }
 
 /// The tokenizer beside the weights, or OpenAI's with the list of merges in `vocabulary`, if it fits the model.
-fn load_tokenizer(bundle: &Bundle<'_>, config: &ClipConfig, vocabulary: Option<&[u8]>) -> Result<Tokenizer> {
+fn load_tokenizer(bundle: &Bundle<'_>, model: &ClipModel, vocabulary: Option<&[u8]>) -> Result<Tokenizer> {
     /// Tokens of OpenAI's vocabulary.
     const OPENAI: usize = 49_408;
 
-    let Some(text) = &config.text else {
+    let Some(text) = &model.config.text else {
         return Err(err!(Unsupported, "the model has only an image tower: texts cannot be encoded"));
     };
-    let tokenizer = match (read_tokenizer(bundle)?, vocabulary) {
-        (Some(tokenizer), _) => tokenizer,
-        (None, Some(list)) if text.vocab_size == OPENAI => Tokenizer::from_openai_bpe(list)?,
-        (None, _) => {
-            return Err(err!(
-                NotFound,
-                "no tokenizer beside the weights: tokenizer.json, vocab.json and merges.txt, \
-                 or bpe_simple_vocab_16e6.txt[.gz]"
-            ));
-        }
-    };
+    let fits = model.naming != Naming::HuggingFace && text.vocab_size == OPENAI;
+    let tokenizer = Tokenizer::from_files(|name| bundle.file(name), vocabulary.filter(|_| fits))?;
+    let tokenizer = tokenizer.ok_or_else(|| {
+        err!(
+            NotFound,
+            "no tokenizer beside the weights: tokenizer.json, vocab.json and merges.txt, \
+             or bpe_simple_vocab_16e6.txt[.gz]"
+        )
+    })?;
     let (tokens, embeddings) = (tokenizer.vocabulary_size(), text.vocab_size);
     if tokens > embeddings {
         return Err(err!(Tokenizer, "tokenizer of {tokens} tokens for a model with {embeddings}"));
     }
     tokenizer.with_context_length(text.context_length)
-}
-
-fn read_tokenizer(bundle: &Bundle<'_>) -> Result<Option<Tokenizer>> {
-    if let Some(json) = bundle.file("tokenizer.json")? {
-        return Tokenizer::from_tokenizer_json(&json).map(Some);
-    }
-    if let (Some(vocab), Some(merges)) = (bundle.file("vocab.json")?, bundle.file("merges.txt")?) {
-        return Tokenizer::from_vocab_merges(&vocab, &merges).map(Some);
-    }
-    for name in ["bpe_simple_vocab_16e6.txt", "bpe_simple_vocab_16e6.txt.gz"] {
-        if let Some(list) = bundle.file(name)? {
-            return Tokenizer::from_openai_bpe(&list).map(Some);
-        }
-    }
-    Ok(None)
 }

@@ -13,7 +13,7 @@ use crate::error::{Result, err};
 use crate::simd::Level;
 
 /// The files beside the weights that a [`Bundle`] offers.
-pub const SIDE_FILES: [&str; 14] = [
+pub const SIDE_FILES: [&str; 18] = [
     "config.json",
     "open_clip_config.json",
     "preprocessor_config.json",
@@ -27,6 +27,10 @@ pub const SIDE_FILES: [&str; 14] = [
     "special_tokens_map.json",
     "bpe_simple_vocab_16e6.txt",
     "bpe_simple_vocab_16e6.txt.gz",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
     "adapter_config.json",
 ];
 

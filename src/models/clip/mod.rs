@@ -24,6 +24,8 @@ use naming::Naming;
 /// The towers of a checkpoint, and the logit scale.
 #[derive(Debug)]
 pub struct ClipModel {
+    /// Whose the names of its tensors are.
+    pub naming: Naming,
     /// The sizes.
     pub config: ClipConfig,
     /// Pictures to embeddings; `None` if the checkpoint has no image tower.
@@ -61,7 +63,7 @@ impl ClipModel {
             _ => &["input_resolution", "context_length", "vocab_size"],
         };
         review.tensors(&scope, sizes)?;
-        Ok(Self { config, vision, text, logit_scale })
+        Ok(Self { naming, config, vision, text, logit_scale })
     }
 
     /// Bytes of weights held.
