@@ -26,7 +26,9 @@ use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::output;
 pub(crate) use gif::mended as mended_gif;
 pub(crate) use limits::{Limits, PictureOptions};
-pub(crate) use png::{Pixels, write_canvas, write_png};
+pub(crate) use png::write_canvas;
+#[cfg(test)]
+use png::{Pixels, write_png};
 pub(crate) use raw::{RawPicture, RawPixels};
 use sniff::Kind;
 
