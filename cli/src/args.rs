@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vitrum::exec::{Cx, CxOptions};
+use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
@@ -83,6 +84,39 @@ pub(crate) struct Machine {
     /// Instruction set: portable, avx2, avx512, neon or simd128; the best of this CPU by default.
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) isa: Option<Level>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// How models are loaded.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct LoadArgs {
+    /// Load a model although tensors or settings of its files are not understood. What it computes may be wrong; what it
+    /// is about is said on standard error.
+    #[arg(long, global = true)]
+    pub(crate) lenient: bool,
+    /// Activation of a CLIP whose files do not tell it: weights of OpenAI's models without configuration need quick-gelu.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) activation: Option<ActivationName>,
+}
+
+/// An activation of CLIP's MLPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ActivationName {
+    /// x · Φ(x), OpenCLIP's.
+    Gelu,
+    /// x · σ(1.702 x), OpenAI's.
+    #[value(alias = "quick_gelu")]
+    QuickGelu,
+}
+
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::QuickGelu => Self::QuickGelu,
+        }
+    }
 }
 
 impl Machine {
@@ -165,7 +199,7 @@ pub(crate) struct DemoArgs {
 Examples:
   vitrum classify cat.jpg --labels \"cat,dog,red apple\"
   vitrum classify photos/ --recursive --labels-file labels.txt --top 3 --json
-  find . -name '*.jpg' -print0 | vitrum classify @- --labels indoors,outdoors --template \"a photo taken {}\"
+  find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a drawing of a {}\"
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done.")]
@@ -207,7 +241,8 @@ pub(crate) struct LabelArgs {
 #[command(after_long_help = "\
 Examples:
   vitrum embed --text \"a cat\" '-5 degrees' --output texts.npy
-  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt --model openai/clip-vit-base-patch32
+  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt
+  vitrum embed --image @list.txt --model openai/clip-vit-base-patch32 --json
 
 Prints a line for each input: the picture or the text, a tab, and the values with spaces between them. An empty text is \
 embedded as the references do, as start and end token. In an array, the row of a picture that cannot be used is NaN, so \

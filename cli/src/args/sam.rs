@@ -211,6 +211,10 @@ pub(crate) struct WordArgs {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+Examples:
+  vitrum everything garden.png -o overlay.png -o masks.json
+  vitrum everything garden.png --points-per-side 16 --crop-n-layers 1 --json
+
 The options are those of segment-anything's SamAutomaticMaskGenerator, with its defaults.
 
 Prints a line for each mask: its area in pixels, the model's estimate of its IoU, its stability score, its box as \

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     let labels = labels::read(&args.labels)?;
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = embed_texts(&clip, &prompts, false)?;
 
     let k = args.top.map_or(labels.len(), |k| k as usize);

@@ -54,7 +54,7 @@ impl<'a> Row<'a> {
 pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let file = args.output.as_deref().map(|path| Ok((path, Format::of(path)?))).transpose()?;
     let inputs = inputs::expand(&args.inputs.images, args.batch.recursive, false)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let job = Job { args, clip: &clip, inputs: &inputs };
     let Some((path, format)) = file else {
         return job.embed(output, &mut print)?.map_or(Ok(()), Err);

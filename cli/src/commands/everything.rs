@@ -25,7 +25,7 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
     let files = Files::new(&args.output, false, &inputs, None, output)?;
     let picture = Picture::open(&args.image, &args.pictures.options())?;
     let cx = machine.cx()?;
-    let sam = model::load_sam(&args.model.model, args.model.image_size, &cx)?;
+    let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &cx)?;
     let options = args.automatic.options(&sam);
     let view = picture.view()?;
 

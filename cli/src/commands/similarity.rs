@@ -27,7 +27,7 @@ pub(crate) fn run(args: &SimilarityArgs, machine: &Machine, output: &mut Output)
     }
 
     let inputs = inputs::expand(&args.images, args.batch.recursive, false)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = embed_texts(&clip, &args.texts, true)?;
     let (dim, count) = (clip.embed_dim(), args.texts.len());
     let mut pictures = Pictures::new(&clip, &inputs, true, (&args.batch, &args.pictures));

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> R
     }
     wanted.check(reader.len().and(len), &plan.objects())?;
     let cx = machine.cx()?;
-    let sam = Arc::new(model::load_sam(&args.model, args.image_size, &cx)?);
+    let sam = Arc::new(model::load_sam(&args.model, args.image_size, machine.load, &cx)?);
     let outputs = wanted.begin(&plan.objects())?;
     let options = TrackerOptions {
         num_frames: reader.len(),
