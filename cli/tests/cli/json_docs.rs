@@ -228,7 +228,8 @@ fn sam_objects_are_documented() {
     let mut everything = json(&[&["everything", &scene, "-o", &file, "--json"], &coarse[..]].concat());
     everything.extend(array(&file));
     // EXIF data with one entry: orientation 2.
-    let exif = b"\xff\xd8\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0\0\0\0\0";
+    let exif =
+        b"\xff\xd8\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0\0\0\0\0";
     let coffee = fs::read(demo_file("images/coffee.jpg")).unwrap();
     let mirrored = scratch_file("docs-mirrored.jpg", [exif, &coffee[2..]].concat());
     everything.extend(json(&[&["everything", &mirrored, "--json"], &coarse[..]].concat()));
