@@ -1,5 +1,7 @@
 //! The `vitrum` command.
 
+#![deny(unsafe_code)]
+
 mod args;
 mod bench;
 mod commands;

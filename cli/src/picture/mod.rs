@@ -26,7 +26,7 @@ use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::output;
 pub(crate) use gif::mended as mended_gif;
 pub(crate) use limits::{Limits, PictureOptions};
-pub(crate) use png::{Pixels, write_canvas, write_png};
+pub(crate) use png::write_canvas;
 pub(crate) use raw::{RawPicture, RawPixels};
 use sniff::Kind;
 
@@ -259,20 +259,6 @@ mod tests {
         assert_eq!(plain(ColorType::GrayscaleAlpha, Eight, (1, 1), &[3, 4]), (1, 1, GrayAlpha8(vec![3, 4])));
         assert_eq!(plain(ColorType::Rgba, Eight, (1, 1), &[1, 2, 3, 4]), (1, 1, Rgba8(vec![1, 2, 3, 4])));
         assert_eq!(raw(b"P6 1 1 255\nabc"), (1, 1, Rgb8(b"abc".to_vec())));
-    }
-
-    #[test]
-    fn png_round_trip() {
-        let pixels: Vec<u8> = (0..5 * 4 * 3).map(|i| (i * 37 % 251) as u8).collect();
-        let mut file = Vec::new();
-        write_png(&mut file, 5, 4, Pixels::Rgb(&pixels)).unwrap();
-        assert_eq!(rgb(&file), pixels);
-        file.clear();
-        write_png(&mut file, 2, 1, Pixels::Gray(&[7, 200])).unwrap();
-        assert_eq!(rgb(&file), [7, 7, 7, 200, 200, 200]);
-        file.clear();
-        write_png(&mut file, 1, 1, Pixels::Gray16(&[0x1234])).unwrap();
-        assert_eq!(rgb(&file), [0x12; 3]);
     }
 
     #[test]

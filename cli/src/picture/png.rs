@@ -118,36 +118,14 @@ pub(super) fn unpack(data: Vec<u8>, width: usize, depth: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Pixels of a PNG to write.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Pixels<'a> {
-    Rgb(&'a [u8]),
-    Gray(&'a [u8]),
-    Gray16(&'a [u16]),
-}
-
-/// Writes a PNG.
-pub(crate) fn write_png(out: impl Write, width: usize, height: usize, pixels: Pixels<'_>) -> io::Result<()> {
-    let big_endian: Vec<u8>;
-    let (color, depth, data) = match pixels {
-        Pixels::Rgb(data) => (ColorType::Rgb, BitDepth::Eight, data),
-        Pixels::Gray(data) => (ColorType::Grayscale, BitDepth::Eight, data),
-        Pixels::Gray16(data) => {
-            big_endian = data.iter().flat_map(|value| value.to_be_bytes()).collect();
-            (ColorType::Grayscale, BitDepth::Sixteen, &big_endian[..])
-        }
-    };
-    let side = |n: usize| u32::try_from(n).map_err(|_| ::png::EncodingError::LimitsExceeded);
-    let mut encoder = Encoder::new(out, side(width)?, side(height)?);
-    encoder.set_color(color);
-    encoder.set_depth(depth);
-    encoder.set_compression(::png::Compression::Balanced);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(data)?;
-    Ok(writer.finish()?)
-}
-
 /// Writes what was drawn as a PNG.
 pub(crate) fn write_canvas(out: impl Write, canvas: &Canvas) -> io::Result<()> {
-    write_png(out, canvas.width(), canvas.height(), Pixels::Rgb(canvas.rgb()))
+    let side = |n: usize| u32::try_from(n).map_err(|_| ::png::EncodingError::LimitsExceeded);
+    let mut encoder = Encoder::new(out, side(canvas.width())?, side(canvas.height())?);
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(::png::Compression::Balanced);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(canvas.rgb())?;
+    Ok(writer.finish()?)
 }

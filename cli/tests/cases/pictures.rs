@@ -135,7 +135,7 @@ fn pixels_of_pillow(case: &Case) {
     for (pair, rows) in pairs.iter().zip(rows.chunks_exact(2)) {
         assert_eq!(rows[0]["embedding"], rows[1]["embedding"], "{}", pair[0]);
     }
-    assert!(pairs.len() >= 6);
+    assert!(pairs.len() >= 5);
 }
 
 fn damaged_jpegs(case: &Case) {

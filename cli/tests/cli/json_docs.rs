@@ -227,8 +227,12 @@ fn sam_objects_are_documented() {
     check_all(&commands, "segment", &masks, &["a mask"], &[]);
     let mut everything = json(&[&["everything", &scene, "-o", &file, "--json"], &coarse[..]].concat());
     everything.extend(array(&file));
-    let all = ["--points-per-side", "2", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"];
-    everything.extend(json(&[&["everything", &turned(), "--json"], &all[..]].concat()));
+    // EXIF data with one entry: orientation 2.
+    let exif =
+        b"\xff\xd8\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0\0\0\0\0";
+    let coffee = fs::read(demo_file("images/coffee.jpg")).unwrap();
+    let mirrored = scratch_file("docs-mirrored.jpg", [exif, &coffee[2..]].concat());
+    everything.extend(json(&[&["everything", &mirrored, "--json"], &coarse[..]].concat()));
     check_all(&commands, "everything", &everything, &["a mask of everything"], &[]);
 
     let clip = demo_file("clips/tree.gif");
