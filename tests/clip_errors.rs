@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::clip::Clip;
+use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts};
 use vitrum::{Error, ErrorCode, Result};
 
@@ -152,15 +153,21 @@ fn results_do_not_depend_on_batches_threads_or_length() {
     let weights = read("model.safetensors");
     let parts = BundleParts::new(&weights).file("config.json", &config).file("tokenizer.json", &tokenizer);
     let bundle = Bundle::from_memory(parts).unwrap();
-    let texts: Vec<String> = (0..60).map(|i| "word ".repeat(i % 30 + 1)).collect();
+    let texts: Vec<String> = (0..60).map(|i| "word ".repeat(i % 30 * 3 + 1)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut expected = None;
-    for threads in [1, 2, 3, 5, 8] {
-        let clip = Clip::load(&Cx::new(&CxOptions { threads, level: None }).unwrap(), &bundle).unwrap();
-        let together = clip.encode_texts(&texts, true).unwrap();
-        let alone: Vec<f32> =
-            texts.iter().flat_map(|text| clip.encode_texts(&[text], true).unwrap()).collect();
-        assert!(together == alone, "batches change the result with {threads} threads");
-        assert!(*expected.get_or_insert_with(|| together.clone()) == together, "{threads} threads");
+    for level in Level::available() {
+        let mut expected = None;
+        for threads in [1, 2, 3, 5, 8] {
+            let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
+            let clip = Clip::load(&cx, &bundle).unwrap();
+            let together = clip.encode_texts(&texts, true).unwrap();
+            let alone: Vec<f32> =
+                texts.iter().flat_map(|text| clip.encode_texts(&[text], true).unwrap()).collect();
+            assert!(together == alone, "{level:?}: batches change the result with {threads} threads");
+            assert!(
+                *expected.get_or_insert_with(|| together.clone()) == together,
+                "{level:?}: {threads} threads"
+            );
+        }
     }
 }

@@ -102,7 +102,6 @@ fn structure() -> Vec<Case> {
         ),
         (14, with(r#""__metadata__":{"a":1}"#), Format, r#""__metadata__": "a" is not a string"#),
         (14, with(r#""__metadata__":"pt""#), Format, r#""__metadata__" is not an object"#),
-        (14, with(r#""__metadata__":null"#), Format, r#""__metadata__" is not an object"#),
     ]
 }
 

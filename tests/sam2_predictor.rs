@@ -274,12 +274,13 @@ fn a_restored_embedding_predicts_the_same() {
 fn other_input_sizes() {
     let cx = Cx::new(&CxOptions::default()).unwrap();
     let bundle = Bundle::open(&path("sam2_predictor/original"), OpenOptions::default()).unwrap();
-    let options = SamOptions { image_size: Some(96) };
+    let options = SamOptions { image_size: Some(96), ..SamOptions::default() };
     let sam = Sam::load(&cx, &bundle, &options).unwrap();
     assert_eq!((sam.image_size(), sam.mask_side()), (96, 24));
     let embedding = encode(&sam, &read("original"), "small");
     assert_eq!(embedding.values().len(), 6 * 6 * 32);
-    let refused = Sam::load(&cx, &bundle, &SamOptions { image_size: Some(100) }).unwrap_err();
+    let refused =
+        Sam::load(&cx, &bundle, &SamOptions { image_size: Some(100), ..SamOptions::default() }).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidArgument);
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod advice;
 pub(crate) mod habits;
 pub(crate) mod output;
+pub(crate) mod picture;
 pub(crate) mod sam;
 pub(crate) mod track;
 
@@ -12,9 +13,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vitrum::exec::{Cx, CxOptions};
+use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
 use track::TrackArgs;
 
@@ -29,8 +32,9 @@ Models (--model):
 HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub; REV is a branch, a tag \
 or a commit
 
-Pictures are PNG, JPEG or binary PPM. Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does;
-EXIF rotation is not applied.
+Pictures are PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM, or - for one from standard input. They are turned and \
+mirrored as EXIF data ask, unless --no-exif is given; points, boxes and masks are in the picture as it is seen then. \
+Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does; of 16 bits the upper 8 are taken.
 
 Names in lines of text are escaped: \\t, \\n, \\r, \\\\ and \\xNN for bytes of other control characters and bytes that are \
 not UTF-8. The objects of --json are described in docs/cli-json.md.
@@ -80,6 +84,39 @@ pub(crate) struct Machine {
     /// Instruction set: portable, avx2, avx512, neon or simd128; the best of this CPU by default.
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) isa: Option<Level>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// How models are loaded.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct LoadArgs {
+    /// Load a model although tensors or settings of its files are not understood. What it computes may be wrong; what it
+    /// is about is said on standard error.
+    #[arg(long, global = true)]
+    pub(crate) lenient: bool,
+    /// Activation of a CLIP whose files do not tell it: weights of OpenAI's models without configuration need quick-gelu.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) activation: Option<ActivationName>,
+}
+
+/// An activation of CLIP's MLPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ActivationName {
+    /// x · Φ(x), OpenCLIP's.
+    Gelu,
+    /// x · σ(1.702 x), OpenAI's.
+    #[value(alias = "quick_gelu")]
+    QuickGelu,
+}
+
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::QuickGelu => Self::QuickGelu,
+        }
+    }
 }
 
 impl Machine {
@@ -162,7 +199,7 @@ pub(crate) struct DemoArgs {
 Examples:
   vitrum classify cat.jpg --labels \"cat,dog,red apple\"
   vitrum classify photos/ --recursive --labels-file labels.txt --top 3 --json
-  find . -name '*.jpg' -print0 | vitrum classify @- --labels indoors,outdoors --template \"a photo taken {}\"
+  find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a drawing of a {}\"
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done.")]
@@ -181,6 +218,8 @@ pub(crate) struct ClassifyArgs {
     /// Print only the K most probable labels; probabilities are still over all of them.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }
@@ -202,7 +241,8 @@ pub(crate) struct LabelArgs {
 #[command(after_long_help = "\
 Examples:
   vitrum embed --text \"a cat\" '-5 degrees' --output texts.npy
-  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt --model openai/clip-vit-base-patch32
+  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt
+  vitrum embed --image @list.txt --model openai/clip-vit-base-patch32 --json
 
 Prints a line for each input: the picture or the text, a tab, and the values with spaces between them. An empty text is \
 embedded as the references do, as start and end token. In an array, the row of a picture that cannot be used is NaN, so \
@@ -221,6 +261,8 @@ pub(crate) struct EmbedArgs {
     /// File to write the inputs of the rows to: one a line, escaped as all lines are, or .json for an array.
     #[arg(long, value_name = "FILE", requires = "output")]
     pub(crate) names: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }
@@ -254,6 +296,8 @@ pub(crate) struct SimilarityArgs {
     /// Texts.
     #[arg(long = "text", value_name = "TEXT", num_args = 1.., required = true)]
     pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }

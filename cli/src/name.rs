@@ -71,17 +71,25 @@ pub(crate) struct ImageName<'a> {
     /// If it is not UTF-8, its bytes in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     image_bytes: Option<String>,
+    /// If the picture was turned or mirrored, how, as EXIF numbers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orientation: Option<u8>,
 }
 
 impl<'a> ImageName<'a> {
     pub(crate) fn of(path: &'a Path) -> Self {
         if let Some(name) = path.to_str() {
-            return Self { image: Cow::Borrowed(name), image_bytes: None };
+            return Self { image: Cow::Borrowed(name), image_bytes: None, orientation: None };
         }
         let bytes = path.as_os_str().as_encoded_bytes();
         let hex = || bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         // Only on Unix do the bytes mean something outside this program.
-        Self { image: shown(path), image_bytes: cfg!(unix).then(hex) }
+        Self { image: shown(path), image_bytes: cfg!(unix).then(hex), orientation: None }
+    }
+
+    /// The same of a picture that was turned, if it was.
+    pub(crate) fn turned(self, orientation: Option<u8>) -> Self {
+        Self { orientation, ..self }
     }
 
     /// The name alone.

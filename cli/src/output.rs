@@ -92,6 +92,7 @@ pub(crate) fn notice(message: impl Display) {
 /// Tells the user on standard error what went wrong; if that is closed too, nobody.
 pub(crate) fn complain(message: &str, hint: Option<&str>) {
     let mut err = io::stderr().lock();
-    let hint = hint.map(|hint| format!("\n  {}", hint.replace('\n', "\n  "))).unwrap_or_default();
+    let hint: String =
+        hint.unwrap_or_default().lines().map(|line| format!("\n  {}", visible(line))).collect();
     let _ = writeln!(err, "vitrum: {}{hint}", visible(message));
 }

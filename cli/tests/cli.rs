@@ -6,6 +6,8 @@ mod batch;
 mod habits;
 #[path = "cli/json_docs.rs"]
 mod json_docs;
+#[path = "cli/pictures.rs"]
+mod pictures;
 #[path = "cli/segment.rs"]
 mod segment;
 #[path = "cli/track.rs"]
@@ -288,11 +290,11 @@ fn unusable_inputs_exit_with_4() {
     classify(&demo_file("labels.txt"), "not a picture in a known format");
     classify(&demo_file("train"), "no pictures are in this directory");
     classify(&scratch_file("empty.png", ""), "the file is empty");
-    classify(&scratch_file("animated.gif", "GIF89a\x01\0\x01\0"), "GIF pictures are not supported");
+    classify(&scratch_file("animated.gif", "GIF89a\x01\0\x01\0"), "damaged GIF");
     let png = fs::read(octopus()).unwrap();
     classify(&scratch_file("cut.png", &png[..png.len() / 2]), "cut.png: damaged PNG");
     let jpeg = fs::read(demo_file("images/coffee.jpg")).unwrap();
-    classify(&scratch_file("cut.jpg", &jpeg[..jpeg.len() / 2]), "cut.jpg: damaged or unsupported JPEG");
+    classify(&scratch_file("cut.jpg", &jpeg[..jpeg.len() / 2]), "cut.jpg: damaged JPEG: the file is cut off");
 
     let octopus = octopus();
     let labels =

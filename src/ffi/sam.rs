@@ -182,6 +182,6 @@ pub unsafe extern "C" fn vitrum_sam_encode(
 
 fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
     let image_size = options.map(|options| options.image_size as usize).filter(|&size| size != 0);
-    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size })?);
+    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size, lenient: false })?);
     Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
 }

@@ -16,6 +16,7 @@
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
 
@@ -135,6 +136,10 @@ fn takes_values(arg: &Arg) -> bool {
 
 /// Whether the option's parser takes `value`.
 fn takes(option: &Arg, value: &OsStr) -> bool {
+    // There may be thousands of these.
+    if is_text(option) || option.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
+        return true;
+    }
     let probe = Arg::new("value").required(true).allow_hyphen_values(true);
     let probe = probe.value_parser(option.get_value_parser().clone());
     Command::new("probe")

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use vitrum::pipelines::sam::{AutomaticOptions, Sam};
 
 use super::output::FormArgs;
+use super::picture::PictureArgs;
 
 /// A SAM or a SAM 2.
 #[derive(Debug, Args)]
@@ -139,7 +140,7 @@ Examples:
 Prints a line for each mask: its number, the model's estimate of its IoU, its stability score, its area in pixels, its
 box as x,y,width,height, and, of a text, the probability and the text; fields are separated by tabs.")]
 pub(crate) struct SegmentArgs {
-    /// Picture: PNG, JPEG or binary PPM.
+    /// Picture: PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM; - for standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     #[command(flatten)]
@@ -160,6 +161,8 @@ pub(crate) struct SegmentArgs {
     pub(crate) embedding: Option<PathBuf>,
     #[command(flatten, next_help_heading = "With --text")]
     pub(crate) words: WordArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: SamArg,
 }
@@ -208,18 +211,24 @@ pub(crate) struct WordArgs {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+Examples:
+  vitrum everything garden.png -o overlay.png -o masks.json
+  vitrum everything garden.png --points-per-side 16 --crop-n-layers 1 --json
+
 The options are those of segment-anything's SamAutomaticMaskGenerator, with its defaults.
 
 Prints a line for each mask: its area in pixels, the model's estimate of its IoU, its stability score, its box as \
 x,y,width,height, and the point that found it as x,y; fields are separated by tabs.")]
 pub(crate) struct EverythingArgs {
-    /// Picture: PNG, JPEG or binary PPM.
+    /// Picture: PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM; - for standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) automatic: AutomaticArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: SamArg,
 }

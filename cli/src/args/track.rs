@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::output::FormArgs;
+use super::picture::PictureArgs;
 use super::sam::{Corners, Numbered, Place, number_behind};
 use crate::video::Matrix;
 
@@ -112,6 +113,8 @@ pub(crate) struct TrackArgs {
     /// Colours of a Y4M stream, which does not say them.
     #[arg(long, value_name = "MATRIX", default_value = "bt601")]
     pub(crate) matrix: Matrix,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM2)]
     pub(crate) model: String,

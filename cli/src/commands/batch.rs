@@ -9,11 +9,12 @@ use vitrum::pipelines::clip::Clip;
 use vitrum::{Error, ErrorCode};
 
 use crate::args::BatchArgs;
+use crate::args::picture::PictureArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::inputs::Input;
 use crate::name::ImageName;
 use crate::output::{self, Output};
-use crate::picture::Picture;
+use crate::picture::{Picture, PictureOptions};
 use crate::progress;
 
 /// Pictures that are in memory at the same time.
@@ -27,26 +28,50 @@ pub(super) struct Pictures<'a> {
     rest: &'a [Input],
     normalize: bool,
     fail_fast: bool,
+    options: PictureOptions,
     bar: ProgressBar,
     total: usize,
     failed: usize,
 }
 
+/// How a picture was turned, if it was, as EXIF numbers it.
+type Turned = Option<u8>;
+
+/// An input: its name, and how it was turned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    pub(super) path: &'a Path,
+    pub(super) turned: Option<u8>,
+}
+
+impl<'a> Seen<'a> {
+    /// As fields of an object.
+    pub(super) fn name(self) -> ImageName<'a> {
+        ImageName::of(self.path).turned(self.turned)
+    }
+}
+
 /// Inputs in their order, and the embeddings of those that are pictures.
 pub(super) struct Batch<'a> {
-    entries: Vec<(&'a Path, Result<()>)>,
+    entries: Vec<(&'a Path, Result<Turned>)>,
     /// `[pictures, embed_dim]`.
     pub(super) embeddings: Vec<f32>,
 }
 
 impl<'a> Pictures<'a> {
     /// `inputs` are to be embedded, with length 1 if `normalize`.
-    pub(super) fn new(clip: &'a Clip, inputs: &'a [Input], normalize: bool, args: &BatchArgs) -> Self {
+    pub(super) fn new(
+        clip: &'a Clip,
+        inputs: &'a [Input],
+        normalize: bool,
+        args: (&BatchArgs, &PictureArgs),
+    ) -> Self {
         Self {
             clip,
             rest: inputs,
             normalize,
-            fail_fast: args.fail_fast,
+            fail_fast: args.0.fail_fast,
+            options: args.1.options(),
             bar: progress::bar("pictures", inputs.len()),
             total: inputs.len(),
             failed: 0,
@@ -66,13 +91,14 @@ impl<'a> Pictures<'a> {
             self.rest = rest;
             let picture = match &input.problem {
                 Some(problem) => Err(problem.clone()),
-                None => Picture::open(&input.path),
+                None => Picture::open(&input.path, &self.options),
             };
             let outcome = match picture {
                 Ok(picture) => {
                     pixels += picture.width * picture.height;
+                    let turned = picture.orientation();
                     pictures.push(picture);
-                    Ok(())
+                    Ok(turned)
                 }
                 Err(failure) if is_of_input(&failure) => Err(failure),
                 Err(failure) => return Err(failure),
@@ -90,7 +116,7 @@ impl<'a> Pictures<'a> {
     }
 
     /// Embeds the pictures of `entries`, which are those without an error so far.
-    fn encode(&self, views: &[ImageView<'_>], entries: &mut [(&Path, Result<()>)]) -> Result<Vec<f32>> {
+    fn encode(&self, views: &[ImageView<'_>], entries: &mut [(&Path, Result<Turned>)]) -> Result<Vec<f32>> {
         if views.is_empty() {
             return Ok(Vec::new());
         }
@@ -125,15 +151,15 @@ impl<'a> Pictures<'a> {
         &mut self,
         batch: &Batch<'_>,
         output: &mut Output,
-        mut show: impl FnMut(&Path, Result<usize, &Failure>, &mut Output) -> Result<()>,
+        mut show: impl FnMut(Seen<'_>, Result<usize, &Failure>, &mut Output) -> Result<()>,
     ) -> Result<()> {
         let Self { bar, failed, fail_fast, .. } = self;
         bar.suspend(|| {
             let mut index = 0;
             for (path, outcome) in &batch.entries {
                 match outcome {
-                    Ok(()) => {
-                        show(path, Ok(index), output)?;
+                    &Ok(turned) => {
+                        show(Seen { path, turned }, Ok(index), output)?;
                         index += 1;
                     }
                     Err(failure) => {
@@ -142,7 +168,7 @@ impl<'a> Pictures<'a> {
                         if *fail_fast {
                             return Err(Failure::Told(Exit::Input));
                         }
-                        show(path, Err(failure), output)?;
+                        show(Seen { path, turned: None }, Err(failure), output)?;
                     }
                 }
             }

@@ -40,21 +40,21 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     let labels = labels::read(&args.labels)?;
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = embed_texts(&clip, &prompts, false)?;
 
     let k = args.top.map_or(labels.len(), |k| k as usize);
-    let mut pictures = Pictures::new(&clip, &inputs, false, &args.batch);
+    let mut pictures = Pictures::new(&clip, &inputs, false, (&args.batch, &args.pictures));
     while let Some(batch) = pictures.next()? {
         let mut scores = logits(&clip, &batch.embeddings, &texts)?;
         clip.probabilities(&mut scores, labels.len());
-        pictures.show(&batch, output, |path, index, output| {
+        pictures.show(&batch, output, |seen, index, output| {
             let Ok(index) = index else { return Ok(()) };
             let best = best(&labels, &scores[index * labels.len()..][..labels.len()], k);
             if output.json() {
-                return output.object(&Classified { image: ImageName::of(path), labels: best });
+                return output.object(&Classified { image: seen.name(), labels: best });
             }
-            let image = name::shown(path);
+            let image = name::shown(seen.path);
             for Scored { label, probability } in best {
                 output.line(format_args!("{image}\t{probability:.4}\t{}", name::field(label)))?;
             }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 use vitrum::pipelines::clip::Clip;
 
-use super::batch::{Failed, Pictures};
+use super::batch::{Failed, Pictures, Seen};
 use super::embed_texts;
 use crate::args::{EmbedArgs, Machine};
 use crate::failure::{Failure, Result};
@@ -31,7 +31,7 @@ struct Embedded<'a> {
 /// What came of an input.
 #[derive(Clone, Copy)]
 enum Row<'a> {
-    Image(&'a Path, &'a [f32]),
+    Image(Seen<'a>, &'a [f32]),
     Text(&'a str, &'a [f32]),
     Failed(&'a Path, &'a Failure),
 }
@@ -40,8 +40,8 @@ impl<'a> Row<'a> {
     /// The input and its embedding, if there is one.
     fn embedded(self) -> Option<Embedded<'a>> {
         match self {
-            Self::Image(path, embedding) => {
-                Some(Embedded { image: Some(ImageName::of(path)), text: None, embedding })
+            Self::Image(seen, embedding) => {
+                Some(Embedded { image: Some(seen.name()), text: None, embedding })
             }
             Self::Text(text, embedding) => Some(Embedded { image: None, text: Some(text), embedding }),
             Self::Failed(..) => None,
@@ -54,7 +54,7 @@ impl<'a> Row<'a> {
 pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let file = args.output.as_deref().map(|path| Ok((path, Format::of(path)?))).transpose()?;
     let inputs = inputs::expand(&args.inputs.images, args.batch.recursive, false)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let job = Job { args, clip: &clip, inputs: &inputs };
     let Some((path, format)) = file else {
         return job.embed(output, &mut print)?.map_or(Ok(()), Err);
@@ -94,7 +94,7 @@ fn print(row: Row<'_>, output: &mut Output) -> Result<()> {
     }
     let name = match row {
         Row::Text(text, _) => name::field(text),
-        Row::Image(path, _) | Row::Failed(path, _) => name::shown(path),
+        Row::Image(Seen { path, .. }, _) | Row::Failed(path, _) => name::shown(path),
     };
     let values: Vec<_> = embedded.embedding.iter().map(f32::to_string).collect();
     output.line(format_args!("{name}\t{}", values.join(" ")))
@@ -125,11 +125,11 @@ impl Job<'_> {
             rows.try_for_each(|(text, embedding)| show(Row::Text(text, embedding), output))?;
             return Ok(None);
         }
-        let mut pictures = Pictures::new(clip, inputs, !args.raw, &args.batch);
+        let mut pictures = Pictures::new(clip, inputs, !args.raw, (&args.batch, &args.pictures));
         while let Some(batch) = pictures.next()? {
-            pictures.show(&batch, output, |path, outcome, output| match outcome {
-                Ok(index) => show(Row::Image(path, &batch.embeddings[index * dim..][..dim]), output),
-                Err(failure) => show(Row::Failed(path, failure), output),
+            pictures.show(&batch, output, |seen, outcome, output| match outcome {
+                Ok(index) => show(Row::Image(seen, &batch.embeddings[index * dim..][..dim]), output),
+                Err(failure) => show(Row::Failed(seen.path, failure), output),
             })?;
         }
         match pictures.verdict() {

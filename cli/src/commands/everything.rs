@@ -23,16 +23,17 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
     inputs.add(&args.image);
     inputs.add(Path::new(&args.model.model));
     let files = Files::new(&args.output, false, &inputs, None, output)?;
-    let picture = Picture::open(&args.image)?;
+    let picture = Picture::open(&args.image, &args.pictures.options())?;
     let cx = machine.cx()?;
-    let sam = model::load_sam(&args.model.model, args.model.image_size, &cx)?;
+    let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &cx)?;
     let options = args.automatic.options(&sam);
     let view = picture.view()?;
 
     let (mut records, mut printed) = (Vec::new(), Ok(()));
     let found = progress::watch("everything", |bar, monitor: &Monitor<'_>| {
         sam.everything(&view, &options, monitor, &mut |record| {
-            let record = Record::from(record).outlined(files.form());
+            let record = Record { orientation: picture.orientation(), ..Record::from(record) };
+            let record = record.outlined(files.form());
             printed = bar.suspend(|| print(&record, output));
             records.push(record);
             if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

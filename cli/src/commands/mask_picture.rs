@@ -30,7 +30,7 @@ use crate::draw::{Color, davis, is_davis};
 use crate::failure::{Exit, Failure, Result};
 use crate::npy::{self, Array, Elements};
 use crate::output;
-use crate::picture::{MAX_FILE, Picture, RawPicture, RawPixels};
+use crate::picture::{MAX_FILE, Picture, PictureOptions, RawPicture, RawPixels};
 
 /// Values of a label map at most, and the largest single value that is taken for a number.
 const MAX_LABELS: usize = 64;
@@ -62,7 +62,7 @@ pub(super) enum Marks {
 type Meaning = (Marks, Option<String>);
 
 /// Reads the file `path` and tells the user what it was taken for, if it is not plainly a mask.
-pub(super) fn read(path: &Path) -> Result<MaskFile> {
+pub(super) fn read(path: &Path, options: &PictureOptions) -> Result<MaskFile> {
     let unreadable = |error| Failure::unreadable(path, &error);
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -79,7 +79,7 @@ pub(super) fn read(path: &Path) -> Result<MaskFile> {
         }
         of_array(array).map_err(|message| bad(message).hint(FORMS))?
     } else {
-        let picture = Picture::decode_raw(&name.to_string(), &bytes)?;
+        let picture = Picture::decode_raw_with(&name.to_string(), &bytes, options)?;
         let size = [picture.width, picture.height];
         let is_jpeg = bytes.starts_with(b"\xff\xd8");
         let read = of_picture(picture, &Facts::of(&bytes), is_jpeg);

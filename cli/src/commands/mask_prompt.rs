@@ -10,6 +10,7 @@ use super::mask_picture::{self, MaskFile};
 use crate::args::sam::Numbered;
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::npy::Array;
+use crate::picture::PictureOptions;
 
 /// How sure a white or black pixel of a picture is: the probability with which it is wrong.
 const DOUBT: f32 = 1e-3;
@@ -31,10 +32,16 @@ impl Fit {
 
 /// The logits `[side, side]` that the file `path` says, or the thing of it that `FILE#N` names, about a picture of `size`
 /// (width, height).
-pub(super) fn read(cx: &Cx, path: &Path, size: [usize; 2], side: usize, fit: Fit) -> Result<Vec<f32>> {
+pub(super) fn read(
+    cx: &Cx,
+    (path, options): (&Path, &PictureOptions),
+    size: [usize; 2],
+    side: usize,
+    fit: Fit,
+) -> Result<Vec<f32>> {
     let Numbered { what: path, number } = Numbered::of_path(path).map_err(Failure::usage)?;
     let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
-    let (found, marks) = match mask_picture::read(&path)? {
+    let (found, marks) = match mask_picture::read(&path, options)? {
         MaskFile::Logits(array) => return logits(array, side).map_err(bad),
         MaskFile::Picture(found, marks) => (found, marks),
     };

@@ -38,6 +38,9 @@ pub(super) struct Record<'a> {
     pub(super) point_coords: Option<[[f64; 2]; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) crop_box: Option<[u32; 4]>,
+    /// How the picture was turned, as EXIF numbers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) orientation: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,7 @@ impl Record<'_> {
             stability_score,
             point_coords: None,
             crop_box: None,
+            orientation: None,
             text: None,
             probability: None,
         }

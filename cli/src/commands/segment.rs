@@ -10,8 +10,8 @@ use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Promp
 use super::files::{Files, Logits, Results, shown};
 use super::mask_prompt::{self, Fit};
 use super::masks::{self, Record, tinted};
-use crate::args::Machine;
 use crate::args::sam::{Corners, Numbered, Place, PromptArgs, SegmentArgs};
+use crate::args::{LoadArgs, Machine};
 use crate::draw::{Canvas, color};
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::model;
@@ -28,8 +28,9 @@ pub(crate) fn run(args: &SegmentArgs, machine: &Machine, output: &mut Output) ->
     }
     let other = args.save_embedding.as_deref().map(|path| ("--save-embedding", path));
     let files = Files::new(&args.output, !by_text, &inputs(args)?, other, output)?;
-    let task = Task { args, picture: Picture::open(&args.image)?, cx: machine.cx()? };
-    let sam = model::load_sam(&args.model.model, args.model.image_size, &task.cx)?;
+    let picture = Picture::open(&args.image, &args.pictures.options())?;
+    let task = Task { args, picture, load: machine.load, cx: machine.cx()? };
+    let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &task.cx)?;
     if by_text { task.find_texts(&sam, &files, output) } else { task.answer(&sam, &files, output) }
 }
 
@@ -51,15 +52,17 @@ fn inputs(args: &SegmentArgs) -> Result<Inputs> {
 struct Task<'a> {
     args: &'a SegmentArgs,
     picture: Picture,
+    load: LoadArgs,
     cx: Cx,
 }
 
 impl Task<'_> {
     /// Answers clicks, boxes and a mask.
     fn answer(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
-        let Self { args, picture, cx } = self;
+        let Self { args, picture, cx, .. } = self;
         let (size, side) = ([picture.width, picture.height], sam.mask_side());
-        let read = |path: &Path| mask_prompt::read(cx, path, size, side, Fit::of(sam));
+        let options = args.pictures.options();
+        let read = |path: &Path| mask_prompt::read(cx, (path, &options), size, side, Fit::of(sam));
         let mask = args.prompt.mask.as_deref().map(read).transpose()?;
         let points = points(&args.prompt);
         let prompts = prompts(&args.prompt.boxes, &points, mask.as_deref())?;
@@ -82,8 +85,8 @@ impl Task<'_> {
 
     /// Finds what the texts name.
     fn find_texts(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
-        let Self { args, picture, cx } = self;
-        let clip = model::load(&args.words.clip_model, cx)?;
+        let Self { args, picture, cx, .. } = self;
+        let clip = model::load(&args.words.clip_model, self.load, cx)?;
         let (texts, others) = (strs(&args.prompt.texts), strs(&args.words.others));
         let prompt = TextPrompt {
             texts: &texts,
@@ -118,8 +121,9 @@ impl Task<'_> {
         files: &Files<'_>,
         output: &mut Output,
     ) -> Result<()> {
-        let records: Vec<Record<'_>> = records.into_iter().map(|it| it.outlined(files.form())).collect();
         let (image, picture) = (&*self.args.image, &self.picture);
+        let turned = |it| Record { orientation: picture.orientation(), ..it }.outlined(files.form());
+        let records: Vec<Record<'_>> = records.into_iter().map(turned).collect();
         let draw = || self.draw(&records);
         files.write(&Results { records: &records, answers, image, picture, texts, logits, draw: &draw })?;
         masks::notice_none(&records);

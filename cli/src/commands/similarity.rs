@@ -27,13 +27,13 @@ pub(crate) fn run(args: &SimilarityArgs, machine: &Machine, output: &mut Output)
     }
 
     let inputs = inputs::expand(&args.images, args.batch.recursive, false)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = embed_texts(&clip, &args.texts, true)?;
     let (dim, count) = (clip.embed_dim(), args.texts.len());
-    let mut pictures = Pictures::new(&clip, &inputs, true, &args.batch);
+    let mut pictures = Pictures::new(&clip, &inputs, true, (&args.batch, &args.pictures));
     while let Some(batch) = pictures.next()? {
         let logits = logits(&clip, &batch.embeddings, &texts)?;
-        pictures.show(&batch, output, |path, index, output| {
+        pictures.show(&batch, output, |seen, index, output| {
             let Ok(index) = index else { return Ok(()) };
             let image = &batch.embeddings[index * dim..][..dim];
             let pairs = args.texts.iter().zip(texts.chunks_exact(dim)).zip(&logits[index * count..]);
@@ -42,9 +42,9 @@ pub(crate) fn run(args: &SimilarityArgs, machine: &Machine, output: &mut Output)
                 Pair { text, cosine, logit }
             });
             if output.json() {
-                return output.object(&Compared { image: ImageName::of(path), texts: pairs.collect() });
+                return output.object(&Compared { image: seen.name(), texts: pairs.collect() });
             }
-            let image = name::shown(path);
+            let image = name::shown(seen.path);
             for Pair { text, cosine, logit } in pairs {
                 output.line(format_args!("{image}\t{cosine:.4}\t{logit:.4}\t{}", name::field(text)))?;
             }

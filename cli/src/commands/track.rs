@@ -39,15 +39,18 @@ pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> R
     args.prompts.masks.iter().for_each(|mask| inputs.add(&mask.what));
     inputs.add(Path::new(&args.model));
     let wanted = Wanted::new(args, inputs, output)?;
-    let plan = Plan::new(&args.prompts)?;
-    let reader = video::open(&args.input, Assumptions { fps: args.fps, matrix: args.matrix })?;
+    let plan = Plan::new(&args.prompts, &args.pictures.options())?;
+    let reader = video::open(
+        &args.input,
+        Assumptions { fps: args.fps, matrix: args.matrix, pictures: args.pictures.options() },
+    )?;
     let len = [reader.len(), args.frames].into_iter().flatten().min();
     if let Some(len) = len {
         check_reached(&plan, len)?;
     }
     wanted.check(reader.len().and(len), &plan.objects())?;
     let cx = machine.cx()?;
-    let sam = Arc::new(model::load_sam(&args.model, args.image_size, &cx)?);
+    let sam = Arc::new(model::load_sam(&args.model, args.image_size, machine.load, &cx)?);
     let outputs = wanted.begin(&plan.objects())?;
     let options = TrackerOptions {
         num_frames: reader.len(),

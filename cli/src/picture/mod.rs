@@ -1,21 +1,34 @@
-//! Pictures: PNG, JPEG and binary PPM to 8-bit RGB or grey, and RGB or grey to PNG.
+//! Pictures: the formats that people have to 8-bit RGB or grey, and RGB or grey to PNG.
 
+mod bmp;
+mod gif;
+#[cfg(test)]
+mod goldens;
+mod jpeg;
+mod limits;
+mod orientation;
 mod png;
+mod pnm;
 mod raw;
+mod sniff;
+mod tiff;
+mod webp;
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use vitrum::image::{ImageView, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, PixelFormat};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use vitrum::image::{ImageView, PixelFormat};
 
 use crate::draw::Rect;
 use crate::failure::{Exit, Failure, OrExit, Result};
+use crate::output;
+pub(crate) use gif::mended as mended_gif;
+pub(crate) use limits::{Limits, PictureOptions};
 pub(crate) use png::{Pixels, write_canvas, write_png};
 pub(crate) use raw::{RawPicture, RawPixels};
+use sniff::Kind;
 
 /// Bytes of a picture file at most.
 pub(crate) const MAX_FILE: u64 = 1 << 29;
@@ -27,12 +40,34 @@ pub(crate) struct Picture {
     pub(crate) height: usize,
     format: PixelFormat,
     data: Vec<u8>,
+    orientation: u8,
+}
+
+/// What a decoder found.
+#[derive(Debug)]
+struct Decoded {
+    raw: RawPicture,
+    /// As EXIF numbers it, 1 to 8.
+    orientation: u8,
+    /// What the user should know: what was left out or changed.
+    notes: Vec<String>,
+}
+
+impl From<RawPicture> for Decoded {
+    fn from(raw: RawPicture) -> Self {
+        Self { raw, orientation: 1, notes: Vec::new() }
+    }
 }
 
 impl Picture {
     /// A black picture of a size that was checked.
     pub(crate) fn blank(width: usize, height: usize, format: PixelFormat) -> Self {
-        Self { width, height, format, data: vec![0; width * height * format.bytes()] }
+        Self { width, height, format, data: vec![0; width * height * format.bytes()], orientation: 1 }
+    }
+
+    /// A picture of rows without gaps, of a size that was checked.
+    pub(crate) fn of_rgb(width: usize, height: usize, data: Vec<u8>) -> Self {
+        Self { width, height, format: PixelFormat::Rgb8, data, orientation: 1 }
     }
 
     /// The pixels, row by row without gaps.
@@ -40,31 +75,43 @@ impl Picture {
         &mut self.data
     }
 
-    /// Reads a file.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::decode(&path.display().to_string(), &read(path)?)
+    /// Reads a file, or standard input for `-`, and tells the user what was changed or left out.
+    ///
+    /// # Errors
+    /// The file cannot be read, is damaged, is no picture in a known format, or is too large.
+    pub(crate) fn open(path: &Path, options: &PictureOptions) -> Result<Self> {
+        let (picture, notes) = Self::load(path, options)?;
+        let name = name_of(path);
+        notes.iter().for_each(|note| output::complain(&format!("{name}: {note}"), None));
+        Ok(picture)
+    }
+
+    /// Reads a file; with what [`Picture::open`] tells the user.
+    pub(crate) fn load(path: &Path, options: &PictureOptions) -> Result<(Self, Vec<String>)> {
+        let (name, bytes) = read(path)?;
+        Self::decode_with(&name, &bytes, options)
     }
 
     /// Decodes a file's contents; messages call it `name`.
     pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
-        Ok(Self::decode_raw(name, bytes)?.into())
+        Ok(Self::decode_with(name, bytes, &PictureOptions::default())?.0)
     }
 
-    /// Decodes a file's contents and leaves its samples as they are; messages call it `name`.
-    pub(crate) fn decode_raw(name: &str, bytes: &[u8]) -> Result<RawPicture> {
-        let decoded = if bytes.len() as u64 > MAX_FILE {
-            Err(format!("the file is larger than {} MB", MAX_FILE >> 20))
-        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            png::decode(bytes)
-        } else if bytes.starts_with(b"\xff\xd8\xff") {
-            decode_jpeg(bytes)
-        } else if bytes.starts_with(b"P6") {
-            decode_ppm(bytes)
-        } else {
-            return Err(Failure::new(Exit::Input, format!("{name}: {}", what_is(bytes)))
-                .hint("PNG, JPEG and binary PPM are read; convert other formats first"));
-        };
-        decoded.map_err(|error| Failure::new(Exit::Input, format!("{name}: {error}")))
+    /// The same with `options`, and with notes.
+    pub(crate) fn decode_with(
+        name: &str,
+        bytes: &[u8],
+        options: &PictureOptions,
+    ) -> Result<(Self, Vec<String>)> {
+        let Decoded { raw, orientation, mut notes } = decode(name, bytes, options)?;
+        let (width, height) = (raw.width, raw.height);
+        let (format, data) = raw.into_colors(&mut notes);
+        Ok((Self { width, height, format, data, orientation }, notes))
+    }
+
+    /// How the picture was turned and mirrored, as EXIF numbers it; `None` if it was not.
+    pub(crate) fn orientation(&self) -> Option<u8> {
+        Some(self.orientation).filter(|&orientation| orientation != 1)
     }
 
     /// The pixels, as the library takes them.
@@ -79,108 +126,57 @@ impl Picture {
     }
 }
 
-/// The bytes of a file, or more than a picture may have.
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// Whether standard input was read: it can be only once.
+static STDIN_READ: AtomicBool = AtomicBool::new(false);
+
+/// What messages call a file.
+fn name_of(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() }
+}
+
+/// What messages call a file, and its bytes, or more than a picture may have.
+fn read(path: &Path) -> Result<(String, Vec<u8>)> {
+    let (name, mut bytes) = (name_of(path), Vec::new());
+    if path.as_os_str() == "-" {
+        if STDIN_READ.swap(true, Ordering::Relaxed) {
+            return Err(Failure::usage("standard input can be read only once: give - for one picture"));
+        }
+        let read = io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::new(Exit::Input, format!("{name}: {error}")))?;
+        return Ok((name, bytes));
+    }
     let unreadable = |error| Failure::unreadable(path, &error);
     let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
-        return Err(Failure::new(Exit::Input, format!("{}: a directory, not a picture", path.display())));
+        return Err(Failure::new(Exit::Input, format!("{name}: a directory, not a picture")));
     }
-    let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    Ok((name, bytes))
 }
 
-impl From<RawPicture> for Picture {
-    /// Palettes become colours, of 16 bits the upper 8 are taken, alpha is dropped.
-    fn from(RawPicture { width, height, pixels }: RawPicture) -> Self {
-        let (format, data) = match pixels {
-            RawPixels::Gray8(data) => (PixelFormat::Gray8, data),
-            RawPixels::Gray16(data) => {
-                (PixelFormat::Gray8, data.into_iter().map(|value| (value >> 8) as u8).collect())
-            }
-            RawPixels::Indexed { indices, palette } => {
-                let color = |&index: &u8| palette.get(usize::from(index)).copied().unwrap_or_default();
-                (PixelFormat::Rgb8, indices.iter().flat_map(color).collect())
-            }
-            RawPixels::Rgb8(data) => (PixelFormat::Rgb8, data),
-            RawPixels::GrayAlpha8(data) => {
-                (PixelFormat::Gray8, data.chunks_exact(2).map(|pixel| pixel[0]).collect())
-            }
-            RawPixels::Rgba8(data) => (PixelFormat::Rgba8, data),
-        };
-        Self { width, height, format, data }
+/// Decodes a file's contents and turns the picture as it is to be seen; messages call it `name`.
+fn decode(name: &str, bytes: &[u8], options: &PictureOptions) -> Result<Decoded> {
+    let failure = |error: String| Failure::new(Exit::Input, format!("{name}: {error}"));
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(failure(format!("the file is larger than {} MB", MAX_FILE >> 20)));
     }
-}
-
-/// What a file of another kind is, from its first bytes.
-fn what_is(bytes: &[u8]) -> String {
-    let brand = bytes.get(4..12).and_then(|brand| brand.strip_prefix(b"ftyp"));
-    let kind = match bytes {
-        [] => return "the file is empty".into(),
-        [b'G', b'I', b'F', b'8', ..] => "GIF",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "WebP",
-        [b'B', b'M', ..] => "BMP",
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "TIFF",
-        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "JPEG XL",
-        _ if brand == Some(b"avif") => "AVIF",
-        _ if matches!(brand, Some(b"heic" | b"heix" | b"mif1")) => "HEIC",
-        _ => return "not a picture in a known format".into(),
+    let limits = Limits::of_file(options, bytes.len());
+    let decoded = match Kind::of(bytes) {
+        Some(Kind::Png) => png::decode(bytes, limits),
+        Some(Kind::Jpeg) => jpeg::decode(bytes, limits),
+        Some(Kind::Pnm) => pnm::decode(bytes, limits).map(Decoded::from),
+        Some(Kind::Webp) => webp::decode(bytes, limits),
+        Some(Kind::Bmp) => bmp::decode(bytes, limits).map(Decoded::from),
+        Some(Kind::Tiff) => tiff::decode(bytes, limits),
+        Some(Kind::Gif) => gif::decode(bytes, limits),
+        None => return Err(failure(sniff::what_is(bytes)).hint(sniff::HINT)),
     };
-    format!("{kind} pictures are not supported")
-}
-
-/// Refuses what is larger than the library takes.
-pub(crate) fn check_size(width: usize, height: usize) -> Result<(), String> {
-    if width.max(height) > MAX_IMAGE_SIDE || width.saturating_mul(height) > MAX_IMAGE_PIXELS {
-        return Err(format!("a picture of {width} x {height} pixels is too large"));
+    let mut decoded = decoded.map_err(failure)?;
+    if !options.exif {
+        decoded.orientation = 1;
     }
-    Ok(())
-}
-
-fn decode_jpeg(bytes: &[u8]) -> Result<RawPicture, String> {
-    let damaged = |error: zune_jpeg::errors::DecodeErrors| format!("damaged or unsupported JPEG: {error}");
-    let options = DecoderOptions::default()
-        .set_max_width(MAX_IMAGE_SIDE)
-        .set_max_height(MAX_IMAGE_SIDE)
-        .set_strict_mode(true)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
-    if matches!(decoder.input_colorspace(), Some(ColorSpace::CMYK | ColorSpace::YCCK)) {
-        return Err("CMYK JPEGs are not supported; convert it to RGB first".into());
-    }
-    let info = decoder.info().ok_or("damaged JPEG: no size")?;
-    let (width, height) = (usize::from(info.width), usize::from(info.height));
-    check_size(width, height)?;
-    let data = decoder.decode().map_err(damaged)?;
-    Ok(RawPicture { width, height, pixels: RawPixels::Rgb8(data) })
-}
-
-/// `P6`, then width, height and 255 in ASCII with white space and `#` comments between them, one more white
-/// space, and rows of RGB. What follows the first picture is ignored.
-fn decode_ppm(bytes: &[u8]) -> Result<RawPicture, String> {
-    let mut rest = &bytes[2..];
-    let mut numbers = [0; 3];
-    for number in &mut numbers {
-        loop {
-            rest = rest.trim_ascii_start();
-            let Some(comment) = rest.strip_prefix(b"#") else { break };
-            rest = &comment[comment.iter().position(|&c| c == b'\n').unwrap_or(comment.len())..];
-        }
-        let (digits, after) = rest.split_at(rest.iter().take_while(|c| c.is_ascii_digit()).count());
-        let value = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        *number = value.ok_or("damaged PPM: no size")?;
-        rest = after;
-    }
-    let [width, height, maximum] = numbers;
-    if maximum != 255 {
-        return Err(format!("a PPM with samples up to {maximum}, not 255, is not supported"));
-    }
-    check_size(width, height)?;
-    let data = rest.get(1..).and_then(|pixels| pixels.get(..width * height * 3));
-    let data = data.ok_or("damaged PPM: too short")?.to_vec();
-    Ok(RawPicture { width, height, pixels: RawPixels::Rgb8(data) })
+    decoded.raw = orientation::apply(decoded.raw, decoded.orientation);
+    Ok(decoded)
 }
 
 #[cfg(test)]
@@ -280,22 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn ppm() {
-        assert_eq!(rgb(b"P6\n# a comment\n2 1\n255\n\x0a23456"), b"\x0a23456");
-        for (file, expected) in [
-            (&b"P6 2 1 255\n12345"[..], "damaged PPM: too short"),
-            (b"P6 2 1 255", "damaged PPM: too short"),
-            (b"P6 2 # 1 255", "damaged PPM: no size"),
-            (b"P6 -2 1 255\n", "damaged PPM: no size"),
-            (b"P6 99999999999999999999 1 255\n", "damaged PPM: no size"),
-            (b"P6 2 1 65535\n123456", "a PPM with samples up to 65535, not 255, is not supported"),
-            (b"P6 65536 65536 255\n", "a picture of 65536 x 65536 pixels is too large"),
-        ] {
-            assert_eq!(decode_ppm(file).unwrap_err(), expected);
-        }
-    }
-
-    #[test]
     fn damaged_and_foreign_files_are_named() {
         let message = |bytes: &[u8]| match Picture::decode("p", bytes) {
             Err(Failure::Message { exit: Exit::Input, message, .. }) => message,
@@ -305,14 +285,12 @@ mod tests {
         let png = include_bytes!("../../../demo/images/octopus-3d.png");
         assert_eq!(message(b""), "p: the file is empty");
         assert_eq!(message(b"hello"), "p: not a picture in a known format");
-        assert_eq!(message(b"GIF89a"), "p: GIF pictures are not supported");
-        assert_eq!(message(b"RIFF\0\0\0\0WEBPVP8 "), "p: WebP pictures are not supported");
-        assert_eq!(message(b"\0\0\0\x20ftypavif"), "p: AVIF pictures are not supported");
+        assert_eq!(message(b"\0\0\0\x10ftypavif\0\0\0\0"), "p: AVIF pictures are not supported");
         for cut in [9, 30, 100, png.len() / 2, png.len() - 16] {
             assert!(message(&png[..cut]).starts_with("p: damaged PNG: "), "{cut}");
         }
         for cut in [4, 30, 300, jpeg.len() / 2] {
-            assert!(message(&jpeg[..cut]).starts_with("p: damaged or unsupported JPEG: "), "{cut}");
+            assert!(message(&jpeg[..cut]).starts_with("p: damaged "), "{cut}: {}", message(&jpeg[..cut]));
         }
         let mut flipped = png.to_vec();
         flipped[100] ^= 1;

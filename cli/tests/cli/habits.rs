@@ -32,7 +32,7 @@ fn every_command_has_two_examples() {
 
 #[test]
 fn examples_are_command_lines() {
-    // Those without pipes: clap must understand them. Files that they name need not exist.
+    // Those without pipes: clap must understand them. Files that they name need not exist. None is too long for a line.
     for command in COMMANDS {
         let help = stdout(&[command, "--help"]);
         let examples = help.lines().filter_map(|line| line.strip_prefix("  vitrum "));

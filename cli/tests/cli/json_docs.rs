@@ -167,19 +167,26 @@ fn array(path: &str) -> Vec<Value> {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// A picture that is turned.
+fn turned() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/pictures/03-exif-orientation/6.png").to_owned()
+}
+
 #[test]
 fn clip_objects_are_documented() {
     let commands = documented();
     let (octopus, bad) = (octopus(), scratch_file("docs-bad.png", "no picture"));
+    let turned = turned();
     let absent = "@docs-no-such-list";
     let failed = "an input without a result";
     let others = &["image_bytes", "failed[]"];
 
-    let classify = lines(&["classify", &octopus, &bad, absent, "--labels", "octopus,cat", "--json"]);
+    let classify = lines(&["classify", &octopus, &turned, &bad, absent, "--labels", "octopus,cat", "--json"]);
     check_all(&commands, "classify", &classify, &["a picture", failed], others);
-    let similarity = lines(&["similarity", "--image", &octopus, absent, "--text", "an octopus", "--json"]);
+    let similarity =
+        lines(&["similarity", "--image", &octopus, &turned, absent, "--text", "an octopus", "--json"]);
     check_all(&commands, "similarity", &similarity, &["a compared picture", failed], others);
-    let mut embed = lines(&["embed", "--image", &octopus, &bad, "--json"]);
+    let mut embed = lines(&["embed", "--image", &octopus, &turned, &bad, "--json"]);
     embed.extend(json(&["embed", "--text", "an octopus", "--json"]));
     let file = scratch("docs-embeddings.json").to_str().unwrap().to_owned();
     embed.extend(lines(&["embed", "--image", &octopus, absent, "--json", "--output", &file]));
@@ -200,7 +207,7 @@ fn names_that_are_not_utf8_are_documented() {
     }
     let directory = scratch("docs-names").to_str().unwrap().to_owned();
     let classify = json(&["classify", &directory, "--labels", "octopus,cat", "--json"]);
-    check_all(&documented(), "classify", &classify, &["a picture"], &[]);
+    check_all(&documented(), "classify", &classify, &["a picture"], &["orientation"]);
     let name: Vec<u8> = (classify[0]["image_bytes"].as_str().unwrap().as_bytes().chunks(2))
         .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
         .collect();
@@ -216,14 +223,21 @@ fn sam_objects_are_documented() {
     masks.extend(array(&file));
     let coarse = ["--points-per-side", "8", "--pred-iou-thresh", "0.4", "--stability-score-thresh", "0.5"];
     masks.extend(json(&[&["segment", &scene, "--text", "a red apple", "--json"], &coarse[..]].concat()));
+    masks.extend(json(&["segment", &turned(), "--point", "9,5", "--json"]));
     check_all(&commands, "segment", &masks, &["a mask"], &[]);
     let mut everything = json(&[&["everything", &scene, "-o", &file, "--json"], &coarse[..]].concat());
     everything.extend(array(&file));
+    let all = ["--points-per-side", "2", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"];
+    everything.extend(json(&[&["everything", &turned(), "--json"], &all[..]].concat()));
     check_all(&commands, "everything", &everything, &["a mask of everything"], &[]);
 
     let clip = demo_file("clips/tree.gif");
     let mut tracked = json(&["track", &clip, "--point", "30,30", "--frames", "2", "--json", "-o", &file]);
     tracked.extend(array(&file));
+    let frames = scratch("docs-turned-frames");
+    fs::create_dir_all(&frames).unwrap();
+    fs::copy(turned(), frames.join("0.png")).unwrap();
+    tracked.extend(json(&["track", frames.to_str().unwrap(), "--point", "9,5", "--json"]));
     check_all(&commands, "track", &tracked, &["an object on a frame"], &[]);
 }
 

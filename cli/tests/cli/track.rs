@@ -49,7 +49,7 @@ fn directory(name: &str, clip: &[Vec<u8>]) -> String {
         encoder.set_color(png::ColorType::Rgb);
         encoder.write_header().unwrap().write_image_data(frame).unwrap();
     }
-    fs::write(directory.join("notes.txt"), "no frame").unwrap();
+    fs::write(directory.join(".notes.txt"), "no frame").unwrap();
     directory.to_str().expect("UTF-8").to_owned()
 }
 
@@ -295,10 +295,10 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     track(&["--point", "1,2", "-o", "/proc/x/"], 5, "cannot write /proc/x");
     let input = |input: &str, culprit: &str| fails(&["track", input, "--point", "1,2"], 4, culprit);
     input("no-such-clip", "no-such-clip: ");
-    input(&demo_file("eval/labels.json"), "neither a GIF nor a Y4M stream");
-    input(&demo_file("clip-nano"), "no PNG, JPEG or PPM file");
+    input(&demo_file("eval/labels.json"), "neither GIF, WebP, MJPEG nor Y4M");
+    input(&demo_file("clip-nano"), "no frames: no file in this directory");
     input(&scratch_file("empty.y4m", ""), "there is nothing in it");
-    input(&scratch_file("bad.y4m", "YUV4MPEG2 W9 H9 C420p10\n"), "colour space \"420p10\" is not supported");
+    input(&scratch_file("bad.y4m", "YUV4MPEG2 W9 H9 C420p11\n"), "colour space \"420p11\" is not supported");
     let stream = scratch_file("late.y4m", y4m(&clip()[..1]));
     fails(
         &["track", &stream, "--point", "1,2@3"],

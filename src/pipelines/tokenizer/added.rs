@@ -13,6 +13,8 @@ pub(super) struct AddedToken {
     pub(super) id: u32,
     /// Looked for after normalisation (in normalised form) instead of before.
     pub(super) normalized: bool,
+    /// One of those that texts are not meant to have, as opposed to words that were added.
+    pub(super) special: bool,
 }
 
 /// Either a stretch of text or an added token found in it.
@@ -30,8 +32,10 @@ pub(super) struct AddedTokens {
 }
 
 impl AddedTokens {
-    pub(super) fn new(tokens: &[AddedToken]) -> Self {
-        let (normalized, plain): (Vec<_>, Vec<_>) = tokens.iter().partition(|t| t.normalized);
+    /// Without the special ones if texts that spell them are split like others.
+    pub(super) fn new(tokens: &[AddedToken], split_specials: bool) -> Self {
+        let sought = tokens.iter().filter(|t| !(split_specials && t.special));
+        let (normalized, plain): (Vec<_>, Vec<_>) = sought.partition(|t| t.normalized);
         Self {
             plain: Matcher::new(plain.iter().map(|t| (t.content.clone(), t.id))),
             normalized: Matcher::new(normalized.iter().map(|t| (normalize(&t.content), t.id))),

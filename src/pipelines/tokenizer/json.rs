@@ -25,7 +25,7 @@ const SPECIAL_PATTERNS: &str = r"<\|startoftext\|>|<\|endoftext\|>|";
 /// A tokenizer from the contents of `tokenizer.json`.
 pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
     let file = parse(bytes, FILE)?;
-    declared(&file).and_then(Declared::build).map_err(|e| e.within(FILE))
+    declared(&file)?.build().map_err(|e| e.within(FILE))
 }
 
 /// `bytes` as JSON, no key repeated.
@@ -48,11 +48,16 @@ pub(super) fn vocabulary(value: &Value) -> Result<Vocabulary<'_>> {
     object.iter().map(|e| Ok((Cow::Borrowed(e.0.as_str()), entry(e)?))).collect()
 }
 
-fn id(value: &Value) -> Option<u32> {
+pub(super) fn id(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|id| u32::try_from(id).ok())
 }
 
-fn declared(file: &Value) -> Result<Declared<'_>> {
+/// What a parsed `tokenizer.json` declares.
+pub(super) fn declared(file: &Value) -> Result<Declared<'_>> {
+    declared_within(file).map_err(|e| e.within(FILE))
+}
+
+fn declared_within(file: &Value) -> Result<Declared<'_>> {
     check_normalizer(&file["normalizer"])?;
     let specials_in_pattern = specials_in_pattern(&file["pre_tokenizer"])?;
     let model = &file["model"];
@@ -86,9 +91,12 @@ fn declared(file: &Value) -> Result<Declared<'_>> {
         },
         vocabulary,
         added,
+        split_specials: false,
         specials_in_pattern,
+        cleaning: None,
         start,
         end,
+        longest: usize::MAX,
     })
 }
 
@@ -138,14 +146,21 @@ fn added_tokens(value: &Value) -> Result<Vec<AddedToken>> {
                 excerpt(&token.to_string())
             ));
         };
-        // lstrip and rstrip take spaces beside the token, which give no tokens anyway.
-        if token["single_word"] == true {
-            return Err(unsupported("added token", token));
-        }
-        let normalized = token["normalized"] != false;
-        Ok(AddedToken { content: content.into(), id, normalized })
+        added_token(token, content, id)
     };
     tokens.iter().map(token).collect()
+}
+
+/// An added token with the flags that `value` has.
+pub(super) fn added_token(value: &Value, content: &str, id: u32) -> Result<AddedToken> {
+    // lstrip and rstrip take spaces beside the token, which give no tokens anyway.
+    if value["single_word"] == true {
+        return Err(unsupported("added token", value));
+    }
+    let special = value["special"] == true;
+    // Where nothing is said, special tokens are looked for as they are.
+    let normalized = value["normalized"].as_bool().unwrap_or(!special);
+    Ok(AddedToken { content: content.into(), id, normalized, special })
 }
 
 /// `Unsupported` unless the normaliser is what [`super::normalize`] does.
@@ -198,6 +213,6 @@ fn check_model(model: &Value) -> Result<()> {
     Ok(())
 }
 
-fn unsupported(key: &str, value: &Value) -> Error {
+pub(super) fn unsupported(key: &str, value: &Value) -> Error {
     err!(Unsupported, "{key} is not CLIP's: {}", excerpt(&value.to_string()))
 }

@@ -4,29 +4,43 @@ use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use serde_json::Value;
+
 use crate::error::{Result, err};
 
-use super::Tokenizer;
 use super::added::AddedToken;
 use super::json;
 use super::vocabulary::{Declared, END, START, Vocabulary, WORD_END, alphabet, merge_fields, utf8};
+use super::{Cleaning, Tokenizer};
+
+const VOCAB: &str = "vocab.json";
 
 /// Merges of OpenAI's list that count: 49152 symbols less 2 × 256 bytes, plus the 2 special ones.
 /// The file has more.
 const OPENAI_MERGES: usize = 49152 - 256 - 2;
 
-/// `vocab.json` and `merges.txt`: a line `#version: …`, then a merge a line.
+/// A tokenizer from the contents of `vocab.json` and `merges.txt`.
 pub(super) fn vocab_and_merges(vocab: &[u8], merges: &[u8]) -> Result<Tokenizer> {
+    declared(&json::parse(vocab, VOCAB)?, merges)?.build()
+}
+
+/// What a parsed `vocab.json` and `merges.txt` declare: a line `#version: …`, then a merge a line. Special
+/// tokens, pattern and unknown token are `CLIPTokenizer`'s.
+pub(super) fn declared<'a>(vocab: &'a Value, merges: &'a [u8]) -> Result<Declared<'a>> {
     const FILE: &str = "merges.txt";
-    let value = json::parse(vocab, "vocab.json")?;
-    let vocabulary = json::vocabulary(&value).map_err(|e| e.within("vocab.json"))?;
+    let vocabulary = json::vocabulary(vocab).map_err(|e| e.within(VOCAB))?;
     let lines = utf8(merges, FILE)?.lines();
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("#version"));
     let merges = merges_of(lines).map_err(|e| e.within(FILE))?;
-    build(vocabulary, merges, None)
+    let special = |token: &str| {
+        let id = vocabulary.get(token).copied();
+        id.map(|id| AddedToken { content: token.into(), id, normalized: false, special: true })
+    };
+    let added = [START, END].into_iter().filter_map(special).collect();
+    Ok(Declared { added, specials_in_pattern: true, ..plain(vocabulary, merges) })
 }
 
-/// OpenAI's list: a title line, then a merge a line. The vocabulary follows from it: the bytes, the
+/// A tokenizer from OpenAI's list: a title line, then a merge a line. The vocabulary follows from it: the bytes, the
 /// bytes at the end of a word, the merges, the two special tokens.
 pub(super) fn openai(list: &[u8]) -> Result<Tokenizer> {
     const FILE: &str = "BPE list";
@@ -49,21 +63,29 @@ pub(super) fn openai(list: &[u8]) -> Result<Tokenizer> {
             return Err(err!(Tokenizer, "{FILE}: tokens {first} and {id} are the same"));
         }
     }
-    build(vocabulary, merges, Some(0))
+    let cleaning = Some(Cleaning::default());
+    Declared { cleaning, padding: Some(0), ..plain(vocabulary, merges) }.build()
 }
 
 fn merges_of<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<(&'a str, &'a str)>> {
     lines.enumerate().map(|(rank, line)| merge_fields(rank, line)).collect()
 }
 
-/// With special tokens and pattern as `CLIPTokenizerFast` has them for such lists.
-fn build(vocabulary: Vocabulary<'_>, merges: Vec<(&str, &str)>, padding: Option<u32>) -> Result<Tokenizer> {
-    let special = |token: &str| {
-        vocabulary.get(token).map(|&id| AddedToken { content: token.into(), id, normalized: false })
-    };
-    let added = [START, END].into_iter().filter_map(special).collect();
-    let (unknown, start, end) = (Some(END), START, END);
-    Declared { vocabulary, merges, added, specials_in_pattern: true, unknown, start, end, padding }.build()
+/// Vocabulary and merges with the usual special tokens.
+fn plain<'a>(vocabulary: Vocabulary<'a>, merges: Vec<(&'a str, &'a str)>) -> Declared<'a> {
+    Declared {
+        vocabulary,
+        merges,
+        added: Vec::new(),
+        split_specials: false,
+        specials_in_pattern: false,
+        cleaning: None,
+        unknown: Some(END),
+        start: START,
+        end: END,
+        padding: None,
+        longest: usize::MAX,
+    }
 }
 
 /// The bytes of a gzip file by its magic number; others as they are.

@@ -1,36 +1,49 @@
 //! CLIP's tokenizer: byte-level BPE over normalised words, as Hugging Face's `CLIPTokenizerFast`.
 //!
-//! A text goes through these steps, one file each:
+//! A text goes through these steps, one file each. With Hugging Face's files:
 //!
 //! 1. `added`: special tokens written in the text are taken out and keep their ids;
 //! 2. `normalize`: NFC, whitespace runs to one space, lower case;
+//!
+//! with OpenAI's vocabulary, as in its `SimpleTokenizer` and in open_clip:
+//!
+//! 1. `clean`: mojibake, HTML's references, quotes, ligatures and widths are mended (ftfy), whitespace, lower case;
+//!
+//! and then with either:
+//!
 //! 3. `split`: CLIP's pattern cuts words;
 //! 4. `bpe`: a word's UTF-8 bytes become symbols, the last one marked `</w>`, and merge by rank;
 //! 5. here: `<|startoftext|>`, the tokens, cut to the context length, `<|endoftext|>`.
 //!
-//! OpenAI's own `SimpleTokenizer` differs before step 2: it repairs mojibake (ftfy) and undoes HTML
-//! escapes. The letters and numbers of step 3 are those of Unicode 16.0, NFC is that of Unicode 9.0,
-//! as in the reference; lower case is the standard library's.
+//! The letters and numbers of step 3 are those of Unicode 16.0, NFC is that of Unicode 9.0, as in Hugging Face's
+//! `tokenizers`; lower case is the standard library's. Side files that change ids are read by `files`.
+//! A text without words, empty or of white space, is start and end token, as in both references.
 #![forbid(unsafe_code)]
 
 mod added;
 mod bpe;
+mod clean;
+mod files;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod json;
 mod lists;
 mod normalize;
+mod settings;
 mod split;
 mod unicode;
 mod unicode_tables;
 mod vocabulary;
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
 
 use added::{AddedTokens, Piece};
 use bpe::{Bpe, Workspace};
+pub use clean::Cleaning;
+pub use files::FILES;
 
 /// Context length of every published CLIP.
 pub const CONTEXT_LENGTH: usize = 77;
@@ -55,19 +68,49 @@ pub enum Overlong {
 /// Text to token ids. Immutable and shareable between threads.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    added: AddedTokens,
-    specials_in_pattern: bool,
+    rules: Rules,
     bpe: Bpe,
     vocabulary: u32,
     start: u32,
     end: u32,
     padding: u32,
     context_length: usize,
+    /// Bound of the context length.
+    longest: usize,
     overlong: Overlong,
 }
 
+/// How a text becomes words.
+#[derive(Clone, Debug)]
+enum Rules {
+    /// `CLIPTokenizer`'s.
+    HuggingFace { added: AddedTokens, specials_in_pattern: bool },
+    /// `SimpleTokenizer`'s, with its spelling of the start and end token.
+    OpenAi { cleaning: Cleaning, specials: [&'static str; 2] },
+}
+
 impl Tokenizer {
-    /// From the contents of a `tokenizer.json`.
+    /// From the files of a model's directory, by `read`, which returns the file of a name, one of [`FILES`], if
+    /// there is one. `None` if none of them has a vocabulary and `fallback` is `None`.
+    ///
+    /// The vocabulary is that of `tokenizer.json`; without one, of `vocab.json` and `merges.txt`; without those,
+    /// of OpenAI's `bpe_simple_vocab_16e6.txt[.gz]`; without any, the merge list `fallback`. Beside the first two,
+    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read as transformers 5 reads
+    /// them for a `CLIPTokenizer`: added tokens, special tokens, `model_max_length`, `split_special_tokens`.
+    /// Beside the last two, `open_clip_config.json` says how texts are cleaned.
+    ///
+    /// # Errors
+    /// Those of the other constructors, `read`'s, `Unsupported` naming a setting that changes the ids and is not
+    /// CLIP's (another `tokenizer_class` or `hf_tokenizer_name`, left truncation or padding, …) or another
+    /// tokenizer's file, and `NotFound` if `vocab.json` and `merges.txt` are not both there.
+    pub fn from_files<'f>(
+        read: impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
+        fallback: Option<&[u8]>,
+    ) -> Result<Option<Self>> {
+        files::load(read, fallback)
+    }
+
+    /// From the contents of a `tokenizer.json`: exactly what it says, no cleaning of texts.
     ///
     /// # Errors
     /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), and `Unsupported` if
@@ -76,7 +119,7 @@ impl Tokenizer {
         json::tokenizer(json)
     }
 
-    /// From the contents of `vocab.json` and `merges.txt`.
+    /// From the contents of `vocab.json` and `merges.txt`, with `CLIPTokenizer`'s rules: no cleaning of texts.
     ///
     /// # Errors
     /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent).
@@ -85,7 +128,7 @@ impl Tokenizer {
     }
 
     /// From the contents of OpenAI's merge list `bpe_simple_vocab_16e6.txt`, as it is or gzipped
-    /// (feature `gzip`). Padding is 0, as in OpenAI's `tokenize`.
+    /// (feature `gzip`). Texts are cleaned as [`Cleaning::Lower`] says; padding is 0, as in OpenAI's `tokenize`.
     ///
     /// # Errors
     /// `Utf8`, `Format` (not gzip after all), `Limit` (size), `Tokenizer` (inconsistent),
@@ -94,8 +137,21 @@ impl Tokenizer {
         lists::openai(list)
     }
 
+    /// The same tokenizer with another cleaning of texts.
+    ///
+    /// # Errors
+    /// `InvalidArgument` unless it is [`from_openai_bpe`](Self::from_openai_bpe)'s: Hugging Face's files say
+    /// themselves what happens to texts.
+    pub fn with_cleaning(mut self, wanted: Cleaning) -> Result<Self> {
+        let Rules::OpenAi { cleaning, .. } = &mut self.rules else {
+            return Err(err!(InvalidArgument, "only texts for OpenAI's vocabulary are cleaned"));
+        };
+        *cleaning = wanted;
+        Ok(self)
+    }
+
     /// The same tokenizer for `length` tokens per text, start and end included
-    /// (default: [`CONTEXT_LENGTH`]).
+    /// (default: [`CONTEXT_LENGTH`]), or for fewer if its files allow no more (`model_max_length`).
     ///
     /// # Errors
     /// `InvalidArgument` below 2.
@@ -103,7 +159,7 @@ impl Tokenizer {
         if length < 2 {
             return Err(err!(InvalidArgument, "context length {length}: start and end need 2"));
         }
-        Ok(Self { context_length: length, ..self })
+        Ok(Self { context_length: length.min(self.longest), ..self })
     }
 
     /// The same tokenizer with another treatment of texts longer than the context.
@@ -200,8 +256,37 @@ impl Tokenizer {
 
     /// Append the tokens of `text`; stop after the word with which `ids` reaches `enough`.
     fn append(&self, text: &str, enough: usize, ids: &mut Vec<u32>) {
+        match &self.rules {
+            Rules::HuggingFace { added, specials_in_pattern } => {
+                self.append_pieces(text, added, *specials_in_pattern, enough, ids);
+            }
+            Rules::OpenAi { cleaning, specials } => {
+                let mut workspace = Workspace::default();
+                for word in split::simple_words(&cleaning.run(text), *specials) {
+                    match specials.iter().position(|special| *special == word) {
+                        Some(0) => ids.push(self.start),
+                        Some(_) => ids.push(self.end),
+                        None => self.bpe.encode(word.as_bytes(), &mut workspace, ids),
+                    }
+                    if ids.len() >= enough {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// [`append`](Self::append) with Hugging Face's rules.
+    fn append_pieces(
+        &self,
+        text: &str,
+        added: &AddedTokens,
+        specials_in_pattern: bool,
+        enough: usize,
+        ids: &mut Vec<u32>,
+    ) {
         let mut workspace = Workspace::default();
-        for piece in self.added.plain.split(text) {
+        for piece in added.plain.split(text) {
             let text = match piece {
                 Piece::Text(text) => normalize::normalize(text),
                 Piece::Token(id) => {
@@ -209,11 +294,11 @@ impl Tokenizer {
                     continue;
                 }
             };
-            for piece in self.added.normalized.split(&text) {
+            for piece in added.normalized.split(&text) {
                 match piece {
                     Piece::Token(id) => ids.push(id),
                     Piece::Text(text) => {
-                        for word in split::words(text, self.specials_in_pattern) {
+                        for word in split::words(text, specials_in_pattern) {
                             self.bpe.encode(word.as_bytes(), &mut workspace, ids);
                             if ids.len() >= enough {
                                 return;

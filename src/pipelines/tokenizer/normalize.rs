@@ -23,7 +23,7 @@ pub(super) fn normalize(text: &str) -> String {
 }
 
 /// Canonical composition (Unicode Standard Annex #15), one character at a time to `emit`.
-fn nfc(text: &str, mut emit: impl FnMut(char)) {
+pub(super) fn nfc(text: &str, mut emit: impl FnMut(char)) {
     // (character, combining class), fully decomposed, since the last ASCII character: ASCII stands
     // for itself and composes only with what follows.
     let mut segment: Vec<(char, u8)> = Vec::new();

@@ -26,12 +26,49 @@ pub(super) fn words(text: &str, specials: bool) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The words of a cleaned text as OpenAI's `SimpleTokenizer` finds them: the two `specials`, then the same
+/// pattern, both without regard to case. (In which one character, U+0345, is neither a letter, nor a number, nor
+/// anything else: its capital is the letter iota.)
+pub(super) fn simple_words<'a>(text: &'a str, specials: [&str; 2]) -> impl Iterator<Item = &'a str> {
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == IOTA_SUBSCRIPT);
+        let mut literals = specials.iter().chain(&CONTRACTIONS);
+        let length = match literals.find_map(|literal| caseless_prefix(rest, literal)) {
+            Some(length) => length,
+            None => rest.find(IOTA_SUBSCRIPT).unwrap_or(rest.len()).min(run_length(rest)?),
+        };
+        let (word, tail) = rest.split_at(length);
+        rest = tail;
+        Some(word)
+    })
+}
+
+/// Combining Greek ypogegrammeni.
+const IOTA_SUBSCRIPT: char = '\u{345}';
+
+/// Bytes of `text` that are `literal`, of ASCII and in lower case, in any case. The long s is an s.
+fn caseless_prefix(text: &str, literal: &str) -> Option<usize> {
+    let mut rest = text.chars();
+    for expected in literal.chars() {
+        let found = rest.next()?;
+        if found.to_ascii_lowercase() != expected && (found, expected) != ('ſ', 's') {
+            return None;
+        }
+    }
+    Some(text.len() - rest.as_str().len())
+}
+
+const CONTRACTIONS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
+
 /// Bytes that the pattern takes at the start of `text`, which begins with no space.
 fn match_length(text: &str) -> Option<usize> {
-    const CONTRACTIONS: [&str; 7] = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"];
-    if let Some(contraction) = CONTRACTIONS.iter().find(|c| text.starts_with(**c)) {
-        return Some(contraction.len());
-    }
+    let contraction = CONTRACTIONS.iter().find(|c| text.starts_with(**c));
+    contraction.map(|contraction| contraction.len()).or_else(|| run_length(text))
+}
+
+/// Bytes of letters, of one number, or of neither, at the start of `text`.
+fn run_length(text: &str) -> Option<usize> {
     let first = text.chars().next()?;
     let kind = class(first);
     if kind == Class::Number {
@@ -62,6 +99,22 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(words(text, false).collect::<Vec<_>>(), expected, "{text:?}");
             assert_eq!(words(text, true).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_as_openai_finds_them() {
+        let cases: [(&str, &[&str]); 7] = [
+            ("", &[]),
+            ("you'll you'LL it'ſ", &["you", "'ll", "you", "'LL", "it", "'ſ"]),
+            ("a<|endoftext|>!! <|endoftext|>!!", &["a", "<|", "endoftext", "|>!!", "<|endoftext|>", "!!"]),
+            ("<|ENDOFTEXT|><|ſtartoftext|>", &["<|ENDOFTEXT|>", "<|ſtartoftext|>"]),
+            ("<|endoftext|", &["<|", "endoftext", "|"]),
+            ("α\u{345}β .\u{345}.", &["α", "β", ".", "."]),
+            ("\u{345} \u{345}", &[]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(simple_words(text, [START, END]).collect::<Vec<_>>(), expected, "{text:?}");
         }
     }
 

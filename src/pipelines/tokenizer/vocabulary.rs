@@ -9,7 +9,7 @@ use crate::error::{Error, Result, err};
 
 use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, Bytes, Merge};
-use super::{CONTEXT_LENGTH, MAX_FILE_BYTES, Overlong, Tokenizer};
+use super::{CONTEXT_LENGTH, Cleaning, MAX_FILE_BYTES, Overlong, Rules, Tokenizer};
 
 pub(super) const START: &str = "<|startoftext|>";
 pub(super) const END: &str = "<|endoftext|>";
@@ -27,14 +27,20 @@ pub(super) struct Declared<'a> {
     /// Pairs in order of rank.
     pub(super) merges: Vec<(&'a str, &'a str)>,
     pub(super) added: Vec<AddedToken>,
+    /// Whether special tokens written in a text are split like other words.
+    pub(super) split_specials: bool,
     /// Whether the pattern has the special tokens in it.
     pub(super) specials_in_pattern: bool,
+    /// OpenAI's rules with this cleaning, instead of Hugging Face's with the added tokens.
+    pub(super) cleaning: Option<Cleaning>,
     /// The token of a byte that the vocabulary lacks; without one, such bytes disappear.
     pub(super) unknown: Option<&'a str>,
     pub(super) start: &'a str,
     pub(super) end: &'a str,
     /// `None`: the end token.
     pub(super) padding: Option<u32>,
+    /// Tokens per text at most, whatever the model's context.
+    pub(super) longest: usize,
 }
 
 impl Declared<'_> {
@@ -47,15 +53,22 @@ impl Declared<'_> {
         if padding >= size {
             return Err(err!(Tokenizer, "padding id {padding} in a vocabulary of {size}"));
         }
+        let rules = match self.cleaning {
+            Some(cleaning) => Rules::OpenAi { cleaning, specials: [START, END] },
+            None => Rules::HuggingFace {
+                added: AddedTokens::new(&self.added, self.split_specials),
+                specials_in_pattern: self.specials_in_pattern,
+            },
+        };
         Ok(Tokenizer {
-            added: AddedTokens::new(&self.added),
-            specials_in_pattern: self.specials_in_pattern,
+            rules,
             bpe: Bpe::new(self.bytes()?, &self.merge_ids()?, size),
             vocabulary: size,
             start,
             end,
             padding,
-            context_length: CONTEXT_LENGTH,
+            context_length: CONTEXT_LENGTH.min(self.longest),
+            longest: self.longest,
             overlong: Overlong::default(),
         })
     }

@@ -127,20 +127,25 @@ def write_rows(path: Path, lists: dict[str, list[dict]]) -> None:
     path.write_text(head + ",\n".join(blocks) + "\n}\n", encoding="utf-8")
 
 
-def differences(merges: Path, rows: list[dict]) -> list[dict]:
-    """Rows on which OpenAI's simple tokenizer (as in open_clip) gives other ids, with those ids."""
+def original_tokenizer(merges: Path, clean: str = "lower"):
+    """OpenAI's simple tokenizer (as in open_clip) with a merge list: start id, `encode`, end id."""
     with tempfile.TemporaryDirectory() as scratch:
         packed = Path(scratch) / "merges.gz"
         # Without the final newline, which would count as an empty merge.
         packed.write_bytes(gzip.compress(merges.read_bytes().rstrip()))
-        original = SimpleTokenizer(str(packed))
+        original = SimpleTokenizer(str(packed), clean=clean)
     # open_clip spells the two special tokens otherwise than OpenAI; put OpenAI's spelling back.
     start, end = original.all_special_ids
     original.encoder |= dict(zip(SPECIALS, (start, end)))
     original.cache = {token: token for token in SPECIALS}
     original.pat = regex.compile(PATTERN.pattern, regex.IGNORECASE)
-    with_original = [{"text": row["text"], "ids": [start, *original.encode(row["text"]), end]}
-                     for row in rows]
+    return start, original.encode, end
+
+
+def differences(merges: Path, rows: list[dict]) -> list[dict]:
+    """Rows on which OpenAI's simple tokenizer gives other ids, with those ids."""
+    start, encode, end = original_tokenizer(merges)
+    with_original = [{"text": row["text"], "ids": [start, *encode(row["text"]), end]} for row in rows]
     return [row for row, reference in zip(with_original, rows) if row != reference]
 
 

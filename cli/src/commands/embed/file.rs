@@ -96,7 +96,7 @@ mod tests {
     fn a_failed_input_keeps_its_row() {
         let failure = Failure::new(Exit::Input, "b.png: damaged");
         let rows = [
-            Row::Image(Path::new("a.png"), &[1.0, 2.0]),
+            Row::Image(crate::commands::batch::Seen { path: Path::new("a.png"), turned: None }, &[1.0, 2.0]),
             Row::Failed(Path::new("b.png"), &failure),
             Row::Text("c", &[3.0, 4.0]),
         ];

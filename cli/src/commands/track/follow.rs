@@ -30,12 +30,15 @@ pub(crate) struct Tracked {
     pub(crate) bbox: [u32; 4],
     /// Logit of the object's being there.
     pub(crate) object_score: f32,
+    /// How the frame was turned, as EXIF numbers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orientation: Option<u8>,
 }
 
 impl Tracked {
     pub(crate) fn new(frame: u64, object: u32, segmentation: Rle, object_score: f32) -> Self {
         let (area, bbox) = (segmentation.area(), segmentation.bounding_box());
-        Self { frame, object, segmentation, polygons: None, area, bbox, object_score }
+        Self { frame, object, segmentation, polygons: None, area, bbox, object_score, orientation: None }
     }
 
     /// The same with polygons, if the user asked for them.
@@ -76,7 +79,7 @@ impl<'a> Follower<'a> {
         }
         self.point_at(frame, picture)?;
         self.tracker.step(&Monitor::new(&interrupt::stop)).or_exit(Exit::Other)?;
-        self.found(frame)
+        self.found(frame, picture)
     }
 
     /// Says what is planned for `frame`, wherever it lies.
@@ -96,16 +99,16 @@ impl<'a> Follower<'a> {
         let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
         self.tracker.step_at(frame, direction, &monitor).or_exit(Exit::Other)?;
-        self.found(frame)
+        self.found(frame, picture)
     }
 
     /// What was found on `frame`, which is held.
-    fn found(&self, frame: u64) -> Result<Vec<Tracked>> {
+    fn found(&self, frame: u64, picture: &Picture) -> Result<Vec<Tracked>> {
         let tracker = &self.tracker;
         let found = |&object: &u32| {
             let mask = tracker.rle(object, Some(frame), self.threshold).or_exit(Exit::Usage)?;
             let score = tracker.object_score(object, Some(frame)).or_exit(Exit::Other)?;
-            Ok(Tracked::new(frame, object, mask, score))
+            Ok(Tracked { orientation: picture.orientation(), ..Tracked::new(frame, object, mask, score) })
         };
         tracker.objects().iter().map(found).collect()
     }

@@ -14,6 +14,7 @@ use crate::commands::mask_picture::{self, Marks, MaskFile};
 use crate::draw::{Overlay, color};
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::npy::Array;
+use crate::picture::PictureOptions;
 
 /// Prompts of an object on a frame.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ pub(crate) struct Plan(BTreeMap<u64, BTreeMap<u32, Said>>);
 
 impl Plan {
     /// Of the command line; masks are read.
-    pub(crate) fn new(args: &TrackPromptArgs) -> Result<Self> {
+    pub(crate) fn new(args: &TrackPromptArgs, options: &PictureOptions) -> Result<Self> {
         let mut plan = Self::default();
         for it in &args.points {
             let Place([x, y]) = it.what;
@@ -56,7 +57,7 @@ impl Plan {
             }
         }
         for it in &args.masks {
-            for (object, mask) in Mask::read(&it.what, it.object)? {
+            for (object, mask) in Mask::read(&it.what, it.object, options)? {
                 if plan.at(it.frame, object).mask.replace(mask).is_some() {
                     return Err(twice("masks", it.frame, object));
                 }
@@ -128,9 +129,9 @@ fn twice(what: &str, frame: u64, object: u32) -> Failure {
 
 impl Mask {
     /// The objects of a file with their masks. Of a label map, `object` chooses one; it is the number of a single shape.
-    fn read(path: &Path, object: Option<u32>) -> Result<Vec<(u32, Self)>> {
+    fn read(path: &Path, object: Option<u32>, options: &PictureOptions) -> Result<Vec<(u32, Self)>> {
         let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
-        let ([width, height], marks) = match mask_picture::read(path)? {
+        let ([width, height], marks) = match mask_picture::read(path, options)? {
             MaskFile::Picture(size, marks) => (size, marks),
             MaskFile::Logits(array) => of_logits(&array).map_err(bad)?,
         };

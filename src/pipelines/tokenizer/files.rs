@@ -1,0 +1,143 @@
+//! The files of a model's directory that say how texts become ids: which are read, and which counts.
+
+use alloc::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::error::{Result, err};
+
+use super::clean::Cleaning;
+use super::json::{self, parse};
+use super::settings::Settings;
+use super::{Rules, Tokenizer, lists};
+
+const TOKENIZER: &str = "tokenizer.json";
+const VOCAB: &str = "vocab.json";
+const MERGES: &str = "merges.txt";
+const OPENAI: [&str; 2] = ["bpe_simple_vocab_16e6.txt", "bpe_simple_vocab_16e6.txt.gz"];
+const CONFIG: &str = "tokenizer_config.json";
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+const ADDED_TOKENS: &str = "added_tokens.json";
+const OPEN_CLIP: &str = "open_clip_config.json";
+
+/// Vocabularies of other tokenizers, and what they are.
+const FOREIGN: [(&str, &str); 4] = [
+    ("vocab.txt", "a WordPiece vocabulary, BERT's"),
+    ("spiece.model", "a SentencePiece model"),
+    ("sentencepiece.bpe.model", "a SentencePiece model"),
+    ("tokenizer.model", "a SentencePiece model"),
+];
+
+/// The names of the files that [`Tokenizer::from_files`] asks for.
+pub const FILES: [&str; 13] = [
+    TOKENIZER,
+    VOCAB,
+    MERGES,
+    OPENAI[0],
+    OPENAI[1],
+    CONFIG,
+    SPECIAL_TOKENS,
+    ADDED_TOKENS,
+    OPEN_CLIP,
+    FOREIGN[0].0,
+    FOREIGN[1].0,
+    FOREIGN[2].0,
+    FOREIGN[3].0,
+];
+
+/// The tokenizer of the files that `read` returns; see [`Tokenizer::from_files`].
+pub(super) fn load<'f>(
+    mut read: impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
+    fallback: Option<&[u8]>,
+) -> Result<Option<Tokenizer>> {
+    if let Some(contents) = read(TOKENIZER)? {
+        let settings = settings(&mut read)?;
+        let file = parse(&contents, TOKENIZER)?;
+        let mut declared = json::declared(&file)?;
+        settings.apply(&mut declared, !file["post_processor"].is_null())?;
+        return declared.build().map_err(|e| e.within(TOKENIZER)).map(Some);
+    }
+    let (vocab, merges) = (read(VOCAB)?, read(MERGES)?);
+    if let (Some(vocab), Some(merges)) = (&vocab, &merges) {
+        let settings = settings(&mut read)?;
+        let vocab = parse(vocab, VOCAB)?;
+        let mut declared = lists::declared(&vocab, merges)?;
+        settings.apply(&mut declared, false)?;
+        return declared.build().map(Some);
+    }
+    let mut list = None;
+    for name in OPENAI {
+        list = match list {
+            None => read(name)?,
+            found => found,
+        };
+    }
+    if list.is_none() {
+        for (present, name, missing) in [(&vocab, VOCAB, MERGES), (&merges, MERGES, VOCAB)] {
+            if present.is_some() {
+                return Err(err!(NotFound, "{name} without {missing}"));
+            }
+        }
+        for (name, kind) in FOREIGN {
+            if read(name)?.is_some() {
+                return Err(err!(Unsupported, "{name} is {kind}; CLIP's tokenizer is byte-level BPE"));
+            }
+        }
+        if fallback.is_some() {
+            // The settings of a tokenizer whose vocabulary is missing say at least whether it is CLIP's.
+            settings(&mut read)?;
+        }
+    }
+    let Some(list) = list.as_deref().or(fallback) else { return Ok(None) };
+    let tokenizer = lists::openai(list)?;
+    match read(OPEN_CLIP)? {
+        None => Ok(Some(tokenizer)),
+        Some(contents) => {
+            let config = parse(&contents, OPEN_CLIP)?;
+            with_open_clip(tokenizer, &config).map_err(|e| e.within(OPEN_CLIP)).map(Some)
+        }
+    }
+}
+
+/// What the files beside Hugging Face's vocabularies say.
+fn settings<'f>(read: &mut impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>) -> Result<Settings> {
+    let mut object = |name: &str| match read(name)? {
+        None => Ok(Value::Null),
+        Some(contents) => match parse(&contents, name)? {
+            value @ Value::Object(_) => Ok(value),
+            _ => Err(err!(Tokenizer, "{name} is not an object")),
+        },
+    };
+    let (config, specials, added) = (object(CONFIG)?, object(SPECIAL_TOKENS)?, object(ADDED_TOKENS)?);
+    Settings::new(&config, &specials, &added)
+}
+
+/// The tokenizer as open_clip makes it by `open_clip_config.json`: it spells the special tokens its own way.
+fn with_open_clip(mut tokenizer: Tokenizer, config: &Value) -> Result<Tokenizer> {
+    let text = &config["model_cfg"]["text_cfg"];
+    if let Some(name) = text["hf_tokenizer_name"].as_str().filter(|name| !name.is_empty()) {
+        return Err(err!(Unsupported, "text_cfg.hf_tokenizer_name is {name:?}, and its files are missing"));
+    }
+    let mut wanted = Cleaning::default();
+    if let Some(arguments) = text["tokenizer_kwargs"].as_object() {
+        for (key, value) in arguments {
+            let known = match key.as_str() {
+                "clean" => {
+                    value.as_str().and_then(Cleaning::named).map(|cleaning| wanted = cleaning).is_some()
+                }
+                // The model's own length counts; what open_clip reads here is the same or too short for it.
+                "context_length" => value.is_u64(),
+                "reduction_mask" => value == "",
+                "additional_special_tokens" => value.as_array().is_none_or(|tokens| tokens.is_empty()),
+                _ => false,
+            };
+            if !known {
+                return Err(json::unsupported(&alloc::format!("text_cfg.tokenizer_kwargs.{key}"), value));
+            }
+        }
+    }
+    let Rules::OpenAi { cleaning, specials } = &mut tokenizer.rules else { return Ok(tokenizer) };
+    *cleaning = wanted;
+    *specials = ["<start_of_text>", "<end_of_text>"];
+    Ok(tokenizer)
+}
