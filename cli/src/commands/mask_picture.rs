@@ -339,15 +339,6 @@ fn of_colors(colors: Vec<Color>, is_jpeg: bool) -> Result<Meaning, String> {
         let note = format!("the colour {} on black is taken for the mask{object}", hex(color));
         return Ok((Marks::Shape { pixels, number }, Some(note)));
     }
-    if let Some(brightest) = single_hue(&colors) {
-        let top = brightest.into_iter().max().unwrap_or(1);
-        let level = |color: &Color| {
-            let value = color.iter().max().copied().unwrap_or(0);
-            (u32::from(value) * 255 / u32::from(top)) as u8
-        };
-        let note = format!("shades of the colour {} on black are taken for a soft mask", hex(brightest));
-        return Ok((Marks::Shape { pixels: colors.iter().map(level).collect(), number: None }, Some(note)));
-    }
     let number_of =
         |color: Color| (0..=MAX_LABELS as u8).find(|&number| is_davis(number, color)).map(u16::from);
     if has_black && used.len() <= MAX_LABELS && used.iter().all(|&color| number_of(color).is_some()) {
@@ -359,6 +350,15 @@ fn of_colors(colors: Vec<Color>, is_jpeg: bool) -> Result<Meaning, String> {
             marks,
             Some(label_note(&things, "").replace("each value", "each colour of DAVIS's palette")),
         ));
+    }
+    if let Some(brightest) = single_hue(&colors) {
+        let top = brightest.into_iter().max().unwrap_or(1);
+        let level = |color: &Color| {
+            let value = color.iter().max().copied().unwrap_or(0);
+            (u32::from(value) * 255 / u32::from(top)) as u8
+        };
+        let note = format!("shades of the colour {} on black are taken for a soft mask", hex(brightest));
+        return Ok((Marks::Shape { pixels: colors.iter().map(level).collect(), number: None }, Some(note)));
     }
     Err(match used.len() {
         2 => {
