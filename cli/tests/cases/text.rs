@@ -17,7 +17,8 @@ const VOCABULARY: &[u8] = include_bytes!("../../vocabulary/bpe_simple_vocab_16e6
 
 /// The embedding of `text` by the model in the case's folder `model`, as it is printed.
 fn embedding(case: &Case, model: &str, text: &str) -> Value {
-    let (stdout, _) = case.succeeds(&["embed", "--raw", "--json", "--model", model, &format!("--text={text}")]);
+    let (stdout, _) =
+        case.succeeds(&["embed", "--raw", "--json", "--model", model, &format!("--text={text}")]);
     let row: Value = serde_json::from_str(stdout.lines().next().expect("a line")).unwrap();
     let embedding = row["embedding"].clone();
     assert!(embedding.as_array().is_some_and(|numbers| !numbers.is_empty()), "{stdout}");
@@ -101,7 +102,10 @@ fn open_clip_canonicalize(case: &Case) {
     for text in ["a photo of a cat", "cat’s &amp; dogs"] {
         assert_eq!(embedding(case, "without", text), embedding(case, "with", text), "{text:?}");
     }
-    assert_ne!(embedding(case, "without", "a photo of a cat"), embedding(case, "without", "a photo of a dog"));
+    assert_ne!(
+        embedding(case, "without", "a photo of a cat"),
+        embedding(case, "without", "a photo of a dog")
+    );
     // But not where another tokenizer is wanted.
     config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = json!("xlm-roberta-base");
     fs::write(case.path("without").join("open_clip_config.json"), config.to_string()).unwrap();
