@@ -121,6 +121,8 @@ tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus
                                         for information, the fast tokenizer is the reference
     tokens_openai.json                  the untruncated rows under the vocabulary of the published
                                         models (its merge list is not repeated here)
+    cleaning.json   by open_clip's ways to clean, rows of damaged texts with the ids of OpenAI's simple tokenizer
+    side_files.json                     texts, and rows of side files with the ids that transformers gives with them
 
   Where the original differs, and why:
     it runs ftfy first: curly quotes become straight, ligatures and full-width forms are folded,
@@ -240,6 +242,7 @@ import torch
 
 from generators import (
     automatic,
+    cleaning,
     clip,
     masks,
     resize,
@@ -251,6 +254,7 @@ from generators import (
     sam_encoder,
     sam_predictor,
     tokenizer,
+    tokenizer_files,
     torch_files,
     tracker,
 )
@@ -258,6 +262,8 @@ from generators import (
 # In this order: a CLIP directory contains the tokenizer.
 GENERATORS = {
     "tokenizer": tokenizer,
+    "cleaning": cleaning,
+    "tokenizer_files": tokenizer_files,
     "resize": resize,
     "masks": masks,
     "clip": clip,
