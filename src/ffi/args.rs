@@ -105,7 +105,8 @@ pub(super) unsafe fn place<T>(pointer: *mut T, name: &str) -> Result<Place<T>> {
 /// `BufferTooSmall`.
 pub(super) fn write_text(text: &str, output: Output<c_char>) -> Result<()> {
     // A NUL would end the text early; no warning has one.
-    let bytes: Vec<c_char> = text.bytes().filter(|&byte| byte != 0).chain([0]).map(|byte| byte as c_char).collect();
+    let bytes: Vec<c_char> =
+        text.bytes().filter(|&byte| byte != 0).chain([0]).map(|byte| byte as c_char).collect();
     if output.wants(bytes.len())? {
         output.write(&bytes);
     }

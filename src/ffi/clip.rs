@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use core::ffi::c_char;
 
 use super::args::{
-    CStruct, Output, array, flag, init, optional, place, product, required, text, texts, versioned, write_text,
+    CStruct, Output, array, flag, init, optional, place, product, required, text, texts, versioned,
+    write_text,
 };
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
@@ -370,11 +371,7 @@ impl vitrum_clip {
     }
 }
 
-fn new_clip(
-    cx: &Cx,
-    bundle: &Bundle<'_>,
-    options: Option<&vitrum_clip_options>,
-) -> Result<*mut vitrum_clip> {
+fn new_clip(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_clip_options>) -> Result<*mut vitrum_clip> {
     let mut clip_options = ClipOptions::default();
     if let Some(options) = options {
         clip_options.lenient = flag(options.lenient, "lenient")?;
