@@ -49,7 +49,7 @@ pub(crate) fn expand(paths: &[PathBuf], recursive: bool, stdin_taken: bool) -> R
 }
 
 /// What follows the `@` of a list.
-fn list(argument: &OsStr) -> Option<OsString> {
+pub(crate) fn list(argument: &OsStr) -> Option<OsString> {
     let bytes = argument.as_encoded_bytes().strip_prefix(b"@")?;
     match argument.to_str() {
         Some(text) => text.strip_prefix('@').map(OsString::from),

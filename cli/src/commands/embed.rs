@@ -14,7 +14,7 @@ use crate::args::{EmbedArgs, Machine};
 use crate::failure::{Failure, Result};
 use crate::inputs::{self, Input};
 use crate::name::{self, ImageName};
-use crate::output::Output;
+use crate::output::{Inputs, Output, check_distinct};
 use crate::{model, output};
 use file::{Format, Rows};
 
@@ -54,6 +54,7 @@ impl<'a> Row<'a> {
 pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let file = args.output.as_deref().map(|path| Ok((path, Format::of(path)?))).transpose()?;
     let inputs = inputs::expand(&args.inputs.images, args.batch.recursive, false)?;
+    check_outputs(args, &inputs)?;
     let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let job = Job { args, clip: &clip, inputs: &inputs };
     let Some((path, format)) = file else {
@@ -84,6 +85,22 @@ pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> R
     }
     written(path, shape, &failed, output)?;
     verdict.map_or(Ok(()), Err)
+}
+
+/// Fails if a file that is to be written is one that is read.
+fn check_outputs(args: &EmbedArgs, inputs: &[Input]) -> Result<()> {
+    let names = args.names.iter().map(|path| ("--names", path.as_path()));
+    let outputs = args.output.iter().map(|path| ("--output", path.as_path())).chain(names);
+    if outputs.clone().next().is_none() {
+        return Ok(());
+    }
+    let mut read = Inputs::default();
+    inputs.iter().for_each(|input| read.add(&input.path));
+    let lists = args.inputs.images.iter().filter_map(|path| inputs::list(path.as_os_str()));
+    lists.for_each(|list| read.add(Path::new(&list)));
+    read.add(Path::new(&args.model.model));
+    outputs.clone().try_for_each(|(option, path)| read.check(option, path))?;
+    check_distinct(outputs)
 }
 
 /// A row on standard output.
