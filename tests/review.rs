@@ -28,6 +28,7 @@ fn weights(file: &str, rename: impl Fn(&str) -> Option<String>, more: &[&str]) -
     let zeros = [0; 16];
     let mut views: Vec<(String, TensorView<'_>)> =
         tensors.tensors().into_iter().filter_map(|(name, view)| Some((rename(&name)?, view))).collect();
+    views.retain(|(name, _)| !more.contains(&&name[..]));
     for name in more {
         views.push(((*name).into(), TensorView::new(Dtype::F32, vec![4], &zeros).unwrap()));
     }
