@@ -194,6 +194,27 @@ typedef struct vitrum_image {
     uint32_t yuv_full_range;
 } vitrum_image;
 
+/*
+ * A closed outline, the last corner joined to the first.
+ *
+ * Outlines run along the edges of pixels: corner (x, y) is the left upper corner of pixel (x, y), so that the area
+ * of all outlines less that of all holes is the number of pixels, and filling them, by either of the usual rules,
+ * gives the mask back. On the screen, outer outlines run clockwise and holes counter-clockwise.
+ */
+typedef struct vitrum_polygon {
+    /* Where its corners begin in the array of corners, counted in corners. */
+    size_t first;
+    /* How many corners it has. */
+    size_t count;
+    /* The part of the mask that it belongs to, counted from 0: pixels that touch at an edge or a corner. */
+    uint32_t part;
+    /* 0 for the outer outline of the part, which comes first; 1 for each of its holes, which follow. */
+    uint32_t is_hole;
+} vitrum_polygon;
+
+/* An activation of the towers: one of `VITRUM_ACTIVATION_*`. */
+typedef int32_t vitrum_activation;
+
 /* How to load a CLIP model. All zeros but `struct_size` are the defaults. */
 typedef struct vitrum_clip_options {
     /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
@@ -204,6 +225,13 @@ typedef struct vitrum_clip_options {
      * `vitrum_clip_load`.
      */
     uint32_t mmap;
+    /*
+     * 1: load a model although some of its tensors or settings are not understood, which would be
+     * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
+     */
+    uint32_t lenient;
+    /* One of `VITRUM_ACTIVATION_*`: the activation, whatever the files say. */
+    vitrum_activation activation;
 } vitrum_clip_options;
 
 /* A file of a model in the caller's memory. This struct will never change. */
@@ -231,6 +259,11 @@ typedef struct vitrum_sam_options {
      * Pictures are resized to it. A smaller one is faster and sees less.
      */
     uint32_t image_size;
+    /*
+     * 1: load a model although some of its tensors or settings are not understood, which would be
+     * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_sam_warnings` says why. 0: refuse it.
+     */
+    uint32_t lenient;
 } vitrum_sam_options;
 
 /*
@@ -241,6 +274,9 @@ typedef struct vitrum_sam_options {
  * call waits for it. It must return: neither an exception nor `longjmp` may leave it.
  */
 typedef int32_t (*vitrum_progress)(void *VITRUM_NULLABLE user, float fraction);
+
+/* Whether an embedding is of a picture: one of `VITRUM_PICTURE_*`. */
+typedef int32_t vitrum_picture_match;
 
 /* What a click says: one of `VITRUM_LABEL_*`. */
 typedef int32_t vitrum_label;
@@ -597,6 +633,27 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user, const struc
 /* ITU-R BT.709: video of 720 lines and more. */
 #define VITRUM_YUV_BT709 1
 
+/* What the model's files say. */
+#define VITRUM_ACTIVATION_OF_FILES 0
+
+/* GELU, as most of OpenCLIP's models have it. */
+#define VITRUM_ACTIVATION_GELU 1
+
+/*
+ * `x * sigmoid(1.702 x)`, as OpenAI's models have it. Their weights need it where they were saved without their
+ * configuration.
+ */
+#define VITRUM_ACTIVATION_QUICK_GELU 2
+
+/* It is of this picture. */
+#define VITRUM_PICTURE_SAME 1
+
+/* It is of another one. */
+#define VITRUM_PICTURE_OTHER 0
+
+/* Not known: an earlier version of the library saved the embedding, which did not keep this. */
+#define VITRUM_PICTURE_UNKNOWN -1
+
 /*
  * No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
  * Its coordinates do not matter.
@@ -710,6 +767,35 @@ void vitrum_context_trim(const struct vitrum_context *VITRUM_NULLABLE context);
 vitrum_status vitrum_image_init(struct vitrum_image *image, size_t struct_size);
 
 /*
+ * A mask as polygons, from its run lengths: of 0, of 1, of 0 and so on, down the columns, as `vitrum_sam_record` has
+ * them and `vitrum_sam_prediction_rle` and `vitrum_tracker_rle` give them. Any thread.
+ *
+ * `runs` are `run_count` lengths that fill `width` times `height` pixels. `tolerance` is how far a corner that is left
+ * out may be from the outline, in pixels; with 0 outlines are exact.
+ *
+ * `corners` receives x and y of all corners, one polygon after the other. `corner_capacity` is the room there, in
+ * numbers of 32 bits, two for each corner. `corners_needed`, if not NULL, receives how many numbers there are, also when
+ * there is too little room; with `corners` NULL and `corner_capacity` 0 that is all that happens. In the same way,
+ * `polygons` receives the polygons, and `polygon_capacity` and `polygons_needed` count them.
+ *
+ * Errors: `VITRUM_E_FORMAT` for runs that do not fill the mask; `VITRUM_E_IMAGE` for a size that pictures cannot have;
+ * `VITRUM_E_INVALID_ARGUMENT` for no runs, or a tolerance that is not a number, below 0 or infinite;
+ * `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+ */
+vitrum_status vitrum_rle_polygons(const uint32_t *runs,
+                                  size_t run_count,
+                                  uint32_t width,
+                                  uint32_t height,
+                                  float tolerance,
+                                  uint32_t *VITRUM_NULLABLE corners,
+                                  size_t corner_capacity,
+                                  size_t *VITRUM_NULLABLE corners_needed,
+                                  struct vitrum_polygon *VITRUM_NULLABLE polygons,
+                                  size_t polygon_capacity,
+                                  size_t *VITRUM_NULLABLE polygons_needed,
+                                  struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
  * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
@@ -758,6 +844,22 @@ vitrum_status vitrum_clip_load_memory(const struct vitrum_context *context,
  */
 void vitrum_clip_free(struct vitrum_clip *VITRUM_NULLABLE clip);
 
+/*
+ * What was assumed while `clip` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
+ * none if there is nothing to warn of. Any thread.
+ *
+ * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
+ * number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
+ * that happens.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_warnings(const struct vitrum_clip *clip,
+                                   char *VITRUM_NULLABLE warnings,
+                                   size_t capacity,
+                                   size_t *VITRUM_NULLABLE needed,
+                                   struct vitrum_error *VITRUM_NULLABLE error);
+
 /* Values of an embedding; 0 if `clip` is NULL. Any thread. */
 size_t vitrum_clip_embed_dim(const struct vitrum_clip *VITRUM_NULLABLE clip);
 
@@ -791,7 +893,7 @@ vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
  * Texts longer than the model's context are cut as the model's reference does. `normalize`, `embeddings`,
  * `capacity` and `needed` are as for `vitrum_clip_encode_image`.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text or another `normalize`;
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;
  * `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
  * `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
  */
@@ -911,6 +1013,22 @@ vitrum_status vitrum_sam_load_memory(const struct vitrum_context *context,
  */
 void vitrum_sam_free(struct vitrum_sam *VITRUM_NULLABLE sam);
 
+/*
+ * What was assumed while `sam` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
+ * none if there is nothing to warn of. Any thread.
+ *
+ * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
+ * number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
+ * that happens.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_sam_warnings(const struct vitrum_sam *sam,
+                                  char *VITRUM_NULLABLE warnings,
+                                  size_t capacity,
+                                  size_t *VITRUM_NULLABLE needed,
+                                  struct vitrum_error *VITRUM_NULLABLE error);
+
 /* Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread. */
 size_t vitrum_sam_image_size(const struct vitrum_sam *VITRUM_NULLABLE sam);
 
@@ -985,11 +1103,26 @@ vitrum_status vitrum_sam_embedding_save(const struct vitrum_sam_embedding *embed
                                         struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
+ * Whether `embedding` is of `image`: all pixels are equal, whatever the layout in memory; alpha does not count. A
+ * restored embedding should be asked this before prompts about a picture are answered from it. Takes a few milliseconds
+ * for 12 megapixels. Any thread.
+ *
+ * `answer` receives one of `VITRUM_PICTURE_*`.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format; `VITRUM_E_IMAGE`.
+ */
+vitrum_status vitrum_sam_embedding_is_of(const struct vitrum_sam_embedding *embedding,
+                                         const struct vitrum_image *image,
+                                         vitrum_picture_match *answer,
+                                         struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
  * Restores a saved embedding and writes it to `embedding`; the caller frees it with `vitrum_sam_embedding_free`.
  * Any thread.
  *
  * `data` are the `size` bytes that `vitrum_sam_embedding_save` wrote. They need not be trusted: they carry a
- * checksum, and say which model they are from. They are only read during the call.
+ * checksum, and say which model they are from. They are only read during the call. `vitrum_sam_embedding_is_of` tells
+ * whether they are of the picture that the caller has.
  *
  * Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged embedding; `VITRUM_E_UNSUPPORTED` if a later
  * version of this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
@@ -1101,6 +1234,25 @@ vitrum_status vitrum_sam_prediction_rle(const struct vitrum_sam_prediction *pred
                                         size_t capacity,
                                         size_t *VITRUM_NULLABLE needed,
                                         struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Mask number `mask` of prompt number `prompt` at `threshold` as polygons. Any thread.
+ *
+ * `tolerance`, `corners` and `polygons` with what belongs to them are as for `vitrum_rle_polygons`, and the other
+ * parameters and errors those of `vitrum_sam_prediction_mask`.
+ */
+vitrum_status vitrum_sam_prediction_polygons(const struct vitrum_sam_prediction *prediction,
+                                             size_t prompt,
+                                             size_t mask,
+                                             float threshold,
+                                             float tolerance,
+                                             uint32_t *VITRUM_NULLABLE corners,
+                                             size_t corner_capacity,
+                                             size_t *VITRUM_NULLABLE corners_needed,
+                                             struct vitrum_polygon *VITRUM_NULLABLE polygons,
+                                             size_t polygon_capacity,
+                                             size_t *VITRUM_NULLABLE polygons_needed,
+                                             struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
  * Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`, without the mask. Any
@@ -1453,6 +1605,25 @@ vitrum_status vitrum_tracker_rle(const struct vitrum_tracker *tracker,
                                  size_t capacity,
                                  size_t *VITRUM_NULLABLE needed,
                                  struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * The same mask as polygons.
+ *
+ * `tolerance`, `corners` and `polygons` with what belongs to them are as for `vitrum_rle_polygons`, and the other
+ * parameters and errors those of `vitrum_tracker_mask`.
+ */
+vitrum_status vitrum_tracker_polygons(const struct vitrum_tracker *tracker,
+                                      uint32_t object,
+                                      int64_t frame,
+                                      float threshold,
+                                      float tolerance,
+                                      uint32_t *VITRUM_NULLABLE corners,
+                                      size_t corner_capacity,
+                                      size_t *VITRUM_NULLABLE corners_needed,
+                                      struct vitrum_polygon *VITRUM_NULLABLE polygons,
+                                      size_t polygon_capacity,
+                                      size_t *VITRUM_NULLABLE polygons_needed,
+                                      struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
  * Area and box of the mask at `threshold`, and the scores, without the mask.

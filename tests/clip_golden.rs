@@ -15,7 +15,7 @@ use vitrum::models::clip::ClipModel;
 use vitrum::nn::Trace;
 use vitrum::pipelines::clip::{Clip, prompts};
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, OpenOptions, Review};
 
 fn golden(path: &str) -> PathBuf {
     common::path("clip").join(path)
@@ -23,39 +23,41 @@ fn golden(path: &str) -> PathBuf {
 
 /// Checks the image tower: every stage, and the result without looking.
 fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
+    let vision = model.vision.as_ref().unwrap();
     let (shape, pixels) = golden.get("pixels");
     let size = [shape[0], shape[2], shape[3]];
-    let mut out = vec![f32::NAN; shape[0] * model.config.projection_dim];
-    let mut workspace = cx.workspace(model.vision.scratch_len(cx, size));
+    let mut out = vec![f32::NAN; shape[0] * model.config.embed_dim()];
+    let mut workspace = cx.workspace(vision.scratch_len(cx, size));
     let mut stages = 0;
     let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
         golden.check(&name.to_string(), values);
         stages += 1;
     };
     let trace = Trace::to(&mut observer);
-    model.vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace).unwrap();
-    assert_eq!(stages, model.config.vision.tower.layers + 4);
+    vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace).unwrap();
+    assert_eq!(stages, model.config.vision.unwrap().tower.layers + 4);
     out.fill(f32::NAN);
-    model.vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off()).unwrap();
+    vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off()).unwrap();
     golden.check("image_embeds", &out);
 }
 
 /// Checks the text tower likewise.
 fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
+    let text = model.text.as_ref().unwrap();
     let (shape, ids) = golden.get("input_ids");
     let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
-    let mut out = vec![f32::NAN; shape[0] * model.config.projection_dim];
-    let mut workspace = cx.workspace(model.text.scratch_len(cx, [shape[0], shape[1]]));
+    let mut out = vec![f32::NAN; shape[0] * model.config.embed_dim()];
+    let mut workspace = cx.workspace(text.scratch_len(cx, [shape[0], shape[1]]));
     let mut stages = 0;
     let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
         golden.check(&name.to_string(), values);
         stages += 1;
     };
     let trace = Trace::to(&mut observer);
-    model.text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace).unwrap();
-    assert_eq!(stages, model.config.text.tower.layers + 4);
+    text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace).unwrap();
+    assert_eq!(stages, model.config.text.unwrap().tower.layers + 4);
     out.fill(f32::NAN);
-    model.text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off()).unwrap();
+    text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off()).unwrap();
     golden.check("text_embeds", &out);
 }
 
@@ -66,11 +68,11 @@ fn check(path: &str, other_sizes: &[&str]) {
     let golden = Golden::read(&format!("clip/{directory}/golden.safetensors"));
     for level in Level::available() {
         let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
-        let model = ClipModel::bind(&bundle, level).unwrap();
+        let model = ClipModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
         check_vision(&model, &cx, &golden);
         check_text(&model, &cx, &golden);
         let (_, logit_scale) = golden.get("logit_scale");
-        assert!((model.logit_scale / logit_scale[0].exp() - 1.0).abs() < 1e-6);
+        assert!((model.logit_scale.unwrap() / logit_scale[0].exp() - 1.0).abs() < 1e-6);
         for size in other_sizes {
             check_vision(&model, &cx, &Golden::read(&format!("clip/{directory}/golden_{size}.safetensors")));
         }
@@ -153,7 +155,7 @@ fn openclip_naming_from_shapes_alone() {
     let bundle = Bundle::from_memory(vitrum::weights::BundleParts::new(&weights)).unwrap();
     let golden = Golden::read("clip/openclip-gelu/golden.safetensors");
     let cx = Cx::serial(Level::detect());
-    let model = ClipModel::bind(&bundle, cx.level()).unwrap();
+    let model = ClipModel::bind(&bundle, cx.level(), None, &mut Review::default()).unwrap();
     check_vision(&model, &cx, &golden);
     check_text(&model, &cx, &golden);
 }

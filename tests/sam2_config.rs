@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use vitrum::models::sam::Naming;
 use vitrum::models::sam2::{PointerTimes, Sam2Config, naming};
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, OpenOptions, Review};
 use vitrum::{ErrorCode, Result};
 
 /// The tensors of Meta's checkpoint of `size`, of version 2.1 or 2.0.
@@ -47,10 +47,9 @@ fn config(tensors: &Map<String, Value>) -> Result<Sam2Config> {
     let bundle = Bundle::open(&path, OpenOptions::new());
     fs::remove_file(&path).unwrap();
     let bundle = bundle?;
-    let scope = bundle.scope(Level::detect());
-    let naming = naming::detect(&scope)?;
+    let (naming, scope) = naming::detect(&bundle.scope(Level::detect()))?;
     assert_eq!(naming, Naming::Original);
-    Sam2Config::of(&bundle, &scope, naming)
+    Sam2Config::of(&bundle, &scope, naming, &mut Review::default())
 }
 
 #[test]

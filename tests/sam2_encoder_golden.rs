@@ -16,23 +16,23 @@ use vitrum::models::sam::Naming;
 use vitrum::models::sam2::{FeatureLayout, ImageEncoder, Sam2Config, naming};
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, OpenOptions, Review};
 
 fn open(name: &str) -> Bundle<'static> {
     Bundle::open(&common::path(&format!("sam2_encoder/{name}")), OpenOptions::default()).unwrap()
 }
 
 fn config(bundle: &Bundle<'_>) -> Sam2Config {
-    let scope = bundle.scope(Level::detect());
-    Sam2Config::of(bundle, &scope, naming::detect(&scope).unwrap()).unwrap()
+    let (naming, scope) = naming::detect(&bundle.scope(Level::detect())).unwrap();
+    Sam2Config::of(bundle, &scope, naming, &mut Review::default()).unwrap()
 }
 
 /// The encoder of `bundle` for inputs of `size` pixels.
 fn bind(bundle: &Bundle<'_>, level: Level, size: usize) -> ImageEncoder {
     let mut config = config(bundle);
     config.set_image_size(size).unwrap();
-    let scope = bundle.scope(level);
-    let encoder = ImageEncoder::bind(&scope, naming::detect(&scope).unwrap(), &config).unwrap();
+    let (naming, scope) = naming::detect(&bundle.scope(level)).unwrap();
+    let encoder = ImageEncoder::bind(&scope, naming, &config).unwrap();
     assert_eq!(*encoder.layout(), FeatureLayout::of(&config));
     encoder
 }

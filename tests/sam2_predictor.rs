@@ -19,7 +19,7 @@ use vitrum::pipelines::sam::{
     SamOptions,
 };
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, Fnv64, OpenOptions};
 
 const MODELS: [&str; 2] = ["original", "huggingface"];
 /// The rows of the input that the golden files hold.
@@ -242,6 +242,19 @@ fn a_restored_embedding_predicts_the_same() {
         let restored = sam.restore(&bytes).unwrap();
         assert_eq!(restored.geometry(), embedding.geometry());
         assert_eq!(restored.save(), bytes);
+        // It knows its picture. What was saved before embeddings did is read all the same.
+        let (pixels, [height, width]) = golden.image("upright.image").unwrap();
+        let picture = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
+        let black = vec![0; pixels.len()];
+        let black = ImageView::packed(&black, width, height, PixelFormat::Rgb8).unwrap();
+        assert_eq!((restored.is_of(&picture), restored.is_of(&black)), (Some(true), Some(false)));
+        let mut earlier = [&bytes[..40], &bytes[48..bytes.len() - 8]].concat();
+        earlier[8] -= 2;
+        let mut checksum = Fnv64::default();
+        checksum.write(&earlier);
+        earlier.extend(checksum.finish().to_le_bytes());
+        let earlier = sam.restore(&earlier).unwrap();
+        assert_eq!((earlier.is_of(&picture), earlier.values()), (None, embedding.values()));
         let predict = |embedding: &Embedding| {
             let mut prediction = Prediction::default();
             sam.predict(embedding, &[Prompt::points(&click)], &PredictOptions::default(), &mut prediction)
@@ -261,12 +274,13 @@ fn a_restored_embedding_predicts_the_same() {
 fn other_input_sizes() {
     let cx = Cx::new(&CxOptions::default()).unwrap();
     let bundle = Bundle::open(&path("sam2_predictor/original"), OpenOptions::default()).unwrap();
-    let options = SamOptions { image_size: Some(96) };
+    let options = SamOptions { image_size: Some(96), ..SamOptions::default() };
     let sam = Sam::load(&cx, &bundle, &options).unwrap();
     assert_eq!((sam.image_size(), sam.mask_side()), (96, 24));
     let embedding = encode(&sam, &read("original"), "small");
     assert_eq!(embedding.values().len(), 6 * 6 * 32);
-    let refused = Sam::load(&cx, &bundle, &SamOptions { image_size: Some(100) }).unwrap_err();
+    let refused =
+        Sam::load(&cx, &bundle, &SamOptions { image_size: Some(100), ..SamOptions::default() }).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidArgument);
 }
 

@@ -11,7 +11,7 @@ use vitrum::exec::{Cx, CxOptions, Workspace};
 use vitrum::models::sam::{Label, Point, Predictor, Prompt, SamModel};
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, OpenOptions, Review};
 
 mod common;
 
@@ -64,7 +64,7 @@ impl Ready {
         let bundle =
             Bundle::open(&path(&format!("sam_decoder/{directory}")), OpenOptions::default()).unwrap();
         let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
-        let model = SamModel::bind(&bundle, level, None).unwrap();
+        let model = SamModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
         let decoder = &model.mask_decoder;
         let mut cache = vec![f32::NAN; decoder.cache_len()];
         let mut workspace = cx.workspace(decoder.cache_scratch_len(&cx));

@@ -15,7 +15,7 @@ use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::models::sam::{EncoderConfig, ImageEncoder, Naming, SamConfig};
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, OpenOptions, Review};
 
 fn open(name: &str) -> Bundle<'static> {
     Bundle::open(&common::path(&format!("sam_encoder/{name}")), OpenOptions::default()).unwrap()
@@ -23,9 +23,8 @@ fn open(name: &str) -> Bundle<'static> {
 
 /// The encoder of `bundle` for inputs of `size` pixels.
 fn bind(bundle: &Bundle<'_>, level: Level, size: usize) -> (SamConfig, ImageEncoder) {
-    let scope = bundle.scope(level);
-    let naming = Naming::detect(&scope).unwrap();
-    let mut config = SamConfig::of(bundle, &scope, naming).unwrap();
+    let (naming, scope) = Naming::detect(&bundle.scope(level)).unwrap();
+    let mut config = SamConfig::of(bundle, &scope, naming, &mut Review::default()).unwrap();
     config.set_image_size(size).unwrap();
     let encoder = ImageEncoder::bind(&scope, naming, &config).unwrap();
     (config, encoder)
@@ -88,8 +87,8 @@ fn tiny_vit_at_two_sizes() {
 fn sizes_follow_from_shapes() {
     let config = |name: &str| {
         let bundle = open(name);
-        let scope = bundle.scope(Level::detect());
-        SamConfig::of(&bundle, &scope, Naming::detect(&scope).unwrap()).unwrap()
+        let (naming, scope) = Naming::detect(&bundle.scope(Level::detect())).unwrap();
+        SamConfig::of(&bundle, &scope, naming, &mut Review::default()).unwrap()
     };
     let original = config("vit-original");
     assert_eq!((original.image_size, original.grid(), original.dim, original.mask_side()), (80, 10, 32, 40));
@@ -112,7 +111,7 @@ fn sizes_follow_from_shapes() {
 fn impossible_input_sizes_are_errors() {
     let bundle = open("vit-original");
     let scope = bundle.scope(Level::detect());
-    let mut config = SamConfig::of(&bundle, &scope, Naming::Original).unwrap();
+    let mut config = SamConfig::of(&bundle, &scope, Naming::Original, &mut Review::default()).unwrap();
     for size in [0, 7, 81, 8 * 257, usize::MAX] {
         let error = config.set_image_size(size).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidArgument, "{size}");

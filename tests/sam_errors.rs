@@ -7,7 +7,7 @@ use std::fs;
 use serde_json::{Value, json};
 use vitrum::models::sam::SamModel;
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, BundleParts};
+use vitrum::weights::{Bundle, BundleParts, Review};
 use vitrum::{Error, ErrorCode};
 
 fn read(name: &str) -> Vec<u8> {
@@ -22,7 +22,7 @@ fn error(weights: &[u8], config: Option<&str>) -> Error {
         parts = parts.file("config.json", config.as_bytes());
     }
     let bundle = Bundle::from_memory(parts).unwrap();
-    match SamModel::bind(&bundle, Level::detect(), None) {
+    match SamModel::bind(&bundle, Level::detect(), None, &mut Review::default()) {
         Ok(_) => panic!("bound in spite of {config:?}"),
         Err(error) => error,
     }
@@ -58,7 +58,7 @@ fn configurations() {
     let bundle = BundleParts::new(&weights).file("config.json", b"{}");
     let bundle = Bundle::from_memory(bundle).unwrap();
     // All defaults: a ViT-B, which this is not.
-    let defaults = SamModel::bind(&bundle, Level::detect(), None).unwrap_err();
+    let defaults = SamModel::bind(&bundle, Level::detect(), None, &mut Review::default()).unwrap_err();
     assert_eq!(defaults.code(), ErrorCode::TensorShape);
     assert_eq!(error(&weights, None).code(), ErrorCode::NotFound);
 

@@ -9,13 +9,13 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize};
 use vitrum::models::sam::{Naming, SamConfig};
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, BundleParts};
+use vitrum::weights::{Bundle, BundleParts, Review};
 use vitrum::{ErrorCode, Result};
 
 fn config(parts: BundleParts<'_>) -> Result<SamConfig> {
     let bundle = Bundle::from_memory(parts)?;
-    let scope = bundle.scope(Level::detect());
-    SamConfig::of(&bundle, &scope, Naming::detect(&scope)?)
+    let (naming, scope) = Naming::detect(&bundle.scope(Level::detect()))?;
+    SamConfig::of(&bundle, &scope, naming, &mut Review::default())
 }
 
 /// The checkpoint `file` with zeros of another shape for the tensors whose names start with `prefix`.

@@ -47,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 fn live_bytes(options: &TrackerOptions, counts: &[u64]) -> (Vec<isize>, Vec<usize>, usize) {
     // A small input: the number of frames matters here, not their size.
     let bundle = Bundle::open(&path("tracker/sam2.1"), OpenOptions::default()).unwrap();
-    let sam = SamOptions { image_size: Some(64) };
+    let sam = SamOptions { image_size: Some(64), ..SamOptions::default() };
     let sam = Arc::new(Sam::load(&Cx::serial(Level::detect()), &bundle, &sam).unwrap());
     let promised = Tracker::memory_bytes(&sam, [HEIGHT, WIDTH], options).unwrap();
     let mut video = Video::default();

@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::models::sam2::{FrameMemory, Memory, ObjectMemory, Pointer, Sam2Model};
 use vitrum::nn::Trace;
-use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::weights::{Bundle, OpenOptions, Review};
 
 /// The tensors of `sam2_models.parts_file`, channels last.
 struct Inputs {
@@ -89,7 +89,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: sam2_parts MODEL INPUTS attention|memory THREADS".into());
     };
     let cx = Cx::new(&CxOptions { threads: threads.parse()?, level: None })?;
-    let model = Sam2Model::bind(&Bundle::open(Path::new(model), OpenOptions::new())?, cx.level(), None)?;
+    let model = Sam2Model::bind(
+        &Bundle::open(Path::new(model), OpenOptions::new())?,
+        cx.level(),
+        None,
+        &mut Review::default(),
+    )?;
     let memory = model.memory.as_ref().ok_or("the model has no memory")?;
     let inputs = Inputs::read(inputs, model.config.dim)?;
     let mut conditioned = vec![0.0; memory.attention.frame_len()];

@@ -1,15 +1,23 @@
 //! The command line.
 
+pub(crate) mod advice;
+pub(crate) mod habits;
+pub(crate) mod output;
+pub(crate) mod picture;
 pub(crate) mod sam;
 pub(crate) mod track;
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use vitrum::exec::{Cx, CxOptions};
+use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
 use track::TrackArgs;
 
@@ -20,10 +28,16 @@ Models (--model):
   demo:sam2           the small SAM 2 inside this program
   DIRECTORY           a Hugging Face model directory (config.json, model.safetensors, tokenizer.json)
   FILE.safetensors    weights; the files beside them are used too
-  ORG/NAME            a model in the Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub)
+  ORG/NAME[@REV]      a model in the Hugging Face cache, which is where huggingface_hub has it: HF_HUB_CACHE, \
+HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub; REV is a branch, a tag \
+or a commit
 
-Pictures are PNG, JPEG or binary PPM. Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does;
-EXIF rotation is not applied.
+Pictures are PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM, or - for one from standard input. They are turned and \
+mirrored as EXIF data ask, unless --no-exif is given; points, boxes and masks are in the picture as it is seen then. \
+Transparency is dropped, not blended, as Pillow's convert(\"RGB\") does; of 16 bits the upper 8 are taken.
+
+Names in lines of text are escaped: \\t, \\n, \\r, \\\\ and \\xNN for bytes of other control characters and bytes that are \
+not UTF-8. The objects of --json are described in docs/cli-json.md.
 
 Exit codes:
   0  success (also when the reader of the output stops reading)
@@ -31,12 +45,17 @@ Exit codes:
   2  wrong usage: unknown option, label list, template, instruction set …
   3  the model cannot be found or used
   4  an input file cannot be found or used
-  5  the result cannot be written";
+  5  the result cannot be written
+  6  some of many inputs cannot be found or used: each is named on standard error, the others have their results
+130  track was stopped by Ctrl-C and kept what was found until then (143 by SIGTERM, 129 by the end of its terminal)";
 
 /// CLIP, SAM and SAM 2 on the CPU: classify, embed and segment pictures, follow things through videos.
 ///
 /// Results go to standard output, one line each; with --json, one JSON object a line. Messages and progress go to
 /// standard error.
+///
+/// Values of options may begin with a hyphen (--point -5,-5, --text '-5 degrees'), and a picture may stand behind an
+/// option that takes several values (--point 10,10 cat.png).
 #[derive(Debug, Parser)]
 #[command(name = "vitrum", version, after_long_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -49,6 +68,13 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
 }
 
+/// The command line, as people type it.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let exists = |value: &OsStr| Path::new(value).exists();
+    let arguments = habits::normalized(arguments.into_iter().collect(), &Cli::command(), &exists);
+    Cli::try_parse_from(arguments)
+}
+
 /// What to compute with.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Machine {
@@ -58,6 +84,39 @@ pub(crate) struct Machine {
     /// Instruction set: portable, avx2, avx512, neon or simd128; the best of this CPU by default.
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) isa: Option<Level>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// How models are loaded.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct LoadArgs {
+    /// Load a model although tensors or settings of its files are not understood. What it computes may be wrong; what it
+    /// is about is said on standard error.
+    #[arg(long, global = true)]
+    pub(crate) lenient: bool,
+    /// Activation of a CLIP whose files do not tell it: weights of OpenAI's models without configuration need quick-gelu.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) activation: Option<ActivationName>,
+}
+
+/// An activation of CLIP's MLPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ActivationName {
+    /// x · Φ(x), OpenCLIP's.
+    Gelu,
+    /// x · σ(1.702 x), OpenAI's.
+    #[value(alias = "quick_gelu")]
+    QuickGelu,
+}
+
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::QuickGelu => Self::QuickGelu,
+        }
+    }
 }
 
 impl Machine {
@@ -99,6 +158,10 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Time kernels and models on this machine.
     Bench(BenchArgs),
+    /// Write completions for a shell to standard output.
+    Completions(CompletionsArgs),
+    /// Write manual pages.
+    Man(ManArgs),
 }
 
 /// The choice of a model.
@@ -109,7 +172,22 @@ pub(crate) struct ModelArg {
     pub(crate) model: String,
 }
 
+/// What to do with many pictures.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct BatchArgs {
+    /// Also enter the directories in a directory.
+    #[arg(long, requires = "images")]
+    pub(crate) recursive: bool,
+    /// Stop at the first picture that cannot be used; by default the others get their results, and the exit code is 6.
+    #[arg(long, requires = "images")]
+    pub(crate) fail_fast: bool,
+}
+
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum demo
+  vitrum demo --output pictures/ --json")]
 pub(crate) struct DemoArgs {
     /// Where to write the labelled picture; created if absent.
     #[arg(long, short, value_name = "DIR", default_value = "vitrum-demo")]
@@ -117,10 +195,21 @@ pub(crate) struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum classify cat.jpg --labels \"cat,dog,red apple\"
+  vitrum classify photos/ --recursive --labels-file labels.txt --top 3 --json
+  find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a drawing of a {}\"
+
+Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
+fields are separated by tabs. Lines of a picture appear when it is done.")]
 pub(crate) struct ClassifyArgs {
-    /// Pictures: PNG, JPEG or binary PPM.
+    /// Pictures; directories of pictures, in the order of counting; @FILE for a list of them, one path a line; - for a
+    /// picture from standard input, @- for a list. A file whose name begins with @ or - is ./@… or ./-….
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
     #[command(flatten)]
     pub(crate) labels: LabelArgs,
     /// Text that each label is put into, in the place of {}; "a photo of a {}" by default.
@@ -129,6 +218,8 @@ pub(crate) struct ClassifyArgs {
     /// Print only the K most probable labels; probabilities are still over all of them.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }
@@ -140,21 +231,38 @@ pub(crate) struct LabelArgs {
     /// Labels, separated by commas.
     #[arg(long, value_name = "A,B,C")]
     pub(crate) labels: Option<String>,
-    /// File with one label a line.
+    /// File with one label a line, blank lines apart, in UTF-8 or UTF-16; or .json with an array of labels or an object
+    /// of labels by number (id2label). 64 MB at most.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum embed --text \"a cat\" '-5 degrees' --output texts.npy
+  vitrum embed --image photos/ more.jpg --output images.npy --names images.txt
+  vitrum embed --image @list.txt --model openai/clip-vit-base-patch32 --json
+
+Prints a line for each input: the picture or the text, a tab, and the values with spaces between them. An empty text is \
+embedded as the references do, as start and end token. In an array, the row of a picture that cannot be used is NaN, so \
+that row i is always input i; in .json it is an object with the error.")]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) inputs: EmbedInputs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
     /// Leave the embeddings as the projection gives them; by default their length is 1.
     #[arg(long)]
     pub(crate) raw: bool,
     /// File to write: .npy (float32, [inputs, features]) or .json; standard output by default.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// File to write the inputs of the rows to: one a line, escaped as all lines are, or .json for an array.
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub(crate) names: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }
@@ -163,7 +271,7 @@ pub(crate) struct EmbedArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct EmbedInputs {
-    /// Pictures: PNG, JPEG or binary PPM.
+    /// Pictures, directories of pictures, @FILE for a list of them, - or @- for standard input.
     #[arg(long = "image", value_name = "IMAGE", num_args = 1..)]
     pub(crate) images: Vec<PathBuf>,
     /// Texts.
@@ -172,18 +280,33 @@ pub(crate) struct EmbedInputs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum similarity --image cat.jpg dog.jpg --text \"a cat\" \"a dog\"
+  vitrum similarity --image photos/ --text \"a red bicycle\" --json
+
+Prints a line for each pair: the picture, the cosine of the embeddings, the logit (the cosine times the model's scale) \
+and the text; fields are separated by tabs.")]
 pub(crate) struct SimilarityArgs {
-    /// Pictures: PNG, JPEG or binary PPM.
+    /// Pictures, directories of pictures, @FILE for a list of them, - or @- for standard input.
     #[arg(long = "image", value_name = "IMAGE", num_args = 1.., required = true)]
     pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
     /// Texts.
     #[arg(long = "text", value_name = "TEXT", num_args = 1.., required = true)]
     pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: ModelArg,
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum info openai/clip-vit-base-patch32
+  vitrum info model.safetensors --tensors --json")]
 pub(crate) struct InfoArgs {
     /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:clip, demo:sam or demo:sam2.
     #[arg(default_value = "demo:clip")]
@@ -216,6 +339,10 @@ pub(crate) enum Subject {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+Examples:
+  vitrum bench gemm --threads 1
+  vitrum bench clip --model openai/clip-vit-base-patch32 --json
+
 Prints one JSON object a line: name, shape, threads, isa, median_ms, gflops, peak_gflops, fraction_of_peak and, where \
 memory is the limit, gb_per_s; of videos, frames_per_s. On a terminal, a table instead, unless --json is given. The peak is that of \
 multiply-adds in registers, measured between the samples of the same run.")]
@@ -225,4 +352,30 @@ pub(crate) struct BenchArgs {
     /// Model directory, .safetensors file or ORG/NAME in the Hugging Face cache, for all but kernels; the demo's by default.
     #[arg(long, short, requires = "subject")]
     pub(crate) model: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum completions bash > ~/.local/share/bash-completion/completions/vitrum
+  vitrum completions zsh > ~/.zfunc/_vitrum          (with fpath+=~/.zfunc before compinit in ~/.zshrc)
+  vitrum completions fish > ~/.config/fish/completions/vitrum.fish
+  vitrum completions powershell | Out-String | Invoke-Expression")]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum man classify | man -l -
+  vitrum man --output ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// The command whose page to write to standard output; the page of vitrum itself by default.
+    #[arg(conflicts_with = "output")]
+    pub(crate) command: Option<String>,
+    /// Directory for the pages of all commands, created if absent.
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }

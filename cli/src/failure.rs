@@ -21,10 +21,40 @@ pub(crate) enum Exit {
     Input = 4,
     /// The result cannot be written.
     Output = 5,
+    /// Some inputs cannot be found or used; the others have their results.
+    Partial = 6,
+    /// Stopped by SIGHUP, by Ctrl-C or by SIGTERM, as shells count.
+    Hangup = 129,
+    Interrupted = 130,
+    Terminated = 143,
+}
+
+impl Exit {
+    /// Of a command that a signal stopped.
+    pub(crate) fn of_signal(signal: i32) -> Self {
+        match signal {
+            1 => Self::Hangup,
+            15 => Self::Terminated,
+            _ => Self::Interrupted,
+        }
+    }
+
+    /// Its name in JSON.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Usage => "usage",
+            Self::Model => "model",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Partial => "partial",
+            Self::Hangup | Self::Interrupted | Self::Terminated => "stopped",
+        }
+    }
 }
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// Something to tell the user.
     Message {
@@ -35,6 +65,8 @@ pub(crate) enum Failure {
         /// What to do about it, if that is not obvious.
         hint: Option<String>,
     },
+    /// Everything was said already, input by input; only the exit code is left.
+    Told(Exit),
     /// Nobody reads the output any more (`vitrum … | head -1`): no fault of anyone's.
     ClosedPipe,
 }
@@ -62,7 +94,7 @@ impl Failure {
     pub(crate) fn hint(self, advice: impl Into<String>) -> Self {
         match self {
             Self::Message { exit, message, .. } => Self::Message { exit, message, hint: Some(advice.into()) },
-            Self::ClosedPipe => Self::ClosedPipe,
+            other => other,
         }
     }
 }

@@ -1,31 +1,39 @@
 //! The `vitrum` command.
 
+#![deny(unsafe_code)]
+
 mod args;
 mod bench;
 mod commands;
 mod draw;
 mod failure;
 mod hub;
+mod inputs;
 mod labels;
 mod model;
+mod name;
 mod npy;
 mod output;
 mod picture;
 mod progress;
+mod text_file;
 mod video;
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Cli, Command};
+use args::{Cli, Command, advice};
 use failure::{Failure, Result};
 use output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match args::parse(env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => return advice::tell(&error),
+    };
     match run(&cli) {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Failure::Told(exit)) => ExitCode::from(exit as u8),
         Err(Failure::Message { exit, message, hint }) => {
             output::complain(&message, hint.as_deref());
             ExitCode::from(exit as u8)
@@ -35,7 +43,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<()> {
     let mut output = Output::new(cli.json);
-    match &cli.command {
+    let done = match &cli.command {
         Command::Demo(args) => commands::demo::run(args, &cli.machine, &mut output),
         Command::Classify(args) => commands::classify::run(args, &cli.machine, &mut output),
         Command::Embed(args) => commands::embed::run(args, &cli.machine, &mut output),
@@ -45,6 +53,10 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Track(args) => commands::track::run(args, &cli.machine, &mut output),
         Command::Info(args) => commands::info::run(args, &cli.machine, &mut output),
         Command::Bench(args) => bench::run(args, &cli.machine, &mut output),
-    }?;
-    output.flush()
+        Command::Completions(args) => commands::completions::run(args, &mut output),
+        Command::Man(args) => commands::man::run(args, &mut output),
+    };
+    // Results that were found before a failure are results.
+    let flushed = output.flush();
+    done.and(flushed)
 }

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use vitrum::ErrorCode;
 use vitrum::exec::Cx;
-use vitrum::pipelines::clip::Clip;
+use vitrum::models::{clip, sam, sam2};
+use vitrum::pipelines::clip::{Clip, ClipOptions};
 use vitrum::pipelines::sam::{Sam, SamOptions};
+use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts, OpenOptions};
 
+use crate::args::LoadArgs;
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::hub;
+use crate::{hub, output};
 
 /// The names of the models inside this program.
 pub(crate) const DEMO: &str = "demo:clip";
@@ -17,6 +21,9 @@ pub(crate) const DEMO_SAM2: &str = "demo:sam2";
 
 const FORMS: &str = "--model takes a model directory, a .safetensors file, ORG/NAME of a model in the Hugging Face \
                      cache, demo:clip, demo:sam or demo:sam2";
+
+/// OpenAI's vocabulary, which OpenCLIP's weights come without.
+const VOCABULARY: &[u8] = include_bytes!("../vocabulary/bpe_simple_vocab_16e6.txt.gz");
 
 /// The files of the demo's CLIP.
 fn demo_clip() -> BundleParts<'static> {
@@ -75,33 +82,69 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    /// Judged by the names of the tensors: only SAM and SAM 2 have a mask decoder.
-    pub(crate) fn of(bundle: &Bundle<'_>) -> Self {
-        let is_decoder =
-            |name: &str| name.starts_with("mask_decoder.") || name.starts_with("sam_mask_decoder.");
-        let is_sam = bundle.archive().tensors().any(|tensor| is_decoder(tensor.name));
-        if is_sam { Self::Sam } else { Self::Clip }
+    /// Judged by the names of the tensors in `bundle`, which is the model called `name`.
+    pub(crate) fn of(name: &str, bundle: &Bundle<'_>) -> Result<Self> {
+        let scope = bundle.scope(Level::detect());
+        if sam2::naming::detect(&scope).is_ok() || sam::Naming::detect(&scope).is_ok() {
+            return Ok(Self::Sam);
+        }
+        if clip::naming::Naming::detect(&scope).is_ok() {
+            return Ok(Self::Clip);
+        }
+        let names: Vec<String> = bundle.archive().names().take(3).map(|name| format!("{name:?}")).collect();
+        let tensors = if names.is_empty() { "there are none".into() } else { names.join(", ") + " …" };
+        Err(Failure::new(
+            Exit::Model,
+            format!("model {name}: neither a CLIP with a ViT image tower nor a SAM or SAM 2"),
+        )
+        .hint(format!("by the names of its tensors: {tensors}")))
     }
 }
 
 /// Loads the CLIP called `name`.
-pub(crate) fn load(name: &str, cx: &Cx) -> Result<Clip> {
-    bind(name, &open(name)?, cx)
+pub(crate) fn load(name: &str, load: LoadArgs, cx: &Cx) -> Result<Clip> {
+    bind(name, &open(name)?, load, cx)
 }
 
-/// Loads the CLIP in `bundle`, which is the model called `name`.
-pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, cx: &Cx) -> Result<Clip> {
-    Clip::load(cx, bundle).map_err(|error| error.within(format_args!("model {name}"))).or_exit(Exit::Model)
+/// Loads the CLIP in `bundle`, which is the model called `name`, and tells the user what it warns of.
+pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, load: LoadArgs, cx: &Cx) -> Result<Clip> {
+    let LoadArgs { lenient, activation } = load;
+    let options =
+        ClipOptions { lenient, activation: activation.map(Into::into), vocabulary: Some(VOCABULARY) };
+    let clip = loaded(name, Clip::load_with(cx, bundle, &options))?;
+    warn(name, clip.warnings());
+    Ok(clip)
 }
 
 /// Loads the SAM called `name`, for an input of `image_size` pixels if not its own.
-pub(crate) fn load_sam(name: &str, image_size: Option<usize>, cx: &Cx) -> Result<Sam> {
-    bind_sam(name, &open(name)?, image_size, cx)
+pub(crate) fn load_sam(name: &str, image_size: Option<usize>, load: LoadArgs, cx: &Cx) -> Result<Sam> {
+    bind_sam(name, &open(name)?, image_size, load, cx)
 }
 
-/// Loads the SAM in `bundle`, which is the model called `name`.
-pub(crate) fn bind_sam(name: &str, bundle: &Bundle<'_>, image_size: Option<usize>, cx: &Cx) -> Result<Sam> {
-    Sam::load(cx, bundle, &SamOptions { image_size })
-        .map_err(|error| error.within(format_args!("model {name}")))
-        .or_exit(Exit::Model)
+/// Loads the SAM in `bundle`, which is the model called `name`, and tells the user what it warns of.
+pub(crate) fn bind_sam(
+    name: &str,
+    bundle: &Bundle<'_>,
+    image_size: Option<usize>,
+    load: LoadArgs,
+    cx: &Cx,
+) -> Result<Sam> {
+    let options = SamOptions { image_size, lenient: load.lenient };
+    let sam = loaded(name, Sam::load(cx, bundle, &options))?;
+    warn(name, sam.warnings());
+    Ok(sam)
+}
+
+fn loaded<T>(name: &str, result: vitrum::Result<T>) -> Result<T> {
+    let unsupported = |error: &vitrum::Error| error.code() == ErrorCode::Unsupported;
+    result.map_err(|error| {
+        let hint = unsupported(&error).then_some("--lenient loads what can be loaded all the same");
+        let failure = Err::<T, _>(error.within(format_args!("model {name}"))).or_exit(Exit::Model).err();
+        let failure = failure.expect("an error stays one");
+        hint.into_iter().fold(failure, Failure::hint)
+    })
+}
+
+fn warn(name: &str, warnings: &[String]) {
+    warnings.iter().for_each(|warning| output::notice(format_args!("model {name}: {warning}")));
 }

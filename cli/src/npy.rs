@@ -46,10 +46,19 @@ pub(crate) fn write_floats(mut out: impl Write, values: &[f32]) -> io::Result<()
     values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
 }
 
+/// What the elements of an array are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elements {
+    Booleans,
+    Integers,
+    Floats,
+}
+
 /// An array that was read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
+    pub(crate) elements: Elements,
     pub(crate) values: Vec<f32>,
 }
 
@@ -58,7 +67,7 @@ pub(crate) fn is_npy(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// Reads a C-contiguous array of floats, bytes or booleans.
+/// Reads a C-contiguous array of floats, integers or booleans. Integers beyond 2²⁴ are rounded.
 pub(crate) fn read(bytes: &[u8]) -> Result<Array, String> {
     let damaged = |what: &str| format!("damaged NumPy array: {what}");
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("not one"))?;
@@ -84,22 +93,30 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Array, String> {
     let shape = sides.map(str::parse).collect::<Result<Vec<usize>, _>>().map_err(|_| damaged("its shape"))?;
     let descr = value("descr").and_then(|value| value.strip_prefix('\'')?.split_once('\''));
     let (descr, _) = descr.ok_or_else(|| damaged("no type"))?;
-    let size = match descr {
-        "<f4" => 4,
-        "<f8" => 8,
-        "|b1" | "|u1" => 1,
+    let (size, elements, read): (usize, Elements, fn(&[u8]) -> Vec<f32>) = match descr {
+        "<f4" => (4, Elements::Floats, |data| each(data, f32::from_le_bytes)),
+        "<f8" => (8, Elements::Floats, |data| each(data, |value| f64::from_le_bytes(value) as f32)),
+        "|b1" => (1, Elements::Booleans, |data| each(data, |[value]| f32::from(value))),
+        "|u1" => (1, Elements::Integers, |data| each(data, |[value]| f32::from(value))),
+        "|i1" => (1, Elements::Integers, |data| each(data, |value| f32::from(i8::from_le_bytes(value)))),
+        "<u2" => (2, Elements::Integers, |data| each(data, |value| f32::from(u16::from_le_bytes(value)))),
+        "<i2" => (2, Elements::Integers, |data| each(data, |value| f32::from(i16::from_le_bytes(value)))),
+        "<u4" => (4, Elements::Integers, |data| each(data, |value| u32::from_le_bytes(value) as f32)),
+        "<i4" => (4, Elements::Integers, |data| each(data, |value| i32::from_le_bytes(value) as f32)),
+        "<u8" => (8, Elements::Integers, |data| each(data, |value| u64::from_le_bytes(value) as f32)),
+        "<i8" => (8, Elements::Integers, |data| each(data, |value| i64::from_le_bytes(value) as f32)),
         _ => return Err(format!("elements of type {descr} are not supported: save them as float32")),
     };
     let needed = shape.iter().try_fold(size, |bytes: usize, &side| bytes.checked_mul(side));
     if needed != Some(data.len()) {
         return Err(damaged(&format!("{} bytes of data for shape {shape:?}", data.len())));
     }
-    let values = match size {
-        4 => data.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect(),
-        8 => data.as_chunks().0.iter().map(|&value| f64::from_le_bytes(value) as f32).collect(),
-        _ => data.iter().map(|&value| f32::from(value)).collect(),
-    };
-    Ok(Array { shape, values })
+    Ok(Array { shape, elements, values: read(data) })
+}
+
+/// The elements of `N` bytes.
+fn each<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    data.as_chunks().0.iter().map(|&bytes| read(bytes)).collect()
 }
 
 #[cfg(test)]
@@ -128,11 +145,34 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let array = |shape: &[usize], values: &[f32]| Array { shape: shape.into(), values: values.into() };
+        let typed = |elements, shape: &[usize], values: &[f32]| Array {
+            shape: shape.into(),
+            elements,
+            values: values.into(),
+        };
+        let array = |shape: &[usize], values: &[f32]| typed(Elements::Floats, shape, values);
         let numbers = [1.5f32, -2.0, 0.25].map(f32::to_le_bytes).concat();
         assert_eq!(read(&file(Dtype::F32, &[3], &numbers)).unwrap(), array(&[3], &[1.5, -2.0, 0.25]));
         assert_eq!(read(&file(Dtype::F32, &[1, 3, 1], &numbers)).unwrap().shape, [1, 3, 1]);
-        assert_eq!(read(&file(Dtype::Bool, &[1, 2], &[0, 1])).unwrap(), array(&[1, 2], &[0.0, 1.0]));
+        assert_eq!(
+            read(&file(Dtype::Bool, &[1, 2], &[0, 1])).unwrap(),
+            typed(Elements::Booleans, &[1, 2], &[0.0, 1.0])
+        );
+        let changed = |descr: &str, data: &[u8]| {
+            let file = file(Dtype::F32, &[2], data);
+            let at = file.windows(3).position(|window| window == b"<f4").unwrap();
+            read(&[&file[..at], descr.as_bytes(), &file[at + 3..]].concat()).unwrap()
+        };
+        let integers = |values: &[f32]| typed(Elements::Integers, &[2], values);
+        assert_eq!(changed("|u1", &[0, 255]), integers(&[0.0, 255.0]));
+        assert_eq!(changed("|i1", &[1, 255]), integers(&[1.0, -1.0]));
+        assert_eq!(changed("<u2", &[1, 0, 0, 1]), integers(&[1.0, 256.0]));
+        assert_eq!(changed("<i2", &[1, 0, 255, 255]), integers(&[1.0, -1.0]));
+        assert_eq!(changed("<i4", &[1, 0, 0, 0, 255, 255, 255, 255]), integers(&[1.0, -1.0]));
+        assert_eq!(changed("<u4", &[1, 0, 0, 0, 0, 0, 1, 0]), integers(&[1.0, 65536.0]));
+        let eight = |value: i64| value.to_le_bytes();
+        assert_eq!(changed("<i8", &[eight(3), eight(-2)].concat()), integers(&[3.0, -2.0]));
+        assert_eq!(changed("<u8", &[eight(3), eight(7)].concat()), integers(&[3.0, 7.0]));
         let header = b"{'shape': (1,), 'fortran_order': False, 'descr': '<f8'}\n";
         let mut version2 = b"\x93NUMPY\x02\x00".to_vec();
         version2.extend((header.len() as u32).to_le_bytes());
@@ -155,7 +195,7 @@ mod tests {
             (changed("(2,)", "(9,)"), "2 bytes of data for shape [9]"),
             (changed("(2,)", "(x,)"), "its shape"),
             (changed("False", "True "), "Fortran"),
-            (changed("|b1", "<i8"), "elements of type <i8"),
+            (changed("|b1", "<c8"), "elements of type <c8"),
             (changed("NUMPY\x01", "NUMPY\x07"), "format 7.0"),
         ] {
             let error = read(&file).unwrap_err();

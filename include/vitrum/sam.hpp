@@ -3,12 +3,64 @@
 #define VITRUM_SAM_HPP
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base.hpp"
 #include "clip.hpp"
 
 namespace vitrum {
+
+// A closed outline along the edges of pixels; see vitrum_polygon.
+struct polygon {
+    // x and y of each corner.
+    std::vector<std::array<std::uint32_t, 2>> corners;
+    // Which part of the mask it belongs to: the outer outline of a part comes first, then its holes.
+    std::uint32_t part;
+    bool is_hole;
+};
+
+namespace detail {
+
+// The polygons of `call(corners, capacity, needed, polygons, capacity, needed, vitrum_error *)`.
+template <class Call> std::vector<polygon> collect_polygons(Call call) {
+    std::size_t corner_count = 0, polygon_count = 0;
+    check([&](vitrum_error *report) {
+        return call(nullptr, 0, &corner_count, nullptr, 0, &polygon_count, report);
+    });
+    std::vector<std::uint32_t> corners(corner_count);
+    std::vector<vitrum_polygon> found(polygon_count);
+    check([&](vitrum_error *report) {
+        return call(corners.data(), corners.size(), &corner_count, found.data(), found.size(), &polygon_count,
+                    report);
+    });
+    std::vector<polygon> polygons;
+    polygons.reserve(found.size());
+    for (const vitrum_polygon &it : found) {
+        polygon outline = {{}, it.part, it.is_hole != 0};
+        outline.corners.reserve(it.count);
+        for (std::size_t i = it.first; i < it.first + it.count; i++) {
+            outline.corners.push_back({corners[2 * i], corners[2 * i + 1]});
+        }
+        polygons.push_back(std::move(outline));
+    }
+    return polygons;
+}
+
+} // namespace detail
+
+// The polygons of a mask in run lengths, down the columns; corners that are left out are at most `tolerance` pixels from
+// the outline.
+inline std::vector<polygon> polygons_of(const std::vector<std::uint32_t> &runs, std::uint32_t width,
+                                        std::uint32_t height, float tolerance = 0) {
+    return detail::collect_polygons([&](std::uint32_t *corners, std::size_t corner_capacity,
+                                        std::size_t *corners_needed, vitrum_polygon *polygons,
+                                        std::size_t polygon_capacity, std::size_t *polygons_needed,
+                                        vitrum_error *report) {
+        return vitrum_rle_polygons(runs.data(), runs.size(), width, height, tolerance, corners, corner_capacity,
+                                   corners_needed, polygons, polygon_capacity, polygons_needed, report);
+    });
+}
 
 // All that is said about one object. Nothing at all means the most prominent one.
 class sam_prompt {
@@ -73,6 +125,15 @@ public:
         });
     }
 
+    // Whether this is the embedding of `picture`, pixel by pixel: one of VITRUM_PICTURE_*.
+    vitrum_picture_match is_of(const image &picture) const {
+        vitrum_picture_match answer = VITRUM_PICTURE_UNKNOWN;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_embedding_is_of(get(), &picture, &answer, report);
+        });
+        return answer;
+    }
+
     // Bytes to keep, for sam::restore.
     std::vector<std::uint8_t> save() const {
         return detail::collect<std::uint8_t>([&](std::uint8_t *out, std::size_t capacity, std::size_t *needed,
@@ -129,6 +190,18 @@ public:
         return detail::collect<std::uint32_t>([&](std::uint32_t *out, std::size_t capacity, std::size_t *needed,
                                                   vitrum_error *report) {
             return vitrum_sam_prediction_rle(get(), prompt, index, threshold, out, capacity, needed, report);
+        });
+    }
+
+    // The mask as polygons; corners that are left out are at most `tolerance` pixels from the outline.
+    std::vector<polygon> polygons(std::size_t prompt, std::size_t index, float tolerance = 0,
+                                  float threshold = 0) const {
+        return detail::collect_polygons([&](std::uint32_t *corners, std::size_t corner_capacity,
+                                            std::size_t *corners_needed, vitrum_polygon *found,
+                                            std::size_t polygon_capacity, std::size_t *polygons_needed,
+                                            vitrum_error *report) {
+            return vitrum_sam_prediction_polygons(get(), prompt, index, threshold, tolerance, corners, corner_capacity,
+                                                  corners_needed, found, polygon_capacity, polygons_needed, report);
         });
     }
 
@@ -226,6 +299,7 @@ struct sam_match {
 struct sam_options {
     bool mmap = false;
     std::uint32_t image_size = 0;
+    bool lenient = false;
 };
 
 // A SAM model. May outlive its context.
@@ -250,6 +324,13 @@ public:
             return vitrum_sam_load_memory(on.get(), files.data(), files.size(), &c_options, &handle, report);
         });
         return sam(handle);
+    }
+
+    // What was assumed while loading, and what of the files is not used: a line each.
+    std::string warnings() const {
+        return detail::text([&](char *out, std::size_t capacity, std::size_t *needed, vitrum_error *report) {
+            return vitrum_sam_warnings(get(), out, capacity, needed, report);
+        });
     }
 
     // Side of the model's input, and of its masks before they are brought to the size of the picture.
@@ -394,6 +475,7 @@ private:
         vitrum_sam_options_init(&c_options, sizeof c_options);
         c_options.mmap = options.mmap;
         c_options.image_size = options.image_size;
+        c_options.lenient = options.lenient;
         return c_options;
     }
 

@@ -220,6 +220,18 @@ public:
         });
     }
 
+    // The mask as polygons; corners that are left out are at most `tolerance` pixels from the outline.
+    std::vector<polygon> polygons(std::uint32_t object, std::int64_t frame = VITRUM_FRAME_CURRENT,
+                                  float tolerance = 0, float threshold = 0) const {
+        return detail::collect_polygons([&](std::uint32_t *corners, std::size_t corner_capacity,
+                                            std::size_t *corners_needed, vitrum_polygon *found,
+                                            std::size_t polygon_capacity, std::size_t *polygons_needed,
+                                            vitrum_error *report) {
+            return vitrum_tracker_polygons(get(), object, frame, threshold, tolerance, corners, corner_capacity,
+                                           corners_needed, found, polygon_capacity, polygons_needed, report);
+        });
+    }
+
     // Area, box and scores of a mask.
     vitrum_tracker_stats mask_stats(std::uint32_t object, std::int64_t frame = VITRUM_FRAME_CURRENT,
                                     float threshold = 0) const {

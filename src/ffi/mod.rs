@@ -30,6 +30,8 @@ pub mod image;
 
 pub mod progress;
 
+pub mod polygon;
+
 pub mod clip;
 
 pub mod sam;

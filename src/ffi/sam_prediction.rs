@@ -7,6 +7,7 @@ use super::args::{
 };
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::polygon::{vitrum_polygon, write_polygons};
 use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
 use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
@@ -225,6 +226,38 @@ pub unsafe extern "C" fn vitrum_sam_prediction_rle(
                 output.write(rle.counts());
             }
             Ok(())
+        })
+    }
+}
+
+/// Mask number `mask` of prompt number `prompt` at `threshold` as polygons. Any thread.
+///
+/// `tolerance`, `corners` and `polygons` with what belongs to them are as for `vitrum_rle_polygons`, and the other
+/// parameters and errors those of `vitrum_sam_prediction_mask`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    threshold: f32,
+    tolerance: f32,
+    corners: *mut u32,
+    corner_capacity: usize,
+    corners_needed: *mut usize,
+    polygons: *mut vitrum_polygon,
+    polygon_capacity: usize,
+    polygons_needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let corners = Output::new(corners, corner_capacity, corners_needed, "corners")?;
+            let polygons = Output::new(polygons, polygon_capacity, polygons_needed, "polygons")?;
+            it.check(prompt, mask)?;
+            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            write_polygons(&rle, tolerance, corners, polygons)
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::args::{CStruct, Output, init, product, required, versioned_mut};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::polygon::{vitrum_polygon, write_polygons};
 use super::status::vitrum_status;
 use super::tracker::{frame_or_current, vitrum_tracker};
 use crate::error::Result;
@@ -95,6 +96,36 @@ pub unsafe extern "C" fn vitrum_tracker_rle(
                 output.write(rle.counts());
             }
             Ok(())
+        })
+    }
+}
+
+/// The same mask as polygons.
+///
+/// `tolerance`, `corners` and `polygons` with what belongs to them are as for `vitrum_rle_polygons`, and the other
+/// parameters and errors those of `vitrum_tracker_mask`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_tracker_polygons(
+    tracker: *const vitrum_tracker,
+    object: u32,
+    frame: i64,
+    threshold: f32,
+    tolerance: f32,
+    corners: *mut u32,
+    corner_capacity: usize,
+    corners_needed: *mut usize,
+    polygons: *mut vitrum_polygon,
+    polygon_capacity: usize,
+    polygons_needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let (tracker, frame) = found(tracker, object, frame)?;
+            let corners = Output::new(corners, corner_capacity, corners_needed, "corners")?;
+            let polygons = Output::new(polygons, polygon_capacity, polygons_needed, "polygons")?;
+            write_polygons(&tracker.rle(object, frame, threshold)?, tolerance, corners, polygons)
         })
     }
 }

@@ -6,9 +6,19 @@ mod positions;
 pub mod sam;
 pub mod sam2;
 
-use crate::error::Result;
+use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
-use crate::weights::Config;
+use crate::weights::{Config, Review};
+
+/// Refuses the `model_type` of another architecture than those called `expected`.
+fn model_type(config: &Config, expected: &[&str], review: &mut Review) -> Result<()> {
+    let default = expected.first().copied().unwrap_or_default();
+    if expected.contains(&config.str_or("model_type", default)?) {
+        return Ok(());
+    }
+    let error = config.unusable("model_type", format_args!("{}", expected.join(" or ")));
+    review.refuse(err!(Unsupported, "{}", error.message()))
+}
 
 /// The activation that `config` calls by one of `transformers`' names, or `default`.
 fn activation(config: &Config, key: &str, default: Activation) -> Result<Activation> {

@@ -4,15 +4,17 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::preprocess::Preprocess;
+use super::preprocess::{self, Preprocess};
 use super::tokenizer::Tokenizer;
-use crate::error::{Result, err};
+use crate::error::{ErrorCode, Result, err};
 use crate::exec::Cx;
 use crate::image::ImageView;
+use crate::kernels::activation::Activation;
 use crate::kernels::{norm, softmax};
-use crate::models::clip::{ClipConfig, ClipModel};
+use crate::models::clip::naming::Naming;
+use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionTower};
 use crate::nn::Trace;
-use crate::weights::{Bundle, Config};
+use crate::weights::{Bundle, Review};
 
 /// Template of [`Clip::classify`] where the caller gives none.
 pub const DEFAULT_TEMPLATE: &str = "a photo of a {}";
@@ -20,13 +22,31 @@ pub const DEFAULT_TEMPLATE: &str = "a photo of a {}";
 /// Rows that go through a tower at once: enough to keep the arithmetic busy, few enough to bound the scratch memory.
 const ROWS: usize = 2560;
 
+/// How to load a [`Clip`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClipOptions<'a> {
+    /// The activation of the MLPs, whatever the files say; `None` for what they say. Weights of OpenAI's models that
+    /// were saved without their configuration need [`QuickGelu`](Activation::QuickGelu).
+    pub activation: Option<Activation>,
+    /// Loads a model although some of its tensors or settings are not understood. What it then computes is not what
+    /// its maker's program computes; [`Clip::warnings`] says why.
+    pub lenient: bool,
+    /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not), for weights in the original naming
+    /// that have OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, as OpenCLIP has it inside.
+    pub vocabulary: Option<&'a [u8]>,
+}
+
 /// A CLIP model with its preprocessing and tokenizer. Immutable; share it between threads as you like.
+///
+/// A checkpoint of one tower does what that tower can.
 #[derive(Debug)]
 pub struct Clip {
     cx: Cx,
     model: ClipModel,
     preprocess: Preprocess,
-    tokenizer: Option<Tokenizer>,
+    /// Or why texts cannot be encoded.
+    tokenizer: Result<Tokenizer>,
+    warnings: Vec<String>,
 }
 
 impl Clip {
@@ -36,21 +56,34 @@ impl Clip {
     /// instruction set.
     ///
     /// # Errors
-    /// Those of [`ClipModel::bind`], [`Preprocess::from_config`] and [`Tokenizer`]; `Tokenizer` if it has more
-    /// tokens than the model has embeddings. A missing tokenizer is an error only when a text is encoded.
+    /// As [`load_with`](Self::load_with).
     pub fn load(cx: &Cx, bundle: &Bundle<'_>) -> Result<Self> {
-        let model = ClipModel::bind(bundle, cx.level())?;
-        let preprocess = load_preprocess(bundle, model.config.vision.image_size)?;
-        let tokenizer = load_tokenizer(bundle)?
-            .map(|tokenizer| tokenizer.with_context_length(model.config.text.context_length))
-            .transpose()?;
-        if let Some(tokenizer) = &tokenizer {
-            let (tokens, embeddings) = (tokenizer.vocabulary_size(), model.config.text.vocab_size);
-            if tokens > embeddings {
-                return Err(err!(Tokenizer, "tokenizer of {tokens} tokens for a model with {embeddings}"));
-            }
+        Self::load_with(cx, bundle, &ClipOptions::default())
+    }
+
+    /// [`load`](Self::load) with options.
+    ///
+    /// # Errors
+    /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Unsupported` for tensors, settings and files that
+    /// change the result and are not understood. A missing tokenizer, or one that cannot be used, is an error only
+    /// when a text is encoded.
+    pub fn load_with(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
+        let mut review = Review::new(options.lenient);
+        let model = ClipModel::bind(bundle, cx.level(), options.activation, &mut review)?;
+        let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
+        let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
+        if let (Err(error), Some(_)) = (&tokenizer, &model.text)
+            && error.code() != ErrorCode::NotFound
+        {
+            review.warn(format_args!("texts cannot be encoded: {error}"));
         }
-        Ok(Self { cx: cx.clone(), model, preprocess, tokenizer })
+        review.files(bundle, &QUIET_FILES)?;
+        Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
+    }
+
+    /// What was assumed while the model was loaded, and what of its files is not used.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The model's sizes.
@@ -68,14 +101,14 @@ impl Clip {
         &self.preprocess
     }
 
-    /// The tokenizer, if there was one beside the weights.
+    /// The tokenizer, if there is one that can be used.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
-        self.tokenizer.as_ref()
+        self.tokenizer.as_ref().ok()
     }
 
     /// Features of an embedding.
     pub fn embed_dim(&self) -> usize {
-        self.model.config.projection_dim
+        self.model.config.embed_dim()
     }
 
     /// Bytes of weights held.
@@ -85,10 +118,10 @@ impl Clip {
 
     /// Bytes of scratch memory that encoding `images` images at once takes, kept by the context for the next call.
     pub fn image_scratch_bytes(&self, images: usize) -> usize {
+        let Ok(vision) = self.vision() else { return 0 };
         let (height, width) = self.preprocess.output_size();
-        let batch = images.min(self.image_batch());
-        (batch * 3 * height * width + self.model.vision.scratch_len(&self.cx, [batch, height, width]))
-            * size_of::<f32>()
+        let batch = images.min(self.image_batch(vision));
+        (batch * 3 * height * width + vision.scratch_len(&self.cx, [batch, height, width])) * size_of::<f32>()
     }
 
     /// Embeds pictures: `[images, embed_dim]`, each of length 1 if `normalize`.
@@ -105,7 +138,7 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` for no image, `BufferTooSmall` if `out` is shorter, `Image` naming a picture that cannot
-    /// be resized.
+    /// be resized, `Unsupported` if the model has no image tower.
     pub fn encode_images_into(
         &self,
         images: &[ImageView<'_>],
@@ -115,11 +148,12 @@ impl Clip {
         if images.is_empty() {
             return Err(err!(InvalidArgument, "no images"));
         }
+        let vision = self.vision()?;
         let out = self.embeddings(images.len(), out)?;
         let (height, width) = self.preprocess.output_size();
         let input = 3 * height * width;
-        let batch = self.image_batch().min(images.len());
-        let scratch_len = self.model.vision.scratch_len(&self.cx, [batch, height, width]);
+        let batch = self.image_batch(vision).min(images.len());
+        let scratch_len = vision.scratch_len(&self.cx, [batch, height, width]);
         let mut pixels = self.cx.workspace(batch * input);
         let mut workspace = self.cx.workspace(scratch_len);
         self.cx.enter(|| {
@@ -132,7 +166,7 @@ impl Clip {
                         .map_err(|error| error.within(format_args!("image {}", part * batch + i)))?;
                 }
                 let size = [images.len(), height, width];
-                self.model.vision.forward(&self.cx, pixels, size, out, workspace.scratch(), Trace::off())?;
+                vision.forward(&self.cx, pixels, size, out, workspace.scratch(), Trace::off())?;
             }
             Ok(())
         })?;
@@ -160,18 +194,17 @@ impl Clip {
         Ok(out)
     }
 
-    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut.
+    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of white
+    /// space, is start and end token, as in the references.
     ///
     /// # Errors
-    /// `InvalidArgument` for no text or an empty one, `BufferTooSmall` if `out` is shorter, `NotFound` if there is
-    /// no tokenizer, `Limit` for a gigantic text.
+    /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
+    /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text.
     pub fn encode_texts_into(&self, texts: &[&str], normalize: bool, out: &mut [f32]) -> Result<()> {
         if texts.is_empty() {
             return Err(err!(InvalidArgument, "no texts"));
         }
-        if let Some(i) = texts.iter().position(|text| text.trim().is_empty()) {
-            return Err(err!(InvalidArgument, "text {i} is empty"));
-        }
+        let (text, config) = self.text()?;
         let tokenizer = self.require_tokenizer()?;
         let out = self.embeddings(texts.len(), out)?;
         let mut tokens = Vec::with_capacity(texts.len());
@@ -182,10 +215,15 @@ impl Clip {
         self.cx.enter(|| {
             let (mut tokens, mut out) = (&tokens[..], &mut *out);
             while !tokens.is_empty() {
-                let (count, length) = text_batch(tokens);
+                let (mut count, mut length) = text_batch(tokens);
+                let mut padding = tokenizer.padding_id();
+                if config.is_padded() {
+                    (length, padding) = (config.context_length, config.padding);
+                    count = count.min((ROWS / length).max(1));
+                }
                 let (now, later) = tokens.split_at(count);
                 let (out_now, out_later) = out.split_at_mut(count * self.embed_dim());
-                self.encode_tokens(now, length, tokenizer.padding_id(), out_now)?;
+                self.encode_tokens(text, now, (length, padding), out_now)?;
                 (tokens, out) = (later, out_later);
             }
             Ok(())
@@ -201,9 +239,13 @@ impl Clip {
     /// Embeddings need not be normalised.
     ///
     /// # Errors
-    /// `InvalidArgument` if either is empty or not a whole number of embeddings.
+    /// `InvalidArgument` if either is empty or not a whole number of embeddings, `Unsupported` if the model is one tower
+    /// without a logit scale.
     pub fn similarity(&self, images: &[f32], texts: &[f32]) -> Result<Vec<f32>> {
         let dim = self.embed_dim();
+        let scale = self.model.logit_scale;
+        let scale =
+            scale.ok_or_else(|| err!(Unsupported, "this checkpoint of one tower has no logit scale"))?;
         for (what, values) in [("image", images), ("text", texts)] {
             if values.is_empty() || !values.len().is_multiple_of(dim) {
                 let len = values.len();
@@ -216,7 +258,7 @@ impl Clip {
         let pairs =
             images.chunks_exact(dim).flat_map(|image| texts.chunks_exact(dim).map(move |text| (image, text)));
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        Ok(pairs.map(|pair| self.model.logit_scale * dot(pair)).collect())
+        Ok(pairs.map(|pair| scale * dot(pair)).collect())
     }
 
     /// Zero-shot classification: the probability of each label for `image`.
@@ -252,31 +294,40 @@ impl Clip {
         softmax::softmax(&self.cx, logits, labels);
     }
 
-    /// Embeds a batch of tokens, padded to `length`.
-    fn encode_tokens(&self, tokens: &[Vec<u32>], length: usize, padding: u32, out: &mut [f32]) -> Result<()> {
+    /// Embeds a batch of tokens, padded to `length` with `padding`.
+    fn encode_tokens(
+        &self,
+        text: &TextTower,
+        tokens: &[Vec<u32>],
+        (length, padding): (usize, u32),
+        out: &mut [f32],
+    ) -> Result<()> {
         let mut ids = vec![padding; tokens.len() * length];
         for (ids, tokens) in ids.chunks_exact_mut(length).zip(tokens) {
             ids[..tokens.len()].copy_from_slice(tokens);
         }
-        let scratch_len = self.model.text.scratch_len(&self.cx, [tokens.len(), length]);
-        let mut workspace = self.cx.workspace(scratch_len);
-        self.model.text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::off())
+        let mut workspace = self.cx.workspace(text.scratch_len(&self.cx, [tokens.len(), length]));
+        text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::off())
+    }
+
+    fn vision(&self) -> Result<&VisionTower> {
+        let vision = self.model.vision.as_ref();
+        vision.ok_or_else(|| err!(Unsupported, "the model has only a text tower: pictures cannot be encoded"))
+    }
+
+    fn text(&self) -> Result<(&TextTower, &TextConfig)> {
+        let text = self.model.text.as_ref().zip(self.model.config.text.as_ref());
+        text.ok_or_else(|| err!(Unsupported, "the model has only an image tower: texts cannot be encoded"))
     }
 
     fn require_tokenizer(&self) -> Result<&Tokenizer> {
-        self.tokenizer.as_ref().ok_or_else(|| {
-            err!(
-                NotFound,
-                "no tokenizer beside the weights: tokenizer.json, vocab.json and merges.txt, \
-                 or bpe_simple_vocab_16e6.txt[.gz]"
-            )
-        })
+        self.tokenizer.as_ref().map_err(Clone::clone)
     }
 
     /// How many images go through the tower at once.
-    fn image_batch(&self) -> usize {
+    fn image_batch(&self, vision: &VisionTower) -> usize {
         let (height, width) = self.preprocess.output_size();
-        let patch = self.model.config.vision.patch_size;
+        let patch = vision.patch_size();
         (ROWS / (1 + (height / patch) * (width / patch))).max(1)
     }
 
@@ -319,16 +370,65 @@ fn text_batch(tokens: &[Vec<u32>]) -> (usize, usize) {
     (count, length)
 }
 
+/// Files beside the weights that say the same as those that were read.
+const QUIET_FILES: [&str; 10] = [
+    "open_clip_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "bpe_simple_vocab_16e6.txt",
+    "bpe_simple_vocab_16e6.txt.gz",
+];
+
 /// The profile beside the weights, or OpenAI's.
-fn load_preprocess(bundle: &Bundle<'_>, image_size: usize) -> Result<Preprocess> {
-    for name in ["preprocessor_config.json", "open_clip_config.json"] {
-        if let Some(text) = bundle.file(name)? {
-            return Preprocess::from_config(&Config::parse(name, &text)?, image_size);
-        }
+fn load_preprocess(bundle: &Bundle<'_>, config: &ClipConfig, review: &mut Review) -> Result<Preprocess> {
+    // Nothing uses the profile of a text tower.
+    let image_size = config.vision.map_or(1, |vision| vision.image_size);
+    if config.vision.is_none() {
+        return Preprocess::clip(image_size);
     }
-    Preprocess::clip(image_size)
+    match preprocess::hugging_face_config(bundle)? {
+        Some(config) => {
+            let profile = Preprocess::from_config(&config, image_size)?;
+            review.settings(&config, &preprocess::QUIET_KEYS);
+            Ok(profile)
+        }
+        None => match bundle.config("open_clip_config.json")? {
+            Some(config) => {
+                let profile = Preprocess::from_config(&config, image_size)?;
+                // The model's part is reviewed with the model.
+                review.settings(&config, &["model_cfg"]);
+                Ok(profile)
+            }
+            None => Preprocess::clip(image_size),
+        },
+    }
 }
 
-fn load_tokenizer(bundle: &Bundle<'_>) -> Result<Option<Tokenizer>> {
-    Tokenizer::from_files(|name| bundle.file(name), None)
+/// The tokenizer beside the weights, or OpenAI's with the list of merges in `vocabulary`, if it fits the model.
+fn load_tokenizer(bundle: &Bundle<'_>, model: &ClipModel, vocabulary: Option<&[u8]>) -> Result<Tokenizer> {
+    /// Tokens of OpenAI's vocabulary.
+    const OPENAI: usize = 49_408;
+
+    let Some(text) = &model.config.text else {
+        return Err(err!(Unsupported, "the model has only an image tower: texts cannot be encoded"));
+    };
+    let fits = model.naming != Naming::HuggingFace && text.vocab_size == OPENAI;
+    let tokenizer = Tokenizer::from_files(|name| bundle.file(name), vocabulary.filter(|_| fits))?;
+    let tokenizer = tokenizer.ok_or_else(|| {
+        err!(
+            NotFound,
+            "no tokenizer beside the weights: tokenizer.json, vocab.json and merges.txt, \
+             or bpe_simple_vocab_16e6.txt[.gz]"
+        )
+    })?;
+    let (tokens, embeddings) = (tokenizer.vocabulary_size(), text.vocab_size);
+    if tokens > embeddings {
+        return Err(err!(Tokenizer, "tokenizer of {tokens} tokens for a model with {embeddings}"));
+    }
+    tokenizer.with_context_length(text.context_length)
 }

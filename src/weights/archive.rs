@@ -1,4 +1,4 @@
-//! The index of tensors over one or several safetensors files.
+//! The index of tensors over one or several weights files.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -7,22 +7,22 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use safetensors::Dtype;
 
-use super::decode;
-use super::header::{self, Entry, MAX_TENSORS, PREFIX};
+use super::header::{Entry, MAX_TENSORS};
 use super::json::quoted;
 use super::source::Source;
+use super::{decode, index, strided};
 use crate::error::{Result, err};
-use crate::exec::try_zeroed;
 use crate::simd::Level;
 
-/// Tensors by name, over one or several safetensors files. The bytes stay where they are until a
+/// Tensors by name, over one or several weights files. The bytes stay where they are until a
 /// [`Scope`](super::Scope) binds them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Archive<'a> {
     shards: Vec<Shard<'a>>,
     /// Sorted by name.
     tensors: Vec<Tensor>,
     metadata: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
 /// What an archive knows of a tensor without reading it.
@@ -34,7 +34,7 @@ pub struct TensorInfo<'t> {
     pub dtype: Dtype,
     /// The dimensions, outermost first.
     pub shape: &'t [usize],
-    /// The size in the file.
+    /// The size in the file; of a view of shared elements, what its own elements would take.
     pub bytes: u64,
 }
 
@@ -43,8 +43,6 @@ struct Shard<'a> {
     /// What messages call it.
     label: String,
     source: Source<'a>,
-    /// Where the data starts in the source.
-    data: u64,
 }
 
 #[derive(Debug)]
@@ -56,7 +54,7 @@ pub(super) struct Tensor {
 
 impl Tensor {
     pub(super) fn info(&self) -> TensorInfo<'_> {
-        let Entry { name, dtype, shape, begin, end } = &self.entry;
+        let Entry { name, dtype, shape, begin, end, .. } = &self.entry;
         TensorInfo { name, dtype: *dtype, shape, bytes: end - begin }
     }
 }
@@ -64,7 +62,7 @@ impl Tensor {
 impl<'a> Archive<'a> {
     /// Indexes `sources`, each with the name that messages call it.
     pub(super) fn new(sources: impl IntoIterator<Item = (String, Source<'a>)>) -> Result<Self> {
-        let mut archive = Self { shards: Vec::new(), tensors: Vec::new(), metadata: BTreeMap::new() };
+        let mut archive = Self::default();
         for (label, source) in sources {
             archive.add(&label, source).map_err(|error| error.within(&label))?;
         }
@@ -78,23 +76,18 @@ impl<'a> Archive<'a> {
     }
 
     fn add(&mut self, label: &str, source: Source<'a>) -> Result<()> {
-        let mut prefix = [0; PREFIX];
-        let prefix = &mut prefix[..PREFIX.min(usize::try_from(source.len()).unwrap_or(PREFIX))];
-        source.read(0, prefix)?;
-        let mut json = try_zeroed(header::json_len(prefix, source.len())?)?;
-        source.read(PREFIX as u64, &mut json)?;
-        let data = (PREFIX + json.len()) as u64;
-        let header = header::parse(&json, source.len() - data)?;
-        if self.tensors.len() + header.tensors.len() > MAX_TENSORS {
+        let index = index::read(&source)?;
+        if self.tensors.len() + index.tensors.len() > MAX_TENSORS {
             return Err(err!(Limit, "more than {MAX_TENSORS} tensors in all shards"));
         }
         let shard = self.shards.len();
         let tensor = |entry| Tensor { entry, shard, used: AtomicBool::new(false) };
-        self.tensors.extend(header.tensors.into_iter().map(tensor));
-        for (key, value) in header.metadata {
+        self.tensors.extend(index.tensors.into_iter().map(tensor));
+        for (key, value) in index.metadata {
             self.metadata.entry(key).or_insert(value);
         }
-        self.shards.push(Shard { label: label.into(), source, data });
+        self.notes.extend(index.notes.into_iter().map(|note| alloc::format!("{label}: {note}")));
+        self.shards.push(Shard { label: label.into(), source });
         Ok(())
     }
 
@@ -123,6 +116,18 @@ impl<'a> Archive<'a> {
         &self.metadata
     }
 
+    /// The names of the tensors that something has bound.
+    pub(super) fn used(&self) -> impl Iterator<Item = &str> {
+        let used = self.tensors.iter().filter(|tensor| tensor.used.load(Ordering::Relaxed));
+        used.map(|tensor| &tensor.entry.name[..])
+    }
+
+    /// How the files were read, where that was a choice: which of several state dicts of a PyTorch checkpoint was
+    /// taken, what in it was left aside. Each starts with the file's name.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The tensors that nothing has bound so far.
     pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         self.tensors.iter().filter(|tensor| !tensor.used.load(Ordering::Relaxed)).map(Tensor::info)
@@ -149,17 +154,15 @@ impl<'a> Archive<'a> {
     /// Reads bytes of the tensor called `name`, which exists and has as many, from byte `at` of it on.
     pub(super) fn read_bytes(&self, name: &str, at: u64, out: &mut [u8]) -> Result<()> {
         let tensor = self.find(name).expect("a tensor of this archive");
-        let Shard { source, data, .. } = &self.shards[tensor.shard];
-        source.read(data + tensor.entry.begin + at, out)
+        strided::read_bytes(&self.shards[tensor.shard].source, &tensor.entry, at, out)
     }
 
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
     pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
-        let Shard { source, data, .. } = &self.shards[tensor.shard];
-        let Entry { name, dtype, begin, .. } = &tensor.entry;
-        decode::to_f32(level, *dtype, source, data + begin, out)
-            .map_err(|error| error.within(format_args!("tensor {}", quoted(name))))?;
-        tensor.used.store(true, Ordering::Relaxed);
+        let Tensor { entry, shard, used } = tensor;
+        decode::to_f32(level, &self.shards[*shard].source, entry, out)
+            .map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
+        used.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -3,30 +3,35 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::archive::{Archive, TensorInfo};
+use super::config::Config;
 use super::scope::Scope;
 use super::source::Source;
 use crate::error::{Result, err};
 use crate::simd::Level;
 
 /// The files beside the weights that a [`Bundle`] offers.
-pub const SIDE_FILES: [&str; 15] = [
+pub const SIDE_FILES: [&str; 18] = [
     "config.json",
     "open_clip_config.json",
     "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
     "vocab.json",
     "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
     "bpe_simple_vocab_16e6.txt",
     "bpe_simple_vocab_16e6.txt.gz",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
     "vocab.txt",
     "spiece.model",
     "sentencepiece.bpe.model",
     "tokenizer.model",
+    "adapter_config.json",
 ];
 
 /// Bytes of a side file at most. CLIP's `tokenizer.json` has 2.2 MB.
@@ -37,6 +42,8 @@ pub const MAX_SIDE_FILE: usize = 16 << 20;
 pub struct Bundle<'a> {
     archive: Archive<'a>,
     files: SideFiles<'a>,
+    /// Which of [`SIDE_FILES`] were asked for.
+    asked: [AtomicBool; SIDE_FILES.len()],
 }
 
 /// A model in the caller's memory.
@@ -78,7 +85,7 @@ pub(super) enum SideFiles<'a> {
 
 impl<'a> Bundle<'a> {
     pub(super) fn new(archive: Archive<'a>, files: SideFiles<'a>) -> Self {
-        Self { archive, files }
+        Self { archive, files, asked: [const { AtomicBool::new(false) }; SIDE_FILES.len()] }
     }
 
     /// A model in the caller's memory, which is borrowed, not copied.
@@ -131,6 +138,9 @@ impl<'a> Bundle<'a> {
     /// # Errors
     /// `Limit` if it is larger than [`MAX_SIDE_FILE`], `Unsupported` if it is not a regular file, `Io`.
     pub fn file(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>> {
+        if let Some(i) = SIDE_FILES.iter().position(|candidate| *candidate == name) {
+            self.asked[i].store(true, Ordering::Relaxed);
+        }
         match &self.files {
             SideFiles::Memory(files) => {
                 let file = files.iter().find(|(candidate, _)| candidate == name);
@@ -144,6 +154,33 @@ impl<'a> Bundle<'a> {
                 Ok(super::open::read_if_present(&directory.join(name))?.map(Cow::Owned))
             }
         }
+    }
+}
+
+impl Bundle<'_> {
+    /// The configuration in the side file called `name`, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file) and [`Config::parse`].
+    pub fn config(&self, name: &str) -> Result<Option<Config>> {
+        self.file(name)?.map(|text| Config::parse(name, &text)).transpose()
+    }
+
+    /// Whether there is a side file called `name`, without reading it.
+    pub fn has_file(&self, name: &str) -> bool {
+        match &self.files {
+            SideFiles::Memory(files) => files.iter().any(|(candidate, _)| candidate == name),
+            #[cfg(feature = "std")]
+            SideFiles::Directory(directory) => directory.join(name).is_file(),
+        }
+    }
+
+    /// The side files that are there and that nothing has asked for.
+    pub fn unread_files(&self) -> impl Iterator<Item = &'static str> {
+        let asked = SIDE_FILES.into_iter().zip(&self.asked);
+        asked
+            .filter(|(name, asked)| !asked.load(Ordering::Relaxed) && self.has_file(name))
+            .map(|(name, _)| name)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Typed, range-checked reading of JSON configurations.
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::fmt::{Debug, Display};
 use core::ops::RangeInclusive;
 
@@ -17,11 +20,16 @@ const LIMITS: Limits = Limits { bytes: 1 << 20, depth: 16, nodes: 1 << 16 };
 /// Keys are paths: `"vision_config.hidden_size"`. A value that is `null`, or whose parent is no object, counts
 /// as absent, as in the files' own conventions. Getters called `…_or` take a default for absent values; a value
 /// that is present but wrong is an error for either kind.
+///
+/// It remembers which keys were asked for, so that a [`Review`](super::Review) can tell which settings nothing has
+/// read.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What messages call it.
     file: String,
     root: Value,
+    /// Keys that were asked for, whether they are there or not.
+    read: RefCell<BTreeSet<String>>,
 }
 
 impl Config {
@@ -41,11 +49,51 @@ impl Config {
         if !root.is_object() {
             return Err(err!(Config, "{file}: not a JSON object"));
         }
-        Ok(Self { file: file.into(), root })
+        Ok(Self { file: file.into(), root, read: RefCell::default() })
+    }
+
+    /// What messages call it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The object at `key` as a configuration of its own, of which nothing has been read; `None` if there is none.
+    pub fn section(&self, key: &str) -> Option<Self> {
+        let root = self.get(key).filter(|value| value.is_object())?.clone();
+        Some(Self { file: alloc::format!("{}: {key}", self.file), root, read: RefCell::default() })
+    }
+
+    /// Puts the object at `from`, if there is one, into the place of the one at `to`, both at the top level. Of what
+    /// was there, keys for which `stays` holds and that `from` does not have stay.
+    pub(crate) fn replace(&mut self, to: &str, from: &str, stays: impl Fn(&str) -> bool) {
+        let Some(root) = self.root.as_object_mut() else { return };
+        let Some(Value::Object(mut section)) = root.get_mut(from).map(Value::take) else { return };
+        if let Some(Value::Object(earlier)) = root.remove(to) {
+            for (key, value) in earlier {
+                if stays(&key) && !section.contains_key(&key) {
+                    section.insert(key, value);
+                }
+            }
+        }
+        root.insert(to.into(), Value::Object(section));
+    }
+
+    /// The paths of the values that nothing has asked for, in the file's order. Values of `null` count as absent.
+    pub fn unread(&self) -> Vec<String> {
+        let (read, mut unread) = (self.read.borrow(), Vec::new());
+        leaves(&self.root, &mut String::new(), &mut |path| {
+            if !read.contains(path) {
+                unread.push(path.into());
+            }
+        });
+        unread
     }
 
     /// The value at `key`, unless it is absent or null.
     pub fn get(&self, key: &str) -> Option<&Value> {
+        if !self.read.borrow().contains(key) {
+            self.read.borrow_mut().insert(key.into());
+        }
         let value = key.split('.').try_fold(&self.root, |value, part| value.as_object()?.get(part))?;
         (!value.is_null()).then_some(value)
     }
@@ -165,6 +213,25 @@ impl Config {
 
     fn required<T>(&self, key: &str, value: Option<T>) -> Result<T> {
         value.ok_or_else(|| err!(Config, "{}: missing {}", self.file, quoted(key)))
+    }
+}
+
+/// Calls `visit` with the path of each value that is neither an object nor null.
+fn leaves(value: &Value, path: &mut String, visit: &mut impl FnMut(&str)) {
+    match value {
+        Value::Null => {}
+        Value::Object(members) => {
+            for (key, value) in members {
+                let len = path.len();
+                if len > 0 {
+                    path.push('.');
+                }
+                path.push_str(key);
+                leaves(value, path, visit);
+                path.truncate(len);
+            }
+        }
+        _ => visit(path),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Header {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// One tensor of a header. `begin..end` are bytes from the start of the data.
+/// One tensor. `begin..end` are bytes from the start of the header's data, later of the file.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -47,13 +47,21 @@ pub(super) struct Entry {
     pub(super) shape: Vec<usize>,
     pub(super) begin: u64,
     pub(super) end: u64,
+    /// Elements from one index to the next along each dimension, unless the tensor is dense. Places do not overlap,
+    /// but all indices along a dimension of stride 0 are one place. `begin` is the first element; `end - begin` is
+    /// what the tensor would take if it were dense.
+    pub(super) strides: Option<Vec<u64>>,
+}
+
+/// Whether a file that starts with `start` can be safetensors: a length within the limit, and an object.
+pub(super) fn is_likely(start: &[u8]) -> bool {
+    start.split_first_chunk::<PREFIX>().is_some_and(|(len, json)| {
+        u64::from_le_bytes(*len) <= MAX_HEADER as u64 && json.first() == Some(&b'{')
+    })
 }
 
 /// The length of the JSON, from a file's first bytes (fewer than 8 if the file is shorter) and its length.
 pub(super) fn json_len(prefix: &[u8], file_len: u64) -> Result<usize> {
-    if prefix.starts_with(b"PK\x03\x04") {
-        return Err(err!(Unsupported, "a zip archive (a PyTorch checkpoint?), not safetensors"));
-    }
     let prefix: [u8; PREFIX] = prefix
         .try_into()
         .map_err(|_| err!(Format, "{} bytes are too few for a safetensors file", prefix.len()))?;
@@ -99,6 +107,10 @@ pub(super) fn parse(text: &[u8], data_len: u64) -> Result<Header> {
 }
 
 fn metadata(value: Value) -> Result<BTreeMap<String, String>> {
+    // As the `safetensors` crate has it, null is none.
+    if value.is_null() {
+        return Ok(BTreeMap::new());
+    }
     let Value::Object(members) = value else {
         return Err(err!(Format, "\"__metadata__\" is not an object"));
     };
@@ -111,7 +123,7 @@ fn metadata(value: Value) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(super) fn check_name(name: &str) -> Result<()> {
     if name.len() > MAX_NAME {
         return Err(err!(
             Limit,
@@ -143,6 +155,19 @@ fn entry(name: String, value: Value) -> Result<Entry> {
     let bytes = end
         .checked_sub(begin)
         .ok_or_else(|| err!(Format, "data_offsets [{begin}, {end}] end before they begin"))?;
+    let (dims, elements) = dims(&shape)?;
+    let bits = elements as u128 * dtype.bitsize() as u128;
+    if bits != u128::from(bytes) * 8 {
+        return Err(err!(
+            Format,
+            "{dtype} {shape:?} needs {bits} bits, but its data_offsets hold {bytes} bytes"
+        ));
+    }
+    Ok(Entry { name, dtype, shape: dims, begin, end, strides: None })
+}
+
+/// The dimensions of a tensor of `shape`, and its number of elements.
+pub(super) fn dims(shape: &[u64]) -> Result<(Vec<usize>, usize)> {
     if shape.len() > MAX_RANK {
         return Err(err!(Limit, "{} dimensions, at most {MAX_RANK} are read", shape.len()));
     }
@@ -154,14 +179,7 @@ fn entry(name: String, value: Value) -> Result<Entry> {
         return Err(err!(Limit, "the product of shape {shape:?} overflows"));
     };
     let elements = if dims.contains(&0) { 0 } else { product };
-    let bits = elements as u128 * dtype.bitsize() as u128;
-    if bits != u128::from(bytes) * 8 {
-        return Err(err!(
-            Format,
-            "{dtype} {shape:?} needs {bits} bits, but its data_offsets hold {bytes} bytes"
-        ));
-    }
-    Ok(Entry { name, dtype, shape: dims, begin, end })
+    Ok((dims, elements))
 }
 
 fn take(members: &mut Map<String, Value>, key: &str) -> Result<Value> {

@@ -1,8 +1,9 @@
-//! Reading weights: model directories and safetensors files, tensor lookup with clear errors.
+//! Reading weights: model directories, safetensors files and PyTorch checkpoints, tensor lookup with clear errors.
 //!
 //! [`Bundle`] is a model as it is stored, [`Archive`] the index of its tensors, [`Scope`] a name prefix from
 //! which a module binds its own, [`Config`] the settings beside them. Files are treated as hostile: every size
-//! is checked before memory is allocated for it, and every fault has an error code and names its place.
+//! is checked before memory is allocated for it, and every fault has an error code and names its place. A
+//! [`Review`] tells what of all this a model has not used.
 //!
 //! Weights are read when they are bound, through a buffer of bounded size, so that loading needs little more
 //! memory than the model.
@@ -14,11 +15,17 @@ pub mod config;
 mod decode;
 mod fingerprint;
 mod header;
+mod index;
 pub mod json;
+mod kind;
 #[cfg(feature = "std")]
 mod open;
+mod review;
 mod scope;
 mod source;
+mod strided;
+#[cfg(feature = "torch")]
+mod torch;
 
 pub use archive::{Archive, TensorInfo};
 pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES};
@@ -27,5 +34,6 @@ pub use fingerprint::Fnv64;
 pub use header::{MAX_HEADER, MAX_NAME, MAX_RANK, MAX_TENSORS};
 #[cfg(feature = "std")]
 pub use open::OpenOptions;
+pub use review::Review;
 pub use safetensors::Dtype;
 pub use scope::Scope;

@@ -29,6 +29,12 @@ const MAX_SHARDS: usize = 256;
 
 const INDEX: &str = "model.safetensors.index.json";
 
+/// Weights of a model directory by name, the preferred first. Between the two rows any other `*.safetensors` comes.
+const SAFETENSORS: [&str; 3] = ["model.safetensors", INDEX, "open_clip_model.safetensors"];
+const TORCH: [&str; 3] = ["pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"];
+/// Endings of other weights: the only file with one of them is taken.
+const TORCH_ENDINGS: [&str; 3] = ["pt", "pth", "ckpt"];
+
 /// How [`Bundle::open`] reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenOptions {
@@ -53,16 +59,22 @@ impl OpenOptions {
 }
 
 impl Bundle<'static> {
-    /// Opens a model: a directory or a safetensors file. Headers are read and checked, tensors are not read.
+    /// Opens a model: a directory or a weights file. Headers are read and checked, tensors are not read.
+    ///
+    /// A weights file is safetensors or, with feature `torch`, a PyTorch checkpoint (`.pt`, `.pth`, `.bin`, `.ckpt`;
+    /// TorchScript too); its contents tell which, not its name. Nothing in a checkpoint is run: of the classes and
+    /// functions that its pickle names only those of a list are understood, and any other is an error. If it holds
+    /// more than a model, [`Archive::notes`] say what was taken.
     ///
     /// Of a directory the first of these is taken: `model.safetensors`; the shards that
-    /// `model.safetensors.index.json` names; `open_clip_model.safetensors`; the only `*.safetensors`. Side files
-    /// come from the same directory.
+    /// `model.safetensors.index.json` names; `open_clip_model.safetensors`; the only `*.safetensors`;
+    /// `pytorch_model.bin`; the shards that `pytorch_model.bin.index.json` names; `open_clip_pytorch_model.bin`; the
+    /// only `*.pt`, `*.pth` or `*.ckpt`. Side files come from the same directory.
     ///
     /// # Errors
-    /// `NotFound`, `Io`, `Unsupported` for what is neither file nor directory or is a PyTorch archive,
-    /// `InvalidArgument` if the directory has several candidates, and the errors of malformed weights:
-    /// `Format`, `Limit`, `TensorDtype`.
+    /// `NotFound`, `Io`, `Unsupported` for what is neither file nor directory, for files of other kinds (named: a Git
+    /// LFS pointer, an HTML page …) and checkpoints that need what is not in the list, `InvalidArgument` if the
+    /// directory has several candidates, and the errors of malformed weights: `Format`, `Limit`, `TensorDtype`.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         let (directory, weights) = if metadata.is_dir() {
@@ -70,10 +82,13 @@ impl Bundle<'static> {
         } else {
             (path.parent().unwrap_or(Path::new("")), path.into())
         };
-        let archive = if weights.to_string_lossy().ends_with(".safetensors.index.json") {
-            open_shards(directory, &weights, options)?
-        } else {
-            Archive::new([open_source(&weights, options)?])?
+        let name = weights.to_string_lossy();
+        let ending = [".safetensors", ".bin"]
+            .into_iter()
+            .find(|ending| name.strip_suffix(".index.json").is_some_and(|name| name.ends_with(ending)));
+        let archive = match ending {
+            Some(ending) => open_shards(directory, &weights, ending, options)?,
+            None => Archive::new([open_source(&weights, options)?])?,
         };
         Ok(Self::new(archive, SideFiles::Directory(directory.into())))
     }
@@ -85,28 +100,47 @@ fn open_source(path: &Path, options: OpenOptions) -> Result<(String, Source<'sta
 
 /// The weights file or index of a model directory.
 fn find_weights(directory: &Path) -> Result<PathBuf> {
-    for name in ["model.safetensors", INDEX, "open_clip_model.safetensors"] {
-        let path = directory.join(name);
-        // A dangling symlink is found too, so that the error names it.
-        if fs::symlink_metadata(&path).is_ok() {
-            return Ok(path);
-        }
+    // A dangling symlink is found too, so that the error names it.
+    let present = |names: [&str; 3]| {
+        names.map(|name| directory.join(name)).into_iter().find(|path| fs::symlink_metadata(path).is_ok())
+    };
+    let only = |endings: &[&str]| only_file(directory, endings);
+    if let Some(path) = present(SAFETENSORS) {
+        return Ok(path);
     }
+    if let Some(path) = only(&["safetensors"])? {
+        return Ok(path);
+    }
+    if let Some(path) = present(TORCH) {
+        return Ok(path);
+    }
+    only(&TORCH_ENDINGS)?.ok_or_else(|| {
+        err!(
+            NotFound,
+            "{}: no weights: no .safetensors file, pytorch_model.bin, .pt, .pth or .ckpt file",
+            directory.display()
+        )
+    })
+}
+
+/// The file with one of `endings` in a directory, if there is one and no second.
+fn only_file(directory: &Path, endings: &[&str]) -> Result<Option<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
         let path = entry.map_err(|error| unreadable(directory, &error))?.path();
-        if path.extension() == Some(OsStr::new("safetensors")) {
+        if path.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending)) {
             found.push(path);
         }
     }
     found.sort();
     match &found[..] {
-        [path] => Ok(path.clone()),
-        [] => Err(err!(NotFound, "{}: no .safetensors file", directory.display())),
+        [] => Ok(None),
+        [path] => Ok(Some(path.clone())),
         [first, second, ..] => Err(err!(
             InvalidArgument,
-            "{}: several .safetensors files and no {INDEX} ({}, {} …); name one",
+            "{}: several .{} files and no {INDEX} ({}, {} …); name one",
             directory.display(),
+            endings.join("/."),
             first.display(),
             second.display(),
         )),
@@ -114,14 +148,19 @@ fn find_weights(directory: &Path) -> Result<PathBuf> {
 }
 
 /// Opens the shards that `index` names and checks that each tensor is where the index says.
-fn open_shards(directory: &Path, index: &Path, options: OpenOptions) -> Result<Archive<'static>> {
+fn open_shards(
+    directory: &Path,
+    index: &Path,
+    ending: &str,
+    options: OpenOptions,
+) -> Result<Archive<'static>> {
     let weight_map = read_index(index).map_err(|error| error.within(index.display()))?;
     let names: BTreeSet<&str> = weight_map.iter().map(|(_, shard)| &shard[..]).collect();
     if names.len() > MAX_SHARDS {
         return Err(err!(Limit, "{}: {} shards, at most {MAX_SHARDS}", index.display(), names.len()));
     }
     let open = |name: &&str| {
-        let path = shard_path(directory, name).map_err(|error| error.within(index.display()))?;
+        let path = shard_path(directory, name, ending).map_err(|error| error.within(index.display()))?;
         Ok(((*name).into(), Source::File(SourceFile::open(&path, options.mmap)?)))
     };
     let archive = Archive::new(names.iter().map(open).collect::<Result<Vec<_>>>()?)?;
@@ -156,12 +195,11 @@ fn check_weight_map(weight_map: Map<String, Value>) -> Result<Vec<(String, Strin
         .collect()
 }
 
-/// Where the shard `name` of an index lies, if it may be opened; see the module's description.
-fn shard_path(directory: &Path, name: &str) -> Result<PathBuf> {
-    let plain =
-        name.ends_with(".safetensors") && !name.contains(|c: char| c.is_control() || "/\\:".contains(c));
+/// Where the shard `name` of an index, a file with this ending, lies, if it may be opened; see the module's description.
+fn shard_path(directory: &Path, name: &str, ending: &str) -> Result<PathBuf> {
+    let plain = name.ends_with(ending) && !name.contains(|c: char| c.is_control() || "/\\:".contains(c));
     if !plain {
-        return Err(err!(Format, "shard {}: not the plain name of a .safetensors file", quoted(name)));
+        return Err(err!(Format, "shard {}: not the plain name of a {ending} file", quoted(name)));
     }
     let path = directory.join(name);
     let real = |path: &Path| fs::canonicalize(path).map_err(|error| unreadable(path, &error));

@@ -1,5 +1,6 @@
 //! Looking tensors up by name, with checks and errors that name them.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Display;
@@ -7,11 +8,27 @@ use core::fmt::Display;
 use safetensors::Dtype;
 
 use super::archive::{Archive, Tensor};
-
 use super::json::quoted;
 use crate::error::{Result, err};
 use crate::exec::try_zeroed;
 use crate::simd::Level;
+
+/// Modules that hold a model as a whole: those of `DataParallel`, `torch.compile`, Lightning, PEFT, and of programs that
+/// keep several models together.
+const WRAPPERS: [&str; 12] = [
+    "_orig_mod",
+    "base_model",
+    "clip",
+    "clip_model",
+    "ema",
+    "model",
+    "module",
+    "net",
+    "sam",
+    "sam2",
+    "sam_model",
+    "student",
+];
 
 /// A name prefix into an [`Archive`].
 ///
@@ -40,6 +57,41 @@ impl<'a> Scope<'a> {
             prefix.push('.');
         }
         Self { prefix, ..*self }
+    }
+
+    /// The scope in which one of `markers`, names that only one kind of model has, is found: this one, or the one behind
+    /// what wrappers, training programs and compilers put before all names. `None` if there is no such scope.
+    ///
+    /// # Errors
+    /// `Unsupported` if there are several: which of the models is meant?
+    pub fn root(&self, markers: &[&str]) -> Result<Option<Self>> {
+        let has_marker = |scope: &Self| markers.iter().any(|marker| scope.contains(marker));
+        if has_marker(self) {
+            return Ok(Some(self.clone()));
+        }
+        let before = |name: &'a str| {
+            let prefix = markers.iter().find_map(|marker| name.strip_suffix(marker))?.strip_suffix('.')?;
+            prefix.split('.').all(|part| WRAPPERS.contains(&part)).then_some(prefix)
+        };
+        let roots: BTreeSet<&str> =
+            self.archive.names().filter_map(|name| before(name.strip_prefix(&self.prefix)?)).collect();
+        let mut roots = roots.into_iter();
+        match (roots.next(), roots.next()) {
+            (Some(a), Some(b)) => {
+                Err(err!(Unsupported, "models at both {} and {}: which one is meant?", quoted(a), quoted(b)))
+            }
+            (root, _) => Ok(root.map(|root| self.at(root))),
+        }
+    }
+
+    /// What stands before all names: empty, or ending in a dot.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The archive that this scope is in.
+    pub fn archive(&self) -> &'a Archive<'a> {
+        self.archive
     }
 
     /// The instruction set for which weights are converted and packed.

@@ -49,6 +49,9 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     options.mmap = 2;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
     options.mmap = 0;
+    options.lenient = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
+    options.lenient = 0;
     options.image_size = 33;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
     options.image_size = 0x80000000;
@@ -207,6 +210,43 @@ static void misuse_prompts(const vitrum_sam *sam, const vitrum_sam_embedding *em
     free(mask);
 }
 
+static void misuse_polygons(const vitrum_sam_prediction *prediction) {
+    static const uint32_t runs[3] = {1, 2, 3}, huge[2] = {0, 0xffffffff};
+    uint32_t corners[8] = {42};
+    vitrum_polygon polygons[1] = {{42, 0, 0, 0}};
+    size_t numbers = 0, found = 0;
+#define POLYGONS(status, prompt, tolerance, room, places)                                                     \
+    EXPECT(status, vitrum_sam_prediction_polygons(prediction, prompt, 0, 0, tolerance, corners, room, &numbers, \
+                                                  polygons, places, &found, &error))
+    POLYGONS(VITRUM_E_INVALID_ARGUMENT, 1, 0, 8, 1);
+    POLYGONS(VITRUM_E_INVALID_ARGUMENT, 0, -1, 8, 1);
+    POLYGONS(VITRUM_E_INVALID_ARGUMENT, 0, NAN, 8, 1);
+    POLYGONS(VITRUM_E_INVALID_ARGUMENT, 0, INFINITY, 8, 1);
+    CHECK(numbers == 0 && found == 0);
+#undef POLYGONS
+#define RUNS(status, runs, count, width, height, room, places)                                                \
+    EXPECT(status, vitrum_rle_polygons(runs, count, width, height, 0, corners, room, &numbers, polygons, places, \
+                                       &found, &error))
+    RUNS(VITRUM_E_BUFFER_TOO_SMALL, runs, 3, 2, 3, 7, 1);
+    CHECK(numbers == 8 && found == 1);
+    RUNS(VITRUM_E_BUFFER_TOO_SMALL, runs, 3, 2, 3, 8, 0);
+    RUNS(VITRUM_E_FORMAT, runs, 3, 2, 4, 8, 1);
+    RUNS(VITRUM_E_FORMAT, runs, 2, 2, 3, 8, 1);
+    RUNS(VITRUM_E_IMAGE, runs, 3, 0, 3, 8, 1);
+    RUNS(VITRUM_E_IMAGE, huge, 2, 65535, 65537, 8, 1);
+    RUNS(VITRUM_E_INVALID_ARGUMENT, runs, 0, 2, 3, 8, 1);
+    RUNS(VITRUM_E_NULL_POINTER, NULL, 3, 2, 3, 8, 1);
+    RUNS(VITRUM_E_LIMIT, runs, (size_t)-1, 2, 3, 8, 1);
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_rle_polygons(runs, 3, 2, 3, 0, NULL, 8, &numbers, polygons, 1, &found, &error));
+    EXPECT(VITRUM_E_NULL_POINTER,
+           vitrum_rle_polygons(runs, 3, 2, 3, 0, corners, 8, &numbers, NULL, 0, NULL, &error));
+    CHECK(corners[0] == 42 && polygons[0].first == 42);
+    RUNS(VITRUM_OK, runs, 3, 2, 3, 8, 1);
+    CHECK(corners[0] == 0 && corners[1] == 1 && polygons[0].first == 0 && polygons[0].count == 4);
+#undef RUNS
+}
+
 /* `prediction` holds three masks of one prompt. */
 static void misuse_results(const vitrum_sam *sam, const vitrum_sam_prediction *prediction) {
     const size_t side = vitrum_sam_mask_side(sam);
@@ -248,6 +288,7 @@ static void misuse_results(const vitrum_sam *sam, const vitrum_sam_prediction *p
     EXPECT(VITRUM_E_BUFFER_TOO_SMALL,
            vitrum_sam_prediction_rle(prediction, 0, 0, 0, &count, 0, &needed, &error));
     CHECK(needed > 0 && count == 42);
+    misuse_polygons(prediction);
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_prediction_stats(prediction, 0, 0, 0, NULL, &error));
     EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_sam_prediction_stats(prediction, 0, 0, 0, &stats, &error));
     vitrum_sam_mask_stats_init(&stats, sizeof stats);
@@ -390,11 +431,21 @@ static void misuse_words(const vitrum_sam *sam, const vitrum_clip *clip) {
 static void misuse_embeddings(const vitrum_sam *sam, const vitrum_sam *other,
                               const vitrum_sam_embedding *embedding, vitrum_sam_prediction *prediction) {
     vitrum_sam_embedding *restored = NULL;
+    vitrum_image image = new_image(VITRUM_PIXEL_BGRA8);
+    vitrum_picture_match match = 42;
     vitrum_sam_prompt prompt;
     size_t size = 0, i;
     uint8_t *bytes;
     float value = 42;
 
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_embedding_is_of(NULL, &image, &match, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_embedding_is_of(embedding, NULL, &match, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_embedding_is_of(embedding, &image, NULL, &error));
+    image.format = 99;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_embedding_is_of(embedding, &image, &match, &error));
+    image.struct_size = 3;
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_sam_embedding_is_of(embedding, &image, &match, &error));
+    CHECK(match == 42);
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_embedding_save(NULL, NULL, 0, &size, &error));
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_embedding_save(embedding, NULL, 0, NULL, &error));
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_embedding_values(NULL, &value, 1, NULL, &error));
@@ -437,6 +488,7 @@ int main(int argc, char **argv) {
     vitrum_sam_prediction *prediction = NULL;
     vitrum_sam_options options;
     vitrum_image image;
+    size_t needed = 0;
     if (argc != 3) {
         fprintf(stderr, "usage: sam_misuse SAM CLIP\n");
         return 2;
@@ -452,6 +504,9 @@ int main(int argc, char **argv) {
         vitrum_sam_options_init(&options, sizeof options);
         options.image_size = (uint32_t)vitrum_sam_image_size(sam) / 2;
         EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], &options, &other, &error));
+        EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_warnings(NULL, NULL, 0, &needed, &error));
+        EXPECT(VITRUM_OK, vitrum_sam_warnings(sam, NULL, 0, &needed, &error));
+        CHECK(needed == 1);
         misuse_encoding(sam);
         /* After all that, the handles work. */
         image = new_image(VITRUM_PIXEL_BGRA8);

@@ -72,6 +72,8 @@ static float *values_of(const vitrum_sam_embedding *embedding, size_t *count) {
 /* Saved, restored: the same values, and the same bytes again. */
 static void check_saving(const vitrum_sam *sam, const vitrum_sam_embedding *embedding) {
     vitrum_sam_embedding *restored = NULL;
+    vitrum_image scene = new_scene();
+    vitrum_picture_match match = VITRUM_PICTURE_UNKNOWN;
     size_t size = 0, count = 0, same = 0;
     float *values = values_of(embedding, &count), *again;
     uint8_t *bytes, *twice;
@@ -87,11 +89,60 @@ static void check_saving(const vitrum_sam *sam, const vitrum_sam_embedding *embe
     CHECK(same == count && memcmp(values, again, count * sizeof *values) == 0);
     EXPECT(VITRUM_OK, vitrum_sam_embedding_save(restored, twice, size, &same, &error));
     CHECK(same == size && memcmp(bytes, twice, size) == 0);
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_is_of(restored, &scene, &match, &error));
+    CHECK(match == VITRUM_PICTURE_SAME);
+    scene.height--;
+    EXPECT(VITRUM_OK, vitrum_sam_embedding_is_of(restored, &scene, &match, &error));
+    CHECK(match == VITRUM_PICTURE_OTHER);
     vitrum_sam_embedding_free(restored);
     free(values);
     free(again);
     free(bytes);
     free(twice);
+}
+
+/* Twice the area that outlines enclose, holes less. */
+static int64_t twice_enclosed(const uint32_t *corners, const vitrum_polygon *polygons, size_t count) {
+    int64_t twice = 0;
+    size_t i, j;
+    for (i = 0; i < count; i++) {
+        const uint32_t *at = corners + 2 * polygons[i].first;
+        CHECK(polygons[i].count >= 3 && polygons[i].is_hole <= 1);
+        CHECK(polygons[i].is_hole || i == 0 || polygons[i].part == polygons[i - 1].part + 1);
+        for (j = 0; j < polygons[i].count; j++) {
+            const uint32_t *next = at + 2 * ((j + 1) % polygons[i].count);
+            twice += (int64_t)at[2 * j] * next[1] - (int64_t)next[0] * at[2 * j + 1];
+        }
+    }
+    return twice;
+}
+
+/* Polygons enclose the mask, whether they are of the prediction or of its run lengths. */
+static void check_polygons(const vitrum_sam_prediction *prediction, size_t prompt, size_t index,
+                           const uint32_t *counts, size_t count, uint32_t area) {
+    size_t numbers = 0, found = 0, same_numbers = 0, same_found = 0, fewer = 0;
+    uint32_t *corners, *same_corners;
+    vitrum_polygon *polygons, *same_polygons;
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_polygons(prediction, prompt, index, 0, 0, NULL, 0, &numbers, NULL, 0,
+                                                     &found, &error));
+    corners = calloc(numbers + 1, sizeof *corners);
+    same_corners = calloc(numbers + 1, sizeof *corners);
+    polygons = calloc(found + 1, sizeof *polygons);
+    same_polygons = calloc(found + 1, sizeof *polygons);
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_polygons(prediction, prompt, index, 0, 0, corners, numbers, NULL, polygons,
+                                                     found, NULL, &error));
+    CHECK(twice_enclosed(corners, polygons, found) == 2 * (int64_t)area);
+    EXPECT(VITRUM_OK, vitrum_rle_polygons(counts, count, SIDE, SIDE - 7, 0, same_corners, numbers, &same_numbers,
+                                          same_polygons, found, &same_found, &error));
+    CHECK(same_numbers == numbers && memcmp(corners, same_corners, numbers * sizeof *corners) == 0);
+    CHECK(same_found == found && memcmp(polygons, same_polygons, found * sizeof *polygons) == 0);
+    EXPECT(VITRUM_OK, vitrum_rle_polygons(counts, count, SIDE, SIDE - 7, 2, NULL, 0, &fewer, NULL, 0, &same_found,
+                                          &error));
+    CHECK(fewer <= numbers && same_found == found);
+    free(corners);
+    free(same_corners);
+    free(polygons);
+    free(same_polygons);
 }
 
 /* Run lengths and statistics are those of the mask. */
@@ -123,6 +174,7 @@ static void check_stats(const vitrum_sam_prediction *prediction, size_t prompt, 
     CHECK(vitrum_sam_mask_stats_init(&stats, sizeof stats) == VITRUM_OK);
     EXPECT(VITRUM_OK, vitrum_sam_prediction_stats(prediction, prompt, index, 0, &stats, &error));
     CHECK(stats.area == area && stats.score == score);
+    check_polygons(prediction, prompt, index, counts, needed, area);
     CHECK(!(stats.stability_score < 0) && !(stats.stability_score > 1));
     if (area) {
         CHECK(stats.bounding_box[0] == left && stats.bounding_box[2] == right - left);

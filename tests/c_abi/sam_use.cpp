@@ -32,7 +32,7 @@ std::vector<std::uint8_t> pixels() {
     return rgb;
 }
 
-void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embedding) {
+void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embedding, const vitrum::image &picture) {
     const auto click = vitrum::sam_prompt().foreground(12, 9).background(30, 30).box(2, 3, 35, 31);
     const vitrum::sam_prediction prediction = sam.predict(embedding, click);
     const std::size_t best = prediction.best();
@@ -53,6 +53,16 @@ void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embeddin
         run_area += runs[i];
     }
     check(run_area == area, "its runs are as long");
+    const std::vector<vitrum::polygon> polygons = prediction.polygons(0, best);
+    std::int64_t twice = 0;
+    for (const vitrum::polygon &polygon : polygons) {
+        for (std::size_t i = 0; i < polygon.corners.size(); i++) {
+            const auto a = polygon.corners[i], b = polygon.corners[(i + 1) % polygon.corners.size()];
+            twice += std::int64_t(a[0]) * b[1] - std::int64_t(b[0]) * a[1];
+        }
+    }
+    check(std::size_t(twice) == 2 * area, "its polygons enclose as much");
+    check(vitrum::polygons_of(runs, width, height).size() == polygons.size(), "as do those of the runs");
 
     const std::vector<float> low_res = prediction.low_res(0, best);
     check(low_res.size() == sam.mask_side() * sam.mask_side(), "a square of logits");
@@ -65,6 +75,10 @@ void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embeddin
     const auto restored = sam.restore(embedding.save());
     check(restored.width() == width && restored.height() == height, "the size is kept");
     check(sam.predict(restored, click).scores() == prediction.scores(), "a restored embedding gives the same");
+    check(restored.is_of(picture) == VITRUM_PICTURE_SAME, "and knows its picture");
+    const std::vector<std::uint8_t> black(width * height);
+    check(restored.is_of(vitrum::image(black.data(), width, height, VITRUM_PIXEL_GRAY8)) == VITRUM_PICTURE_OTHER,
+          "from another one");
     check_throws(VITRUM_E_FORMAT, [&] { sam.restore(std::vector<std::uint8_t>(100)); }, "no embedding");
 }
 
@@ -126,6 +140,8 @@ int main(int argc, char **argv) {
     const std::vector<std::uint8_t> rgb = pixels();
     const vitrum::image image(rgb.data(), width, height, VITRUM_PIXEL_RGB8);
 
+    check(sam.warnings().empty(), "nothing to warn of");
+
     float last = 0;
     const vitrum::sam_embedding embedding = sam.encode(image, [&](float fraction) {
         last = fraction;
@@ -133,7 +149,7 @@ int main(int argc, char **argv) {
     });
     check(last > 0.5F, "progress is reported");
     check_throws(VITRUM_E_CANCELLED, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
-    check_prompts(sam, embedding);
+    check_prompts(sam, embedding, image);
     check_everything(sam, image);
     check_words(sam, vitrum::clip::load(context, argv[2]), image);
     check_throws(VITRUM_E_NOT_FOUND, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");

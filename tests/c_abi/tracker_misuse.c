@@ -231,6 +231,14 @@ static void misuse_masks(const vitrum_tracker *tracker) {
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_low_res(tracker, 99, 0, logits, 1, &needed, &error));
     EXPECT(VITRUM_E_BUFFER_TOO_SMALL, vitrum_tracker_rle(tracker, APPLE, 0, 0, counts, 0, &needed, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_rle(tracker, APPLE, 0, NAN, counts, 1, &needed, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_polygons(tracker, APPLE, 0, 0, NAN, NULL, 0, &needed, NULL, 0,
+                                                              &needed, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_polygons(tracker, 99, 0, 0, 0, NULL, 0, &needed, NULL, 0, &needed,
+                                                              &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_polygons(tracker, APPLE, 0, 0, 0, NULL, 0, NULL, NULL, 0, &needed,
+                                                          &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_polygons(NULL, APPLE, 0, 0, 0, NULL, 0, &needed, NULL, 0, &needed,
+                                                          &error));
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_mask_stats(tracker, APPLE, 0, 0, NULL, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_mask_stats(tracker, APPLE, 0, NAN, &stats, &error));
     stats.struct_size = 8;

@@ -38,6 +38,27 @@ static int32_t go_on(void *user, float fraction) {
     return 0;
 }
 
+/* The polygons of a mask are those of its run lengths. */
+static void check_polygons(const vitrum_tracker *tracker, uint32_t object, int64_t frame, const uint32_t *counts,
+                           size_t count) {
+    size_t numbers = 0, found = 0, same = 0;
+    uint32_t *corners, *same_corners;
+    vitrum_polygon *polygons;
+    EXPECT(VITRUM_OK, vitrum_tracker_polygons(tracker, object, frame, 0, 0, NULL, 0, &numbers, NULL, 0, &found, &error));
+    corners = calloc(numbers + 1, sizeof *corners);
+    same_corners = calloc(numbers + 1, sizeof *corners);
+    polygons = calloc(found + 1, sizeof *polygons);
+    EXPECT(VITRUM_OK, vitrum_tracker_polygons(tracker, object, frame, 0, 0, corners, numbers, &numbers, polygons, found,
+                                              &found, &error));
+    EXPECT(VITRUM_OK, vitrum_rle_polygons(counts, count, WIDTH, HEIGHT, 0, same_corners, numbers, &same, NULL, 0, &found,
+                                          &error));
+    CHECK(same == numbers && memcmp(corners, same_corners, numbers * sizeof *corners) == 0);
+    CHECK(found == 0 || polygons[found - 1].first + polygons[found - 1].count == numbers / 2);
+    free(corners);
+    free(same_corners);
+    free(polygons);
+}
+
 /* Pixels, logits, run lengths and statistics of a mask say the same. */
 static void check_forms(const vitrum_tracker *tracker, uint32_t object, int64_t frame) {
     uint8_t mask[WIDTH * HEIGHT];
@@ -63,6 +84,7 @@ static void check_forms(const vitrum_tracker *tracker, uint32_t object, int64_t 
     }
     EXPECT(VITRUM_OK, vitrum_tracker_mask_stats(tracker, object, frame, 0, &stats, &error));
     CHECK(stats.area == area && run_area == area);
+    check_polygons(tracker, object, frame, counts, needed);
     CHECK(stats.bounding_box[0] + stats.bounding_box[2] <= WIDTH);
     CHECK(stats.bounding_box[1] + stats.bounding_box[3] <= HEIGHT);
     free(counts);

@@ -70,6 +70,7 @@ void check_stream(const vitrum::sam &sam) {
         area += mask[i];
     }
     check(tracker.mask_stats(1).area == area, "area");
+    check(tracker.polygons(1).size() == vitrum::polygons_of(tracker.rle(1), width, height).size(), "polygons");
     check(tracker.low_res(1).size() == sam.mask_side() * sam.mask_side(), "low resolution");
     check(!tracker.rle(2, 0).empty() && tracker.has_mask(2, 0), "run lengths of an earlier frame");
     check(tracker.memory_bytes() <= vitrum::tracker_memory_limit(sam, width, height, options), "memory is limited");

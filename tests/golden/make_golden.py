@@ -216,6 +216,14 @@ tracker/        small SAM 2s of the sam2 package with random weights that follow
         largest [n]             the largest absolute of all of them
         signs u8 [n, 128]       which of them are positive, a bit each, the first in the highest bit
 
+torch/          checkpoints as PyTorch writes them
+
+    sample.safetensors          every data type and kind of view; as sample.pt and sample-protocol-5.pt (zip),
+                                sample-legacy.pth and sample-legacy-protocol-4.pth (before PyTorch 1.6)
+    model.safetensors           a module; its state dict in training.pth and nested.ckpt, its TorchScript in
+                                traced.pt and scripted.pt
+    whole-model.pt, sparse.pt, quantized.pt, meta.pt, negated.pt, list.pt     what is refused
+
 masks/          after the mask decoder
 
     masks.json                  masks: run lengths (pycocotools' string; Meta's counts), area, boxes;
@@ -247,6 +255,7 @@ from generators import (
     sam_predictor,
     tokenizer,
     tokenizer_files,
+    torch_files,
     tracker,
 )
 
@@ -267,6 +276,7 @@ GENERATORS = {
     "sam2_memory": sam2_memory,
     "automatic": automatic,
     "tracker": tracker,
+    "torch": torch_files,
 }
 
 

@@ -53,7 +53,7 @@ fn interpolated_positions(cx: &Cx, clip: &Clip, path: &Path) -> Outcome {
     let config = Config::parse("preprocessor_config.json", config).unwrap();
     let mut pixels = vec![0.0; 3 * SIDE * SIDE];
     Preprocess::from_config(&config, SIDE).unwrap().run(cx, &picture.view(), &mut pixels).unwrap();
-    let vision = &clip.model().vision;
+    let vision = clip.model().vision.as_ref().expect("an image tower");
     let size = [1, SIDE, SIDE];
     let mut workspace = cx.workspace(vision.scratch_len(cx, size));
     let mut out = vec![0.0; clip.embed_dim()];

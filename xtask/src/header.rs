@@ -9,7 +9,7 @@ use std::path::Path;
 use cbindgen::{Builder, Config, DocumentationStyle, Language, SortKey, Style};
 
 /// The sources, in the order in which their items appear in the header.
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 22] = [
     "version",
     "status",
     "error",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 21] = [
     "file",
     "image",
     "progress",
+    "polygon",
     "clip",
     "sam",
     "sam_embedding",
@@ -34,7 +35,8 @@ const SOURCES: [&str; 21] = [
 ];
 
 /// Pointers that may be NULL wherever they occur, except in `…_init` functions.
-const NULLABLE: [&str; 24] = [
+const NULLABLE: [&str; 29] = [
+    "warnings",
     "error",
     "needed",
     "options",
@@ -50,6 +52,10 @@ const NULLABLE: [&str; 24] = [
     "scores",
     "pixels",
     "counts",
+    "corners",
+    "corners_needed",
+    "polygons",
+    "polygons_needed",
     "points",
     "chroma",
     "frame",

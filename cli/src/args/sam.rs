@@ -1,10 +1,13 @@
 //! The arguments of `segment` and `everything`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use vitrum::pipelines::sam::{AutomaticOptions, Sam};
+
+use super::output::FormArgs;
+use super::picture::PictureArgs;
 
 /// A SAM or a SAM 2.
 #[derive(Debug, Args)]
@@ -20,11 +23,16 @@ pub(crate) struct SamArg {
 /// Files to write.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// File to write; may be given several times. The name chooses what: …mask.png for the mask (8-bit grey), any
-    /// other .png for the picture with masks and prompts drawn on it, .json for records with COCO run lengths, .npy
-    /// for an array.
+    /// File to write; may be given several times; - for standard output. The name chooses what: .png with the word mask
+    /// (cat-mask.png, masks.png, mask_01.png) for the mask, or of several masks their numbers 1, 2 … on 0, which looks
+    /// black; with the word labels for numbers in colours, with the word cutout for the picture cut out, any other .png
+    /// for the picture with masks and prompts drawn on it; .json for records with COCO run lengths, .npy for an array, .txt
+    /// for YOLO. --kind chooses it whatever the name. Where masks overlap, the smaller lies above. A file is replaced
+    /// when the new one is whole; an input never.
     #[arg(long = "output", short = 'o', value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: FormArgs,
     /// What a .npy file holds.
     #[arg(long, value_name = "WHAT", default_value = "masks")]
     pub(crate) array: ArrayKind,
@@ -57,6 +65,48 @@ fn numbers<const N: usize>(text: &str, form: &str) -> Result<[f32; N], String> {
     numbers.ok_or_else(|| format!("expected {form}, {N} numbers with commas between them"))
 }
 
+/// A thing, and the number of an object behind it: `…#N`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Numbered<T> {
+    pub(crate) what: T,
+    pub(crate) number: Option<u32>,
+}
+
+impl Numbered<PathBuf> {
+    /// Of a path, which need not be UTF-8.
+    pub(crate) fn of_path(path: &Path) -> Result<Self, String> {
+        match path.to_str() {
+            Some(text) => text.parse(),
+            None => Ok(Self { what: path.into(), number: None }),
+        }
+    }
+}
+
+impl<T: FromStr> FromStr for Numbered<T>
+where
+    T::Err: ToString,
+{
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (text, number) = number_behind(text, '#')?;
+        if number == Some(0) {
+            return Err("#0: numbers of objects begin with 1, as 0 is the background of masks".into());
+        }
+        Ok(Self { what: text.parse().map_err(|error: T::Err| error.to_string())?, number })
+    }
+}
+
+/// Cuts `mark` and the number behind it off the end of `text`, if they are there.
+pub(super) fn number_behind<N: FromStr>(text: &str, mark: char) -> Result<(&str, Option<N>), String> {
+    let Some((front, digits)) = text.rsplit_once(mark) else { return Ok((text, None)) };
+    if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
+        return Ok((text, None));
+    }
+    let number = digits.parse().map_err(|_| format!("{mark}{digits}: the number is too large"))?;
+    Ok((front, Some(number)))
+}
+
 impl FromStr for Place {
     type Err = String;
 
@@ -84,12 +134,13 @@ Examples:
   vitrum segment cat.jpg --point 320,200 --output cat-mask.png
   vitrum segment cat.jpg --point 320,200 300,250 --neg 100,80 -o overlay.png -o cat.json
   vitrum segment cats.jpg --box 10,20,200,220 --box 240,30,400,210 -o overlay.png
+  vitrum segment cats.jpg --box 10,20,200,220 240,30,400,210 -o cats-labels.png -o cats.txt --category cat
   vitrum segment garden.png --text \"a red apple\" --not \"a tomato\" -o overlay.png
 
 Prints a line for each mask: its number, the model's estimate of its IoU, its stability score, its area in pixels, its
 box as x,y,width,height, and, of a text, the probability and the text; fields are separated by tabs.")]
 pub(crate) struct SegmentArgs {
-    /// Picture: PNG, JPEG or binary PPM.
+    /// Picture: PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM; - for standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     #[command(flatten)]
@@ -105,11 +156,13 @@ pub(crate) struct SegmentArgs {
     /// File that keeps what the image encoder finds, so that the next call with --embedding need not run it.
     #[arg(long, value_name = "FILE", conflicts_with = "embedding")]
     pub(crate) save_embedding: Option<PathBuf>,
-    /// File from --save-embedding of the same picture and model.
+    /// File from --save-embedding of the same picture and model; of another picture it is refused.
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     pub(crate) embedding: Option<PathBuf>,
     #[command(flatten, next_help_heading = "With --text")]
     pub(crate) words: WordArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: SamArg,
 }
@@ -127,9 +180,10 @@ pub(crate) struct PromptArgs {
     /// Boxes around the thing; each of several boxes is a prompt of its own.
     #[arg(long = "box", value_name = "X0,Y0,X1,Y1", num_args = 1..)]
     pub(crate) boxes: Vec<Corners>,
-    /// An earlier mask to improve: .npy of low-resolution logits (--array low-res), or a picture of the size of
-    /// IMAGE, white on the thing.
-    #[arg(long, value_name = "FILE")]
+    /// An earlier mask to improve: .npy of low-resolution logits (--array low-res); or, in the size of IMAGE, a picture
+    /// (white on black, grey where it is not sure, any colour on black, 0 and 1, a shape in alpha) or a .npy of booleans
+    /// or of integers. Of numbered things (label maps, DAVIS's palette), FILE#N is the one with number N.
+    #[arg(long, value_name = "FILE[#N]")]
     pub(crate) mask: Option<PathBuf>,
     /// Words for the thing, asked of a CLIP model about everything that can be segmented.
     #[arg(long = "text", value_name = "TEXT", num_args = 1.., conflicts_with_all = ["points", "negatives", "boxes", "mask"])]
@@ -157,18 +211,24 @@ pub(crate) struct WordArgs {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+Examples:
+  vitrum everything garden.png -o overlay.png -o masks.json
+  vitrum everything garden.png --points-per-side 16 --crop-n-layers 1 --json
+
 The options are those of segment-anything's SamAutomaticMaskGenerator, with its defaults.
 
 Prints a line for each mask: its area in pixels, the model's estimate of its IoU, its stability score, its box as \
 x,y,width,height, and the point that found it as x,y; fields are separated by tabs.")]
 pub(crate) struct EverythingArgs {
-    /// Picture: PNG, JPEG or binary PPM.
+    /// Picture: PNG, JPEG, WebP, GIF, BMP, TIFF, PBM, PGM or PPM; - for standard input.
     #[arg(value_name = "IMAGE")]
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) automatic: AutomaticArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) model: SamArg,
 }

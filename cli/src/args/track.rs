@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::sam::{Corners, Place};
+use super::output::FormArgs;
+use super::picture::PictureArgs;
+use super::sam::{Corners, Numbered, Place, number_behind};
 use crate::video::Matrix;
 
 /// The frame and the object that a prompt is about: `…@FRAME#OBJECT`.
@@ -14,7 +16,15 @@ pub(crate) struct On<T> {
     pub(crate) what: T,
     /// Counted from 0.
     pub(crate) frame: u64,
-    pub(crate) object: u32,
+    /// Counted from 1.
+    pub(crate) object: Option<u32>,
+}
+
+impl<T> On<T> {
+    /// The object, the first one if none is named.
+    pub(crate) fn object(&self) -> u32 {
+        self.object.unwrap_or(1)
+    }
 }
 
 impl<T: FromStr> FromStr for On<T>
@@ -24,21 +34,28 @@ where
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (text, object) = number_behind(text, '#')?;
-        let (text, frame) = number_behind(text, '@')?;
-        let what = text.parse().map_err(|error: T::Err| error.to_string())?;
-        Ok(Self { what, frame: frame.unwrap_or(0), object: object.unwrap_or(1) })
+        let Numbered { what: OnFrame { what, frame }, number: object } = text.parse()?;
+        Ok(Self { what, frame, object })
     }
 }
 
-/// Cuts `mark` and the number behind it off the end of `text`, if they are there.
-fn number_behind<N: FromStr>(text: &str, mark: char) -> Result<(&str, Option<N>), String> {
-    let Some((front, digits)) = text.rsplit_once(mark) else { return Ok((text, None)) };
-    if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
-        return Ok((text, None));
+/// The same without an object.
+struct OnFrame<T> {
+    what: T,
+    frame: u64,
+}
+
+impl<T: FromStr> FromStr for OnFrame<T>
+where
+    T::Err: ToString,
+{
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (text, frame) = number_behind(text, '@')?;
+        let what = text.parse().map_err(|error: T::Err| error.to_string())?;
+        Ok(Self { what, frame: frame.unwrap_or(0) })
     }
-    let number = digits.parse().map_err(|_| format!("{mark}{digits}: the number is too large"))?;
-    Ok((front, Some(number)))
 }
 
 #[derive(Debug, Args)]
@@ -51,7 +68,11 @@ Examples:
   vitrum track frames/ --point 320,200 -o tracked.gif
   vitrum track clip.gif --point 320,200 --neg 100,80 --point 60,40@12#2 -o overlays/ -o masks.json
   vitrum track frames/ --box 10,20,200,220 --mask cup.png@0#2 -o 'masks/%05d-mask.png'
+  vitrum track DAVIS/JPEGImages/480p/cows --mask DAVIS/Annotations/480p/cows/00000.png -o cows-labels/
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - --point 320,200 -o tracked.gif
+
+Ctrl-C ends after the frame before: all files hold what was tracked until then, and the exit code is 130. A second one \
+ends at once.
 
 Prints a line for each frame and object: frame, object, the object's score, below 0 where it is not seen, the area of its \
 mask in pixels, and its box as x,y,width,height; fields are separated by tabs.")]
@@ -62,11 +83,17 @@ pub(crate) struct TrackArgs {
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) prompts: TrackPromptArgs,
-    /// File to write; may be given several times. The name chooses what: x.gif for an animation with masks drawn on it,
-    /// x.json for records with COCO run lengths, x-%05d.png for numbered pictures with masks drawn on them,
-    /// x-%05d-mask.png for numbered masks (8-bit grey), and a DIRECTORY for DIRECTORY/%05d.png.
+    /// File to write; may be given several times; - for standard output. The name chooses what: x.gif for an animation
+    /// with masks drawn on it, x.json for records with COCO run lengths, x-coco.json for a COCO data set; numbered
+    /// pictures: x-%05d.png with masks drawn on them, with the word mask (x-mask-%05d.png) masks, white for a single
+    /// object and otherwise the objects' numbers on 0, which look black, with the word labels the numbers in colours,
+    /// with the word cutout the frames cut out; x-%05d.txt for YOLO; and a DIRECTORY for DIRECTORY/%05d.png. --kind
+    /// chooses it whatever the name. Where masks overlap, the later object lies above. Files get their names when they
+    /// are whole, also after Ctrl-C, with the frames until then; an input is never replaced.
     #[arg(long = "output", short = 'o', value_name = "FILE")]
     pub(crate) outputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: FormArgs,
     /// Give all prompts first, then track from the first prompted frame to the end and from there to the beginning; not
     /// for streams.
     #[arg(long)]
@@ -86,6 +113,8 @@ pub(crate) struct TrackArgs {
     /// Colours of a Y4M stream, which does not say them.
     #[arg(long, value_name = "MATRIX", default_value = "bt601")]
     pub(crate) matrix: Matrix,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
     /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM2)]
     pub(crate) model: String,
@@ -107,7 +136,9 @@ pub(crate) struct TrackPromptArgs {
     /// A box around an object.
     #[arg(long = "box", value_name = "X0,Y0,X1,Y1[@F][#N]", num_args = 1..)]
     pub(crate) boxes: Vec<On<Corners>>,
-    /// A picture of the video's size that is not black where the object is.
+    /// A mask of the video's size: a picture (white on black, any colour on black, 0 and 1, a shape in alpha) or a .npy
+    /// (booleans, integers, logits). Of numbered things (label maps, DAVIS's palette), every number becomes the object of
+    /// that number; with #N only this one. Of a single shape, #N is the object's number.
     #[arg(long = "mask", value_name = "FILE[@F][#N]", num_args = 1..)]
     pub(crate) masks: Vec<On<PathBuf>>,
 }
@@ -124,20 +155,22 @@ mod tests {
     #[test]
     fn prompts_name_frames_and_objects() {
         fn on<T>(what: T, frame: u64, object: u32) -> Result<On<T>, String> {
-            Ok(On { what, frame, object })
+            Ok(On { what, frame, object: Some(object).filter(|&object| object > 0) })
         }
-        assert_eq!("3,4.5".parse(), on(Place([3.0, 4.5]), 0, 1));
-        assert_eq!("3,4@12".parse(), on(Place([3.0, 4.0]), 12, 1));
+        assert_eq!("3,4.5".parse(), on(Place([3.0, 4.5]), 0, 0));
+        assert_eq!("3,4@12".parse(), on(Place([3.0, 4.0]), 12, 0));
         assert_eq!("-3,4#7".parse(), on(Place([-3.0, 4.0]), 0, 7));
         assert_eq!("1,2,3,4@5#6".parse(), on(Corners([1.0, 2.0, 3.0, 4.0]), 5, 6));
-        assert_eq!("3,4@18446744073709551615".parse(), on(Place([3.0, 4.0]), u64::MAX, 1));
+        assert_eq!("3,4@18446744073709551615".parse(), on(Place([3.0, 4.0]), u64::MAX, 0));
         for text in ["", "3@1", "3,4@", "3,4@x", "3,4#1@2", "3,4#-1", "NaN,1@2", "3,4#99999999999"] {
             assert!(text.parse::<On<Place>>().is_err(), "{text}");
         }
         assert!("3,4#4294967296".parse::<On<Place>>().unwrap_err().contains("too large"));
+        assert!("3,4#0".parse::<On<Place>>().unwrap_err().contains("begin with 1"));
+        assert_eq!("3,4".parse::<On<Place>>().unwrap().object(), 1);
         let path = |text: &str| text.parse::<On<PathBuf>>();
         assert_eq!(path("a@b#c.png@3#2"), on("a@b#c.png".into(), 3, 2));
-        assert_eq!(path("a@b#c.png"), on("a@b#c.png".into(), 0, 1));
+        assert_eq!(path("a@b#c.png"), on("a@b#c.png".into(), 0, 0));
     }
 
     #[test]

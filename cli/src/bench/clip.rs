@@ -1,7 +1,8 @@
 //! The towers of a CLIP model.
 
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::config::TowerConfig;
+use vitrum::models::clip::config::{TextConfig, TowerConfig, VisionConfig};
+use vitrum::pipelines::clip::Clip;
 
 use super::{Bench, Work};
 use crate::failure::{Exit, OrExit, Result};
@@ -10,18 +11,26 @@ use crate::model;
 /// Pictures or texts at once.
 const BATCHES: [usize; 2] = [1, 8];
 
-/// Times both towers of the model called `name`, from pixels and from text to embeddings.
+/// Times the towers of the model called `name`, from pixels and from text to embeddings.
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
-    let clip = model::load(name, bench.cx)?;
-    let config = *clip.config();
+    let clip = model::load(name, bench.load, bench.cx)?;
+    if let Some(config) = clip.config().vision {
+        image(&clip, &config, bench)?;
+    }
+    match (clip.config().text, clip.tokenizer()) {
+        (Some(config), Some(_)) => text(&clip, &config, bench),
+        _ => Ok(()),
+    }
+}
 
+fn image(clip: &Clip, config: &VisionConfig, bench: &mut Bench<'_>) -> Result<()> {
     let (height, width) = clip.preprocess().output_size();
     let pixels: Vec<u8> = (0..height * width * 3).map(|i| (i * 31 % 251) as u8).collect();
     let view = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).or_exit(Exit::Other)?;
-    let patch = config.vision.patch_size;
+    let patch = config.patch_size;
     let patches = (height / patch) * (width / patch);
-    let embedding = 2.0 * (patches * 3 * patch * patch * config.vision.tower.hidden_size) as f64;
-    let flops = embedding + vision_flops(&config.vision.tower, 1 + patches);
+    let embedding = 2.0 * (patches * 3 * patch * patch * config.tower.hidden_size) as f64;
+    let flops = embedding + vision_flops(&config.tower, 1 + patches);
     for batch in BATCHES {
         let images = vec![view; batch];
         let mut out = vec![0.0; batch * clip.embed_dim()];
@@ -30,13 +39,13 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
         let run = || encode(clip.encode_images_into(&images, true, &mut out));
         bench.measure("clip-image", format!("{batch}x3x{height}x{width}"), work, run)?;
     }
+    Ok(())
+}
 
-    if clip.tokenizer().is_none() {
-        return Ok(());
-    }
+fn text(clip: &Clip, config: &TextConfig, bench: &mut Bench<'_>) -> Result<()> {
     const TEXT: &str = "a photo of a cat beside a red bicycle";
     let tokens = clip.tokenize(TEXT).or_exit(Exit::Model)?.len();
-    let flops = text_flops(&config.text.tower, tokens);
+    let flops = text_flops(&config.tower, tokens);
     for batch in BATCHES {
         let texts = [TEXT].repeat(batch);
         let mut out = vec![0.0; batch * clip.embed_dim()];
@@ -85,6 +94,7 @@ mod tests {
             heads,
             activation: Activation::QuickGelu,
             layer_norm_eps: 1e-5,
+            projection: None,
         };
         // Published as 4.4 and 3.0 GMACs (B/32, patch embedding included, and 77 tokens with every pair counted);
         // less the last layer's out-projection and MLP for 49 and 76 tokens, 0.26 and 0.18.

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use vitrum::exec::Cx;
 
-use crate::args::{BenchArgs, Machine, Subject};
+use crate::args::{BenchArgs, LoadArgs, Machine, Subject};
 use crate::failure::Result;
 use crate::model;
 use crate::output::Output;
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
     for threads in threads {
         let cx = machine.cx_with(threads)?;
         let peak = Peak::calibrate(&cx);
-        let mut bench = Bench { cx: &cx, peak, table, output };
+        let mut bench = Bench { cx: &cx, load: machine.load, peak, table, output };
         bench.header()?;
         let all = Subject::value_variants();
         let model = |demo| args.model.as_deref().unwrap_or(demo);
@@ -96,6 +96,7 @@ struct Row<'a> {
 /// Runs benchmarks with one context and prints their lines.
 struct Bench<'a> {
     cx: &'a Cx,
+    load: LoadArgs,
     peak: Peak,
     table: bool,
     output: &'a mut Output,

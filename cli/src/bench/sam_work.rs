@@ -129,6 +129,7 @@ mod tests {
             head_dim: 64,
             mlp_dim: 3072,
             window: (i % 3 != 2).then_some(14),
+            positions: 64,
         };
         let vit_b = VitConfig {
             patch_size: 16,

@@ -3,11 +3,14 @@
 use serde::Serialize;
 use vitrum::pipelines::clip::prompts;
 
-use super::{embed_pictures, embed_texts, logits, top};
+use super::batch::Pictures;
+use super::{embed_texts, logits, top};
 use crate::args::{ClassifyArgs, Machine};
 use crate::failure::{Exit, OrExit, Result};
+use crate::name::ImageName;
 use crate::output::Output;
-use crate::{labels, model};
+use crate::text_file::is_stdin;
+use crate::{inputs, labels, model, name};
 
 /// A label and its probability.
 #[derive(Debug, Serialize)]
@@ -22,34 +25,41 @@ pub(super) fn best<'a>(labels: &[&'a str], probabilities: &[f32], k: usize) -> V
     top(probabilities, k).into_iter().map(scored).collect()
 }
 
-/// Lines `image <tab> probability <tab> label`, or objects `{image, labels: [{label, probability}]}`.
+/// Lines `image <tab> probability <tab> label`, or objects `{image, labels: [{label, probability}]}`, as the pictures
+/// are done.
 pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     #[derive(Serialize)]
     struct Classified<'a> {
-        image: &'a str,
+        #[serde(flatten)]
+        image: ImageName<'a>,
         labels: Vec<Scored<'a>>,
     }
 
+    let stdin_taken = args.labels.labels_file.as_deref().is_some_and(is_stdin);
+    let inputs = inputs::expand(&args.images, args.batch.recursive, stdin_taken)?;
     let labels = labels::read(&args.labels)?;
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = embed_texts(&clip, &prompts, false)?;
-    let images = embed_pictures(&clip, &args.images, false)?;
-    let mut scores = logits(&clip, &images, &texts)?;
-    clip.probabilities(&mut scores, labels.len());
 
     let k = args.top.map_or(labels.len(), |k| k as usize);
-    for (path, scores) in args.images.iter().zip(scores.chunks_exact(labels.len())) {
-        let image = path.to_string_lossy();
-        let best = best(&labels, scores, k);
-        if output.json() {
-            output.object(&Classified { image: &image, labels: best })?;
-        } else {
-            for Scored { label, probability } in best {
-                output.line(format_args!("{image}\t{probability:.4}\t{label}"))?;
+    let mut pictures = Pictures::new(&clip, &inputs, false, (&args.batch, &args.pictures));
+    while let Some(batch) = pictures.next()? {
+        let mut scores = logits(&clip, &batch.embeddings, &texts)?;
+        clip.probabilities(&mut scores, labels.len());
+        pictures.show(&batch, output, |seen, index, output| {
+            let Ok(index) = index else { return Ok(()) };
+            let best = best(&labels, &scores[index * labels.len()..][..labels.len()], k);
+            if output.json() {
+                return output.object(&Classified { image: seen.name(), labels: best });
             }
-        }
+            let image = name::shown(seen.path);
+            for Scored { label, probability } in best {
+                output.line(format_args!("{image}\t{probability:.4}\t{}", name::field(label)))?;
+            }
+            Ok(())
+        })?;
     }
-    Ok(())
+    pictures.verdict()
 }

@@ -1,33 +1,39 @@
 //! `vitrum everything`.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use vitrum::exec::Monitor;
 use vitrum::pipelines::sam::MaskRecord;
 
-use super::masks::{self, Files, Record, Results, tinted};
+use super::files::{Files, Results};
+use super::masks::{self, Record, tinted};
 use crate::args::Machine;
 use crate::args::sam::EverythingArgs;
 use crate::draw::{Canvas, Overlay, color};
 use crate::failure::{Exit, OrExit, Result};
 use crate::model;
-use crate::output::Output;
+use crate::output::{Inputs, Output};
 use crate::picture::Picture;
 use crate::progress;
 
 /// Finds all masks of a picture, prints a line or an object for each as it comes and writes the files asked for.
 pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output) -> Result<()> {
-    let files = Files::new(&args.output, false)?;
-    let picture = Picture::open(&args.image)?;
+    let mut inputs = Inputs::default();
+    inputs.add(&args.image);
+    inputs.add(Path::new(&args.model.model));
+    let files = Files::new(&args.output, false, &inputs, None, output)?;
+    let picture = Picture::open(&args.image, &args.pictures.options())?;
     let cx = machine.cx()?;
-    let sam = model::load_sam(&args.model.model, args.model.image_size, &cx)?;
+    let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &cx)?;
     let options = args.automatic.options(&sam);
     let view = picture.view()?;
 
     let (mut records, mut printed) = (Vec::new(), Ok(()));
     let found = progress::watch("everything", |bar, monitor: &Monitor<'_>| {
         sam.everything(&view, &options, monitor, &mut |record| {
-            let record = Record::from(record);
+            let record = Record { orientation: picture.orientation(), ..Record::from(record) };
+            let record = record.outlined(files.form());
             printed = bar.suspend(|| print(&record, output));
             records.push(record);
             if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -41,9 +47,16 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
         tinted(&cx, &picture, 1.0, masks).map(Overlay::into_canvas)
     };
     let answers: Vec<usize> = (0..records.len()).collect();
-    let size = [picture.width, picture.height];
     masks::notice_none(&records);
-    files.write(&Results { records: &records, answers: &answers, size, logits: None, draw: &draw })
+    files.write(&Results {
+        records: &records,
+        answers: &answers,
+        image: &args.image,
+        picture: &picture,
+        texts: &[],
+        logits: None,
+        draw: &draw,
+    })
 }
 
 fn print(record: &Record<'_>, output: &mut Output) -> Result<()> {

@@ -113,14 +113,14 @@ pub(crate) fn run(args: &InfoArgs, machine: &Machine, output: &mut Output) -> Re
         }
     }
     let cx = machine.cx()?;
-    match Family::of(&bundle) {
+    match Family::of(&args.model, &bundle)? {
         Family::Clip => {
-            let clip = model::bind(&args.model, &bundle, &cx)?;
+            let clip = model::bind(&args.model, &bundle, machine.load, &cx)?;
             let (memory, scratch) = (clip.memory_bytes(), clip.image_scratch_bytes(1));
             Info::new(&args.model, &bundle, "CLIP", clip::Sizes::of(&clip), memory, scratch).print(output)
         }
         Family::Sam => {
-            let sam = model::bind_sam(&args.model, &bundle, None, &cx)?;
+            let sam = model::bind_sam(&args.model, &bundle, None, machine.load, &cx)?;
             let (memory, scratch) = (sam.memory_bytes(), sam.encode_scratch_bytes());
             let family = if sam.sam2().is_some() { "SAM 2" } else { "SAM" };
             Info::new(&args.model, &bundle, family, sam::Sizes::of(&sam), memory, scratch).print(output)

@@ -1,53 +1,27 @@
 //! The commands, one file each.
 
+mod annotations;
+mod batch;
 pub(crate) mod classify;
+pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod everything;
+mod files;
 pub(crate) mod info;
+mod kinds;
+pub(crate) mod man;
+mod mask_picture;
 mod mask_prompt;
 mod masks;
 pub(crate) mod segment;
 pub(crate) mod similarity;
 pub(crate) mod track;
 
-use std::path::PathBuf;
-
-use vitrum::image::ImageView;
+use vitrum::ErrorCode;
 use vitrum::pipelines::clip::Clip;
-use vitrum::{Error, ErrorCode};
 
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::picture::Picture;
-use crate::progress;
-
-/// Pictures that are in memory at the same time.
-const BATCH: usize = 8;
-
-/// Embeddings of the pictures in `paths`: `[paths, embed_dim]`.
-fn embed_pictures(clip: &Clip, paths: &[PathBuf], normalize: bool) -> Result<Vec<f32>> {
-    let progress = progress::bar("pictures", paths.len());
-    let mut embeddings = Vec::with_capacity(paths.len() * clip.embed_dim());
-    for paths in paths.chunks(BATCH) {
-        let pictures = paths.iter().map(|path| Picture::open(path)).collect::<Result<Vec<_>>>()?;
-        let views = pictures.iter().map(Picture::view).collect::<Result<Vec<_>>>()?;
-        let batch =
-            clip.encode_images(&views, normalize).map_err(|error| culprit(clip, paths, &views, error))?;
-        embeddings.extend(batch);
-        progress.inc(paths.len() as u64);
-    }
-    Ok(embeddings)
-}
-
-/// The failure of a batch, with the name of the file that caused `error`.
-fn culprit(clip: &Clip, paths: &[PathBuf], views: &[ImageView<'_>], error: Error) -> Failure {
-    for (path, view) in paths.iter().zip(views) {
-        if let Err(error) = clip.encode_images(&[*view], false) {
-            return Failure::new(Exit::Input, format!("{}: {error}", path.display()));
-        }
-    }
-    Failure::new(Exit::Other, error.message())
-}
 
 /// Embeddings of `texts`: `[texts, embed_dim]`.
 fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
@@ -61,8 +35,11 @@ fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Resu
     })
 }
 
-/// Logits `[images, texts]`.
+/// Logits `[images, texts]`; none of no images.
 fn logits(clip: &Clip, images: &[f32], texts: &[f32]) -> Result<Vec<f32>> {
+    if images.is_empty() {
+        return Ok(Vec::new());
+    }
     clip.similarity(images, texts).or_exit(Exit::Other)
 }
 

@@ -1,19 +1,22 @@
 //! `vitrum segment`.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam, TextPrompt};
 
+use super::files::{Files, Logits, Results, shown};
 use super::mask_prompt::{self, Fit};
-use super::masks::{self, Files, Logits, Record, Results, tinted};
-use crate::args::Machine;
-use crate::args::sam::{Corners, Place, PromptArgs, SegmentArgs};
+use super::masks::{self, Record, tinted};
+use crate::args::sam::{Corners, Numbered, Place, PromptArgs, SegmentArgs};
+use crate::args::{LoadArgs, Machine};
 use crate::draw::{Canvas, color};
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::model;
-use crate::output::Output;
+use crate::name;
+use crate::output::{self, Inputs, Output};
 use crate::picture::Picture;
 use crate::progress;
 
@@ -23,25 +26,43 @@ pub(crate) fn run(args: &SegmentArgs, machine: &Machine, output: &mut Output) ->
     if !by_text && !args.words.others.is_empty() {
         return Err(Failure::usage("--not says what is no answer to --text, which is missing"));
     }
-    let files = Files::new(&args.output, !by_text)?;
-    let task = Task { args, picture: Picture::open(&args.image)?, cx: machine.cx()? };
-    let sam = model::load_sam(&args.model.model, args.model.image_size, &task.cx)?;
+    let other = args.save_embedding.as_deref().map(|path| ("--save-embedding", path));
+    let files = Files::new(&args.output, !by_text, &inputs(args)?, other, output)?;
+    let picture = Picture::open(&args.image, &args.pictures.options())?;
+    let task = Task { args, picture, load: machine.load, cx: machine.cx()? };
+    let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &task.cx)?;
     if by_text { task.find_texts(&sam, &files, output) } else { task.answer(&sam, &files, output) }
+}
+
+/// What is read.
+fn inputs(args: &SegmentArgs) -> Result<Inputs> {
+    let mut inputs = Inputs::default();
+    inputs.add(&args.image);
+    args.embedding.iter().for_each(|path| inputs.add(path));
+    if let Some(mask) = &args.prompt.mask {
+        inputs.add(&Numbered::of_path(mask).map_err(Failure::usage)?.what);
+    }
+    for model in [&args.model.model, &args.words.clip_model] {
+        inputs.add(Path::new(model));
+    }
+    Ok(inputs)
 }
 
 /// What there is to do.
 struct Task<'a> {
     args: &'a SegmentArgs,
     picture: Picture,
+    load: LoadArgs,
     cx: Cx,
 }
 
 impl Task<'_> {
     /// Answers clicks, boxes and a mask.
     fn answer(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
-        let Self { args, picture, cx } = self;
+        let Self { args, picture, cx, .. } = self;
         let (size, side) = ([picture.width, picture.height], sam.mask_side());
-        let read = |path: &Path| mask_prompt::read(cx, path, size, side, Fit::of(sam));
+        let options = args.pictures.options();
+        let read = |path: &Path| mask_prompt::read(cx, (path, &options), size, side, Fit::of(sam));
         let mask = args.prompt.mask.as_deref().map(read).transpose()?;
         let points = points(&args.prompt);
         let prompts = prompts(&args.prompt.boxes, &points, mask.as_deref())?;
@@ -59,13 +80,13 @@ impl Task<'_> {
         let answers: Vec<usize> = (0..prediction.prompts())
             .map(|prompt| prompt * prediction.masks() + prediction.best(prompt))
             .collect();
-        self.finish(records, &answers, Some(Logits { prediction: &prediction, cx }), files, output)
+        self.finish(records, &answers, &[], Some(Logits { prediction: &prediction, cx }), files, output)
     }
 
     /// Finds what the texts name.
     fn find_texts(&self, sam: &Sam, files: &Files<'_>, output: &mut Output) -> Result<()> {
-        let Self { args, picture, cx } = self;
-        let clip = model::load(&args.words.clip_model, cx)?;
+        let Self { args, picture, cx, .. } = self;
+        let clip = model::load(&args.words.clip_model, self.load, cx)?;
         let (texts, others) = (strs(&args.prompt.texts), strs(&args.words.others));
         let prompt = TextPrompt {
             texts: &texts,
@@ -87,7 +108,7 @@ impl Task<'_> {
         });
         let records: Vec<Record<'_>> = records.collect();
         let answers: Vec<usize> = (0..records.len()).collect();
-        self.finish(records, &answers, None, files, output)
+        self.finish(records, &answers, &texts, None, files, output)
     }
 
     /// Writes the files and prints the records.
@@ -95,13 +116,16 @@ impl Task<'_> {
         &self,
         records: Vec<Record<'_>>,
         answers: &[usize],
+        texts: &[&str],
         logits: Option<Logits<'_>>,
         files: &Files<'_>,
         output: &mut Output,
     ) -> Result<()> {
-        let size = [self.picture.width, self.picture.height];
+        let (image, picture) = (&*self.args.image, &self.picture);
+        let turned = |it| Record { orientation: picture.orientation(), ..it }.outlined(files.form());
+        let records: Vec<Record<'_>> = records.into_iter().map(turned).collect();
         let draw = || self.draw(&records);
-        files.write(&Results { records: &records, answers, size, logits, draw: &draw })?;
+        files.write(&Results { records: &records, answers, image, picture, texts, logits, draw: &draw })?;
         masks::notice_none(&records);
         if output.json() {
             return records.iter().try_for_each(|record| output.object(record));
@@ -110,7 +134,7 @@ impl Task<'_> {
             let [x, y, width, height] = record.bbox;
             let (iou, stability, area) = (record.predicted_iou, record.stability_score, record.area);
             let found = record.text.zip(record.probability);
-            let found = found.map_or(String::new(), |(text, p)| format!("\t{p:.4}\t{text}"));
+            let found = found.map_or(String::new(), |(text, p)| format!("\t{p:.4}\t{}", name::field(text)));
             output.line(format_args!(
                 "{i}\t{iou:.4}\t{stability:.4}\t{area}\t{x},{y},{width},{height}{found}"
             ))?;
@@ -168,12 +192,35 @@ impl Task<'_> {
             );
             return Err(Failure::new(Exit::Input, message));
         }
-        Ok(embedding)
+        match embedding.is_of(&picture.view()?) {
+            Some(true) => Ok(embedding),
+            Some(false) => Err(Failure::new(
+                Exit::Input,
+                format!(
+                    "{}: the embedding of another picture than {}",
+                    path.display(),
+                    self.args.image.display()
+                ),
+            )
+            .hint("an embedding belongs to the pixels of its picture: make it anew with --save-embedding")),
+            None => {
+                let message = format!(
+                    "{}: of which picture this embedding is is not known: an earlier version saved it",
+                    path.display()
+                );
+                output::complain(&message, Some("save it again to be sure: --save-embedding"));
+                Ok(embedding)
+            }
+        }
     }
 
     fn save(&self, embedding: &Embedding) -> Result<()> {
         let Some(path) = &self.args.save_embedding else { return Ok(()) };
-        fs::write(path, embedding.save()).map_err(|error| Failure::unwritable(path.display(), &error))
+        output::create(path, |out| out.write_all(&embedding.save()))?;
+        if !self.args.output.form.quiet {
+            output::notice(format_args!("wrote {}: embedding", shown(path)));
+        }
+        Ok(())
     }
 }
 

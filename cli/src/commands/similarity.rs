@@ -2,17 +2,21 @@
 
 use serde::Serialize;
 
-use super::{embed_pictures, embed_texts, logits};
+use super::batch::Pictures;
+use super::{embed_texts, logits};
 use crate::args::{Machine, SimilarityArgs};
 use crate::failure::Result;
-use crate::model;
+use crate::name::ImageName;
 use crate::output::Output;
+use crate::{inputs, model, name};
 
-/// Lines `image <tab> cosine <tab> logit <tab> text`, or objects `{image, texts: [{text, cosine, logit}]}`.
+/// Lines `image <tab> cosine <tab> logit <tab> text`, or objects `{image, texts: [{text, cosine, logit}]}`, as the
+/// pictures are done.
 pub(crate) fn run(args: &SimilarityArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     #[derive(Serialize)]
     struct Compared<'a> {
-        image: &'a str,
+        #[serde(flatten)]
+        image: ImageName<'a>,
         texts: Vec<Pair<'a>>,
     }
     #[derive(Serialize)]
@@ -22,26 +26,30 @@ pub(crate) fn run(args: &SimilarityArgs, machine: &Machine, output: &mut Output)
         logit: f32,
     }
 
-    let clip = model::load(&args.model.model, &machine.cx()?)?;
+    let inputs = inputs::expand(&args.images, args.batch.recursive, false)?;
+    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = embed_texts(&clip, &args.texts, true)?;
-    let images = embed_pictures(&clip, &args.images, true)?;
-    let logits = logits(&clip, &images, &texts)?;
-    let dim = clip.embed_dim();
-    let rows = images.chunks_exact(dim).zip(logits.chunks_exact(args.texts.len()));
-    for (path, (image_embedding, logits)) in args.images.iter().zip(rows) {
-        let image = path.to_string_lossy();
-        let embeddings = texts.chunks_exact(dim);
-        let texts = args.texts.iter().zip(embeddings).zip(logits).map(|((text, embedding), &logit)| {
-            let cosine = image_embedding.iter().zip(embedding).map(|(a, b)| a * b).sum();
-            Pair { text, cosine, logit }
-        });
-        if output.json() {
-            output.object(&Compared { image: &image, texts: texts.collect() })?;
-        } else {
-            for Pair { text, cosine, logit } in texts {
-                output.line(format_args!("{image}\t{cosine:.4}\t{logit:.4}\t{text}"))?;
+    let (dim, count) = (clip.embed_dim(), args.texts.len());
+    let mut pictures = Pictures::new(&clip, &inputs, true, (&args.batch, &args.pictures));
+    while let Some(batch) = pictures.next()? {
+        let logits = logits(&clip, &batch.embeddings, &texts)?;
+        pictures.show(&batch, output, |seen, index, output| {
+            let Ok(index) = index else { return Ok(()) };
+            let image = &batch.embeddings[index * dim..][..dim];
+            let pairs = args.texts.iter().zip(texts.chunks_exact(dim)).zip(&logits[index * count..]);
+            let pairs = pairs.map(|((text, embedding), &logit)| {
+                let cosine = image.iter().zip(embedding).map(|(a, b)| a * b).sum();
+                Pair { text, cosine, logit }
+            });
+            if output.json() {
+                return output.object(&Compared { image: seen.name(), texts: pairs.collect() });
             }
-        }
+            let image = name::shown(seen.path);
+            for Pair { text, cosine, logit } in pairs {
+                output.line(format_args!("{image}\t{cosine:.4}\t{logit:.4}\t{}", name::field(text)))?;
+            }
+            Ok(())
+        })?;
     }
-    Ok(())
+    pictures.verdict()
 }

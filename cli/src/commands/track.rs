@@ -2,9 +2,11 @@
 
 mod follow;
 mod outputs;
+mod pattern;
 mod plan;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use vitrum::exec::Cx;
@@ -16,40 +18,78 @@ pub(super) use plan::Plan;
 
 use crate::args::Machine;
 use crate::args::track::TrackArgs;
+use crate::commands::files::count;
 use crate::draw::Overlay;
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::model;
-use crate::output::Output;
+use crate::output::{Inputs, Output, interrupt};
 use crate::picture::Picture;
 use crate::progress;
 use crate::video::{self, Assumptions, Frame, Reader, Window};
-use outputs::{Outputs, Shown};
+use outputs::{Outputs, Shown, Wanted};
 
 /// Decoded frames in memory when a video is walked backwards.
 const HELD: usize = 32;
 
 /// Follows what is pointed at through a video, prints a line or an object for each frame and object, and writes the
-/// files asked for.
+/// files asked for. What was done until a frame that fails, or a signal, is kept.
 pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> Result<()> {
-    let plan = Plan::new(&args.prompts)?;
-    let reader = video::open(&args.input, Assumptions { fps: args.fps, matrix: args.matrix })?;
+    let mut inputs = Inputs::default();
+    inputs.add_video(&args.input);
+    args.prompts.masks.iter().for_each(|mask| inputs.add(&mask.what));
+    inputs.add(Path::new(&args.model));
+    let wanted = Wanted::new(args, inputs, output)?;
+    let plan = Plan::new(&args.prompts, &args.pictures.options())?;
+    let reader = video::open(
+        &args.input,
+        Assumptions { fps: args.fps, matrix: args.matrix, pictures: args.pictures.options() },
+    )?;
     let len = [reader.len(), args.frames].into_iter().flatten().min();
     if let Some(len) = len {
         check_reached(&plan, len)?;
     }
+    wanted.check(reader.len().and(len), &plan.objects())?;
     let cx = machine.cx()?;
-    let sam = Arc::new(model::load_sam(&args.model, args.image_size, &cx)?);
-    let outputs = Outputs::new(&args.outputs, &plan.objects())?;
+    let sam = Arc::new(model::load_sam(&args.model, args.image_size, machine.load, &cx)?);
+    let outputs = wanted.begin(&plan.objects())?;
     let options = TrackerOptions {
         num_frames: reader.len(),
         non_overlap_output: args.non_overlap,
         both_directions: args.backward,
         ..TrackerOptions::default()
     };
-    let mut task = Task { args, cx: &cx, sam, plan: &plan, options, outputs, output };
+    let mut task =
+        Task { args, cx: &cx, sam, plan: &plan, options, outputs, output, shown: 0, stopped: None };
+    interrupt::finish_in_order();
     let frames = if args.backward { task.both_ways(reader) } else { task.stream(reader, len) };
-    task.outputs.finish()?;
-    check_reached(&plan, frames?)
+    let Task { outputs, shown, stopped, .. } = task;
+    // A run that did nothing leaves earlier files as they are.
+    let finished = if shown == 0 { Ok(()) } else { outputs.finish(shown) };
+    let frames = frames?;
+    finished?;
+    match stopped {
+        None => check_reached(&plan, frames),
+        Some(signal) => {
+            let name = name_of(signal);
+            let message = match shown {
+                0 => format!("stopped by {name} before the first frame was done"),
+                _ => {
+                    format!("stopped by {name}: what was found on {} is kept", count(shown as usize, "frame"))
+                }
+            };
+            Err(Failure::new(Exit::of_signal(signal), message))
+        }
+    }
+}
+
+/// What the user knows of a signal.
+fn name_of(signal: i32) -> &'static str {
+    match signal {
+        1 => "the end of its terminal",
+        2 => "Ctrl-C",
+        15 => "SIGTERM",
+        _ => "a signal",
+    }
 }
 
 /// Prompts on frames that do not exist are mistakes.
@@ -70,8 +110,12 @@ struct Task<'a> {
     sam: Arc<Sam>,
     plan: &'a Plan,
     options: TrackerOptions,
-    outputs: Outputs,
+    outputs: Outputs<'a>,
     output: &'a mut Output,
+    /// Frames whose results are written.
+    shown: u64,
+    /// The signal that ended the work.
+    stopped: Option<i32>,
 }
 
 impl<'a> Task<'a> {
@@ -80,14 +124,18 @@ impl<'a> Task<'a> {
         let bar = progress::frames("tracking", len);
         let mut follower: Option<Follower<'_>> = None;
         let mut count = 0;
-        while self.is_wanted(count) {
+        while self.is_wanted(count) && !self.is_stopped() {
+            let name = reader.next_name();
             let Some(frame) = reader.next()? else { break };
             let follower = match &mut follower {
                 Some(follower) => follower,
                 None => follower.insert(self.follower(frame.picture)?),
             };
-            let found = follower.follow(count, frame.picture)?;
-            bar.suspend(|| self.show(count, frame, &found))?;
+            let found = match follower.follow(count, frame.picture) {
+                Err(_) if self.is_stopped() => break,
+                found => found?,
+            };
+            bar.suspend(|| self.show(count, frame, name.as_deref(), found))?;
             bar.inc(1);
             count += 1;
         }
@@ -95,18 +143,41 @@ impl<'a> Task<'a> {
     }
 
     /// Gives all prompts, tracks to the end and then to the beginning, and shows what was found in the order of the
-    /// frames, which are read once more for that.
+    /// frames, which are read once more for that. Stopped on the way, it shows what was found until then.
     fn both_ways(&mut self, mut reader: Box<dyn Reader>) -> Result<u64> {
-        let Some(first) = self.plan.frames().next() else { return Ok(0) };
         // Fails at once where it would fail in the end.
         reader.rewind()?;
         let mut window = Window::new(reader, HELD);
+        let mut found = BTreeMap::new();
+        match self.find_both_ways(&mut window, &mut found) {
+            Err(_) if self.is_stopped() => {}
+            result => result?,
+        }
+        let was_stopped = self.stopped.is_some();
+        let (mut reader, mut count) = (window.into_reader()?, 0);
+        while self.is_wanted(count) && (was_stopped || !self.is_stopped()) {
+            if was_stopped && found.is_empty() {
+                break;
+            }
+            let name = reader.next_name();
+            let Some(frame) = reader.next()? else { break };
+            let here = found.remove(&count);
+            if here.is_some() || !was_stopped {
+                self.show(count, frame, name.as_deref(), here.unwrap_or_default())?;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// What there is on each frame.
+    fn find_both_ways(&mut self, window: &mut Window, found: &mut BTreeMap<u64, Vec<Tracked>>) -> Result<()> {
+        let Some(first) = self.plan.frames().next() else { return Ok(()) };
         let bar = progress::frames("tracking", window.len());
         let mut follower = self.follower(window.frame(first)?)?;
         for frame in self.plan.frames() {
             follower.point_at(frame, window.frame(frame)?)?;
         }
-        let mut found = BTreeMap::new();
         let mut track = |frame, picture: &Picture, direction| -> Result<()> {
             found.insert(frame, follower.step(frame, picture, direction)?);
             bar.inc(1);
@@ -121,15 +192,13 @@ impl<'a> Task<'a> {
         for frame in (0..first).rev() {
             track(frame, window.frame(frame)?, Direction::Backward)?;
         }
-        drop(bar);
+        Ok(())
+    }
 
-        let (mut reader, mut count) = (window.into_reader()?, 0);
-        while self.is_wanted(count) {
-            let Some(frame) = reader.next()? else { break };
-            self.show(count, frame, &found.remove(&count).unwrap_or_default())?;
-            count += 1;
-        }
-        Ok(count)
+    /// Whether there was a signal to stop.
+    fn is_stopped(&mut self) -> bool {
+        self.stopped = interrupt::signal();
+        self.stopped.is_some()
     }
 
     /// Whether the user wants frame `index`, if there is one.
@@ -143,12 +212,13 @@ impl<'a> Task<'a> {
     }
 
     /// Writes what was found on a frame to the files and prints it.
-    fn show(&mut self, index: u64, frame: Frame<'_>, found: &[Tracked]) -> Result<()> {
+    fn show(&mut self, index: u64, frame: Frame<'_>, name: Option<&str>, found: Vec<Tracked>) -> Result<()> {
         let Frame { picture, seconds } = frame;
-        let draw = || draw(self.cx, picture, 1.0, found, self.plan, index).map(Overlay::into_canvas);
-        let size = [picture.width, picture.height];
-        self.outputs.write(&Shown { frame: index, seconds, size, found, draw: &draw })?;
-        for it in found {
+        let found: Vec<Tracked> = found.into_iter().map(|it| it.outlined(&self.args.form)).collect();
+        let draw = || draw(self.cx, picture, 1.0, &found, self.plan, index).map(Overlay::into_canvas);
+        self.outputs.write(&Shown { frame: index, seconds, picture, name, found: &found, draw: &draw })?;
+        self.shown += 1;
+        for it in &found {
             if self.output.json() {
                 self.output.object(it)?;
             } else {

@@ -2,12 +2,13 @@
 
 mod contour;
 mod font;
+pub(crate) mod mask_png;
 mod overlay;
 mod palette;
 mod shape;
 
 pub(crate) use overlay::Overlay;
-pub(crate) use palette::color;
+pub(crate) use palette::{color, davis, is_davis};
 
 use vitrum::exec::{Cx, Workspace};
 use vitrum::image::ImageView;

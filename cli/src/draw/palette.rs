@@ -1,4 +1,4 @@
-//! Colours that differ from each other, as many as one needs.
+//! Colours that differ from each other, as many as one needs, and those of label maps.
 
 use super::Color;
 
@@ -39,9 +39,52 @@ fn linear(lightness: f32, a: f32, b: f32) -> [f32; 3] {
     ]
 }
 
+/// The colour of object `number` in a label map as DAVIS has them: PASCAL VOC's, whose channels have the bits of the
+/// number, every third one, from the highest down (`VOClabelcolormap`, and the palette of SAM 2's `vos_inference.py`).
+pub(crate) fn davis(number: u8) -> Color {
+    let channel = |channel: u8| {
+        let bit = |i: u8| (number >> (3 * i + channel) & 1) << (7 - i);
+        (0..3).filter(|i| 3 * i + channel < 8).fold(0, |value, i| value | bit(i))
+    };
+    [0, 1, 2].map(channel)
+}
+
+/// Whether `color` is that of object `number` in label maps that people have: as above, or as in the files of DAVIS 2017,
+/// which have 191 for 192 and greys from 22 on.
+pub(crate) fn is_davis(number: u8, color: Color) -> bool {
+    let ours = davis(number);
+    let files = if number < 22 {
+        ours.map(|channel| if channel == 192 { 191 } else { channel })
+    } else {
+        [number; 3]
+    };
+    color == ours || color == files
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn label_maps_have_the_published_colours() {
+        let published = [
+            [0, 0, 0],
+            [128, 0, 0],
+            [0, 128, 0],
+            [128, 128, 0],
+            [0, 0, 128],
+            [128, 0, 128],
+            [0, 128, 128],
+            [128, 128, 128],
+            [64, 0, 0],
+            [192, 0, 0],
+            [64, 128, 0],
+        ];
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(davis), published);
+        assert_eq!((davis(20), davis(64), davis(255)), ([0, 64, 128], [32, 0, 0], [224, 224, 192]));
+        assert!(is_davis(9, [191, 0, 0]) && is_davis(9, [192, 0, 0]) && is_davis(200, [200; 3]));
+        assert!(!is_davis(1, [0, 128, 0]) && !is_davis(9, [9; 3]));
+    }
 
     #[test]
     fn the_colour_space_has_its_published_corners() {

@@ -4,12 +4,17 @@ use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Frame, Reader};
+use super::{Assumptions, Frame, Reader};
+use crate::draw::mask_png;
 use crate::failure::{Exit, Failure, Result};
-use crate::picture::Picture;
+use crate::output;
+use crate::picture::{Picture, PictureOptions};
 
 /// Endings of pictures, in small letters.
-const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "ppm"];
+const ENDINGS: [&str; 15] = [
+    "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "pbm",
+    "pnm",
+];
 
 /// The pictures of a directory.
 #[derive(Debug)]
@@ -19,28 +24,63 @@ pub(super) struct Directory {
     next: usize,
     picture: Option<Picture>,
     seconds: f64,
+    options: PictureOptions,
+    /// Whether the user was told of what is left out of a frame; the others are likely to be like it.
+    told: bool,
 }
 
 impl Directory {
-    /// Lists the pictures in `path`: what ends as one. Hidden files are none.
-    pub(super) fn open(path: &Path, fps: f64) -> Result<Self> {
+    /// Lists the pictures in `path`: what ends as one. Hidden files are none. Tells the user of other files.
+    pub(super) fn open(path: &Path, assumptions: &Assumptions) -> Result<Self> {
         let unreadable = |error| Failure::unreadable(path, &error);
-        let mut paths = Vec::new();
+        let (mut paths, mut others) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             if is_picture(&path) {
                 paths.push(path);
+            } else if !name(&path).starts_with('.') {
+                others.push(name(&path));
             }
         }
         if paths.is_empty() {
             return Err(Failure::new(
                 Exit::Input,
-                format!("{}: no frames: no PNG, JPEG or PPM file is in this directory", path.display()),
-            ));
+                format!("{}: no frames: no file in this directory ends as a picture does", path.display()),
+            )
+            .hint(format!("endings: .{}", ENDINGS.join(", ."))));
+        }
+        others.sort_by(|a, b| natural(a, b));
+        if let Some(first) = others.first() {
+            let (directory, count) = (path.display(), others.len());
+            let message = match count {
+                1 => format!("{directory}: 1 file is no frame: {first:?}"),
+                _ => format!("{directory}: {count} files are no frames: {first:?} and others"),
+            };
+            output::complain(&message, None);
         }
         paths.sort_by(|a, b| natural(&name(a), &name(b)));
-        Ok(Self { paths, next: 0, picture: None, seconds: 1.0 / fps })
+        let paths = without_masks(path, paths)?;
+        let (seconds, options) = (1.0 / assumptions.fps, assumptions.pictures);
+        Ok(Self { paths, next: 0, picture: None, seconds, options, told: false })
     }
+}
+
+/// The pictures of `directory` but the masks that an earlier call wrote among them, which are told to the user.
+fn without_masks(directory: &Path, paths: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let (masks, frames): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| mask_png::is_ours(path));
+    let Some(first) = masks.first() else { return Ok(frames) };
+    let message = format!(
+        "{}: {} of the pictures are masks that vitrum wrote, and no frames: {:?}{}",
+        directory.display(),
+        masks.len(),
+        name(first),
+        if masks.len() == 1 { "" } else { " and others" }
+    );
+    if frames.is_empty() {
+        return Err(Failure::new(Exit::Input, message));
+    }
+    output::complain(&message, None);
+    Ok(frames)
 }
 
 impl Reader for Directory {
@@ -51,8 +91,17 @@ impl Reader for Directory {
     fn next(&mut self) -> Result<Option<Frame<'_>>> {
         let Some(path) = self.paths.get(self.next) else { return Ok(None) };
         self.next += 1;
-        let picture = self.picture.insert(Picture::open(path)?);
+        let (picture, notes) = Picture::load(path, &self.options)?;
+        if !self.told {
+            notes.iter().for_each(|note| output::complain(&format!("{}: {note}", path.display()), None));
+            self.told = !notes.is_empty();
+        }
+        let picture = self.picture.insert(picture);
         Ok(Some(Frame { picture, seconds: self.seconds }))
+    }
+
+    fn next_name(&self) -> Option<String> {
+        self.paths.get(self.next).map(|path| name(path))
     }
 
     fn rewind(&mut self) -> Result<()> {
@@ -71,7 +120,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// Compares names, numbers in them by value; names that differ in leading zeros only, by their characters.
-fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut x, mut y) = (a, b);
     loop {
         let (p, q) = (chunk(&mut x), chunk(&mut y));
@@ -131,7 +180,7 @@ mod tests {
 
     #[test]
     fn only_pictures_are_frames() {
-        let pictures = ["a/1.png", "1.JPG", "x.jpeg", "x.y.ppm"];
+        let pictures = ["a/1.png", "1.JPG", "x.jpeg", "x.y.ppm", "x.WebP", "x.TIF"];
         assert!(pictures.iter().all(|path| is_picture(Path::new(path))));
         assert!(![".1.png", "1.txt", "png", ""].iter().any(|path| is_picture(Path::new(path))));
     }

@@ -9,7 +9,7 @@ use vitrum::image::{MAX_IMAGE_PIXELS, PixelFormat};
 
 use super::{Frame, Reader};
 use crate::failure::{Exit, Failure, Result};
-use crate::picture::{self, MAX_FILE, Picture};
+use crate::picture::{self, Limits, Picture, PictureOptions};
 
 /// What shows where nothing was painted. The file's own background colour means nothing to those who show GIFs.
 const BACKGROUND: [u8; 3] = [255; 3];
@@ -36,6 +36,7 @@ pub(super) struct Gif {
     bytes: Arc<[u8]>,
     decoder: Decoder<Bytes>,
     picture: Picture,
+    limits: Limits,
     disposal: Disposal,
     /// Frames in the file.
     len: u64,
@@ -45,22 +46,29 @@ pub(super) struct Gif {
 
 impl Gif {
     /// Reads the header of a file, which messages call `name`, and counts its frames.
-    pub(super) fn open(name: &str, bytes: Vec<u8>) -> Result<Self> {
+    pub(super) fn open(name: &str, bytes: Vec<u8>, options: &PictureOptions) -> Result<Self> {
         let failure = |message: String| Failure::new(Exit::Input, format!("{name}: {message}"));
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(failure(format!("the file is larger than {} MB", MAX_FILE >> 20)));
-        }
-        let bytes: Arc<[u8]> = bytes.into();
+        let limits = Limits::of_file(options, bytes.len());
+        let bytes: Arc<[u8]> = picture::mended_gif(bytes).0.into();
         let decoder = decoder(&bytes, false).map_err(|error| failure(damaged(&error)))?;
         let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
         if width == 0 || height == 0 {
             return Err(failure("damaged GIF: no width or no height".into()));
         }
-        picture::check_size(width, height).map_err(failure)?;
+        limits.check(width, height, 4).map_err(failure)?;
         let len = count(&bytes);
         let mut picture = Picture::blank(width, height, PixelFormat::Rgb8);
         clear(&mut picture, [0, 0, width, height]);
-        Ok(Self { name: name.to_owned(), bytes, decoder, picture, disposal: Disposal::Keep, len, count: 0 })
+        Ok(Self {
+            name: name.to_owned(),
+            bytes,
+            decoder,
+            picture,
+            limits,
+            disposal: Disposal::Keep,
+            len,
+            count: 0,
+        })
     }
 
     /// Paints the next frame; how long it is shown, `None` after the last one.
@@ -71,6 +79,10 @@ impl Gif {
         let (left, top) = (usize::from(frame.left), usize::from(frame.top));
         let (width, height) = (usize::from(frame.width), usize::from(frame.height));
         let (method, transparent, delay) = (frame.dispose, frame.transparent, frame.delay);
+        if width * height > 0 {
+            let refused = |error| format!("damaged GIF: a frame that is {error}");
+            self.limits.check(width, height, 2).map_err(refused)?;
+        }
         let mut indices = vec![0; self.decoder.buffer_size()];
         self.decoder.read_into_buffer(&mut indices).map_err(|error| damaged(&error))?;
         let palette = self.decoder.palette().map_err(|_| "damaged GIF: a frame without colours")?;
@@ -112,6 +124,9 @@ impl Reader for Gif {
         let seconds = self.paint().map_err(|message| {
             Failure::new(Exit::Input, format!("{}: frame {}: {message}", self.name, self.count))
         })?;
+        if seconds.is_none() && self.count == 0 {
+            return Err(super::no_frames(&self.name));
+        }
         self.count += u64::from(seconds.is_some());
         Ok(seconds.map(|seconds| Frame { picture: &self.picture, seconds }))
     }
@@ -213,6 +228,10 @@ mod tests {
         out.trim_end().to_owned()
     }
 
+    fn open(bytes: Vec<u8>) -> Result<Gif> {
+        Gif::open("g", bytes, &PictureOptions::default())
+    }
+
     fn message<T>(result: Result<T>) -> String {
         match result {
             Err(Failure::Message { exit: Exit::Input, message, .. }) => message,
@@ -232,7 +251,7 @@ mod tests {
             part([2, 0, 4, 4], 3, Keep),
         ];
         let expected = ["rrr rrr", "rgr rgr", "rrr bbr", "rrr ..k", "rrb ..b"];
-        let mut gif = Gif::open("g", file(3, 2, &parts)).unwrap();
+        let mut gif = open(file(3, 2, &parts)).unwrap();
         assert_eq!(gif.len(), Some(5));
         for _ in 0..2 {
             assert_eq!([(); 5].map(|()| seen(&mut gif)), expected);
@@ -247,7 +266,7 @@ mod tests {
         veil.transparent = Some(1);
         let mut parts = [part([1, 0, 1, 1], 2, DisposalMethod::Keep), veil];
         parts[0].delay = 1;
-        let mut gif = Gif::open("g", file(2, 1, &parts)).unwrap();
+        let mut gif = open(file(2, 1, &parts)).unwrap();
         let mut seconds = || gif.next().unwrap().unwrap().seconds;
         assert_eq!((seconds(), seconds()), (0.1, 0.07));
         gif.rewind().unwrap();
@@ -259,14 +278,24 @@ mod tests {
         let whole = file(64, 64, &[1, 2, 3].map(|i| part([0, 0, 64, 64], i, DisposalMethod::Keep)));
         let mut frames = Vec::new();
         for end in 0..whole.len() {
-            match Gif::open("g", whole[..end].to_vec()) {
+            match open(whole[..end].to_vec()) {
                 Err(Failure::Message { exit: Exit::Input, message, .. }) => {
                     assert!(message.starts_with("g: damaged GIF: "), "{message}");
                 }
                 Err(other) => panic!("{other:?}"),
                 Ok(mut gif) => {
                     let count = (0..3).take_while(|_| gif.next().is_ok_and(|frame| frame.is_some())).count();
-                    assert!(message(gif.next()).starts_with(&format!("g: frame {count}: damaged GIF: ")));
+                    match gif.next() {
+                        // Only the trailer is missing.
+                        Ok(frame) => assert!(frame.is_none() && count > 0),
+                        Err(Failure::Message { message, .. }) if count == 0 && message == "g: no frames" => {
+                            ()
+                        }
+                        failed => {
+                            let start = format!("g: frame {count}: damaged GIF: ");
+                            assert!(message(failed).starts_with(&start));
+                        }
+                    }
                     frames.push(count);
                 }
             }
@@ -276,14 +305,14 @@ mod tests {
 
     #[test]
     fn damaged_and_hostile_files_are_refused() {
-        assert!(message(Gif::open("g", b"GIF87a".to_vec())).starts_with("g: damaged GIF: "));
+        assert!(message(open(b"GIF87a".to_vec())).starts_with("g: damaged GIF: "));
         let dot = part([0, 0, 1, 1], 0, DisposalMethod::Keep);
         let empty = file(0, 0, std::slice::from_ref(&dot));
-        assert_eq!(message(Gif::open("g", empty)), "g: damaged GIF: no width or no height");
+        assert_eq!(message(open(empty)), "g: damaged GIF: no width or no height");
         let header = &file(2, 2, std::slice::from_ref(&dot))[..13 + PALETTE.len()];
-        assert!(message(Gif::open("g", [header, b";"].concat())).starts_with("g: damaged GIF: "));
+        assert!(message(open([header, b";"].concat())).starts_with("g: damaged GIF: "));
         let gigantic = file(65535, 65535, std::slice::from_ref(&dot));
-        assert_eq!(message(Gif::open("g", gigantic)), "g: a picture of 65535 x 65535 pixels is too large");
+        assert_eq!(message(open(gigantic)), "g: a picture of 65535 x 65535 pixels is too large");
         // A small picture with a gigantic frame.
         let mut part = dot;
         (part.width, part.height) = (65535, 65535);
@@ -292,6 +321,6 @@ mod tests {
         let mut encoder = Encoder::new(&mut bytes, 2, 2, &PALETTE).unwrap();
         encoder.write_lzw_pre_encoded_frame(&part).unwrap();
         drop(encoder);
-        assert!(message(Gif::open("g", bytes).unwrap().next()).starts_with("g: frame 0: damaged GIF: "));
+        assert!(message(open(bytes).unwrap().next()).starts_with("g: frame 0: damaged GIF: "));
     }
 }

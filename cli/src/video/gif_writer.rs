@@ -116,6 +116,7 @@ mod tests {
     use super::super::gif::Gif;
     use super::*;
     use crate::draw::Rect;
+    use crate::picture::PictureOptions;
 
     /// What a reader of the GIF sees of each frame, and for how long.
     fn written(frames: &[(Canvas, f64)]) -> (Vec<Vec<u8>>, Vec<f64>, usize) {
@@ -124,7 +125,8 @@ mod tests {
         frames.iter().for_each(|(canvas, seconds)| writer.write(canvas, *seconds).unwrap());
         let file = writer.finish().unwrap();
         let size = file.len();
-        let (mut gif, mut pictures, mut delays) = (Gif::open("g", file).unwrap(), Vec::new(), Vec::new());
+        let (mut gif, mut pictures, mut delays) =
+            (Gif::open("g", file, &PictureOptions::default()).unwrap(), Vec::new(), Vec::new());
         while let Some(frame) = gif.next().unwrap() {
             pictures.push(frame.picture.view().unwrap().data().to_vec());
             delays.push(frame.seconds);

@@ -8,7 +8,7 @@ use vitrum::image::PixelFormat;
 use super::yuv::{Conversion, Matrix, Range};
 use super::{Frame, Reader};
 use crate::failure::{Exit, Failure, Result};
-use crate::picture::{self, Picture};
+use crate::picture::{Limits, Picture, PictureOptions};
 
 /// Bytes of a line at most.
 const MAX_LINE: u64 = 1024;
@@ -33,12 +33,14 @@ struct Header {
     chroma: Chroma,
     /// A plane of alpha follows the others.
     alpha: bool,
+    /// Bits of a sample: 8, or 9 to 16 in two bytes, the lower one first.
+    bits: u32,
     range: Range,
 }
 
 impl Header {
     /// Parses the line, without its end.
-    fn parse(line: &[u8]) -> Result<Self, String> {
+    fn parse(line: &[u8], limits: Limits) -> Result<Self, String> {
         let line = str::from_utf8(line).map_err(|_| "damaged Y4M: the first line is not text")?;
         let mut words = line.split(' ');
         if words.next() != Some("YUV4MPEG2") {
@@ -68,18 +70,26 @@ impl Header {
         if width == 0 || height == 0 {
             return Err("damaged Y4M: no width or no height".into());
         }
-        picture::check_size(width, height)?;
-        let (chroma, alpha) = match color {
+        // A frame's planes, and the picture.
+        limits.check(width, height, 9)?;
+        let other = || format!("Y4M of colour space {color:?} is not supported");
+        let (name, bits) = depth(color);
+        if !matches!(bits, 8 | 9 | 10 | 12 | 14 | 16) {
+            return Err(other());
+        }
+        let (chroma, alpha) = match name {
             // They differ in where a chroma sample lies, by less than a pixel.
             "420" | "420jpeg" | "420mpeg2" | "420paldv" => (Chroma::Shared(2, 2), false),
+            "410" => (Chroma::Shared(4, 4), false),
             "411" => (Chroma::Shared(4, 1), false),
             "422" => (Chroma::Shared(2, 1), false),
+            "440" => (Chroma::Shared(1, 2), false),
             "444" => (Chroma::Shared(1, 1), false),
             "444alpha" => (Chroma::Shared(1, 1), true),
             "mono" => (Chroma::None, false),
-            other => return Err(format!("Y4M of colour space {other:?} is not supported")),
+            _ => return Err(other()),
         };
-        Ok(Self { width, height, rate, chroma, alpha, range })
+        Ok(Self { width, height, rate, chroma, alpha, bits, range })
     }
 
     /// Width and height of a chroma plane.
@@ -93,8 +103,29 @@ impl Header {
     /// Bytes of a frame.
     fn frame_len(&self) -> usize {
         let ((width, height), luma) = (self.chroma_size(), self.width * self.height);
-        luma + 2 * width * height + if self.alpha { luma } else { 0 }
+        let samples = luma + 2 * width * height + if self.alpha { luma } else { 0 };
+        samples * if self.bits > 8 { 2 } else { 1 }
     }
+}
+
+/// The name of a colour space without the bits of a sample, and these: `420p10` (ffmpeg's), `mono12`.
+fn depth(color: &str) -> (&str, u32) {
+    let digits = |text: &str| text.parse().ok().filter(|bits| (9..=16).contains(bits));
+    let (name, bits) = match color.split_once('p') {
+        Some((name, bits)) if name.ends_with(|c: char| c.is_ascii_digit()) => (name, digits(bits)),
+        _ => ("mono", color.strip_prefix("mono").and_then(digits)),
+    };
+    bits.map_or((color, 8), |bits| (name, bits))
+}
+
+/// Samples of `bits` bits to 8, to the nearest. ffmpeg dithers here: its frames differ by a level here and there.
+fn narrow(planes: &mut Vec<u8>, bits: u32) {
+    let half = 1 << (bits - 9);
+    for i in 0..planes.len() / 2 {
+        let value = u32::from(u16::from_le_bytes([planes[2 * i], planes[2 * i + 1]]));
+        planes[i] = ((value + half) >> (bits - 8)).min(255) as u8;
+    }
+    planes.truncate(planes.len() / 2);
 }
 
 /// A stream of raw frames.
@@ -112,13 +143,13 @@ pub(super) struct Y4m<R> {
 
 impl<R: BufRead> Y4m<R> {
     /// Reads the first line of `source`, which messages call `name`.
-    pub(super) fn open(name: &str, mut source: R, matrix: Matrix) -> Result<Self> {
+    pub(super) fn open(name: &str, mut source: R, matrix: Matrix, options: &PictureOptions) -> Result<Self> {
         let failure = |message| {
-            let hint = "8-bit 4:2:0, 4:1:1, 4:2:2, 4:4:4 and mono are read: ffmpeg … -pix_fmt yuv420p -f yuv4mpegpipe -";
+            let hint = "4:2:0, 4:1:1, 4:2:2, 4:4:4 and mono of 8 to 16 bits are read: ffmpeg … -pix_fmt yuv420p -f yuv4mpegpipe -";
             Failure::new(Exit::Input, format!("{name}: {message}")).hint(hint)
         };
         let line = line(&mut source).map_err(failure)?.unwrap_or_default();
-        let header = Header::parse(&line).map_err(failure)?;
+        let header = Header::parse(&line, Limits::of_stream(options)).map_err(failure)?;
         let format = if header.chroma == Chroma::None { PixelFormat::Gray8 } else { PixelFormat::Rgb8 };
         Ok(Self {
             name: name.to_owned(),
@@ -144,6 +175,9 @@ impl<R: BufRead> Y4m<R> {
         let read = read.map_err(|error| error.to_string())?;
         if read < len {
             return Err(format!("the stream ends within the frame: {read} of {len} bytes"));
+        }
+        if self.header.bits > 8 {
+            narrow(&mut self.planes, self.header.bits);
         }
         Ok(true)
     }
@@ -176,6 +210,9 @@ impl<R: BufRead + Send> Reader for Y4m<R> {
         let found = self.read().map_err(|message| {
             Failure::new(Exit::Input, format!("{}: frame {}: {message}", self.name, self.count))
         })?;
+        if !found && self.count == 0 {
+            return Err(super::no_frames(&self.name));
+        }
         if !found {
             return Ok(None);
         }
@@ -185,8 +222,7 @@ impl<R: BufRead + Send> Reader for Y4m<R> {
     }
 
     fn rewind(&mut self) -> Result<()> {
-        Err(Failure::usage(format!("{}: a stream cannot be read backwards", self.name))
-            .hint("a directory of pictures and a GIF can"))
+        Err(super::not_backwards(&self.name))
     }
 }
 
@@ -210,7 +246,7 @@ mod tests {
     use std::io::Cursor;
 
     fn open(bytes: &[u8]) -> Result<Y4m<Cursor<Vec<u8>>>> {
-        Y4m::open("s", Cursor::new(bytes.to_vec()), Matrix::Bt601)
+        Y4m::open("s", Cursor::new(bytes.to_vec()), Matrix::Bt601, &PictureOptions::default())
     }
 
     fn message<T>(result: Result<T>) -> String {
@@ -236,6 +272,8 @@ mod tests {
         for (color, chroma) in [
             (" C420", 8),
             ("", 8),
+            (" C440", 12),
+            (" C410", 2),
             (" C420jpeg", 8),
             (" C420mpeg2", 8),
             (" C420paldv", 8),
@@ -258,6 +296,31 @@ mod tests {
     }
 
     #[test]
+    fn samples_of_more_bits_are_rounded() {
+        for (color, bits, chroma) in [
+            ("420p10", 10, 4),
+            ("422p10", 10, 4),
+            ("444p12", 12, 8),
+            ("mono10", 10, 0),
+            ("mono16", 16, 0),
+            ("420p9", 9, 4),
+        ] {
+            let sample = |value: f64| ((value * f64::from(1 << (bits - 8))) as u16).to_le_bytes();
+            // Nearly black, black, white, more than white; grey chroma.
+            let luma = [16.4, 15.6, 235.0, 255.9].map(sample).concat();
+            let planes = [luma, vec![sample(128.0); chroma].concat()].concat();
+            let file = [format!("YUV4MPEG2 W4 H1 C{color}\nFRAME\n").as_bytes(), &planes].concat();
+            let rgb = rgb(&mut open(&file).unwrap());
+            assert_eq!(rgb, [[0; 6], [255; 6]].concat(), "{color}");
+        }
+    }
+
+    #[test]
+    fn a_stream_without_frames_says_so() {
+        assert_eq!(message(open(b"YUV4MPEG2 W2 H2 F5:1\n").unwrap().next()), "s: no frames");
+    }
+
+    #[test]
     fn chroma_lies_under_its_pixels() {
         // The chroma sample of the right lower corner is red: of 3 × 3 pixels, one has it.
         let planes = [&[81; 9][..], &[128, 128, 128, 90], &[128, 128, 128, 240]].concat();
@@ -269,7 +332,8 @@ mod tests {
 
     #[test]
     fn headers_say_rate_and_range() {
-        let parse = |line: &str| Header::parse(line.as_bytes());
+        let limits = Limits::of_stream(&PictureOptions::default());
+        let parse = |line: &str| Header::parse(line.as_bytes(), limits);
         assert_eq!(parse("YUV4MPEG2 W4 H2 F30000:1001").unwrap().rate, 30000.0 / 1001.0);
         assert_eq!(parse("YUV4MPEG2 W4 H2 F0:0").unwrap().rate, DEFAULT_RATE);
         assert_eq!(parse("YUV4MPEG2 W4 H2").unwrap().range, Range::Limited);
@@ -292,7 +356,8 @@ mod tests {
             ("YUV4MPEG2 W2 H2 F25\n", "s: damaged Y4M: parameter \"F25\""),
             ("YUV4MPEG2 W2 H2 F25:x\n", "s: damaged Y4M: parameter \"F25:x\""),
             ("YUV4MPEG2 W2 H2 \u{e9}\n", "s: damaged Y4M: parameter \"\u{e9}\""),
-            ("YUV4MPEG2 W2 H2 C420p10\n", "s: Y4M of colour space \"420p10\" is not supported"),
+            ("YUV4MPEG2 W2 H2 C420p11\n", "s: Y4M of colour space \"420p11\" is not supported"),
+            ("YUV4MPEG2 W2 H2 Crgb\n", "s: Y4M of colour space \"rgb\" is not supported"),
             (
                 "YUV4MPEG2 W4294967295 H4294967295\n",
                 "s: a picture of 4294967295 x 4294967295 pixels is too large",

@@ -261,6 +261,17 @@ fn wrong_prompts_exit_with_2() {
     wrong(&["--text", "a cat", "--multimask"], "cannot be used with");
     wrong(&["--not", "a cat", "--point", "3,3"], "--text");
     wrong(&["--point", "3,3", "-o", "x.jpg"], "neither .png nor .json nor .npy");
+    wrong(&["--point", "3,3", "-o", "x.jpg", "--kind", "mask"], "mask is written as .png");
+    wrong(&["--point", "3,3", "-o", "x.gif"], "no animation");
+    wrong(&["--point", "3,3", "--kind", "mask"], "--output");
+    wrong(
+        &["--point", "3,3", "--kind", "mask", "--kind", "json", "-o", "a", "-o", "b", "-o", "c"],
+        "2 --kind for 3",
+    );
+    wrong(&["--point", "3,3", "-o", "x.png", "-o", "./x.png"], "would replace the output x.png");
+    wrong(&["--point", "3,3", "-o", "x.png", "--save-embedding", "x.png"], "would replace the output");
+    wrong(&["--point", "3,3", "--simplify", "-1"], "expected pixels");
+    wrong(&["--mask", "m.png#0"], "begin with 1");
     wrong(&["--text", "a cat", "-o", "x.npy", "--array", "logits"], "no logits");
     fails(&["everything", &scene, "--points-per-side", "0"], 2, "no points");
     fails(&["everything", &scene, "--crop-n-layers", "9"], 2, "layers of crops");
@@ -282,7 +293,7 @@ fn unusable_files_have_their_exit_codes() {
     click(&["--mask", &demo_file("images/octopus-3d.png")], 4, "for a picture of 512 x 384");
     click(&["--mask", &scratch_file("cut.npy", b"\x93NUMPY\x01\0")], 4, "cut.npy: damaged NumPy array");
     let logits = path("picture-size.npy");
-    stdout(&segment(&scene, &["--point", "9,9", "-o", &logits]));
+    stdout(&segment(&scene, &["--point", "9,9", "-o", &logits, "--array", "logits"]));
     click(&["--mask", &logits], 4, "expected low-resolution logits");
     click(&["--embedding", "no-such.embedding"], 4, "no-such.embedding: ");
     click(&["-o", "/nonexistent/x.png"], 5, "cannot write /nonexistent/x.png");

@@ -49,7 +49,7 @@ fn directory(name: &str, clip: &[Vec<u8>]) -> String {
         encoder.set_color(png::ColorType::Rgb);
         encoder.write_header().unwrap().write_image_data(frame).unwrap();
     }
-    fs::write(directory.join("notes.txt"), "no frame").unwrap();
+    fs::write(directory.join(".notes.txt"), "no frame").unwrap();
     directory.to_str().expect("UTF-8").to_owned()
 }
 
@@ -281,6 +281,11 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     track(&["--box", "9,9,5,20"], 2, "left upper");
     track(&["--point", "1,2", "-o", "x.mp4"], 2, "neither a directory nor");
     track(&["--point", "1,2", "-o", "x.png"], 2, "one picture for many frames");
+    track(&["--point", "1,2", "-o", "x.npy"], 2, "no arrays of videos");
+    track(&["--point", "1,2", "-o", "-", "--kind", "mask"], 2, "one picture for many frames");
+    track(&["--point", "1,2#0"], 2, "begin with 1");
+    track(&["--point", "1,2#70000", "3,4#1", "-o", "x-%d-mask.png"], 2, "object 70000");
+    track(&["--point", "1,2#70000", "-o", "x-%d-labels.png"], 2, "object 70000");
     track(&["--point", "1,2", "--fps", "0"], 2, "frames per second");
     track(&["--point", "1,2", "--model", "demo:sam"], 3, "cannot track");
     track(&["--point", "1,2", "--image-size", "100"], 3, "image size 100");
@@ -290,10 +295,10 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     track(&["--point", "1,2", "-o", "/proc/x/"], 5, "cannot write /proc/x");
     let input = |input: &str, culprit: &str| fails(&["track", input, "--point", "1,2"], 4, culprit);
     input("no-such-clip", "no-such-clip: ");
-    input(&demo_file("eval/labels.json"), "neither a GIF nor a Y4M stream");
-    input(&demo_file("clip-nano"), "no PNG, JPEG or PPM file");
+    input(&demo_file("eval/labels.json"), "neither GIF, WebP, MJPEG nor Y4M");
+    input(&demo_file("clip-nano"), "no frames: no file in this directory");
     input(&scratch_file("empty.y4m", ""), "there is nothing in it");
-    input(&scratch_file("bad.y4m", "YUV4MPEG2 W9 H9 C420p10\n"), "colour space \"420p10\" is not supported");
+    input(&scratch_file("bad.y4m", "YUV4MPEG2 W9 H9 C420p11\n"), "colour space \"420p11\" is not supported");
     let stream = scratch_file("late.y4m", y4m(&clip()[..1]));
     fails(
         &["track", &stream, "--point", "1,2@3"],

@@ -9,7 +9,7 @@ use vitrum::kernels::gemm::{self, Output, PackedMatrix, Rows};
 use vitrum::models::clip::ClipModel;
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
-use vitrum::weights::{Bundle, BundleParts};
+use vitrum::weights::{Bundle, BundleParts, Review};
 
 /// f32 lanes of a vector: 4 with simd128, 8 with the portable level.
 #[unsafe(no_mangle)]
@@ -53,12 +53,12 @@ pub extern "C" fn clip_error() -> f64 {
 
     let cx = Cx::serial(Level::detect());
     let bundle = Bundle::from_memory(BundleParts::new(weights)).expect("the weights are well-formed");
-    let model = ClipModel::bind(&bundle, cx.level()).expect("the weights are complete");
+    let model = ClipModel::bind(&bundle, cx.level(), None, &mut Review::default()).expect("the weights are complete");
+    let vision = model.vision.as_ref().expect("an image tower");
     let size = [shape[0], shape[2], shape[3]];
     let mut out = vec![f32::NAN; expected.len()];
-    let mut workspace = cx.workspace(model.vision.scratch_len(&cx, size));
-    model
-        .vision
+    let mut workspace = cx.workspace(vision.scratch_len(&cx, size));
+    vision
         .forward(&cx, &pixels, size, &mut out, workspace.scratch(), Trace::off())
         .expect("the golden pixels fit the model");
     relative_error(&out, expected.into_iter().map(f64::from))

@@ -144,9 +144,12 @@ fn weigh<S: Simd>(s: S, scores: &[f32], shift: S::F, weights: &mut [f32], [rows,
             }
             at += CHAINS * S::LANES;
         }
-        while at < scores.len() {
-            sums[0] = s.add(sums[0], weigh_vector(s, from, shift, to, at, [rows, row]));
-            at += S::LANES;
+        // A vector goes into the same chain however many follow: keys of weight 0 behind it do not change the sum.
+        for sum in &mut sums {
+            if at < scores.len() {
+                *sum = s.add(*sum, weigh_vector(s, from, shift, to, at, [rows, row]));
+                at += S::LANES;
+            }
         }
     }
     s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))

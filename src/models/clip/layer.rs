@@ -42,10 +42,10 @@ impl Layer {
         Ok(Self {
             norm1: LayerNorm::bind(&scope.at(norm1), dim, config.layer_norm_eps)?,
             qkv: bind_qkv(scope, naming, dim)?,
-            out_proj: Linear::bind(&scope.at(out_proj), [dim, dim])?,
+            out_proj: bind_scaled(scope, out_proj, "ls_1.gamma", [dim, dim])?,
             norm2: LayerNorm::bind(&scope.at(norm2), dim, config.layer_norm_eps)?,
             fc1: Linear::bind(&scope.at(fc1), [config.intermediate_size, dim])?,
-            fc2: Linear::bind(&scope.at(fc2), [dim, config.intermediate_size])?,
+            fc2: bind_scaled(scope, fc2, "ls_2.gamma", [dim, config.intermediate_size])?,
             heads: config.heads,
             activation: config.activation,
         })
@@ -160,6 +160,22 @@ impl Layer {
         let residual = Output::Add { out: x, stride: dim };
         self.fc2.forward(cx, &Rows::new(h, rows, inner), Activation::None, residual, scratch);
     }
+}
+
+/// A linear layer, with the scale of its outputs that OpenCLIP's layer scale may put after it:
+/// `γ ∘ (W x + b) = (γ W) x + γ b`.
+fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) -> Result<Linear> {
+    let layer = scope.at(name);
+    if !scope.contains(scale) {
+        return Linear::bind(&layer, shape);
+    }
+    let scales = scope.f32(scale, &shape[..1])?;
+    let (mut weight, mut bias) = (layer.f32("weight", &shape)?, layer.f32("bias", &shape[..1])?);
+    for ((row, bias), scale) in weight.chunks_exact_mut(shape[1]).zip(&mut bias).zip(&scales) {
+        row.iter_mut().for_each(|weight| *weight *= scale);
+        *bias *= scale;
+    }
+    Ok(Linear::new(scope.level(), shape, &weight, Some(bias)))
 }
 
 /// The three input projections, concatenated to `[3 · D, D]`.

@@ -11,45 +11,63 @@ pub mod naming;
 pub mod text;
 pub mod vision;
 
-pub use config::{ClipConfig, Pooling, TextConfig, VisionConfig};
+pub use config::{ClipConfig, ImagePooling, Pooling, TextConfig, VisionConfig};
 pub use text::TextTower;
 pub use vision::VisionTower;
 
 use crate::error::Result;
+use crate::kernels::activation::Activation;
 use crate::simd::Level;
-use crate::weights::Bundle;
+use crate::weights::{Bundle, Review};
 use naming::Naming;
 
-/// Both towers and the logit scale.
+/// The towers of a checkpoint, and the logit scale.
 #[derive(Debug)]
 pub struct ClipModel {
+    /// Whose the names of its tensors are.
+    pub naming: Naming,
     /// The sizes.
     pub config: ClipConfig,
-    /// Pictures to embeddings.
-    pub vision: VisionTower,
-    /// Tokens to embeddings.
-    pub text: TextTower,
-    /// `exp(logit_scale)`, the factor from cosine to logit.
-    pub logit_scale: f32,
+    /// Pictures to embeddings; `None` if the checkpoint has no image tower.
+    pub vision: Option<VisionTower>,
+    /// Tokens to embeddings; `None` if the checkpoint has no text tower.
+    pub text: Option<TextTower>,
+    /// `exp(logit_scale)`, the factor from cosine to logit; `None` where a checkpoint of one tower has none.
+    pub logit_scale: Option<f32>,
 }
 
 impl ClipModel {
-    /// Binds a checkpoint in Hugging Face's, OpenAI's or OpenCLIP's naming.
+    /// Binds a checkpoint in Hugging Face's, OpenAI's or OpenCLIP's naming, with both towers or one of them.
+    ///
+    /// `activation` overrides what the files say, or do not say. `review` hears of what is left over.
     ///
     /// # Errors
-    /// `Config` for impossible sizes, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
-    pub fn bind(bundle: &Bundle<'_>, level: Level) -> Result<Self> {
-        let scope = bundle.scope(level);
-        let naming = Naming::detect(&scope)?;
-        let config = ClipConfig::of(bundle, &scope, naming)?;
-        let vision = VisionTower::bind(&scope, naming, &config)?;
-        let text = TextTower::bind(&scope, naming, &config)?;
-        let logit_scale = libm::expf(scope.scalar("logit_scale")?);
-        Ok(Self { config, vision, text, logit_scale })
+    /// `Config` for impossible sizes, `Unsupported` for tensors and settings that are not understood, and what
+    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
+    pub fn bind(
+        bundle: &Bundle<'_>,
+        level: Level,
+        activation: Option<Activation>,
+        review: &mut Review,
+    ) -> Result<Self> {
+        let (naming, scope) = Naming::detect(&bundle.scope(level))?;
+        let config = ClipConfig::of(bundle, &scope, naming, activation, review)?;
+        let vision = config.vision.map(|config| VisionTower::bind(&scope, naming, &config)).transpose()?;
+        let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;
+        let is_whole = vision.is_some() && text.is_some();
+        let has_scale = is_whole || scope.contains("logit_scale");
+        let logit_scale = has_scale.then(|| scope.scalar("logit_scale").map(libm::expf)).transpose()?;
+        let sizes: &[&str] = match naming {
+            Naming::HuggingFace => &[],
+            // OpenAI's archives keep their sizes as tensors.
+            _ => &["input_resolution", "context_length", "vocab_size"],
+        };
+        review.tensors(&scope, sizes)?;
+        Ok(Self { naming, config, vision, text, logit_scale })
     }
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
-        self.vision.bytes() + self.text.bytes()
+        self.vision.as_ref().map_or(0, VisionTower::bytes) + self.text.as_ref().map_or(0, TextTower::bytes)
     }
 }

@@ -29,25 +29,36 @@ pub struct TowerNames {
 }
 
 impl Naming {
-    /// Looks for a tensor that only one naming has.
+    /// Looks for a tensor that only one naming has, of either tower. The scope is the one in which all names are found: a
+    /// wrapper's prefix is taken off.
     ///
     /// # Errors
     /// `Unsupported` if this is no CLIP with a ViT image tower.
-    pub fn detect(scope: &Scope<'_>) -> Result<Self> {
-        if scope.contains("vision_model.embeddings.class_embedding") {
-            Ok(Self::HuggingFace)
-        } else if scope.contains("visual.class_embedding") {
-            let custom_text = scope.contains("text.token_embedding.weight");
-            Ok(if custom_text { Self::OriginalCustomText } else { Self::Original })
-        } else if scope.contains("visual.layer1.0.conv1.weight") {
-            Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"))
-        } else {
-            Err(err!(
+    pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
+        const RESNET: &str = "visual.layer1.0.conv1.weight";
+        let mut markers = alloc::vec![RESNET];
+        for naming in [Self::HuggingFace, Self::Original, Self::OriginalCustomText] {
+            markers.extend([naming.class_embedding(), naming.token_embedding()]);
+        }
+        let Some(root) = scope.root(&markers)? else {
+            return Err(err!(
                 Unsupported,
                 "not a CLIP checkpoint: neither \"vision_model.embeddings.class_embedding\" \
                  nor \"visual.class_embedding\" is present"
-            ))
+            ));
+        };
+        let has_part = |naming: &Self| {
+            root.contains(naming.class_embedding()) || root.contains(naming.token_embedding())
+        };
+        if root.contains(RESNET) {
+            return Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"));
         }
+        // Both original namings have the same image tower.
+        let namings = [Self::HuggingFace, Self::OriginalCustomText, Self::Original];
+        let custom_text = root.contains(Self::OriginalCustomText.token_embedding());
+        let fits = |naming: &Self| has_part(naming) && (*naming != Self::OriginalCustomText || custom_text);
+        let naming = namings.into_iter().find(fits).unwrap_or(Self::Original);
+        Ok((naming, root))
     }
 
     /// Names of the image tower.

@@ -1,16 +1,16 @@
 //! The text tower: a transformer with causal attention, pooled at the end token.
+//!
+//! OpenCLIP also has towers whose attention is not causal, or that are pooled elsewhere.
 
 use alloc::vec::Vec;
 
-use super::config::{ClipConfig, Pooling};
+use super::config::{LONG_POSITIONS, Pooling, TextConfig};
 use super::layer::Layer;
 use super::naming::Naming;
-use super::vision::bind_projection;
+use super::vision::{bind_projection, project};
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
-use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
-use crate::kernels::gemm::{Output, Rows};
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 
@@ -23,34 +23,48 @@ pub struct TextTower {
     positions: Vec<f32>,
     layers: Vec<Layer>,
     final_norm: LayerNorm,
-    projection: Linear,
+    projection: Option<Linear>,
     pooling: Pooling,
+    is_causal: bool,
+    /// Whether texts are as long as the context.
+    is_padded: bool,
 }
+
+/// Position embeddings that Long-CLIP took over from CLIP.
+const KEPT_POSITIONS: usize = 20;
 
 impl TextTower {
     /// Binds the tower.
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &ClipConfig) -> Result<Self> {
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &TextConfig) -> Result<Self> {
         let names = naming.text();
-        let tower = &config.text.tower;
+        let tower = &config.tower;
         let dim = tower.hidden_size;
+        let mut positions = scope.f32(names.positions, &[config.context_length, dim])?;
+        if config.has_long_positions {
+            let long = scope.f32(LONG_POSITIONS, &[config.context_length, dim])?;
+            let rows = positions.iter_mut().zip(&long).skip(KEPT_POSITIONS * dim);
+            rows.for_each(|(position, &long)| *position = long);
+        }
         Ok(Self {
-            token_embedding: scope.f32(naming.token_embedding(), &[config.text.vocab_size, dim])?,
-            positions: scope.f32(names.positions, &[config.text.context_length, dim])?,
+            token_embedding: scope.f32(naming.token_embedding(), &[config.vocab_size, dim])?,
+            positions,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
                 .collect::<Result<_>>()?,
             final_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
-            projection: bind_projection(scope, naming, names.projection, [dim, config.projection_dim])?,
-            pooling: config.text.pooling,
+            projection: bind_projection(scope, naming, names.projection, dim, tower.projection)?,
+            pooling: config.pooling,
+            is_causal: config.is_causal,
+            is_padded: config.is_padded(),
         })
     }
 
-    /// Embeds `ids: [batches, length]` into `out: [batches, projection_dim]`, not normalised.
+    /// Embeds `ids: [batches, length]` into `out: [batches, outputs]`, not normalised.
     ///
-    /// Attention is causal, so nothing after a text's end token reaches its embedding: the tower runs on the
+    /// Where attention is causal, nothing after a text's end token reaches its embedding: the tower runs on the
     /// columns up to the last end token of the batch.
     ///
     /// # Errors
@@ -74,9 +88,10 @@ impl TextTower {
         }
         let batches = ids.len() / length;
         assert_eq!(ids.len(), batches * length, "ids of shape [{batches}, {length}]");
-        assert_eq!(out.len(), batches * self.projection.outputs(), "embeddings of {batches} texts");
+        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} texts");
         let ends = ids.chunks_exact(length).map(|ids| self.end(ids));
-        let tokens = if trace.is_on() { length } else { 1 + ends.max().unwrap_or(0) };
+        let tokens = if trace.is_on() || self.is_padded { length } else { 1 + ends.max().unwrap_or(0) };
+        let bias = if self.is_causal { Bias::Causal } else { Bias::None };
         let x = scratch.take(batches * tokens * dim);
 
         // Embeddings: tokens plus positions.
@@ -98,11 +113,11 @@ impl TextTower {
         let end = |batch: usize| self.end(&ids[batch * length..][..length]);
         let whole = if trace.is_on() { self.layers.len() } else { self.layers.len() - 1 };
         for (i, layer) in self.layers[..whole].iter().enumerate() {
-            layer.forward(cx, [batches, tokens], Bias::Causal, x, scratch.frame());
+            layer.forward(cx, [batches, tokens], bias, x, scratch.frame());
             trace.stage(format_args!("text.layers.{i}"), x);
         }
         let pooled = if let Some(last) = self.layers.get(whole) {
-            last.forward_pooled(cx, [batches, tokens], Bias::Causal, end, x, scratch.frame());
+            last.forward_pooled(cx, [batches, tokens], bias, end, x, scratch.frame());
             let pooled = &mut x[..batches * dim];
             self.final_norm.forward_in_place(cx, pooled);
             pooled
@@ -118,8 +133,7 @@ impl TextTower {
 
         // Projection.
         trace.stage(format_args!("text.pooled"), pooled);
-        let output = Output::Store { out, stride: self.projection.outputs() };
-        self.projection.forward(cx, &Rows::new(pooled, batches, dim), Activation::None, output, scratch);
+        project(cx, self.projection.as_ref(), pooled, batches, out, scratch);
         trace.stage(format_args!("text_embeds"), out);
         Ok(())
     }
@@ -128,7 +142,8 @@ impl TextTower {
     pub fn scratch_len(&self, cx: &Cx, [batches, length]: [usize; 2]) -> usize {
         let layers =
             self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, length])).max().unwrap_or(0);
-        padded(batches * length * self.dim()) + layers.max(self.projection.scratch_len(cx, batches))
+        let projection = self.projection.as_ref().map_or(0, |projection| projection.scratch_len(cx, batches));
+        padded(batches * length * self.dim()) + layers.max(projection)
     }
 
     /// Bytes of weights held.
@@ -137,16 +152,23 @@ impl TextTower {
             + size_of_val(&self.positions[..])
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.final_norm.bytes()
-            + self.projection.bytes()
+            + self.projection.as_ref().map_or(0, Linear::bytes)
+    }
+
+    /// Features of an embedding.
+    pub fn outputs(&self) -> usize {
+        self.projection.as_ref().map_or(self.dim(), Linear::outputs)
     }
 
     fn dim(&self) -> usize {
-        self.projection.inputs()
+        self.final_norm.dim()
     }
 
     /// The index of the token whose features are the text's; 0 if there is no end token, as in the reference.
     fn end(&self, ids: &[u32]) -> usize {
         match self.pooling {
+            Pooling::First => 0,
+            Pooling::Last => ids.len() - 1,
             Pooling::FirstEos(eos) => ids.iter().position(|&id| id == eos).unwrap_or(0),
             Pooling::Argmax => {
                 let mut end = 0;

@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::config::ClipConfig;
+use super::config::{ImagePooling, VisionConfig};
 use super::layer::Layer;
 use super::naming::Naming;
 use crate::error::{Result, err};
@@ -25,10 +25,11 @@ pub struct VisionTower {
     patch_embedding: Linear,
     /// `[1 + grid², D]`: the class token's, then the patches'.
     positions: Vec<f32>,
-    pre_norm: LayerNorm,
+    pre_norm: Option<LayerNorm>,
     layers: Vec<Layer>,
     post_norm: LayerNorm,
-    projection: Linear,
+    projection: Option<Linear>,
+    pooling: ImagePooling,
     patch_size: usize,
     /// Patches along a side of the native input.
     grid: usize,
@@ -39,11 +40,12 @@ impl VisionTower {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &ClipConfig) -> Result<Self> {
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VisionConfig) -> Result<Self> {
         let names = naming.vision();
-        let tower = &config.vision.tower;
-        let (dim, patch) = (tower.hidden_size, config.vision.patch_size);
-        let grid = config.vision.image_size / patch;
+        let tower = &config.tower;
+        let (dim, patch) = (tower.hidden_size, config.patch_size);
+        let grid = config.image_size / patch;
+        let norm = |name: &str| LayerNorm::bind(&scope.at(name), dim, tower.layer_norm_eps);
         let patches = scope.f32(naming.patch_embedding(), &[dim, 3, patch, patch])?;
         let patch_embedding = Linear::new(scope.level(), [dim, 3 * patch * patch], &patches, None);
         drop(patches);
@@ -51,18 +53,19 @@ impl VisionTower {
             class_embedding: scope.f32(naming.class_embedding(), &[dim])?,
             patch_embedding,
             positions: scope.f32(names.positions, &[1 + grid * grid, dim])?,
-            pre_norm: LayerNorm::bind(&scope.at(naming.pre_norm()), dim, tower.layer_norm_eps)?,
+            pre_norm: config.has_pre_norm.then(|| norm(naming.pre_norm())).transpose()?,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
                 .collect::<Result<_>>()?,
-            post_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
-            projection: bind_projection(scope, naming, names.projection, [dim, config.projection_dim])?,
+            post_norm: norm(names.final_norm)?,
+            projection: bind_projection(scope, naming, names.projection, dim, tower.projection)?,
+            pooling: config.pooling,
             patch_size: patch,
             grid,
         })
     }
 
-    /// Embeds `pixels: [batches, 3, height, width]` into `out: [batches, projection_dim]`, not normalised.
+    /// Embeds `pixels: [batches, 3, height, width]` into `out: [batches, outputs]`, not normalised.
     ///
     /// For an input of another size than the native one, the position embeddings are interpolated (bicubic,
     /// as `transformers` does with `interpolate_pos_encoding`).
@@ -95,7 +98,7 @@ impl VisionTower {
             batches * 3 * height * width,
             "pixels of shape [{batches}, 3, {height}, {width}]"
         );
-        assert_eq!(out.len(), batches * self.projection.outputs(), "embeddings of {batches} images");
+        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let tokens = 1 + rows * columns;
         let positions = self.positions_for(cx, rows, columns)?;
         let x = scratch.take(batches * tokens * dim);
@@ -114,11 +117,14 @@ impl VisionTower {
             );
         }
         trace.stage(format_args!("vision.embeddings"), x);
-        self.pre_norm.forward_in_place(cx, x);
+        if let Some(pre_norm) = &self.pre_norm {
+            pre_norm.forward_in_place(cx, x);
+        }
         trace.stage(format_args!("vision.pre_layrnorm"), x);
 
-        // Encoder. Of the last layer only the class token is needed.
-        let whole = if trace.is_on() { self.layers.len() } else { self.layers.len() - 1 };
+        // Encoder. Of the last layer only the class token is needed, if that is the picture's.
+        let is_pooled = !trace.is_on() && self.pooling == ImagePooling::ClassToken;
+        let whole = self.layers.len() - usize::from(is_pooled);
         for (i, layer) in self.layers[..whole].iter().enumerate() {
             layer.forward(cx, [batches, tokens], Bias::None, x, scratch.frame());
             trace.stage(format_args!("vision.layers.{i}"), x);
@@ -126,19 +132,49 @@ impl VisionTower {
         if let Some(last) = self.layers.get(whole) {
             last.forward_pooled(cx, [batches, tokens], Bias::None, |_| 0, x, scratch.frame());
         } else {
-            for batch in 1..batches {
-                x.copy_within(batch * tokens * dim..(batch * tokens + 1) * dim, batch * dim);
-            }
+            self.pool(cx, tokens, x);
         }
-        let class = &mut x[..batches * dim];
 
         // Pooling and projection.
-        self.post_norm.forward_in_place(cx, class);
-        trace.stage(format_args!("vision.pooled"), class);
-        let output = Output::Store { out, stride: self.projection.outputs() };
-        self.projection.forward(cx, &Rows::new(class, batches, dim), Activation::None, output, scratch);
+        let pooled = &mut x[..batches * dim];
+        if self.pooling != ImagePooling::MeanOfNormed {
+            self.post_norm.forward_in_place(cx, pooled);
+        }
+        trace.stage(format_args!("vision.pooled"), pooled);
+        project(cx, self.projection.as_ref(), pooled, batches, out, scratch);
         trace.stage(format_args!("image_embeds"), out);
         Ok(())
+    }
+
+    /// Writes what is the picture's of each sequence of `x: [batches, tokens, D]` to the front of `x`.
+    fn pool(&self, cx: &Cx, tokens: usize, x: &mut [f32]) {
+        let dim = self.class_embedding.len();
+        if self.pooling == ImagePooling::MeanOfNormed {
+            self.post_norm.forward_in_place(cx, x);
+        }
+        for batch in 0..x.len() / (tokens * dim) {
+            let token = |i: usize| (batch * tokens + i) * dim;
+            if self.pooling == ImagePooling::ClassToken {
+                x.copy_within(token(0)..token(1), batch * dim);
+                continue;
+            }
+            for column in 0..dim {
+                let sum: f32 = (1..tokens).map(|i| x[token(i) + column]).sum();
+                // The class token's place is free: nothing of this sequence or a later one is overwritten.
+                x[token(0) + column] = sum / (tokens - 1) as f32;
+            }
+            x.copy_within(token(0)..token(1), batch * dim);
+        }
+    }
+
+    /// Features of an embedding.
+    pub fn outputs(&self) -> usize {
+        self.projection.as_ref().map_or(self.class_embedding.len(), Linear::outputs)
+    }
+
+    /// Side of a patch.
+    pub fn patch_size(&self) -> usize {
+        self.patch_size
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
@@ -150,7 +186,7 @@ impl VisionTower {
         padded(batches * tokens * self.class_embedding.len())
             + layers
                 .max(self.patch_embedding.scratch_len(cx, patches))
-                .max(self.projection.scratch_len(cx, batches))
+                .max(self.projection.as_ref().map_or(0, |projection| projection.scratch_len(cx, batches)))
     }
 
     /// Bytes of weights held.
@@ -158,10 +194,10 @@ impl VisionTower {
         size_of_val(&self.class_embedding[..])
             + size_of_val(&self.positions[..])
             + self.patch_embedding.bytes()
-            + self.pre_norm.bytes()
+            + self.pre_norm.as_ref().map_or(0, LayerNorm::bytes)
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.post_norm.bytes()
-            + self.projection.bytes()
+            + self.projection.as_ref().map_or(0, Linear::bytes)
     }
 
     /// Position embeddings for a grid of `rows × columns` patches, `[1 + rows · columns, D]`.
@@ -178,18 +214,39 @@ impl VisionTower {
     }
 }
 
-/// A projection from `[dim, embed]` features without bias.
+/// The projection from `dim` to `embed` features, if there is one. In OpenCLIP it may have a bias, and is then a layer.
 pub(super) fn bind_projection(
     scope: &Scope<'_>,
     naming: Naming,
     name: &str,
-    [dim, embed]: [usize; 2],
-) -> Result<Linear> {
-    if naming.transposed_projections() {
+    dim: usize,
+    embed: Option<usize>,
+) -> Result<Option<Linear>> {
+    let Some(embed) = embed else { return Ok(None) };
+    let layer = scope.at(name);
+    let projection = if naming.transposed_projections() && layer.contains("weight") {
+        Linear::bind(&layer, [embed, dim])?
+    } else if naming.transposed_projections() {
         let weight = scope.f32(name, &[dim, embed])?;
-        Ok(Linear::new_transposed(scope.level(), [dim, embed], &weight))
+        Linear::new_transposed(scope.level(), [dim, embed], &weight)
     } else {
         let weight = scope.f32(name, &[embed, dim])?;
-        Ok(Linear::new(scope.level(), [embed, dim], &weight, None))
-    }
+        Linear::new(scope.level(), [embed, dim], &weight, None)
+    };
+    Ok(Some(projection))
+}
+
+/// `out ← projection(pooled)`, or `pooled` itself.
+pub(super) fn project(
+    cx: &Cx,
+    projection: Option<&Linear>,
+    pooled: &[f32],
+    rows: usize,
+    out: &mut [f32],
+    scratch: Scratch<'_>,
+) {
+    let Some(projection) = projection else { return out.copy_from_slice(pooled) };
+    let output = Output::Store { out, stride: projection.outputs() };
+    let pooled = Rows::new(pooled, rows, projection.inputs());
+    projection.forward(cx, &pooled, Activation::None, output, scratch);
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::naming::{DecoderNames, Naming};
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
-use crate::weights::{Bundle, Config, Scope};
+use crate::weights::{Bundle, Review, Scope};
 
 /// All of a SAM.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,8 @@ pub struct BlockConfig {
     pub mlp_dim: usize,
     /// Side of the windows of tokens that attend to each other; `None` means that all do.
     pub window: Option<usize>,
+    /// Side of the window or grid that the checkpoint's relative positions are for.
+    pub positions: usize,
 }
 
 /// MobileSAM's TinyViT (Wu et al., 2022): a stage of convolutions, then three of transformer blocks.
@@ -198,19 +200,20 @@ impl SamConfig {
     ///
     /// Shapes tell everything but the number of the decoder's heads and, of MobileSAM, the size of the input; these are
     /// 8 and 1024 in all published models. A block attends globally if its table of relative positions is as long as
-    /// the grid of patches needs.
+    /// the grid of patches needs, or longer than those of other blocks: a checkpoint whose absolute positions were
+    /// resized for another input may have kept its tables. `review` hears of that.
     ///
     /// # Errors
     /// `Config` naming the key or the tensor, or what [`Scope::shape`] returns.
-    pub fn of(bundle: &Bundle<'_>, scope: &Scope<'_>, naming: Naming) -> Result<Self> {
+    pub fn of(bundle: &Bundle<'_>, scope: &Scope<'_>, naming: Naming, review: &mut Review) -> Result<Self> {
         let config = match naming {
             Naming::HuggingFace => {
-                let text = bundle.file("config.json")?.ok_or_else(|| {
+                let config = bundle.config("config.json")?.ok_or_else(|| {
                     err!(NotFound, "config.json is needed beside weights in Hugging Face naming")
                 })?;
-                hugging_face::read(&Config::parse("config.json", &text)?)?
+                hugging_face::read(&config, review)?
             }
-            Naming::Original => original::read(scope)?,
+            Naming::Original => original::read(scope, review)?,
         };
         config.check()?;
         Ok(config)

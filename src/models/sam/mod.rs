@@ -38,7 +38,7 @@ pub use prompt_encoder::PromptEncoder;
 
 use crate::error::Result;
 use crate::simd::Level;
-use crate::weights::Bundle;
+use crate::weights::{Bundle, Review};
 
 /// The three parts of a SAM.
 #[derive(Debug)]
@@ -60,12 +60,17 @@ impl SamModel {
     /// embeddings are interpolated here, once.
     ///
     /// # Errors
-    /// `Config` for impossible sizes, `InvalidArgument` for an impossible `image_size`, and what
+    /// `Unsupported` if this is no SAM, or for tensors and settings that are not understood; `Config` for impossible
+    /// sizes, `InvalidArgument` for an impossible `image_size`, and what
     /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
-    pub fn bind(bundle: &Bundle<'_>, level: Level, image_size: Option<usize>) -> Result<Self> {
-        let scope = bundle.scope(level);
-        let naming = Naming::detect(&scope)?;
-        let mut config = SamConfig::of(bundle, &scope, naming)?;
+    pub fn bind(
+        bundle: &Bundle<'_>,
+        level: Level,
+        image_size: Option<usize>,
+        review: &mut Review,
+    ) -> Result<Self> {
+        let (naming, scope) = Naming::detect(&bundle.scope(level))?;
+        let mut config = SamConfig::of(bundle, &scope, naming, review)?;
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
@@ -73,6 +78,7 @@ impl SamModel {
         let heads = config.heads(naming);
         let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
         let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
+        review.tensors(&scope, &[])?;
         Ok(Self { config, image_encoder, prompt_encoder, mask_decoder })
     }
 

@@ -71,31 +71,31 @@ pub enum PointNames {
 pub(super) const TINY_VIT_STEM: &str = "patch_embed.seq.0.c.weight";
 
 impl Naming {
-    /// Looks for a tensor that only one naming has.
+    /// Looks for a tensor that only one naming has. The scope is the one in which all names are found: a wrapper's prefix
+    /// is taken off.
     ///
     /// # Errors
     /// `Unsupported` if this is no SAM.
-    pub fn detect(scope: &Scope<'_>) -> Result<Self> {
-        for naming in [Self::HuggingFace, Self::Original] {
-            let names = naming.encoder();
-            if scope.at(names.encoder).at(names.patch_embed).contains("weight") {
-                return Ok(naming);
-            }
-        }
-        if scope.at(Self::Original.encoder().encoder).contains(TINY_VIT_STEM) {
-            return Ok(Self::Original);
-        }
-        let is_sam2 = scope.contains("image_encoder.trunk.patch_embed.proj.weight")
-            || scope.contains("vision_encoder.backbone.patch_embed.projection.weight");
-        Err(if is_sam2 {
-            err!(Unsupported, "a SAM 2 checkpoint, which `models::sam2` binds")
-        } else {
-            err!(
-                Unsupported,
-                "not a SAM checkpoint: neither \"vision_encoder.patch_embed.projection.weight\" \
-                 nor \"image_encoder.patch_embed.proj.weight\" is present"
-            )
-        })
+    pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
+        const HUGGING_FACE: &str = "vision_encoder.patch_embed.projection.weight";
+        const ORIGINAL: &str = "image_encoder.patch_embed.proj.weight";
+        const TINY_VIT: &str = "image_encoder.patch_embed.seq.0.c.weight";
+        let Some(root) = scope.root(&[HUGGING_FACE, ORIGINAL, TINY_VIT])? else {
+            const SAM2: [&str; 2] = [
+                "image_encoder.trunk.patch_embed.proj.weight",
+                "vision_encoder.backbone.patch_embed.projection.weight",
+            ];
+            return Err(if scope.root(&SAM2)?.is_some() {
+                err!(Unsupported, "a SAM 2 checkpoint, which `models::sam2` binds")
+            } else {
+                err!(
+                    Unsupported,
+                    "not a SAM checkpoint: neither \"{HUGGING_FACE}\" nor \"{ORIGINAL}\" is present"
+                )
+            });
+        };
+        let naming = if root.contains(HUGGING_FACE) { Self::HuggingFace } else { Self::Original };
+        Ok((naming, root))
     }
 
     /// Names of the image encoder.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::naming;
 use crate::error::{Result, err};
 use crate::models::sam::{DecoderConfig, DecoderExtensions, DecoderNames, HeadsConfig, Naming, Stability};
-use crate::weights::{Bundle, Config, Scope};
+use crate::weights::{Bundle, Review, Scope};
 
 /// All of a SAM 2.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,9 +174,9 @@ impl Sam2Config {
     ///
     /// # Errors
     /// `NotFound` for a missing `config.json`, `Config` naming the key or the tensor, or what [`Scope::shape`] returns.
-    pub fn of(bundle: &Bundle<'_>, scope: &Scope<'_>, naming: Naming) -> Result<Self> {
-        let config = match (bundle.file("config.json")?, naming) {
-            (Some(text), _) => hugging_face::read(&Config::parse("config.json", &text)?, scope, naming)?,
+    pub fn of(bundle: &Bundle<'_>, scope: &Scope<'_>, naming: Naming, review: &mut Review) -> Result<Self> {
+        let config = match (bundle.config("config.json")?, naming) {
+            (Some(config), _) => hugging_face::read(&config, scope, naming, review)?,
             (None, Naming::Original) => original::read(scope)?,
             (None, Naming::HuggingFace) => {
                 return Err(err!(NotFound, "config.json is needed beside weights in Hugging Face naming"));

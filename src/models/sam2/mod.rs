@@ -31,7 +31,7 @@ use alloc::vec::Vec;
 use crate::error::Result;
 use crate::models::sam::{MaskDecoder, Predictor, PromptEncoder};
 use crate::simd::Level;
-use crate::weights::Bundle;
+use crate::weights::{Bundle, Review};
 
 /// The parts of a SAM 2.
 #[derive(Debug)]
@@ -57,26 +57,32 @@ impl Sam2Model {
     /// embeddings are interpolated here, once.
     ///
     /// # Errors
-    /// `Unsupported` if this is no SAM 2, `Config` for impossible sizes, `InvalidArgument` for an impossible
+    /// `Unsupported` if this is no SAM 2, or for tensors and settings that are not understood; `Config` for impossible sizes, `InvalidArgument` for an impossible
     /// `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
-    pub fn bind(bundle: &Bundle<'_>, level: Level, image_size: Option<usize>) -> Result<Self> {
-        let scope = bundle.scope(level);
-        let naming = naming::detect(&scope)?;
-        let mut config = Sam2Config::of(bundle, &scope, naming)?;
+    pub fn bind(
+        bundle: &Bundle<'_>,
+        level: Level,
+        image_size: Option<usize>,
+        review: &mut Review,
+    ) -> Result<Self> {
+        let (naming, scope) = naming::detect(&bundle.scope(level))?;
+        let mut config = Sam2Config::of(bundle, &scope, naming, review)?;
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
         let heads = config.heads(naming);
         let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
         let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
-        Ok(Self {
+        let model = Self {
             image_encoder: ImageEncoder::bind(&scope, naming, &config)?,
             prompt_encoder,
             mask_decoder,
             memory: Memory::bind(&scope, naming, &config)?,
             no_memory: scope.f32(naming::memory(naming).no_memory, &[1, 1, config.dim])?,
             config,
-        })
+        };
+        review.tensors(&scope, &[])?;
+        Ok(model)
     }
 
     /// The parts that run for every prompt.

@@ -36,25 +36,27 @@ pub struct MemoryNames {
     pub pointer_times: &'static str,
 }
 
-/// Looks for a tensor that only one naming of SAM 2 has.
-pub fn find(scope: &Scope<'_>) -> Option<Naming> {
-    [Naming::HuggingFace, Naming::Original].into_iter().find(|&naming| {
-        let names = encoder(naming);
-        scope.at(names.trunk).at(names.patch_embed).contains("weight")
-    })
+/// Looks for a tensor that only one naming of SAM 2 has. The scope is the one in which all names are found: a wrapper's
+/// prefix is taken off.
+///
+/// # Errors
+/// `Unsupported` if there are several models.
+pub fn find<'a>(scope: &Scope<'a>) -> Result<Option<(Naming, Scope<'a>)>> {
+    let Some(root) = scope.root(&[HUGGING_FACE, ORIGINAL])? else { return Ok(None) };
+    let naming = if root.contains(HUGGING_FACE) { Naming::HuggingFace } else { Naming::Original };
+    Ok(Some((naming, root)))
 }
+
+const HUGGING_FACE: &str = "vision_encoder.backbone.patch_embed.projection.weight";
+const ORIGINAL: &str = "image_encoder.trunk.patch_embed.proj.weight";
 
 /// [`find`], or an error.
 ///
 /// # Errors
 /// `Unsupported` if this is no SAM 2.
-pub fn detect(scope: &Scope<'_>) -> Result<Naming> {
-    find(scope).ok_or_else(|| {
-        err!(
-            Unsupported,
-            "not a SAM 2 checkpoint: neither \"vision_encoder.backbone.patch_embed.projection.weight\" \
-             nor \"image_encoder.trunk.patch_embed.proj.weight\" is present"
-        )
+pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Naming, Scope<'a>)> {
+    find(scope)?.ok_or_else(|| {
+        err!(Unsupported, "not a SAM 2 checkpoint: neither \"{HUGGING_FACE}\" nor \"{ORIGINAL}\" is present")
     })
 }
 

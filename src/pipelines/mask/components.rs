@@ -92,6 +92,12 @@ impl Components {
         &self.areas
     }
 
+    /// The component of the pixel `(x, y)`, which is one of theirs.
+    pub(super) fn label_at(&self, x: u32, y: u32) -> usize {
+        let after = self.runs.partition_point(|run| (run.x, run.top) <= (x, y));
+        self.labels[after - 1]
+    }
+
     /// The largest component; of several, the one that OpenCV numbers first.
     fn largest(&self) -> Option<usize> {
         (0..self.areas.len()).max_by(|&a, &b| {

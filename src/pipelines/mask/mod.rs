@@ -6,7 +6,8 @@
 //!
 //! Masks as bit rows, and their way to runs, are in [`bits`]; runs, boxes and overlap in [`rle`], COCO's compressed
 //! strings in [`coco`]; connected components, small islands and holes in [`components`], and of masks that are still
-//! logits in [`logits`]; outlines in [`polygon`]; suppression of boxes that overlap in [`mod@nms`].
+//! logits in [`logits`]; outlines in [`polygon`], with the holes
+//! of each part in [`mod@parts`]; suppression of boxes that overlap in [`mod@nms`].
 //!
 //! Results equal those of `pycocotools`, of `torchvision.ops` and of `segment_anything.utils.amg`.
 
@@ -15,6 +16,7 @@ pub mod coco;
 pub mod components;
 pub mod logits;
 pub mod nms;
+pub mod parts;
 pub mod polygon;
 pub mod rle;
 
@@ -22,6 +24,7 @@ pub use bits::BitMask;
 pub use components::{Regions, remove_small_regions};
 pub use logits::replace_small_regions;
 pub use nms::{Suppression, nms};
+pub use parts::{Part, parts};
 pub use polygon::{Polygon, polygons};
 pub use rle::Rle;
 

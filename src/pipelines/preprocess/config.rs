@@ -48,7 +48,11 @@ fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
     for key in ["image_processor_type", "feature_extractor_type"] {
         let kind = config.str_or(key, "CLIPImageProcessor")?;
         if !kind.starts_with("CLIPImageProcessor") && kind != "CLIPFeatureExtractor" {
-            return Err(err!(Unsupported, "{key} is {kind:?}, expected \"CLIPImageProcessor\""));
+            return Err(err!(
+                Unsupported,
+                "{}: {key} is {kind:?}, expected \"CLIPImageProcessor\"",
+                config.file()
+            ));
         }
     }
     let resize = match config.bool_or("do_resize", true)? {

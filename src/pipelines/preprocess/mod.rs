@@ -4,7 +4,7 @@
 //! differ where one would not look: how the longer side is rounded, where an odd crop begins, on which side padding
 //! is wider, in which precision values are scaled. All of this is followed to the bit:
 //!
-//! - **Hugging Face** (`preprocessor_config.json`): `CLIPImageProcessorPil` of transformers 5.23;
+//! - **Hugging Face** (`processor_config.json`, `preprocessor_config.json`): `CLIPImageProcessorPil` of transformers 5.23;
 //! - **OpenCLIP** (`open_clip_config.json`): `image_transform` of open_clip, that is torchvision on PIL images;
 //! - **SAM**: `ResizeLongestSide` and `Sam.preprocess` of segment-anything 1.0, or `SamImageProcessorPil` of
 //!   transformers where there is a `preprocessor_config.json`; the picture lies in the top left corner, and zeros
@@ -17,6 +17,7 @@
 //! crop keeps is computed; [`Resample::window`] gives the same pixels as cropping the whole.
 
 mod config;
+mod files;
 mod geometry;
 mod sam;
 mod sam2;
@@ -30,6 +31,7 @@ use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::kernels::resize::pillow::{Filter, Resample};
 use crate::weights::Config;
 use config::Normalization;
+pub(super) use files::{QUIET_KEYS, hugging_face_config, video_config};
 use geometry::{Frame, Placement, Resize};
 
 /// Largest side of a model's input, in pixels.

@@ -42,12 +42,20 @@ impl Preprocess {
         for key in ["image_processor_type", "feature_extractor_type"] {
             let kind = config.str_or(key, "SamImageProcessor")?;
             if !kind.starts_with("SamImageProcessor") {
-                return Err(err!(Unsupported, "{key} is {kind:?}, expected \"SamImageProcessor\""));
+                return Err(err!(
+                    Unsupported,
+                    "{}: {key} is {kind:?}, expected \"SamImageProcessor\"",
+                    config.file()
+                ));
             }
         }
         for key in ["do_resize", "do_pad"] {
             if !config.bool_or(key, true)? {
-                return Err(err!(Unsupported, "{key} is false, but the model needs an input of its size"));
+                return Err(err!(
+                    Unsupported,
+                    "{}: {key} is false, but the model needs an input of its size",
+                    config.file()
+                ));
             }
         }
         for key in ["size.longest_edge", "pad_size.height", "pad_size.width"] {

@@ -60,11 +60,19 @@ impl Preprocess {
         for key in ["image_processor_type", "feature_extractor_type"] {
             let kind = config.str_or(key, "Sam2ImageProcessor")?;
             if !kind.starts_with("Sam2ImageProcessor") {
-                return Err(err!(Unsupported, "{key} is {kind:?}, expected \"Sam2ImageProcessor\""));
+                return Err(err!(
+                    Unsupported,
+                    "{}: {key} is {kind:?}, expected \"Sam2ImageProcessor\"",
+                    config.file()
+                ));
             }
         }
         if !config.bool_or("do_resize", true)? {
-            return Err(err!(Unsupported, "do_resize is false, but the model needs an input of its size"));
+            return Err(err!(
+                Unsupported,
+                "{}: do_resize is false, but the model needs an input of its size",
+                config.file()
+            ));
         }
         for key in ["size.height", "size.width"] {
             config.usize_or(key, image_size, SIDES)?;

@@ -36,6 +36,7 @@ pub use model::Model;
 pub use prediction::Prediction;
 pub use text::{Match, TEXT_TEMPLATE, TextPrompt};
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -48,7 +49,7 @@ use crate::image::{ImageView, PixelFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::Sam2Model;
 use crate::nn::Trace;
-use crate::weights::Bundle;
+use crate::weights::{Bundle, Review};
 
 /// How to load a [`Sam`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,9 @@ pub struct SamOptions {
     /// Side of the model's input in pixels, a multiple of its patch size; `None` for the checkpoint's own. A smaller
     /// input is faster and sees less; position embeddings are interpolated.
     pub image_size: Option<usize>,
+    /// Loads a model although some of its tensors or settings are not understood. What it then computes is not what
+    /// its maker's program computes; [`Sam::warnings`] says why.
+    pub lenient: bool,
 }
 
 /// What [`Sam::predict`] computes.
@@ -106,7 +110,11 @@ pub struct Sam {
     preprocess: Preprocess,
     video_preprocess: Preprocess,
     fingerprint: u64,
+    warnings: Vec<String>,
 }
+
+/// Side files that no SAM uses.
+const QUIET_FILES: [&str; 2] = ["preprocessor_config.json", "video_preprocessor_config.json"];
 
 impl Sam {
     /// Loads a checkpoint, and the preprocessing beside it if there is any.
@@ -116,12 +124,21 @@ impl Sam {
     ///
     /// # Errors
     /// Those of [`SamModel::bind`](crate::models::sam::SamModel::bind) or [`Sam2Model::bind`], and of
-    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`].
+    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Unsupported` for tensors, settings and files
+    /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
-        let model = Model::bind(bundle, cx.level(), options.image_size)?;
-        let [preprocess, video_preprocess] = model.preprocess(bundle)?;
+        let mut review = Review::new(options.lenient);
+        let model = Model::bind(bundle, cx.level(), options.image_size, &mut review)?;
+        let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
         let fingerprint = bundle.archive().fingerprint()?;
-        Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint })
+        review.files(bundle, &QUIET_FILES)?;
+        let warnings = review.into_warnings();
+        Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
+    }
+
+    /// What was assumed while the model was loaded, and what of its files is not used.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Side of the model's square input, in pixels.
@@ -193,7 +210,7 @@ impl Sam {
             self.preprocess.run(&self.cx, image, pixels)?;
             self.model.encode(&self.cx, pixels, &mut features, workspace.scratch(), monitor)
         })?;
-        self.embedding(geometry, features)
+        self.embedding(geometry, Some(embedding::fingerprint(image)), features)
     }
 
     /// Masks for prompts, each on its own, in `out`. Once `out` has held as many masks, nothing is allocated.
@@ -246,7 +263,7 @@ impl Sam {
         Ok(prompts.len())
     }
 
-    /// Restores an [`Embedding::save`]d embedding.
+    /// Restores an [`Embedding::save`]d embedding. [`Embedding::is_of`] tells whether it is of the picture that one has.
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged embedding, `Unsupported` if a later version of the library
@@ -269,11 +286,11 @@ impl Sam {
         }
         let mut values = try_zeroed(saved.len())?;
         values.iter_mut().zip(saved.values()).for_each(|(to, from)| *to = from);
-        self.embedding(geometry, values)
+        self.embedding(geometry, saved.picture, values)
     }
 
     /// Adds what the decoder derives from the image alone.
-    fn embedding(&self, geometry: Geometry, mut values: Vec<f32>) -> Result<Embedding> {
+    fn embedding(&self, geometry: Geometry, picture: Option<u64>, mut values: Vec<f32>) -> Result<Embedding> {
         let cache = self.model.cache(&self.cx, &values)?;
         // The larger maps are in the cache now.
         let maps = self.model.mask_decoder().maps();
@@ -282,7 +299,7 @@ impl Sam {
             values.shrink_to_fit();
         }
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);
-        Ok(Embedding { fingerprint: self.fingerprint, geometry, values, cache, maps, upscale })
+        Ok(Embedding { fingerprint: self.fingerprint, picture, geometry, values, cache, maps, upscale })
     }
 
     /// Values of the model's input.

@@ -10,9 +10,9 @@ use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam::{DecoderConfig, MaskDecoder, Predictor, SamModel};
 use crate::models::sam2::{self, Sam2Model};
 use crate::nn::Trace;
-use crate::pipelines::preprocess::Preprocess;
+use crate::pipelines::preprocess::{self, Preprocess};
 use crate::simd::Level;
-use crate::weights::{Bundle, Config};
+use crate::weights::{Bundle, Config, Review};
 
 /// Range of the logits that SAM 2's predictor hands out for a later prompt.
 pub(super) const FED_BACK: core::ops::RangeInclusive<f32> = -32.0..=32.0;
@@ -28,25 +28,40 @@ pub enum Model {
 
 impl Model {
     /// Binds the checkpoint of either.
-    pub(super) fn bind(bundle: &Bundle<'_>, level: Level, image_size: Option<usize>) -> Result<Self> {
-        match sam2::naming::find(&bundle.scope(level)) {
-            Some(_) => Sam2Model::bind(bundle, level, image_size).map(Box::new).map(Self::Sam2),
-            None => SamModel::bind(bundle, level, image_size).map(Box::new).map(Self::Sam),
+    pub(super) fn bind(
+        bundle: &Bundle<'_>,
+        level: Level,
+        image_size: Option<usize>,
+        review: &mut Review,
+    ) -> Result<Self> {
+        match sam2::naming::find(&bundle.scope(level))? {
+            Some(_) => Sam2Model::bind(bundle, level, image_size, review).map(Box::new).map(Self::Sam2),
+            None => SamModel::bind(bundle, level, image_size, review).map(Box::new).map(Self::Sam),
         }
     }
 
     /// How pictures become input, and frames of a video.
-    pub(super) fn preprocess(&self, bundle: &Bundle<'_>) -> Result<[Preprocess; 2]> {
-        let name = "preprocessor_config.json";
-        let config = bundle.file(name)?.map(|text| Config::parse(name, &text)).transpose()?;
+    pub(super) fn preprocess(&self, bundle: &Bundle<'_>, review: &mut Review) -> Result<[Preprocess; 2]> {
         let size = self.image_size();
-        let profile = match (self, config) {
-            (Self::Sam(_), Some(config)) => Preprocess::sam_from_config(&config, size)?,
-            (Self::Sam(_), None) => Preprocess::sam(size)?,
-            (Self::Sam2(_), Some(config)) => Preprocess::sam2_from_config(&config, size)?,
-            (Self::Sam2(_), None) => return Ok([Preprocess::sam2(size)?, Preprocess::sam2_video(size)?]),
+        let mut profile = |config: Config| {
+            let profile = match self {
+                Self::Sam(_) => Preprocess::sam_from_config(&config, size)?,
+                Self::Sam2(_) => Preprocess::sam2_from_config(&config, size)?,
+            };
+            review.settings(&config, &preprocess::QUIET_KEYS);
+            Ok(profile)
         };
-        Ok([profile.clone(), profile])
+        let configs = [preprocess::hugging_face_config(bundle)?, preprocess::video_config(bundle)?];
+        let [picture, video] = configs.map(|config| config.map(&mut profile).transpose());
+        match (self, picture?, video?) {
+            (Self::Sam(_), picture, _) => {
+                let picture = picture.map_or_else(|| Preprocess::sam(size), Ok)?;
+                Ok([picture.clone(), picture])
+            }
+            (Self::Sam2(_), None, None) => Ok([Preprocess::sam2(size)?, Preprocess::sam2_video(size)?]),
+            (Self::Sam2(_), Some(picture), video) => Ok([picture.clone(), video.unwrap_or(picture)]),
+            (Self::Sam2(_), None, Some(video)) => Ok([Preprocess::sam2(size)?, video]),
+        }
     }
 
     /// Side of the square input, in pixels.

@@ -6,6 +6,7 @@ use vitrum::image::ImageView;
 use vitrum::pipelines::clip::prompts;
 
 use super::{SCENE, Sheets};
+use crate::args::LoadArgs;
 use crate::commands::classify::{Scored, best};
 use crate::commands::{embed_texts, logits};
 use crate::draw::{Canvas, Color, Rect};
@@ -47,7 +48,7 @@ struct Classified<'a> {
 
 /// Classifies the sample pictures among all demo labels, prints a table and writes it as a picture.
 pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mut Output) -> Result<()> {
-    let clip = model::load(model::DEMO, cx)?;
+    let clip = model::load(model::DEMO, LoadArgs::default(), cx)?;
     let labels: Vec<&str> = LABELS.lines().collect();
     let texts = embed_texts(&clip, &prompts(&labels, None).or_exit(Exit::Other)?, false)?;
 

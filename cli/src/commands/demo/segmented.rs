@@ -9,6 +9,7 @@ use vitrum::pipelines::sam::{
 };
 
 use super::{SCENE, Sheets};
+use crate::args::LoadArgs;
 use crate::commands::masks::{Record, tinted};
 use crate::draw::{Overlay, color};
 use crate::failure::{Exit, OrExit, Result};
@@ -47,7 +48,7 @@ struct Segmented<'a> {
 
 /// Answers all kinds of prompts, prints a line or an object for each mask and writes a picture for each kind.
 pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mut Output) -> Result<()> {
-    let sam = model::load_sam(model::DEMO_SAM, None, cx)?;
+    let sam = model::load_sam(model::DEMO_SAM, None, LoadArgs::default(), cx)?;
     if !output.json() {
         output.line(format_args!("\n{}, segmented: size and place of the masks, in pixels", SCENE.0))?;
     }
@@ -150,7 +151,7 @@ fn answers(
 
 /// Of each text the mask that looks most like it.
 fn ask(sam: &Sam, cx: &Cx, scene: &Picture) -> Result<Vec<Segmented<'static>>> {
-    let clip = model::load(model::DEMO, cx)?;
+    let clip = model::load(model::DEMO, LoadArgs::default(), cx)?;
     let prompt = TextPrompt { texts: &TEXTS, automatic: Some(automatic()), ..TextPrompt::default() };
     let found = sam.ground(&clip, &scene.view()?, &prompt, &Monitor::none());
     let (matches, _) = found.or_exit(Exit::Other)?;

@@ -8,6 +8,7 @@ use vitrum::pipelines::sam::Point;
 use vitrum::pipelines::tracker::TrackerOptions;
 
 use super::Sheets;
+use crate::args::LoadArgs;
 use crate::commands::track::{Follower, Plan, Tracked, draw};
 use crate::draw::Overlay;
 use crate::failure::{Exit, Failure, Result};
@@ -44,7 +45,7 @@ struct Followed<'a> {
 pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Result<()> {
     let (name, bytes) = CLIP;
     let mut clip = video::gif(name, bytes.to_vec())?;
-    let sam = Arc::new(model::load_sam(model::DEMO_SAM2, None, cx)?);
+    let sam = Arc::new(model::load_sam(model::DEMO_SAM2, None, LoadArgs::default(), cx)?);
     let facts: Facts = serde_json::from_str(FACTS)
         .map_err(|error| Failure::new(Exit::Other, format!("the demo's clip: {error}")))?;
     let [_, x, y, _] = facts.click;

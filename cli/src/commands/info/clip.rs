@@ -9,8 +9,10 @@ use super::Lines;
 #[derive(Debug, Serialize)]
 pub(super) struct Sizes {
     embed_dim: usize,
-    image: Image,
-    text: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<Image>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Text>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,17 +64,17 @@ impl Sizes {
         let config = clip.config();
         Self {
             embed_dim: clip.embed_dim(),
-            image: Image {
-                size: config.vision.image_size,
-                patch: config.vision.patch_size,
-                tower: Tower::of(&config.vision.tower),
-            },
-            text: Text {
-                context: config.text.context_length,
-                vocabulary: config.text.vocab_size,
+            image: config.vision.map(|vision| Image {
+                size: vision.image_size,
+                patch: vision.patch_size,
+                tower: Tower::of(&vision.tower),
+            }),
+            text: config.text.map(|text| Text {
+                context: text.context_length,
+                vocabulary: text.vocab_size,
                 tokenizer: clip.tokenizer().is_some(),
-                tower: Tower::of(&config.text.tower),
-            },
+                tower: Tower::of(&text.tower),
+            }),
         }
     }
 }
@@ -80,12 +82,18 @@ impl Sizes {
 impl Lines for Sizes {
     fn lines(&self) -> Vec<(&'static str, String)> {
         let Self { embed_dim, image, text } = self;
-        let tokenizer = if text.tokenizer { "" } else { ", no tokenizer: texts cannot be encoded" };
-        let tokens = format!("{} tokens, vocabulary {}", text.context, text.vocabulary);
-        vec![
-            ("image tower", format!("{} px, patch {}, {}", image.size, image.patch, image.tower.line())),
-            ("text tower", format!("{tokens}, {}{tokenizer}", text.tower.line())),
-            ("embedding", format!("{embed_dim} features")),
-        ]
+        let image = image.as_ref().map_or("none".into(), |image| {
+            format!("{} px, patch {}, {}", image.size, image.patch, image.tower.line())
+        });
+        let text = text.as_ref().map_or("none".into(), |text| {
+            let tokenizer = if text.tokenizer { "" } else { ", no tokenizer: texts cannot be encoded" };
+            format!(
+                "{} tokens, vocabulary {}, {}{tokenizer}",
+                text.context,
+                text.vocabulary,
+                text.tower.line()
+            )
+        });
+        vec![("image tower", image), ("text tower", text), ("embedding", format!("{embed_dim} features"))]
     }
 }

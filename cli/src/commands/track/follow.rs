@@ -9,9 +9,11 @@ use vitrum::pipelines::sam::Sam;
 use vitrum::pipelines::tracker::{Direction, Tracker, TrackerOptions};
 
 use super::plan::Plan;
-use crate::commands::masks::{coco, tinted};
+use crate::args::output::FormArgs;
+use crate::commands::masks::{Outlines, coco, tinted};
 use crate::draw::{Overlay, color};
 use crate::failure::{Exit, OrExit, Result};
+use crate::output::interrupt;
 use crate::picture::Picture;
 
 /// An object on a frame.
@@ -21,17 +23,27 @@ pub(crate) struct Tracked {
     pub(crate) object: u32,
     #[serde(serialize_with = "coco")]
     pub(crate) segmentation: Rle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polygons: Option<Vec<Outlines>>,
     pub(crate) area: u32,
     /// x, y, width, height.
     pub(crate) bbox: [u32; 4],
     /// Logit of the object's being there.
     pub(crate) object_score: f32,
+    /// How the frame was turned, as EXIF numbers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orientation: Option<u8>,
 }
 
 impl Tracked {
     pub(crate) fn new(frame: u64, object: u32, segmentation: Rle, object_score: f32) -> Self {
         let (area, bbox) = (segmentation.area(), segmentation.bounding_box());
-        Self { frame, object, segmentation, area, bbox, object_score }
+        Self { frame, object, segmentation, polygons: None, area, bbox, object_score, orientation: None }
+    }
+
+    /// The same with polygons, if the user asked for them.
+    pub(super) fn outlined(self, form: &FormArgs) -> Self {
+        Self { polygons: Outlines::of(&self.segmentation, form), ..self }
     }
 }
 
@@ -66,13 +78,13 @@ impl<'a> Follower<'a> {
             return Ok(Vec::new());
         }
         self.point_at(frame, picture)?;
-        self.tracker.step(&Monitor::none()).or_exit(Exit::Other)?;
-        self.found(frame)
+        self.tracker.step(&Monitor::new(&interrupt::stop)).or_exit(Exit::Other)?;
+        self.found(frame, picture)
     }
 
     /// Says what is planned for `frame`, wherever it lies.
     pub(crate) fn point_at(&mut self, frame: u64, picture: &Picture) -> Result<()> {
-        let monitor = Monitor::none();
+        let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
         self.plan.tell(&mut self.tracker, frame, &monitor)
     }
@@ -84,19 +96,19 @@ impl<'a> Follower<'a> {
         picture: &Picture,
         direction: Direction,
     ) -> Result<Vec<Tracked>> {
-        let monitor = Monitor::none();
+        let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
         self.tracker.step_at(frame, direction, &monitor).or_exit(Exit::Other)?;
-        self.found(frame)
+        self.found(frame, picture)
     }
 
     /// What was found on `frame`, which is held.
-    fn found(&self, frame: u64) -> Result<Vec<Tracked>> {
+    fn found(&self, frame: u64, picture: &Picture) -> Result<Vec<Tracked>> {
         let tracker = &self.tracker;
         let found = |&object: &u32| {
             let mask = tracker.rle(object, Some(frame), self.threshold).or_exit(Exit::Usage)?;
             let score = tracker.object_score(object, Some(frame)).or_exit(Exit::Other)?;
-            Ok(Tracked::new(frame, object, mask, score))
+            Ok(Tracked { orientation: picture.orientation(), ..Tracked::new(frame, object, mask, score) })
         };
         tracker.objects().iter().map(found).collect()
     }

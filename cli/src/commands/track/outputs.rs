@@ -1,160 +1,214 @@
-//! The files that `track` writes, frame by frame.
+//! The files that `track` writes, frame by frame. Each is whole when the run ends, at whatever frame it does.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::Tracked;
+use super::pattern::{Pattern, directory_of, is_directory};
+use crate::args::output::{FormArgs, Kind};
+use crate::args::track::TrackArgs;
+use crate::commands::annotations::{CocoAnnotation, CocoCategory, CocoImage, Labelme, Thing, relative, yolo};
+use crate::commands::files::{count, cutout, shown};
+use crate::commands::kinds;
 use crate::draw::Canvas;
+use crate::draw::mask_png::{Form, MAX_NUMBER, Numbers, write_rgba};
 use crate::failure::{Failure, Result};
-use crate::output;
-use crate::picture::{self, Pixels};
+use crate::output::{self, Inputs, Output, Pending, check_distinct};
+use crate::picture::{self, Picture};
 use crate::video::GifWriter;
 
-/// What a file shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    /// An animation of pictures with masks on them.
-    Gif,
-    /// Records.
-    Json,
-    /// Numbered pictures with masks on them.
-    Overlays(Pattern),
-    /// Numbered masks.
-    Masks(Pattern),
+/// What is to be written, and what may not be replaced. Nothing is written yet.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    args: &'a TrackArgs,
+    inputs: Inputs,
+    files: Vec<(&'a Path, Kind, Option<Pattern>)>,
 }
 
-/// A path with the number of a frame in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
-    before: String,
-    /// Digits at least.
-    digits: usize,
-    after: String,
-}
-
-impl Pattern {
-    /// Parses `…%d…` or `…%05d…`; `None` if there is no such place, or more than one.
-    fn parse(path: &str) -> Option<Self> {
-        let (before, rest) = path.split_once('%')?;
-        let (digits, after) = rest.split_once('d')?;
-        let digits = if digits.is_empty() { Some(1) } else { digits.strip_prefix('0')?.parse().ok() };
-        let digits = digits.filter(|digits| (1..=20).contains(digits))?;
-        (!after.contains('%')).then(|| Self { before: before.into(), digits, after: after.into() })
-    }
-
-    fn path(&self, frame: u64) -> PathBuf {
-        let Self { before, digits, after } = self;
-        format!("{before}{frame:0digits$}{after}").into()
-    }
-}
-
-impl Kind {
-    fn of(path: &Path) -> Result<Self> {
-        let failure = |message: &str, hint: &str| {
-            Err(Failure::usage(format!("--output {}: {message}", path.display())).hint(hint))
-        };
-        let Some(text) = path.to_str() else { return failure("not UTF-8", "choose another name") };
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if path.is_dir() || text.ends_with('/') || (ending.is_none() && !text.contains('%')) {
-            let before = format!("{}/", text.trim_end_matches('/'));
-            return Ok(Self::Overlays(Pattern { before, digits: 5, after: ".png".into() }));
-        }
-        match (ending, Pattern::parse(text)) {
-            (Some("gif"), _) => Ok(Self::Gif),
-            (Some("json"), _) => Ok(Self::Json),
-            (Some("png"), Some(pattern)) if text.ends_with("mask.png") => Ok(Self::Masks(pattern)),
-            (Some("png"), Some(pattern)) => Ok(Self::Overlays(pattern)),
-            (Some("png"), None) => {
-                failure("one picture for many frames", "number them: x-%05d.png, or name a directory")
+impl<'a> Wanted<'a> {
+    /// Checks all names. If a file goes to standard output, the lines do not.
+    pub(super) fn new(args: &'a TrackArgs, inputs: Inputs, output: &mut Output) -> Result<Self> {
+        let outputs = args.outputs.iter().map(|path| ("--output", path.as_path()));
+        outputs.clone().try_for_each(|(option, path)| inputs.check(option, path))?;
+        check_distinct(outputs)?;
+        let mut files = Vec::new();
+        for (path, kind) in args.outputs.iter().zip(kinds::of_all(&args.outputs, &args.form.kinds)?) {
+            let (kind, pattern) = check(path, kind)?;
+            if matches!(kind.ending(), "png" | "gif") && path.as_os_str() != "-" {
+                let directory = pattern.as_ref().map_or_else(|| directory_of(path), Pattern::directory);
+                inputs.check_directory("--output", path, &directory)?;
             }
-            _ => failure(
-                "neither a directory nor .gif, .json or numbered .png",
-                "the name chooses: x.gif, x.json, x-%05d.png, x-%05d-mask.png, or a directory",
-            ),
+            files.push((path.as_path(), kind, pattern));
+        }
+        if args.outputs.iter().any(|path| path.as_os_str() == "-") {
+            output.give_way();
+        }
+        Ok(Self { args, inputs, files })
+    }
+
+    /// Checks the names of so many frames, and whether objects with these numbers can be written.
+    pub(super) fn check(&self, frames: Option<u64>, objects: &BTreeSet<u32>) -> Result<()> {
+        for (path, kind, pattern) in &self.files {
+            let has_numbers = *kind == Kind::Labels || (*kind == Kind::Mask && objects.len() > 1);
+            if let Some(last) = objects.last().filter(|&&last| has_numbers && last > MAX_NUMBER) {
+                let message = format!(
+                    "--output {}: object {last}: pixels have numbers up to {MAX_NUMBER}",
+                    path.display()
+                );
+                return Err(Failure::usage(message).hint("give it a smaller number: …#N"));
+            }
+            for frame in 0..frames.unwrap_or(0) {
+                pattern.as_ref().map_or(Ok(()), |it| self.inputs.check("--output", &it.path(frame)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the files. `objects` are the numbers of all objects.
+    pub(super) fn begin(self, objects: &BTreeSet<u32>) -> Result<Outputs<'a>> {
+        let Self { args, inputs, files } = self;
+        let mut sinks = Vec::new();
+        for (path, kind, pattern) in files {
+            let unwritable = |error| Failure::unwritable(shown(path), &error);
+            let state = match (pattern, kind) {
+                (Some(pattern), _) => {
+                    let directory = pattern.directory();
+                    fs::create_dir_all(&directory)
+                        .map_err(|error| Failure::unwritable(directory.display(), &error))?;
+                    State::Numbered(pattern)
+                }
+                (None, kind) => {
+                    let mut file = Pending::create(path).map_err(unwritable)?;
+                    match kind {
+                        Kind::Gif => State::Unbegun(file),
+                        Kind::Coco => {
+                            file.write_all(b"{\"annotations\":[").map_err(unwritable)?;
+                            State::Coco(CocoFile { file, annotations: 0, images: Vec::new() })
+                        }
+                        _ => {
+                            file.write_all(b"[").map_err(unwritable)?;
+                            State::Json(file, 0)
+                        }
+                    }
+                }
+            };
+            sinks.push(Sink { path, kind, state, files: 0 });
+        }
+        let last = objects.last().copied().unwrap_or(0);
+        let mask_form = if objects.len() > 1 { Form::of_numbers(last) } else { Form::White };
+        let numbers: Vec<String> = objects.iter().map(u32::to_string).collect();
+        Ok(Outputs {
+            sinks,
+            args,
+            inputs,
+            mask_form,
+            label_form: Form::of_labels(last),
+            numbers: numbers.join(", "),
+            names: [args.form.category.clone()],
+        })
+    }
+}
+
+/// The kind of a file, and the names of its frames where each has one.
+fn check(path: &Path, kind: Option<Kind>) -> Result<(Kind, Option<Pattern>)> {
+    let failure = |message: &str, hint: &str| {
+        Err(Failure::usage(format!("--output {}: {message}", path.display())).hint(hint))
+    };
+    let is_directory = is_directory(path);
+    let Some(kind) = kind.or_else(|| is_directory.then(|| kinds::by_directory(path))) else {
+        return failure(
+            "neither a directory nor .gif, .json or numbered .png",
+            "the name chooses: x.gif, x.json, x-%05d.png, x-%05d-mask.png, or a directory; or --kind does",
+        );
+    };
+    kinds::check_ending(path, kind)?;
+    match kind {
+        Kind::Npy => failure("there are no arrays of videos", "masks are written as .png or in .json"),
+        Kind::Gif | Kind::Json | Kind::Coco
+            if is_directory && (path.is_dir() || path.to_string_lossy().ends_with('/')) =>
+        {
+            failure(&format!("{} is one file, not a directory", kind.name()), "name the file")
+        }
+        Kind::Gif | Kind::Json | Kind::Coco => Ok((kind, None)),
+        _ => {
+            let Some(text) = path.to_str() else { return failure("not UTF-8", "choose another name") };
+            if is_directory {
+                return Ok((kind, Some(Pattern::within(text, kind.ending()))));
+            }
+            match Pattern::parse(text) {
+                Some(pattern) => Ok((kind, Some(pattern))),
+                None => {
+                    let numbered = format!("number them: x-%05d.{}, or name a directory", kind.ending());
+                    failure(&format!("one {} for many frames", what_is_numbered(kind)), &numbered)
+                }
+            }
         }
     }
 }
 
-/// A file being written.
-enum Sink {
-    /// Opened with the first frame, whose size it has.
-    Gif(Option<GifWriter<BufWriter<File>>>),
-    /// Whether a record was written already.
-    Json(BufWriter<File>, bool),
-    Overlays(Pattern),
-    Masks(Pattern),
+fn what_is_numbered(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Labelme | Kind::Yolo => "annotation",
+        _ => "picture",
+    }
+}
+
+/// All files.
+pub(super) struct Outputs<'a> {
+    sinks: Vec<Sink<'a>>,
+    args: &'a TrackArgs,
+    inputs: Inputs,
+    mask_form: Form,
+    label_form: Form,
+    /// Those of all objects.
+    numbers: String,
+    names: [String; 1],
+}
+
+struct Sink<'a> {
+    path: &'a Path,
+    kind: Kind,
+    state: State,
+    /// Numbered files so far.
+    files: u64,
+}
+
+/// How far a file is.
+enum State {
+    /// A GIF, which begins with its first frame, whose size it has.
+    Unbegun(Pending),
+    Gif(GifWriter<Pending>),
+    /// And the records in it.
+    Json(Pending, u64),
+    Coco(CocoFile),
+    Numbered(Pattern),
+    /// It could not be written, and nothing of it stays.
+    Lost,
+}
+
+/// A COCO data set: what is known of pictures only in the end comes last.
+struct CocoFile {
+    file: Pending,
+    annotations: u64,
+    images: Vec<CocoImage>,
 }
 
 /// A frame with what was found on it.
 pub(super) struct Shown<'a> {
     pub(super) frame: u64,
     pub(super) seconds: f64,
-    /// Width and height.
-    pub(super) size: [usize; 2],
+    pub(super) picture: &'a Picture,
+    /// The file that holds this frame alone, if there is one.
+    pub(super) name: Option<&'a str>,
     pub(super) found: &'a [Tracked],
     /// Draws the masks on the picture.
     pub(super) draw: &'a dyn Fn() -> Result<Canvas>,
 }
 
-/// All files.
-pub(super) struct Outputs {
-    sinks: Vec<(PathBuf, Sink)>,
-    labels: Labels,
-}
-
-/// The pixels of a mask picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Labels {
-    /// Of the only object there is: white.
-    White,
-    /// The number of the object, in 8 bits.
-    Numbers,
-    /// In 16.
-    WideNumbers,
-}
-
-impl Labels {
-    fn of(objects: &BTreeSet<u32>) -> Self {
-        match objects.last() {
-            Some(&last) if objects.len() > 1 && last > 255 => Self::WideNumbers,
-            _ if objects.len() > 1 => Self::Numbers,
-            _ => Self::White,
-        }
-    }
-}
-
-impl Outputs {
-    /// Checks all names, then begins the files: nothing is written if one of them is wrong. `objects` are the numbers
-    /// of all objects.
-    pub(super) fn new(paths: &[PathBuf], objects: &BTreeSet<u32>) -> Result<Self> {
-        let kinds = paths.iter().map(|path| Kind::of(path)).collect::<Result<Vec<_>>>()?;
-        let mut sinks = Vec::new();
-        for (path, kind) in paths.iter().zip(kinds) {
-            let unwritable = |error| Failure::unwritable(path.display(), &error);
-            let sink = match kind {
-                Kind::Gif => Sink::Gif(None),
-                Kind::Json => {
-                    let mut file = BufWriter::new(File::create(path).map_err(unwritable)?);
-                    file.write_all(b"[").map_err(unwritable)?;
-                    Sink::Json(file, false)
-                }
-                Kind::Overlays(pattern) => Sink::Overlays(pattern),
-                Kind::Masks(pattern) => Sink::Masks(pattern),
-            };
-            if let Sink::Overlays(pattern) | Sink::Masks(pattern) = &sink
-                && let Some(directory) = pattern.path(0).parent()
-            {
-                fs::create_dir_all(directory)
-                    .map_err(|error| Failure::unwritable(directory.display(), &error))?;
-            }
-            sinks.push((path.clone(), sink));
-        }
-        Ok(Self { sinks, labels: Labels::of(objects) })
-    }
-
+impl Outputs<'_> {
     /// Writes a frame to all files.
     pub(super) fn write(&mut self, shown: &Shown<'_>) -> Result<()> {
         let canvas = OnceCell::new();
@@ -162,125 +216,257 @@ impl Outputs {
             Some(canvas) => Ok(canvas),
             None => (shown.draw)().map(|drawn| canvas.get_or_init(|| drawn)),
         };
-        for (path, sink) in &mut self.sinks {
-            let unwritable = |error| Failure::unwritable(path.display(), &error);
-            match sink {
-                Sink::Gif(gif) => {
+        for i in 0..self.sinks.len() {
+            let Sink { path, kind, .. } = self.sinks[i];
+            let state = std::mem::replace(&mut self.sinks[i].state, State::Lost);
+            let unwritable =
+                |error: io::Error| Failure::unwritable(crate::commands::files::shown(path), &error);
+            let state = match state {
+                State::Unbegun(file) => {
                     let canvas: &Canvas = drawn()?;
-                    let gif = match gif {
-                        Some(gif) => gif,
-                        None => gif.insert(begin(path, canvas).map_err(unwritable)?),
+                    let gif = GifWriter::new(file, canvas.width(), canvas.height());
+                    add_frame(gif.map_err(unwritable)?, canvas, shown).map_err(unwritable)?
+                }
+                State::Gif(gif) => add_frame(gif, drawn()?, shown).map_err(unwritable)?,
+                State::Json(file, records) => add_records(file, records, shown).map_err(unwritable)?,
+                State::Coco(file) => {
+                    let added = file.add(shown, self.file_name(shown), self.form().simplify);
+                    State::Coco(added.map_err(unwritable)?)
+                }
+                State::Numbered(pattern) => {
+                    let path = pattern.path(shown.frame);
+                    self.inputs.check("--output", &path)?;
+                    self.write_numbered(&path, kind, shown, &drawn)?;
+                    self.sinks[i].files += 1;
+                    State::Numbered(pattern)
+                }
+                State::Lost => State::Lost,
+            };
+            self.sinks[i].state = state;
+        }
+        Ok(())
+    }
+
+    fn form(&self) -> &FormArgs {
+        &self.args.form
+    }
+
+    /// Writes the file of one frame.
+    fn write_numbered<'c>(
+        &self,
+        path: &Path,
+        kind: Kind,
+        shown: &Shown<'_>,
+        drawn: &dyn Fn() -> Result<&'c Canvas>,
+    ) -> Result<()> {
+        let (size, tolerance) = (shown.size(), self.form().simplify);
+        match kind {
+            Kind::Overlay => {
+                let canvas = drawn()?;
+                output::create(path, |out| picture::write_canvas(out, canvas))
+            }
+            Kind::Mask => {
+                output::create(path, |out| shown.numbers(self.mask_form)?.write(out, self.mask_form))
+            }
+            Kind::Labels => {
+                output::create(path, |out| shown.numbers(self.label_form)?.write(out, self.label_form))
+            }
+            Kind::Cutout => {
+                let rgba = cutout(shown.picture, shown.found.iter().map(|it| &it.segmentation))?;
+                output::create(path, |out| write_rgba(out, size, &rgba))
+            }
+            Kind::Labelme => {
+                let image = match shown.name {
+                    Some(name) => relative(path, &self.args.input.join(name)),
+                    None => PathBuf::from(self.file_name(shown)),
+                };
+                let things = shown.things();
+                let image = image.to_string_lossy().into_owned();
+                let file = Labelme::new(image, size, &things, &self.names, tolerance);
+                output::create(path, |out| Ok(serde_json::to_writer(out, &file)?))
+            }
+            _ => {
+                let lines = yolo(size, &shown.things(), tolerance);
+                output::create(path, |out| out.write_all(lines.as_bytes()))
+            }
+        }
+    }
+
+    /// The name of the picture of a frame. For a video, what one gets who takes its frames apart by that name.
+    fn file_name(&self, shown: &Shown<'_>) -> String {
+        let stem = self.args.input.file_stem().map_or("frame".into(), |stem| stem.to_string_lossy());
+        let stem = if stem == "-" { "frame".into() } else { stem };
+        shown.name.map_or_else(|| format!("{stem}-{:05}.png", shown.frame), str::to_owned)
+    }
+
+    /// Ends the files, which hold `frames` frames, and gives them their names. What could not be written was told.
+    pub(super) fn finish(self, frames: u64) -> Result<()> {
+        let mut first_failure = Ok(());
+        for Sink { path, kind, state, files } in self.sinks {
+            let result = match state {
+                State::Unbegun(_) | State::Lost => continue,
+                State::Gif(gif) => gif
+                    .finish()
+                    .and_then(Pending::commit)
+                    .map(|()| format!("animation of {}", count(frames as usize, "frame"))),
+                State::Json(mut file, records) => {
+                    let ended = file.write_all(b"\n]\n").and_then(|()| file.commit());
+                    ended.map(|()| count(records as usize, "record"))
+                }
+                State::Coco(file) => {
+                    let things = file.annotations;
+                    file.finish(&self.names).map(|()| format!("COCO, {}", count(things as usize, "thing")))
+                }
+                State::Numbered(_) => {
+                    let what = match kind {
+                        Kind::Mask => format!("mask, {}", self.mask_form.describe(&self.numbers)),
+                        Kind::Labels => format!("labels, {}", self.label_form.describe(&self.numbers)),
+                        Kind::Overlay => "picture with masks drawn on it".into(),
+                        Kind::Cutout => "picture, transparent outside the masks".into(),
+                        kind => format!("{} annotation", kind.name()),
                     };
-                    gif.write(canvas, shown.seconds).map_err(unwritable)?;
+                    Ok(format!("{}: {what}", count(files as usize, "file")))
                 }
-                Sink::Json(file, has_some) => {
-                    for record in shown.found {
-                        let separator = if std::mem::replace(has_some, true) { ",\n" } else { "\n" };
-                        let written = file.write_all(separator.as_bytes());
-                        written
-                            .and_then(|()| Ok(serde_json::to_writer(&mut *file, record)?))
-                            .map_err(unwritable)?;
-                    }
+            };
+            match result {
+                Ok(what) if !self.args.form.quiet => {
+                    output::notice(format_args!("wrote {}: {what}", shown(path)));
                 }
-                Sink::Overlays(pattern) => {
-                    let canvas = drawn()?;
-                    output::create(&pattern.path(shown.frame), |out| picture::write_canvas(out, canvas))?;
-                }
-                Sink::Masks(pattern) => {
-                    output::create(&pattern.path(shown.frame), |out| shown.write_mask(out, self.labels))?;
+                Ok(_) => {}
+                Err(error) => {
+                    first_failure = first_failure.and(Err(Failure::unwritable(shown(path), &error)));
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Ends the files.
-    pub(super) fn finish(self) -> Result<()> {
-        for (path, sink) in self.sinks {
-            let finished = match sink {
-                Sink::Gif(Some(gif)) => gif.finish().and_then(|mut file| file.flush()),
-                Sink::Json(mut file, _) => file.write_all(b"\n]\n").and_then(|()| file.flush()),
-                Sink::Gif(None) | Sink::Overlays(_) | Sink::Masks(_) => Ok(()),
-            };
-            finished.map_err(|error| Failure::unwritable(path.display(), &error))?;
-        }
-        Ok(())
+        first_failure
     }
 }
 
-fn begin(path: &Path, canvas: &Canvas) -> io::Result<GifWriter<BufWriter<File>>> {
-    GifWriter::new(BufWriter::new(File::create(path)?), canvas.width(), canvas.height())
+fn add_frame(mut gif: GifWriter<Pending>, canvas: &Canvas, shown: &Shown<'_>) -> io::Result<State> {
+    gif.write(canvas, shown.seconds)?;
+    Ok(State::Gif(gif))
+}
+
+fn add_records(mut file: Pending, mut records: u64, shown: &Shown<'_>) -> io::Result<State> {
+    for record in shown.found {
+        file.write_all(if records == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut file, record)?;
+        records += 1;
+    }
+    file.flush()?;
+    Ok(State::Json(file, records))
+}
+
+impl CocoFile {
+    fn add(mut self, shown: &Shown<'_>, file_name: String, tolerance: f32) -> io::Result<Self> {
+        let ([width, height], frame) = (shown.size(), shown.frame);
+        for thing in shown.things() {
+            self.file.write_all(if self.annotations == 0 { b"\n" } else { b",\n" })?;
+            self.annotations += 1;
+            let annotation = CocoAnnotation::new(self.annotations, frame + 1, &thing, true, tolerance);
+            serde_json::to_writer(&mut self.file, &annotation)?;
+        }
+        self.images.push(CocoImage { id: frame + 1, file_name, width, height, frame_id: Some(frame) });
+        self.file.flush()?;
+        Ok(self)
+    }
+
+    fn finish(mut self, names: &[String]) -> io::Result<()> {
+        self.file.write_all(b"\n],\"images\":")?;
+        serde_json::to_writer(&mut self.file, &self.images)?;
+        self.file.write_all(b",\"categories\":")?;
+        serde_json::to_writer(&mut self.file, &CocoCategory::all(names))?;
+        self.file.write_all(b"}\n")?;
+        self.file.commit()
+    }
 }
 
 impl Shown<'_> {
-    /// A single object is white on black. Of several, pixels have the object's number, the last object above.
-    fn write_mask(&self, out: impl Write, labels: Labels) -> io::Result<()> {
-        let [width, height] = self.size;
-        let (mut numbers, mut mask) = (vec![0u16; width * height], vec![0; width * height]);
+    /// Width and height.
+    fn size(&self) -> [usize; 2] {
+        [self.picture.width, self.picture.height]
+    }
+
+    /// Pixels have the number of their object, the last object above; a single object is white whatever its number.
+    fn numbers(&self, form: Form) -> io::Result<Numbers> {
+        let mut numbers = Numbers::new(self.size());
         for tracked in self.found {
-            let number = match labels {
-                Labels::White => 255,
-                Labels::Numbers | Labels::WideNumbers => u16::try_from(tracked.object).unwrap_or(u16::MAX),
-            };
-            tracked.segmentation.to_mask(&mut mask).map_err(io::Error::other)?;
-            numbers
-                .iter_mut()
-                .zip(&mask)
-                .filter(|(_, inside)| **inside != 0)
-                .for_each(|(to, _)| *to = number);
+            let number = if form == Form::White { 1 } else { tracked.object };
+            numbers.paint(&tracked.segmentation, number)?;
         }
-        if labels == Labels::WideNumbers {
-            return picture::write_png(out, width, height, Pixels::Gray16(&numbers));
-        }
-        let numbers: Vec<u8> = numbers.into_iter().map(|number| number as u8).collect();
-        picture::write_png(out, width, height, Pixels::Gray(&numbers))
+        Ok(numbers)
+    }
+
+    fn things(&self) -> Vec<Thing<'_>> {
+        let seen = self.found.iter().filter(|it| it.area > 0);
+        let of = |it| {
+            let Tracked { segmentation, object, object_score, .. }: &Tracked = it;
+            Thing { mask: segmentation, category: 0, number: *object, score: *object_score }
+        };
+        seen.map(of).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Picture;
+    use crate::picture::RawPixels;
+    use vitrum::image::PixelFormat;
     use vitrum::pipelines::mask::Rle;
 
     #[test]
     fn names_choose_the_kind() {
-        let pattern = |before: &str, digits, after: &str| Pattern {
-            before: before.into(),
-            digits,
-            after: after.into(),
+        let kind = |name: &str| {
+            let path = PathBuf::from(name);
+            check(&path, kinds::by_name(&path))
+                .ok()
+                .map(|(kind, pattern)| (kind, pattern.map(|it| it.path(7))))
         };
-        let kind = |name: &str| Kind::of(Path::new(name)).ok();
-        assert_eq!((kind("a.gif"), kind("a/b.json")), (Some(Kind::Gif), Some(Kind::Json)));
-        assert_eq!(kind("some/where"), Some(Kind::Overlays(pattern("some/where/", 5, ".png"))));
-        assert_eq!(kind("x.y/"), Some(Kind::Overlays(pattern("x.y/", 5, ".png"))));
-        assert_eq!(kind("x-%03d.png"), Some(Kind::Overlays(pattern("x-", 3, ".png"))));
-        assert_eq!(kind("x/%d-mask.png"), Some(Kind::Masks(pattern("x/", 1, "-mask.png"))));
-        for name in ["x.png", "x.mp4", "%d%d.png", "%5d.png", "%099d.png", "x%s.png", "x%d"] {
+        let numbered = |kind, path: &str| Some((kind, Some(PathBuf::from(path))));
+        assert_eq!((kind("a.gif"), kind("a/b.json")), (Some((Kind::Gif, None)), Some((Kind::Json, None))));
+        assert_eq!(kind("x-coco.json"), Some((Kind::Coco, None)));
+        assert_eq!(kind("some/where"), numbered(Kind::Overlay, "some/where/00007.png"));
+        assert_eq!(kind("x.y/"), numbered(Kind::Overlay, "x.y/00007.png"));
+        assert_eq!(kind("out/masks/"), numbered(Kind::Mask, "out/masks/00007.png"));
+        assert_eq!(kind("labels"), numbered(Kind::Labels, "labels/00007.png"));
+        assert_eq!(kind("x-%03d.png"), numbered(Kind::Overlay, "x-007.png"));
+        assert_eq!(kind("x/%d-mask.png"), numbered(Kind::Mask, "x/7-mask.png"));
+        assert_eq!(kind("mask_%05d.png"), numbered(Kind::Mask, "mask_00007.png"));
+        assert_eq!(kind("x/%d.txt"), numbered(Kind::Yolo, "x/7.txt"));
+        for name in ["x.png", "x.mp4", "%d%d.png", "%5d.png", "%099d.png", "x%s.png", "x%d", "x.npy", "x.txt"]
+        {
             assert_eq!(kind(name), None, "{name}");
         }
-        assert_eq!(pattern("x-", 3, ".png").path(7), Path::new("x-007.png"));
-        assert_eq!(pattern("x-", 3, ".png").path(12345), Path::new("x-12345.png"));
+        let chosen = |name: &str, kind| check(Path::new(name), Some(kind)).ok().map(|(kind, _)| kind);
+        assert_eq!(chosen("yolo/", Kind::Yolo), Some(Kind::Yolo));
+        assert_eq!(chosen("-", Kind::Json), Some(Kind::Json));
+        assert_eq!((chosen("-", Kind::Mask), chosen("x/", Kind::Coco)), (None, None));
+        assert_eq!((chosen("x.json", Kind::Gif), chosen("x", Kind::Npy)), (None, None));
     }
 
     #[test]
     fn masks_are_white_or_numbered() {
         let tracked =
             |object, pixels: &[u8]| Tracked::new(0, object, Rle::from_mask(pixels, 3, 1).unwrap(), 1.0);
-        let written = |found: &[Tracked], objects: &[u32]| {
+        let picture = Picture::blank(3, 1, PixelFormat::Gray8);
+        let written = |found: &[Tracked], form: Form| {
             let draw = || unreachable!("nothing is drawn");
-            let shown = Shown { frame: 0, seconds: 1.0, size: [3, 1], found, draw: &draw };
+            let shown = Shown { frame: 0, seconds: 1.0, picture: &picture, name: None, found, draw: &draw };
             let mut file = Vec::new();
-            shown.write_mask(&mut file, Labels::of(&objects.iter().copied().collect())).unwrap();
-            let mut rgb = [0; 9];
-            Picture::decode("m", &file).unwrap().view().unwrap().row_rgb(0, &mut rgb);
-            [rgb[0], rgb[3], rgb[6]]
+            shown.numbers(form).unwrap().write(&mut file, form).unwrap();
+            match Picture::decode_raw("m", &file).unwrap().pixels {
+                RawPixels::Gray8(values) | RawPixels::Indexed { indices: values, .. } => {
+                    values.into_iter().map(u16::from).collect()
+                }
+                RawPixels::Gray16(values) => values,
+                other => panic!("{other:?}"),
+            }
         };
         let [one, two] = [tracked(1, &[1, 1, 0]), tracked(2, &[0, 1, 1])];
-        assert_eq!(written(std::slice::from_ref(&one), &[1]), [255, 255, 0]);
-        assert_eq!(written(std::slice::from_ref(&one), &[1, 2]), [1, 1, 0]);
-        assert_eq!(written(&[one, two], &[1, 2]), [1, 2, 2]);
-        // Of 16 bits, the upper 8.
-        assert_eq!(written(&[tracked(0x1234, &[0, 1, 0])], &[1, 0x1234]), [0, 0x12, 0]);
+        assert_eq!(written(std::slice::from_ref(&one), Form::White), [255, 255, 0]);
+        assert_eq!(written(&[tracked(70_000, &[1, 1, 0])], Form::White), [255, 255, 0]);
+        assert_eq!(written(std::slice::from_ref(&one), Form::Gray8), [1, 1, 0]);
+        assert_eq!(written(&[one, two], Form::Indexed), [1, 2, 2]);
+        assert_eq!(written(&[tracked(0x1234, &[0, 1, 0])], Form::Gray16), [0, 0x1234, 0]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use vitrum::exec::Monitor;
 use vitrum::pipelines::sam::{Point, Prompt};
@@ -9,9 +10,11 @@ use vitrum::pipelines::tracker::Tracker;
 
 use crate::args::sam::{Corners, Place};
 use crate::args::track::TrackPromptArgs;
+use crate::commands::mask_picture::{self, Marks, MaskFile};
 use crate::draw::{Overlay, color};
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::picture::Picture;
+use crate::npy::Array;
+use crate::picture::PictureOptions;
 
 /// Prompts of an object on a frame.
 #[derive(Clone, Debug, Default)]
@@ -21,10 +24,12 @@ pub(crate) struct Said {
     mask: Option<Mask>,
 }
 
-/// A picture of a mask: non-zero inside.
+/// A mask.
 #[derive(Clone, Debug)]
 struct Mask {
-    pixels: Vec<u8>,
+    /// Numbers of objects, which masks of one file share, or 1.
+    numbers: Arc<Vec<u16>>,
+    number: u16,
     /// Height and width.
     size: [usize; 2],
 }
@@ -35,26 +40,27 @@ pub(crate) struct Plan(BTreeMap<u64, BTreeMap<u32, Said>>);
 
 impl Plan {
     /// Of the command line; masks are read.
-    pub(crate) fn new(args: &TrackPromptArgs) -> Result<Self> {
+    pub(crate) fn new(args: &TrackPromptArgs, options: &PictureOptions) -> Result<Self> {
         let mut plan = Self::default();
         for it in &args.points {
             let Place([x, y]) = it.what;
-            plan.at(it.frame, it.object).points.push(Point::foreground(x, y));
+            plan.at(it.frame, it.object()).points.push(Point::foreground(x, y));
         }
         for it in &args.negatives {
             let Place([x, y]) = it.what;
-            plan.at(it.frame, it.object).points.push(Point::background(x, y));
+            plan.at(it.frame, it.object()).points.push(Point::background(x, y));
         }
         for it in &args.boxes {
             let Corners(corners) = it.what;
-            if plan.at(it.frame, it.object).bounding_box.replace(corners).is_some() {
-                return Err(twice("boxes", it.frame, it.object));
+            if plan.at(it.frame, it.object()).bounding_box.replace(corners).is_some() {
+                return Err(twice("boxes", it.frame, it.object()));
             }
         }
         for it in &args.masks {
-            let mask = Mask::read(&it.what)?;
-            if plan.at(it.frame, it.object).mask.replace(mask).is_some() {
-                return Err(twice("masks", it.frame, it.object));
+            for (object, mask) in Mask::read(&it.what, it.object, options)? {
+                if plan.at(it.frame, object).mask.replace(mask).is_some() {
+                    return Err(twice("masks", it.frame, object));
+                }
             }
         }
         Ok(plan)
@@ -85,8 +91,12 @@ impl Plan {
     pub(super) fn tell(&self, tracker: &mut Tracker, frame: u64, monitor: &Monitor<'_>) -> Result<()> {
         for (&object, said) in self.0.get(&frame).into_iter().flatten() {
             let on = |error: vitrum::Error| error.within(format_args!("frame {frame}, object {object}"));
-            if let Some(Mask { pixels, size }) = &said.mask {
-                tracker.add_mask(frame, object, pixels, *size, monitor).map_err(on).or_exit(Exit::Usage)?;
+            if let Some(mask) = &said.mask {
+                let pixels: Vec<u8> = mask.numbers.iter().map(|&it| u8::from(it == mask.number)).collect();
+                tracker
+                    .add_mask(frame, object, &pixels, mask.size, monitor)
+                    .map_err(on)
+                    .or_exit(Exit::Usage)?;
             }
             if said.bounding_box.is_some() || !said.points.is_empty() {
                 let prompt = Prompt { points: &said.points, bounding_box: said.bounding_box, mask: None };
@@ -118,15 +128,49 @@ fn twice(what: &str, frame: u64, object: u32) -> Failure {
 }
 
 impl Mask {
-    fn read(path: &Path) -> Result<Self> {
-        let picture = Picture::open(path)?;
-        let (width, height) = (picture.width, picture.height);
-        let (view, mut row) = (picture.view()?, vec![0; 3 * width]);
-        let mut pixels = Vec::with_capacity(width * height);
-        for y in 0..height {
-            view.row_rgb(y, &mut row);
-            pixels.extend(row.chunks_exact(3).map(|pixel| u8::from(pixel != [0; 3])));
+    /// The objects of a file with their masks. Of a label map, `object` chooses one; it is the number of a single shape.
+    fn read(path: &Path, object: Option<u32>, options: &PictureOptions) -> Result<Vec<(u32, Self)>> {
+        let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
+        let ([width, height], marks) = match mask_picture::read(path, options)? {
+            MaskFile::Picture(size, marks) => (size, marks),
+            MaskFile::Logits(array) => of_logits(&array).map_err(bad)?,
+        };
+        let size = [height, width];
+        match marks {
+            Marks::Shape { pixels, number } => {
+                // What is not sure is inside from one half on.
+                let numbers = Arc::new(pixels.into_iter().map(|pixel| u16::from(pixel >= 128)).collect());
+                let object = object.or(number.map(u32::from)).unwrap_or(1);
+                Ok(vec![(object, Self { numbers, number: 1, size })])
+            }
+            Marks::Labels { pixels, numbers: all } => {
+                let is_wanted = |number: u16| object.is_none_or(|object| u32::from(number) == object);
+                let numbers = Arc::new(pixels);
+                let one = |number: u16| (number.into(), Self { numbers: Arc::clone(&numbers), number, size });
+                let found: Vec<_> =
+                    all.iter().copied().filter(|&number| is_wanted(number)).map(one).collect();
+                match (object, &found[..]) {
+                    (Some(object), []) => {
+                        let there = mask_picture::listed(&all);
+                        Err(bad(format!("there is no object {object} in this label map, but {there}")))
+                    }
+                    _ => Ok(found),
+                }
+            }
         }
-        Ok(Self { pixels, size: [height, width] })
     }
+}
+
+/// Where logits of a frame's size are above 0.
+fn of_logits(array: &Array) -> Result<([usize; 2], Marks), String> {
+    let leading = array.shape.len().saturating_sub(2);
+    let (ones, &[height, width]) = (&array.shape[..leading], &array.shape[leading..]) else {
+        return Err(format!("an array of shape {:?}, expected [height, width]", array.shape));
+    };
+    if ones.iter().any(|&n| n != 1) {
+        return Err(format!("an array of shape {:?}, expected one mask: save one of them", array.shape));
+    }
+    mask_picture::check_logits(array)?;
+    let pixels = array.values.iter().map(|&logit| if logit > 0.0 { 255 } else { 0 }).collect();
+    Ok(([width, height], Marks::Shape { pixels, number: None }))
 }

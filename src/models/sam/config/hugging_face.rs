@@ -8,12 +8,13 @@ use super::{
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
-use crate::models::activation;
-use crate::weights::Config;
+use crate::models::{activation, model_type};
+use crate::weights::{Config, Review};
 
 /// Keys that are absent have the defaults of `SamVisionConfig`, `SamPromptEncoderConfig` and `SamMaskDecoderConfig`:
 /// ViT-B. SlimSAM differs in `hidden_size` and `mlp_dim` only.
-pub(super) fn read(config: &Config) -> Result<SamConfig> {
+pub(super) fn read(config: &Config, review: &mut Review) -> Result<SamConfig> {
+    model_type(config, &["sam"], review)?;
     let image_size = config.usize_or("vision_config.image_size", 1024, 1..=MAX_IMAGE)?;
     let patch_size = config.usize_or("vision_config.patch_size", 16, 1..=image_size)?;
     let dim = config.usize_or("vision_config.output_channels", 256, 1..=MAX_WIDTH)?;
@@ -30,13 +31,29 @@ pub(super) fn read(config: &Config) -> Result<SamConfig> {
             return Err(config.unusable(key, expected));
         }
     }
-    Ok(SamConfig {
+    let read = SamConfig {
         image_size,
         encoder: EncoderConfig::Vit(vit(config, image_size, patch_size)?),
         dim,
         decoder: decoder(config)?,
-    })
+    };
+    review.neutral(config, &[("quantization_config", "{}")])?;
+    review.settings(config, &QUIET);
+    Ok(read)
 }
+
+/// Keys that follow from others, or are not used by `transformers` either.
+const QUIET: [&str; 9] = [
+    "mask_decoder_config.attention_downsample_rate",
+    "vision_config.intermediate_size",
+    "vision_config.model_type",
+    "vision_config.projection_dim",
+    "vision_config.scale",
+    "prompt_encoder_config.image_embedding_size",
+    "prompt_encoder_config.model_type",
+    "mask_decoder_config.model_type",
+    "use_rel_pos_zero_init",
+];
 
 fn vit(config: &Config, image_size: usize, patch_size: usize) -> Result<VitConfig> {
     let dim = config.usize_or("vision_config.hidden_size", 768, 1..=MAX_WIDTH)?;
@@ -50,13 +67,14 @@ fn vit(config: &Config, image_size: usize, patch_size: usize) -> Result<VitConfi
     let layers = config.usize_or("vision_config.num_hidden_layers", 12, 1..=MAX_LAYERS)?;
     let window = config.usize_or("vision_config.window_size", 14, 0..=MAX_GRID)?;
     let global = global_blocks(config, layers)?;
+    let grid = image_size / patch_size;
     let block = |i: usize| {
         let window = (window > 0 && !global.contains(&i)).then_some(window);
-        BlockConfig { heads, head_dim: dim / heads, mlp_dim, window }
+        BlockConfig { heads, head_dim: dim / heads, mlp_dim, window, positions: window.unwrap_or(grid) }
     };
     Ok(VitConfig {
         patch_size,
-        native_grid: image_size / patch_size,
+        native_grid: grid,
         dim,
         blocks: (0..layers).map(block).collect(),
         has_positions: config.bool_or("vision_config.use_abs_pos", true)?,

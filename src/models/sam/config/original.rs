@@ -9,30 +9,29 @@ use super::{
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
 use crate::models::sam::naming::{Naming, TINY_VIT_STEM};
-use crate::weights::Scope;
+use crate::weights::{Review, Scope};
 
 /// Input of MobileSAM, which no tensor tells.
 const TINY_VIT_IMAGE: usize = 1024;
 
-pub(super) fn read(scope: &Scope<'_>) -> Result<SamConfig> {
+pub(super) fn read(scope: &Scope<'_>, review: &mut Review) -> Result<SamConfig> {
     let names = Naming::Original.encoder();
     let encoder = scope.at(names.encoder);
     let [dim, _, _, _] = encoder.at(names.neck[0]).dims("weight")?;
     let (image_size, config) = if encoder.contains(TINY_VIT_STEM) {
         (TINY_VIT_IMAGE, EncoderConfig::TinyVit(tiny_vit(&encoder)?))
     } else {
-        let vit = vit(&encoder)?;
+        let vit = vit(&encoder, review)?;
         (vit.native_grid.saturating_mul(vit.patch_size), EncoderConfig::Vit(vit))
     };
     Ok(SamConfig { image_size, encoder: config, dim, decoder: decoder(scope)? })
 }
 
-fn vit(scope: &Scope<'_>) -> Result<VitConfig> {
+fn vit(scope: &Scope<'_>, review: &mut Review) -> Result<VitConfig> {
     let names = Naming::Original.encoder();
     let [dim, _, patch_size, _] = scope.at(names.patch_embed).dims("weight")?;
     let blocks = scope.at(names.blocks);
     let count = count(&blocks, "attn.qkv.weight");
-    let mut sides = Vec::with_capacity(count);
     let mut configs = Vec::with_capacity(count);
     for i in 0..count {
         let block = blocks.at(i);
@@ -45,22 +44,20 @@ fn vit(scope: &Scope<'_>) -> Result<VitConfig> {
             return Err(err!(Config, "block {i}: QKV of {qkv} features in heads of {head_dim}"));
         }
         // A table for a side of n has 2n − 1 rows.
-        sides.push(table / 2 + 1);
-        configs.push(BlockConfig { heads: qkv / of_a_head, head_dim, mlp_dim, window: None });
+        let positions = table / 2 + 1;
+        configs.push(BlockConfig { heads: qkv / of_a_head, head_dim, mlp_dim, window: None, positions });
     }
     let has_positions = scope.contains("pos_embed");
     let native_grid = if has_positions {
         let [_, side, _, _] = scope.dims("pos_embed")?;
         side
     } else {
-        sides.iter().copied().max().unwrap_or(0)
+        configs.iter().map(|config| config.positions).max().unwrap_or(0)
     };
     if native_grid == 0 || native_grid > MAX_GRID {
         return Err(err!(Config, "grid of {native_grid} patches is outside 1..={MAX_GRID}"));
     }
-    for (config, &side) in configs.iter_mut().zip(&sides) {
-        config.window = (side != native_grid).then_some(side);
-    }
+    set_windows(&mut configs, native_grid, review);
     Ok(VitConfig {
         patch_size,
         native_grid,
@@ -72,6 +69,26 @@ fn vit(scope: &Scope<'_>) -> Result<VitConfig> {
         activation: Activation::Gelu,
         layer_norm_eps: 1e-6,
     })
+}
+
+/// A block attends globally if its table of relative positions is for the whole grid. Where no block's is, the tables are
+/// of a checkpoint for another input, and the longest of them are those of its global blocks, if they are not all alike.
+fn set_windows(blocks: &mut [BlockConfig], grid: usize, review: &mut Review) {
+    let sides = || blocks.iter().map(|block| block.positions);
+    let (longest, shortest) = (sides().max().unwrap_or(grid), sides().min().unwrap_or(grid));
+    let global = match sides().any(|side| side == grid) {
+        false if longest > grid || longest > shortest => longest,
+        _ => grid,
+    };
+    if global != grid && longest == global {
+        review.warn(format_args!(
+            "position embeddings are for a grid of {grid} patches a side, relative positions for {global}: the latter are \
+             interpolated"
+        ));
+    }
+    for block in blocks {
+        block.window = (block.positions != global && block.positions <= grid).then_some(block.positions);
+    }
 }
 
 fn tiny_vit(scope: &Scope<'_>) -> Result<TinyVitConfig> {

@@ -55,7 +55,7 @@ impl Block {
         let padding = bias.clone().unwrap_or_else(|| vec![0.0; 3 * width]);
         let mut positions = None;
         if config.has_relative_positions {
-            let native = block.window.unwrap_or(config.native_grid);
+            let native = block.positions;
             let side = block.window.unwrap_or(grid);
             let [rows, columns] =
                 ["rel_pos_h", "rel_pos_w"].map(|name| distances(&attn, name, [native, side], block.head_dim));

@@ -9,15 +9,21 @@ use super::{
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
-use crate::models::activation;
 use crate::models::sam::{DecoderConfig, DecoderExtensions, Naming, Stability};
-use crate::weights::{Config, Scope};
+use crate::models::{activation, model_type};
+use crate::weights::{Config, Review, Scope};
 
 const TRUNK: &str = "vision_config.backbone_config";
 const NECK: &str = "vision_config";
 
 /// Keys that are absent have the defaults of `transformers`: SAM 2.1 tiny.
-pub(super) fn read(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result<Sam2Config> {
+pub(super) fn read(
+    config: &Config,
+    scope: &Scope<'_>,
+    naming: Naming,
+    review: &mut Review,
+) -> Result<Sam2Config> {
+    model_type(config, &["sam2_video", "sam2"], review)?;
     let dim = config.usize_or(&format!("{NECK}.fpn_hidden_size"), 256, 1..=MAX_WIDTH)?;
     let image_size = image_size(config)?;
     for (key, default, expected) in [
@@ -50,7 +56,7 @@ pub(super) fn read(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result
         }
     }
     let levels = integers(config, &format!("{NECK}.fpn_top_down_levels"), &[2, 3], STAGES - 1)?;
-    Ok(Sam2Config {
+    let read = Sam2Config {
         image_size,
         hiera: hiera(config, scope, naming)?,
         top_down_levels: levels,
@@ -58,8 +64,14 @@ pub(super) fn read(config: &Config, scope: &Scope<'_>, naming: Naming) -> Result
         decoder: decoder(config, scope, naming)?,
         memory: memory(config, scope, naming, dim)?,
         tracking: tracking(config)?,
-    })
+    };
+    review.neutral(config, &[("quantization_config", "{}")])?;
+    review.settings(config, &QUIET);
+    Ok(read)
 }
+
+/// Keys that follow from others, or are not used by `transformers` either.
+const QUIET: [&str; 1] = ["mask_decoder_config.hidden_act"];
 
 /// The side of the input, which `transformers` keeps in more than one place and as one number or two.
 fn image_size(config: &Config) -> Result<usize> {
