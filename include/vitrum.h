@@ -212,6 +212,9 @@ typedef struct vitrum_polygon {
     uint32_t is_hole;
 } vitrum_polygon;
 
+/* An activation of the towers: one of `VITRUM_ACTIVATION_*`. */
+typedef int32_t vitrum_activation;
+
 /* How to load a CLIP model. All zeros but `struct_size` are the defaults. */
 typedef struct vitrum_clip_options {
     /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
@@ -222,6 +225,13 @@ typedef struct vitrum_clip_options {
      * `vitrum_clip_load`.
      */
     uint32_t mmap;
+    /*
+     * 1: load a model although some of its tensors or settings are not understood, which would be
+     * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
+     */
+    uint32_t lenient;
+    /* One of `VITRUM_ACTIVATION_*`: the activation, whatever the files say. */
+    vitrum_activation activation;
 } vitrum_clip_options;
 
 /* A file of a model in the caller's memory. This struct will never change. */
@@ -249,6 +259,11 @@ typedef struct vitrum_sam_options {
      * Pictures are resized to it. A smaller one is faster and sees less.
      */
     uint32_t image_size;
+    /*
+     * 1: load a model although some of its tensors or settings are not understood, which would be
+     * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_sam_warnings` says why. 0: refuse it.
+     */
+    uint32_t lenient;
 } vitrum_sam_options;
 
 /*
@@ -618,6 +633,18 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user, const struc
 /* ITU-R BT.709: video of 720 lines and more. */
 #define VITRUM_YUV_BT709 1
 
+/* What the model's files say. */
+#define VITRUM_ACTIVATION_OF_FILES 0
+
+/* GELU, as most of OpenCLIP's models have it. */
+#define VITRUM_ACTIVATION_GELU 1
+
+/*
+ * `x * sigmoid(1.702 x)`, as OpenAI's models have it. Their weights need it where they were saved without their
+ * configuration.
+ */
+#define VITRUM_ACTIVATION_QUICK_GELU 2
+
 /* It is of this picture. */
 #define VITRUM_PICTURE_SAME 1
 
@@ -817,6 +844,22 @@ vitrum_status vitrum_clip_load_memory(const struct vitrum_context *context,
  */
 void vitrum_clip_free(struct vitrum_clip *VITRUM_NULLABLE clip);
 
+/*
+ * What was assumed while `clip` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
+ * none if there is nothing to warn of. Any thread.
+ *
+ * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
+ * number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
+ * that happens.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_clip_warnings(const struct vitrum_clip *clip,
+                                   char *VITRUM_NULLABLE warnings,
+                                   size_t capacity,
+                                   size_t *VITRUM_NULLABLE needed,
+                                   struct vitrum_error *VITRUM_NULLABLE error);
+
 /* Values of an embedding; 0 if `clip` is NULL. Any thread. */
 size_t vitrum_clip_embed_dim(const struct vitrum_clip *VITRUM_NULLABLE clip);
 
@@ -969,6 +1012,22 @@ vitrum_status vitrum_sam_load_memory(const struct vitrum_context *context,
  * afterwards. Embeddings and predictions made with it can still be read, saved and freed.
  */
 void vitrum_sam_free(struct vitrum_sam *VITRUM_NULLABLE sam);
+
+/*
+ * What was assumed while `sam` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
+ * none if there is nothing to warn of. Any thread.
+ *
+ * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
+ * number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
+ * that happens.
+ *
+ * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+ */
+vitrum_status vitrum_sam_warnings(const struct vitrum_sam *sam,
+                                  char *VITRUM_NULLABLE warnings,
+                                  size_t capacity,
+                                  size_t *VITRUM_NULLABLE needed,
+                                  struct vitrum_error *VITRUM_NULLABLE error);
 
 /* Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread. */
 size_t vitrum_sam_image_size(const struct vitrum_sam *VITRUM_NULLABLE sam);

@@ -448,3 +448,48 @@ fn a_mebibyte_of_anything_takes_less_than_a_second() {
         assert_eq!(spelt, bytes * repeats, "{name}");
     }
 }
+
+#[test]
+fn a_mebibyte_of_damage_is_cleaned_in_linear_time() {
+    const SIZE: usize = 1 << 20;
+    let limit = Duration::from_secs(if cfg!(target_arch = "x86_64") { 3 } else { 60 });
+    let tokenizer = Tokenizer::from_openai_bpe(LIST.as_bytes()).unwrap();
+    // What is repeated, and what comes after it once.
+    let texts = [
+        ("ampersands within ampersands", "amp;", ""),
+        ("references", "&amp;", ""),
+        ("references without semicolon", "&notit", ""),
+        ("long words after ampersands", "&aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""),
+        ("numbers", "&#1234567890", ""),
+        ("mojibake", "Ã©", ""),
+        ("mojibake of mojibake", "ÃƒÂ©", ""),
+        ("mojibake that grows shorter from its end", "Â", "©"),
+        ("stretches of mojibake", "cafÃ© 漢 ", ""),
+        ("no encoding has all", "Ã©вЂ™√©ā€", ""),
+        ("bad but not UTF-8", "Ã\u{AD}x€", ""),
+        ("lost bytes", "â€\u{FFFD}", ""),
+        ("spaces for A0", "Ã la ", ""),
+        ("C1 controls", "\u{92}", ""),
+        ("escapes", "\u{1B}[", ""),
+        ("escapes of digits", "\u{1B}[1", ""),
+        ("ligatures", "ﬁﬃ", ""),
+        ("lines", "“\n", ""),
+    ];
+    for (name, unit, end) in texts {
+        let start = if unit == "amp;" { "&" } else { "" };
+        let text = format!("{start}{}{end}", unit.repeat(SIZE / unit.len()));
+        let timed = || {
+            let started = Instant::now();
+            let ids = tokenizer.encode(&text).unwrap();
+            (ids.len(), started.elapsed())
+        };
+        let (tokens, mut elapsed) = timed();
+        for _ in 1..5 {
+            if elapsed >= limit {
+                elapsed = timed().1;
+            }
+        }
+        println!("{name}: {elapsed:?}, {tokens} tokens");
+        assert!(elapsed < limit, "{name}: {elapsed:?}");
+    }
+}

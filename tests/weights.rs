@@ -86,7 +86,11 @@ fn scopes_nest_and_name_what_is_wrong() {
     let cases = [
         (root.at("layers").at(3).f32("w", &[2]), ErrorCode::MissingTensor, r#"missing tensor "layers.3.w""#),
         (m.f32("w", &[4]), ErrorCode::TensorShape, r#"tensor "m.w": expected [4], found [2, 2]"#),
-        (root.f32("i", &[1]), ErrorCode::TensorDtype, r#"tensor "i": expected F32, F16 or BF16, found I64"#),
+        (
+            root.f32("i", &[1]),
+            ErrorCode::TensorDtype,
+            r#"tensor "i": expected F32, F16, BF16 or F64, found I64"#,
+        ),
         (m.scalar("h").map(|x| vec![x]), ErrorCode::TensorShape, r#"tensor "m.h": expected [], found [3]"#),
     ];
     for (result, code, message) in cases {

@@ -48,6 +48,12 @@ template <class T, class Call> std::vector<T> collect(Call call) {
     return values;
 }
 
+// The same for a text, whose NUL the library counts too.
+template <class Call> std::string text(Call call) {
+    const std::vector<char> bytes = collect<char>(call);
+    return std::string(bytes.begin(), bytes.end() - 1);
+}
+
 // A C string cannot hold a NUL: rather than cutting the text there, say so.
 inline const char *c_str(const std::string &text) {
     if (text.find('\0') != std::string::npos) {

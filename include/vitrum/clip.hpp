@@ -6,28 +6,43 @@
 
 namespace vitrum {
 
+// How to load a CLIP model; see vitrum_clip_options.
+struct clip_options {
+    bool mmap = false;
+    bool lenient = false;
+    vitrum_activation activation = VITRUM_ACTIVATION_OF_FILES;
+};
+
 // A CLIP model. May outlive its context.
 class clip {
 public:
-    // Loads a model directory or a safetensors file.
-    static clip load(const context &on, const std::string &path, bool mmap = false) {
-        vitrum_clip_options options;
-        vitrum_clip_options_init(&options, sizeof options);
-        options.mmap = mmap;
+    // Loads a model directory, a safetensors file or a PyTorch checkpoint.
+    static clip load(const context &on, const std::string &path,
+                     const clip_options &options = clip_options()) {
+        const vitrum_clip_options c_options = c_options_of(options);
         vitrum_clip *handle = nullptr;
         detail::check([&](vitrum_error *report) {
-            return vitrum_clip_load(on.get(), detail::c_str(path), &options, &handle, report);
+            return vitrum_clip_load(on.get(), detail::c_str(path), &c_options, &handle, report);
         });
         return clip(handle);
     }
 
     // Loads a model from files in memory, which are not needed afterwards.
-    static clip load_memory(const context &on, const std::vector<vitrum_file> &files) {
+    static clip load_memory(const context &on, const std::vector<vitrum_file> &files,
+                            const clip_options &options = clip_options()) {
+        const vitrum_clip_options c_options = c_options_of(options);
         vitrum_clip *handle = nullptr;
         detail::check([&](vitrum_error *report) {
-            return vitrum_clip_load_memory(on.get(), files.data(), files.size(), nullptr, &handle, report);
+            return vitrum_clip_load_memory(on.get(), files.data(), files.size(), &c_options, &handle, report);
         });
         return clip(handle);
+    }
+
+    // What was assumed while loading, and what of the files is not used: a line each.
+    std::string warnings() const {
+        return detail::text([&](char *out, std::size_t capacity, std::size_t *needed, vitrum_error *report) {
+            return vitrum_clip_warnings(get(), out, capacity, needed, report);
+        });
     }
 
     // Values of an embedding.
@@ -91,6 +106,15 @@ public:
     const vitrum_clip *get() const noexcept { return handle_.get(); }
 
 private:
+    static vitrum_clip_options c_options_of(const clip_options &options) {
+        vitrum_clip_options c_options;
+        vitrum_clip_options_init(&c_options, sizeof c_options);
+        c_options.mmap = options.mmap;
+        c_options.lenient = options.lenient;
+        c_options.activation = options.activation;
+        return c_options;
+    }
+
     explicit clip(vitrum_clip *handle) : handle_(handle) {}
 
     std::unique_ptr<vitrum_clip, detail::deleter> handle_;

@@ -299,6 +299,7 @@ struct sam_match {
 struct sam_options {
     bool mmap = false;
     std::uint32_t image_size = 0;
+    bool lenient = false;
 };
 
 // A SAM model. May outlive its context.
@@ -323,6 +324,13 @@ public:
             return vitrum_sam_load_memory(on.get(), files.data(), files.size(), &c_options, &handle, report);
         });
         return sam(handle);
+    }
+
+    // What was assumed while loading, and what of the files is not used: a line each.
+    std::string warnings() const {
+        return detail::text([&](char *out, std::size_t capacity, std::size_t *needed, vitrum_error *report) {
+            return vitrum_sam_warnings(get(), out, capacity, needed, report);
+        });
     }
 
     // Side of the model's input, and of its masks before they are brought to the size of the picture.
@@ -467,6 +475,7 @@ private:
         vitrum_sam_options_init(&c_options, sizeof c_options);
         c_options.mmap = options.mmap;
         c_options.image_size = options.image_size;
+        c_options.lenient = options.lenient;
         return c_options;
     }
 

@@ -99,6 +99,20 @@ pub(super) unsafe fn place<T>(pointer: *mut T, name: &str) -> Result<Place<T>> {
     Ok(Place(pointer))
 }
 
+/// Writes `text` and a NUL behind it to `output`, or announces how many bytes that are.
+///
+/// # Errors
+/// `BufferTooSmall`.
+pub(super) fn write_text(text: &str, output: Output<c_char>) -> Result<()> {
+    // A NUL would end the text early; no warning has one.
+    let bytes: Vec<c_char> =
+        text.bytes().filter(|&byte| byte != 0).chain([0]).map(|byte| byte as c_char).collect();
+    if output.wants(bytes.len())? {
+        output.write(&bytes);
+    }
+    Ok(())
+}
+
 /// A checked place for one result, written once and only on success.
 pub(super) struct Place<T>(*mut T);
 

@@ -5,6 +5,7 @@ use core::ffi::c_char;
 
 use super::args::{
     CStruct, Output, array, flag, init, optional, place, product, required, text, texts, versioned,
+    write_text,
 };
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
@@ -12,9 +13,10 @@ use super::file::{open, open_memory, vitrum_file};
 use super::guard::{guard, guard_value};
 use super::image::{view, views, vitrum_image};
 use super::status::vitrum_status;
-use crate::error::Result;
+use crate::error::{Result, err};
 use crate::exec::{Cx, padded};
-use crate::pipelines::clip::Clip;
+use crate::kernels::activation::Activation;
+use crate::pipelines::clip::{Clip, ClipOptions};
 use crate::weights::Bundle;
 
 /// A CLIP model: image tower, text tower, tokenizer. Opaque and immutable.
@@ -34,11 +36,28 @@ pub struct vitrum_clip_options {
     /// meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
     /// `vitrum_clip_load`.
     pub mmap: u32,
+    /// 1: load a model although some of its tensors or settings are not understood, which would be
+    /// `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
+    pub lenient: u32,
+    /// One of `VITRUM_ACTIVATION_*`: the activation, whatever the files say.
+    pub activation: vitrum_activation,
 }
+
+/// An activation of the towers: one of `VITRUM_ACTIVATION_*`.
+pub type vitrum_activation = i32;
+
+/// What the model's files say.
+pub const VITRUM_ACTIVATION_OF_FILES: vitrum_activation = 0;
+/// GELU, as most of OpenCLIP's models have it.
+pub const VITRUM_ACTIVATION_GELU: vitrum_activation = 1;
+/// `x * sigmoid(1.702 x)`, as OpenAI's models have it. Their weights need it where they were saved without their
+/// configuration.
+pub const VITRUM_ACTIVATION_QUICK_GELU: vitrum_activation = 2;
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_clip_options {
     const NAME: &'static str = "vitrum_clip_options";
+    const EARLIER: &'static [usize] = &[core::mem::offset_of!(vitrum_clip_options, lenient)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -77,7 +96,8 @@ pub unsafe extern "C" fn vitrum_clip_load(
             let place = place(clip, "clip")?;
             let cx = cx_of(context)?;
             let options = optional(options, || versioned(options, "options"))?;
-            place.write(new_clip(cx, &open(path, options.map_or(0, |options| options.mmap))?)?);
+            let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
+            place.write(new_clip(cx, &bundle, options.as_ref())?);
             Ok(())
         })
     }
@@ -107,8 +127,8 @@ pub unsafe extern "C" fn vitrum_clip_load_memory(
             let place = place(clip, "clip")?;
             let cx = cx_of(context)?;
             let options = optional(options, || versioned(options, "options"))?;
-            let mmap = options.map_or(0, |options| options.mmap);
-            place.write(new_clip(cx, &open_memory(files, file_count, mmap)?)?);
+            let mmap = options.as_ref().map_or(0, |options| options.mmap);
+            place.write(new_clip(cx, &open_memory(files, file_count, mmap)?, options.as_ref())?);
             Ok(())
         })
     }
@@ -121,6 +141,31 @@ pub unsafe extern "C" fn vitrum_clip_free(clip: *mut vitrum_clip) {
     if !clip.is_null() {
         // SAFETY: the caller owns the handle, which a load function made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(clip) }));
+    }
+}
+
+/// What was assumed while `clip` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
+/// none if there is nothing to warn of. Any thread.
+///
+/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
+/// number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
+/// that happens.
+///
+/// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_warnings(
+    clip: *const vitrum_clip,
+    warnings: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let clip = &required(clip, "clip")?.clip;
+            write_text(&clip.warnings().join("\n"), Output::new(warnings, capacity, needed, "warnings")?)
+        })
     }
 }
 
@@ -326,7 +371,17 @@ impl vitrum_clip {
     }
 }
 
-fn new_clip(cx: &Cx, bundle: &Bundle<'_>) -> Result<*mut vitrum_clip> {
-    let clip = Clip::load(cx, bundle)?;
+fn new_clip(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_clip_options>) -> Result<*mut vitrum_clip> {
+    let mut clip_options = ClipOptions::default();
+    if let Some(options) = options {
+        clip_options.lenient = flag(options.lenient, "lenient")?;
+        clip_options.activation = match options.activation {
+            VITRUM_ACTIVATION_OF_FILES => None,
+            VITRUM_ACTIVATION_GELU => Some(Activation::Gelu),
+            VITRUM_ACTIVATION_QUICK_GELU => Some(Activation::QuickGelu),
+            other => return Err(err!(InvalidArgument, "activation: {other} is none of VITRUM_ACTIVATION_*")),
+        };
+    }
+    let clip = Clip::load_with(cx, bundle, &clip_options)?;
     Ok(Box::into_raw(Box::new(vitrum_clip { clip, cx: cx.clone() })))
 }

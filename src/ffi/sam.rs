@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
 
-use super::args::{CStruct, init, optional, place, required, versioned};
+use super::args::{CStruct, Output, flag, init, optional, place, required, versioned, write_text};
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
 use super::file::{open, open_memory, vitrum_file};
@@ -38,11 +38,15 @@ pub struct vitrum_sam_options {
     /// Side of the model's square input in pixels, a multiple of its patches' side; 0 for that of the checkpoint.
     /// Pictures are resized to it. A smaller one is faster and sees less.
     pub image_size: u32,
+    /// 1: load a model although some of its tensors or settings are not understood, which would be
+    /// `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_sam_warnings` says why. 0: refuse it.
+    pub lenient: u32,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_sam_options {
     const NAME: &'static str = "vitrum_sam_options";
+    const EARLIER: &'static [usize] = &[core::mem::offset_of!(vitrum_sam_options, lenient)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -128,6 +132,31 @@ pub unsafe extern "C" fn vitrum_sam_free(sam: *mut vitrum_sam) {
     }
 }
 
+/// What was assumed while `sam` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
+/// none if there is nothing to warn of. Any thread.
+///
+/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
+/// number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
+/// that happens.
+///
+/// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_warnings(
+    sam: *const vitrum_sam,
+    warnings: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    error: *mut vitrum_error,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let sam = &required(sam, "sam")?.sam;
+            write_text(&sam.warnings().join("\n"), Output::new(warnings, capacity, needed, "warnings")?)
+        })
+    }
+}
+
 /// Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize {
@@ -182,6 +211,7 @@ pub unsafe extern "C" fn vitrum_sam_encode(
 
 fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
     let image_size = options.map(|options| options.image_size as usize).filter(|&size| size != 0);
-    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size, lenient: false })?);
+    let lenient = options.map_or(Ok(false), |options| flag(options.lenient, "lenient"))?;
+    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size, lenient })?);
     Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
 }

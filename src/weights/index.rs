@@ -26,7 +26,7 @@ pub(super) struct Index {
 /// `Format`, `Limit`, `TensorDtype` for malformed weights, `Unsupported` for files of other kinds, `Io`.
 pub(super) fn read(source: &Source<'_>) -> Result<Index> {
     if source.len() == 0 {
-        return Err(err!(Format, "an empty file"));
+        return Err(err!(Format, "empty (0 bytes)"));
     }
     let mut start = [0; kind::START];
     let start = &mut start[..kind::START.min(usize::try_from(source.len()).unwrap_or(usize::MAX))];

@@ -49,6 +49,9 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     options.mmap = 2;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
     options.mmap = 0;
+    options.lenient = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
+    options.lenient = 0;
     options.image_size = 33;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
     options.image_size = 0x80000000;
@@ -485,6 +488,7 @@ int main(int argc, char **argv) {
     vitrum_sam_prediction *prediction = NULL;
     vitrum_sam_options options;
     vitrum_image image;
+    size_t needed = 0;
     if (argc != 3) {
         fprintf(stderr, "usage: sam_misuse SAM CLIP\n");
         return 2;
@@ -500,6 +504,9 @@ int main(int argc, char **argv) {
         vitrum_sam_options_init(&options, sizeof options);
         options.image_size = (uint32_t)vitrum_sam_image_size(sam) / 2;
         EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], &options, &other, &error));
+        EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_warnings(NULL, NULL, 0, &needed, &error));
+        EXPECT(VITRUM_OK, vitrum_sam_warnings(sam, NULL, 0, &needed, &error));
+        CHECK(needed == 1);
         misuse_encoding(sam);
         /* After all that, the handles work. */
         image = new_image(VITRUM_PIXEL_BGRA8);

@@ -140,6 +140,8 @@ int main(int argc, char **argv) {
     const std::vector<std::uint8_t> rgb = pixels();
     const vitrum::image image(rgb.data(), width, height, VITRUM_PIXEL_RGB8);
 
+    check(sam.warnings().empty(), "nothing to warn of");
+
     float last = 0;
     const vitrum::sam_embedding embedding = sam.encode(image, [&](float fraction) {
         last = fraction;

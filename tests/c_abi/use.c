@@ -218,6 +218,7 @@ int main(int argc, char **argv) {
     vitrum_context *context = NULL;
     vitrum_clip *clip = NULL;
     vitrum_clip_options options;
+    char warning[2];
     float *expected;
     int calls = 0;
     if (argc != 2) {
@@ -247,6 +248,14 @@ int main(int argc, char **argv) {
     context = new_threaded_context(2, NULL, NULL);
     vitrum_clip_options_init(&options, sizeof options);
     options.mmap = 1;
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], &options, &clip, &error));
+    check_same(clip, expected);
+    EXPECT(VITRUM_OK, vitrum_clip_warnings(clip, warning, sizeof warning, NULL, &error));
+    CHECK(warning[0] == 0);
+    vitrum_clip_free(clip);
+    /* As a program has it that was built before there was more than these two fields. */
+    options.struct_size = 2 * sizeof options.struct_size;
+    options.activation = 7;
     EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], &options, &clip, &error));
     check_same(clip, expected);
     vitrum_clip_free(clip);

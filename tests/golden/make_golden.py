@@ -121,6 +121,8 @@ tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus
                                         for information, the fast tokenizer is the reference
     tokens_openai.json                  the untruncated rows under the vocabulary of the published
                                         models (its merge list is not repeated here)
+    cleaning.json   by open_clip's ways to clean, rows of damaged texts with the ids of OpenAI's simple tokenizer
+    side_files.json                     texts, and rows of side files with the ids that transformers gives with them
 
   Where the original differs, and why:
     it runs ftfy first: curly quotes become straight, ligatures and full-width forms are folded,
@@ -214,6 +216,14 @@ tracker/        small SAM 2s of the sam2 package with random weights that follow
         largest [n]             the largest absolute of all of them
         signs u8 [n, 128]       which of them are positive, a bit each, the first in the highest bit
 
+torch/          checkpoints as PyTorch writes them
+
+    sample.safetensors          every data type and kind of view; as sample.pt and sample-protocol-5.pt (zip),
+                                sample-legacy.pth and sample-legacy-protocol-4.pth (before PyTorch 1.6)
+    model.safetensors           a module; its state dict in training.pth and nested.ckpt, its TorchScript in
+                                traced.pt and scripted.pt
+    whole-model.pt, sparse.pt, quantized.pt, meta.pt, negated.pt, list.pt     what is refused
+
 masks/          after the mask decoder
 
     masks.json                  masks: run lengths (pycocotools' string; Meta's counts), area, boxes;
@@ -232,6 +242,7 @@ import torch
 
 from generators import (
     automatic,
+    cleaning,
     clip,
     masks,
     resize,
@@ -242,12 +253,17 @@ from generators import (
     sam_decoder,
     sam_encoder,
     sam_predictor,
-    tokenizer, tracker,
+    tokenizer,
+    tokenizer_files,
+    torch_files,
+    tracker,
 )
 
 # In this order: a CLIP directory contains the tokenizer.
 GENERATORS = {
     "tokenizer": tokenizer,
+    "cleaning": cleaning,
+    "tokenizer_files": tokenizer_files,
     "resize": resize,
     "masks": masks,
     "clip": clip,
@@ -260,6 +276,7 @@ GENERATORS = {
     "sam2_memory": sam2_memory,
     "automatic": automatic,
     "tracker": tracker,
+    "torch": torch_files,
 }
 
 

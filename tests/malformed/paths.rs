@@ -160,7 +160,7 @@ fn what_is_not_a_model() {
     directory.write("two/b.safetensors", &weights(1.0));
     let cases = [
         (path("absent"), NotFound, "absent: no such file or directory"),
-        (path("empty"), NotFound, "empty: no .safetensors file"),
+        (path("empty"), NotFound, "empty: no weights: no .safetensors file"),
         (path("dangling"), NotFound, "model.safetensors: no such file"),
         (path("two"), InvalidArgument, "several .safetensors files"),
         (path("fifo"), Unsupported, "fifo: not a regular file"),

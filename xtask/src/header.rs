@@ -35,7 +35,8 @@ const SOURCES: [&str; 22] = [
 ];
 
 /// Pointers that may be NULL wherever they occur, except in `…_init` functions.
-const NULLABLE: [&str; 28] = [
+const NULLABLE: [&str; 29] = [
+    "warnings",
     "error",
     "needed",
     "options",

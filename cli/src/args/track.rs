@@ -68,7 +68,7 @@ Examples:
   vitrum track frames/ --point 320,200 -o tracked.gif
   vitrum track clip.gif --point 320,200 --neg 100,80 --point 60,40@12#2 -o overlays/ -o masks.json
   vitrum track frames/ --box 10,20,200,220 --mask cup.png@0#2 -o 'masks/%05d-mask.png'
-  vitrum track DAVIS/JPEGImages/480p/cows --mask DAVIS/Annotations/480p/cows/00000.png -o cows-labels/
+  vitrum track cows/ --mask cows-annotations/00000.png -o cows-labels/
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - --point 320,200 -o tracked.gif
 
 Ctrl-C ends after the frame before: all files hold what was tracked until then, and the exit code is 130. A second one \

@@ -107,7 +107,7 @@ mod tests {
         let cases: [(&str, &[&str]); 7] = [
             ("", &[]),
             ("you'll you'LL it'ſ", &["you", "'ll", "you", "'LL", "it", "'ſ"]),
-            ("a<|endoftext|>!! <|endoftext|>!!", &["a", "<|", "endoftext", "|>!!", "<|endoftext|>", "!!"]),
+            ("a.<|endoftext|>!! <|endoftext|>!!", &["a", ".<|", "endoftext", "|>!!", "<|endoftext|>", "!!"]),
             ("<|ENDOFTEXT|><|ſtartoftext|>", &["<|ENDOFTEXT|>", "<|ſtartoftext|>"]),
             ("<|endoftext|", &["<|", "endoftext", "|"]),
             ("α\u{345}β .\u{345}.", &["α", "β", ".", "."]),

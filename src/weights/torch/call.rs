@@ -1,5 +1,6 @@
 //! What calling a global of the list gives: `REDUCE`, `NEWOBJ` and persistent ids. Nothing is run.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use safetensors::Dtype;
@@ -101,7 +102,7 @@ fn tensor<'p>(heap: &mut Heap<'p>, global: Global, args: &[Value<'p>]) -> Result
     let strides = unsigned_all(heap, stride, "stride")?;
     let offset =
         unsigned(offset).ok_or_else(|| err!(Format, "a tensor's offset is not an integer from 0 on"))?;
-    Ok(heap.add(Node::Tensor(Tensor { storage: id, dtype, offset, shape, strides })))
+    Ok(heap.add(Node::Tensor(Box::new(Tensor { storage: id, dtype, offset, shape, strides }))))
 }
 
 fn unsigned(value: Value<'_>) -> Option<u64> {
@@ -160,7 +161,7 @@ pub(super) fn storage<'p>(heap: &mut Heap<'p>, id: Value<'p>) -> Result<Value<'p
         .ok_or_else(|| err!(Format, "a storage's view is not (key, start, size)"))
         .map(Some)?,
     };
-    Ok(heap.add(Node::Storage(Storage { key, dtype, count, view })))
+    Ok(heap.add(Node::Storage(Box::new(Storage { key, dtype, count, view }))))
 }
 
 /// The object that BUILD gives `object` by `state`, as far as it matters: the attributes of TorchScript modules.

@@ -1,5 +1,6 @@
 //! The objects that a pickle builds, in an arena: dropping them needs no recursion, cycles do no harm.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use safetensors::Dtype;
@@ -36,8 +37,8 @@ pub(super) enum Node<'p> {
     List(Vec<Value<'p>>),
     /// Any kind of dictionary, in the order of its making, repeated keys included.
     Dict(Vec<(Value<'p>, Value<'p>)>),
-    Storage(Storage<'p>),
-    Tensor(Tensor),
+    Storage(Box<Storage<'p>>),
+    Tensor(Box<Tensor>),
     /// A tensor of a kind that is not read, and which.
     Unusable(&'static str),
     /// A class of TorchScript.
@@ -110,7 +111,7 @@ impl<'p> Heap<'p> {
     pub(super) fn storages(&self) -> impl Iterator<Item = &Storage<'p>> {
         self.nodes
             .iter()
-            .filter_map(|node| if let Node::Storage(storage) = node { Some(storage) } else { None })
+            .filter_map(|node| if let Node::Storage(storage) = node { Some(&**storage) } else { None })
     }
 
     /// The node of a value that has one.
