@@ -358,9 +358,11 @@ pub(crate) struct BenchArgs {
 #[command(after_long_help = "\
 Examples:
   vitrum completions bash > ~/.local/share/bash-completion/completions/vitrum
-  vitrum completions zsh > ~/.zfunc/_vitrum          (with fpath+=~/.zfunc before compinit in ~/.zshrc)
+  vitrum completions zsh > ~/.zfunc/_vitrum
   vitrum completions fish > ~/.config/fish/completions/vitrum.fish
-  vitrum completions powershell | Out-String | Invoke-Expression")]
+  vitrum completions powershell | Out-String | Invoke-Expression
+
+For zsh, ~/.zshrc needs fpath+=~/.zfunc before compinit.")]
 pub(crate) struct CompletionsArgs {
     /// The shell.
     pub(crate) shell: Shell,
