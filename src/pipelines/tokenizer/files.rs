@@ -132,7 +132,11 @@ fn with_open_clip(mut tokenizer: Tokenizer, config: &Value) -> Result<Tokenizer>
                 _ => false,
             };
             if !known {
-                return Err(json::unsupported(&alloc::format!("text_cfg.tokenizer_kwargs.{key}"), value));
+                let value = json::shown(value);
+                return Err(err!(
+                    Unsupported,
+                    "text_cfg.tokenizer_kwargs.{key} is {value}, which is not known"
+                ));
             }
         }
     }
