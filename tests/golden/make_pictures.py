@@ -133,7 +133,7 @@ def jpegs() -> None:
     bad = {
         "cut-half": standard[: (standard.index(b"\xff\xda") + len(standard)) // 2],
         "cut-header": standard[: len(standard) // 3], "cut-10": standard[:-10],
-        "cut-progressive": progressive[: len(progressive) // 2],
+        "cut-progressive": progressive[: (progressive.index(b"\xff\xda") + len(progressive)) // 2],
         "cut-progressive-end": progressive[:-10],
         "cut-last-scan": progressive[: progressive.rindex(b"\xff\xda")],
         "cut-restart": files["restart"][: files["restart"].index(b"\xff\xd3")],

@@ -66,7 +66,7 @@ pub(crate) struct FormArgs {
     #[arg(long)]
     pub(crate) polygons: bool,
     /// Leave out corners of polygons that are no further than this from the outline; 0 keeps them exact to the pixel.
-    #[arg(long, value_name = "PIXELS", default_value_t = 0.0, value_parser = parse_tolerance)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 0.0, allow_negative_numbers = true, value_parser = parse_tolerance)]
     pub(crate) simplify: f32,
     /// What the things are called in annotations (coco, labelme, yolo); of a text, it is the text.
     #[arg(long, value_name = "NAME", default_value = "object")]

@@ -134,7 +134,7 @@ Examples:
   vitrum segment cat.jpg --point 320,200 --output cat-mask.png
   vitrum segment cat.jpg --point 320,200 300,250 --neg 100,80 -o overlay.png -o cat.json
   vitrum segment cats.jpg --box 10,20,200,220 --box 240,30,400,210 -o overlay.png
-  vitrum segment cats.jpg --box 10,20,200,220 240,30,400,210 -o cats-labels.png -o cats.txt --category cat
+  vitrum segment cats.jpg --box 10,20,200,220 240,30,400,210 -o cats.txt --category cat
   vitrum segment garden.png --text \"a red apple\" --not \"a tomato\" -o overlay.png
 
 Prints a line for each mask: its number, the model's estimate of its IoU, its stability score, its area in pixels, its

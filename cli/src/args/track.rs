@@ -68,7 +68,7 @@ Examples:
   vitrum track frames/ --point 320,200 -o tracked.gif
   vitrum track clip.gif --point 320,200 --neg 100,80 --point 60,40@12#2 -o overlays/ -o masks.json
   vitrum track frames/ --box 10,20,200,220 --mask cup.png@0#2 -o 'masks/%05d-mask.png'
-  vitrum track DAVIS/JPEGImages/480p/cows --mask DAVIS/Annotations/480p/cows/00000.png -o cows-labels/
+  vitrum track cows/ --mask cows-annotations/00000.png -o cows-labels/
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - --point 320,200 -o tracked.gif
 
 Ctrl-C ends after the frame before: all files hold what was tracked until then, and the exit code is 130. A second one \
@@ -77,8 +77,8 @@ ends at once.
 Prints a line for each frame and object: frame, object, the object's score, below 0 where it is not seen, the area of its \
 mask in pixels, and its box as x,y,width,height; fields are separated by tabs.")]
 pub(crate) struct TrackArgs {
-    /// Video: a directory of pictures (2.jpg before 10.jpg), an animated GIF, or a Y4M file; - for Y4M from standard
-    /// input.
+    /// Video: a directory of pictures (2.jpg before 10.jpg), an animated GIF or WebP, JPEGs one after the other (MJPEG),
+    /// or a Y4M file; - for one of these from standard input.
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
@@ -107,7 +107,7 @@ pub(crate) struct TrackArgs {
     /// Logit above which a pixel belongs to the mask.
     #[arg(long, value_name = "LOGIT", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) threshold: f32,
-    /// Frames per second of a directory of pictures.
+    /// Frames per second of a directory of pictures and of MJPEG.
     #[arg(long, value_name = "RATE", default_value_t = 10.0, value_parser = parse_rate)]
     pub(crate) fps: f64,
     /// Colours of a Y4M stream, which does not say them.

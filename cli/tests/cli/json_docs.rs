@@ -167,6 +167,10 @@ fn array(path: &str) -> Vec<Value> {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+fn object(path: &str) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
 /// A picture that is turned.
 fn turned() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/pictures/03-exif-orientation/6.png").to_owned()
@@ -219,13 +223,27 @@ fn sam_objects_are_documented() {
     let commands = documented();
     let scene = demo_file("images/garden-scene-3d.png");
     let file = scratch("docs-masks.json").to_str().unwrap().to_owned();
-    let mut masks = json(&["segment", &scene, "--point", "65,331", "--multimask", "--json", "-o", &file]);
+    let click = ["segment", &scene, "--point", "65,331", "--json"];
+    let mut masks = json(&[&click[..], &["--multimask", "-o", &file]].concat());
     masks.extend(array(&file));
+    let [coco, labelme] =
+        ["docs-coco.json", "docs-labelme.json"].map(|name| scratch(name).to_str().unwrap().to_owned());
+    masks.extend(json(&[&click[..], &["--polygons", "-o", &coco, "-o", &labelme]].concat()));
+    masks.extend([object(&coco), object(&labelme)]);
     let coarse = ["--points-per-side", "8", "--pred-iou-thresh", "0.4", "--stability-score-thresh", "0.5"];
     masks.extend(json(&[&["segment", &scene, "--text", "a red apple", "--json"], &coarse[..]].concat()));
     masks.extend(json(&["segment", &turned(), "--point", "9,5", "--json"]));
-    check_all(&commands, "segment", &masks, &["a mask"], &[]);
-    let mut everything = json(&[&["everything", &scene, "-o", &file, "--json"], &coarse[..]].concat());
+    // Of a video, and of masks with holes.
+    let others = [
+        "images[].frame_id",
+        "annotations[].track_id",
+        "polygons[].holes[]",
+        "polygons[].holes[][]",
+        "polygons[].holes[][][]",
+    ];
+    check_all(&commands, "segment", &masks, &["a mask", "a COCO data set", "a LabelMe annotation"], &others);
+    let mut everything =
+        json(&[&["everything", &scene, "-o", &file, "--polygons", "--json"], &coarse[..]].concat());
     everything.extend(array(&file));
     // EXIF data with one entry: orientation 2.
     let exif =
@@ -233,16 +251,18 @@ fn sam_objects_are_documented() {
     let coffee = fs::read(demo_file("images/coffee.jpg")).unwrap();
     let mirrored = scratch_file("docs-mirrored.jpg", [exif, &coffee[2..]].concat());
     everything.extend(json(&[&["everything", &mirrored, "--json"], &coarse[..]].concat()));
-    check_all(&commands, "everything", &everything, &["a mask of everything"], &[]);
+    check_all(&commands, "everything", &everything, &["a mask of everything"], &others);
 
     let clip = demo_file("clips/tree.gif");
-    let mut tracked = json(&["track", &clip, "--point", "30,30", "--frames", "2", "--json", "-o", &file]);
+    let track = ["track", &clip, "--point", "30,30", "--frames", "2", "--json"];
+    let mut tracked = json(&[&track[..], &["--polygons", "-o", &file, "-o", &coco]].concat());
     tracked.extend(array(&file));
+    tracked.push(object(&coco));
     let frames = scratch("docs-turned-frames");
     fs::create_dir_all(&frames).unwrap();
     fs::copy(turned(), frames.join("0.png")).unwrap();
     tracked.extend(json(&["track", frames.to_str().unwrap(), "--point", "9,5", "--json"]));
-    check_all(&commands, "track", &tracked, &["an object on a frame"], &[]);
+    check_all(&commands, "track", &tracked, &["an object on a frame", "a COCO data set"], &others[2..]);
 }
 
 #[test]

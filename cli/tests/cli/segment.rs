@@ -290,7 +290,7 @@ fn unusable_files_have_their_exit_codes() {
     fails(&["embed", "--text", "a cat", "--model", "demo:sam"], 3, "model demo:sam");
     fails(&segment(&scene, &["--text", "a cat", "--clip-model", "demo:sam"]), 3, "model demo:sam");
     click(&["--mask", "no-such.npy"], 4, "no-such.npy: ");
-    click(&["--mask", &demo_file("images/octopus-3d.png")], 4, "for a picture of 512 x 384");
+    click(&["--mask", &demo_file("images/octopus-3d.png")], 4, "many colours, not a mask");
     click(&["--mask", &scratch_file("cut.npy", b"\x93NUMPY\x01\0")], 4, "cut.npy: damaged NumPy array");
     let logits = path("picture-size.npy");
     stdout(&segment(&scene, &["--point", "9,9", "-o", &logits, "--array", "logits"]));

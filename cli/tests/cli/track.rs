@@ -290,7 +290,9 @@ fn wrong_usage_and_unusable_files_have_their_exit_codes() {
     track(&["--point", "1,2", "--model", "demo:sam"], 3, "cannot track");
     track(&["--point", "1,2", "--image-size", "100"], 3, "image size 100");
     track(&["--mask", "no-such.png"], 4, "no-such.png: ");
-    track(&["--mask", &demo_file("images/octopus-3d.png")], 2, "frame 0, object 1");
+    track(&["--mask", &demo_file("images/octopus-3d.png")], 4, "many colours, not a mask");
+    let small = scratch_file("small-mask.pgm", b"P5 2 1 255\n\x00\xff");
+    track(&["--mask", &small], 2, "frame 0, object 1");
     track(&["--point", "1,2", "-o", "/nonexistent/x.gif"], 5, "cannot write /nonexistent/x.gif");
     track(&["--point", "1,2", "-o", "/proc/x/"], 5, "cannot write /proc/x");
     let input = |input: &str, culprit: &str| fails(&["track", input, "--point", "1,2"], 4, culprit);

@@ -78,7 +78,8 @@ impl SamModel {
         let heads = config.heads(naming);
         let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
         let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
-        review.tensors(&scope, &[])?;
+        // A second copy of the frequencies.
+        review.tensors(&scope, &["prompt_encoder.shared_embedding.positional_embedding"])?;
         Ok(Self { config, image_encoder, prompt_encoder, mask_decoder })
     }
 

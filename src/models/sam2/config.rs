@@ -3,6 +3,8 @@
 mod hugging_face;
 mod original;
 
+pub(super) use hugging_face::QUIET_TENSORS;
+
 use alloc::vec::Vec;
 
 use super::naming;

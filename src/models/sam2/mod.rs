@@ -81,7 +81,7 @@ impl Sam2Model {
             no_memory: scope.f32(naming::memory(naming).no_memory, &[1, 1, config.dim])?,
             config,
         };
-        review.tensors(&scope, &[])?;
+        review.tensors(&scope, &config::QUIET_TENSORS)?;
         Ok(model)
     }
 

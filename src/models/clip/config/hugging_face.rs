@@ -64,7 +64,12 @@ pub(super) fn read(config: &mut Config, scope: &Scope<'_>, review: &mut Review) 
         text: text.filter(|_| has_text).map(|at| text_tower(config, scope, at, whole, review)).transpose()?,
     };
     review.neutral(config, &[("quantization_config", "{}"), ("pruned_heads", "{}")])?;
-    review.settings(config, &["projection_dim", "vision_config.model_type", "text_config.model_type"]);
+    // The settings of a tower that the weights do not hold say nothing.
+    let mut quiet = alloc::vec!["projection_dim", "vision_config.model_type", "text_config.model_type"];
+    quiet.extend(
+        [("vision_config", has_vision), ("text_config", has_text)].iter().filter(|it| !it.1).map(|it| it.0),
+    );
+    review.settings(config, &quiet);
     Ok(read)
 }
 

@@ -35,6 +35,7 @@ pub(super) fn read(
         ("vision_config.backbone_config.num_query_pool_stages", 3, 3),
         ("prompt_encoder_config.hidden_size", 256, dim),
         ("prompt_encoder_config.num_point_embeddings", 4, 4),
+        ("prompt_encoder_config.patch_size", 16, 16),
         ("mask_decoder_config.hidden_size", 256, dim),
         ("mask_decoder_config.attention_downsample_rate", 2, 2),
         // It also counts the layers of each MLP.
@@ -65,13 +66,44 @@ pub(super) fn read(
         memory: memory(config, scope, naming, dim)?,
         tracking: tracking(config)?,
     };
-    review.neutral(config, &[("quantization_config", "{}")])?;
+    let gelu = "vision_config.backbone_config.hidden_act";
+    review.neutral(config, &[("quantization_config", "{}"), (gelu, "\"gelu\"")])?;
     review.settings(config, &QUIET);
     Ok(read)
 }
 
-/// Keys that follow from others, or are not used by `transformers` either.
-const QUIET: [&str; 1] = ["mask_decoder_config.hidden_act"];
+/// Keys that follow from others or from the tensors, or are not used by `transformers` either.
+const QUIET: [&str; 21] = [
+    "backbone_channel_list",
+    "backbone_feature_sizes",
+    "mask_decoder_config.hidden_act",
+    "mask_downsampler_embed_dim",
+    "memory_attention_dropout",
+    "memory_attention_feed_forward_hidden_size",
+    "memory_attention_num_layers",
+    "memory_attention_rope_dropout",
+    "memory_attention_rope_feat_sizes",
+    "memory_fuser_embed_dim",
+    "memory_fuser_intermediate_dim",
+    "memory_fuser_layer_scale_init_value",
+    "memory_fuser_num_layers",
+    "model_type",
+    "prompt_encoder_config.scale",
+    "rope_type",
+    "vision_config.backbone_config.hidden_size",
+    "vision_config.backbone_config.num_attention_heads",
+    "vision_config.hidden_act",
+    "vision_config.layer_norm_eps",
+    "window_positional_embedding_background_size",
+];
+
+/// Position encodings that only a model adds which does not add its embedding of missing memories to the features, as all
+/// do; and a second copy of the frequencies.
+pub(in crate::models::sam2) const QUIET_TENSORS: [&str; 3] = [
+    "no_mem_pos_enc",
+    "no_memory_positional_encoding",
+    "prompt_encoder.shared_embedding.positional_embedding",
+];
 
 /// The side of the input, which `transformers` keeps in more than one place and as one number or two.
 fn image_size(config: &Config) -> Result<usize> {
@@ -204,9 +236,10 @@ fn memory(config: &Config, scope: &Scope<'_>, naming: Naming, dim: usize) -> Res
             return Err(config.unusable(key, format_args!("{found}, as the tensors have it")));
         }
     }
+    let theta = config.f32_or("memory_attention_rope_theta", 10_000.0, 1.0..=1e9)?;
     let number = |key: &str, default: f32| config.f32_or(key, default, -1e6..=1e6);
     Ok(Some(MemoryConfig {
-        rope_theta: config.f32_or("rope_parameters.rope_theta", 10_000.0, 1.0..=1e9)?,
+        rope_theta: config.f32_or("rope_parameters.rope_theta", theta, 1.0..=1e9)?,
         sigmoid_scale: number("sigmoid_scale_for_mem_enc", 20.0)?,
         sigmoid_bias: number("sigmoid_bias_for_mem_enc", -10.0)?,
         ..memory
