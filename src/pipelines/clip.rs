@@ -195,7 +195,8 @@ impl Clip {
     }
 
     /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of white
-    /// space, is start and end token, as in the references.
+    /// space, is start and end token, as in the references. What happens to a text before depends on the
+    /// [`Tokenizer`]'s files.
     ///
     /// # Errors
     /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
