@@ -48,8 +48,13 @@ pub(crate) fn expand(paths: &[PathBuf], recursive: bool, stdin_taken: bool) -> R
     Ok(expansion.inputs)
 }
 
+/// The files that list pictures among the arguments `paths`.
+pub(crate) fn lists(paths: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    paths.iter().filter_map(|path| list(path.as_os_str()).map(PathBuf::from))
+}
+
 /// What follows the `@` of a list.
-pub(crate) fn list(argument: &OsStr) -> Option<OsString> {
+fn list(argument: &OsStr) -> Option<OsString> {
     let bytes = argument.as_encoded_bytes().strip_prefix(b"@")?;
     match argument.to_str() {
         Some(text) => text.strip_prefix('@').map(OsString::from),

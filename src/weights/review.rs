@@ -209,11 +209,15 @@ impl Review {
         self.refuse(err!(Unsupported, "tensors: {} part of the model, but not understood", are(&parts)))
     }
 
-    /// Refuses adapters beside the weights, and warns of other side files that nothing has read, but for `quiet` ones.
+    /// Refuses adapters beside the weights, and warns of other side files that nothing has read, but for `quiet` ones, and
+    /// of what was left aside in the weights' own files.
     ///
     /// # Errors
     /// `Unsupported` naming the file.
     pub fn files(&mut self, bundle: &Bundle<'_>, quiet: &[&str]) -> Result<()> {
+        for note in bundle.archive().notes() {
+            self.warn(note);
+        }
         for name in bundle.unread_files().filter(|name| !quiet.contains(name)) {
             if name == "adapter_config.json" {
                 let message = "an adapter lies beside the weights; merge it into them first";

@@ -133,7 +133,7 @@ def jpegs() -> None:
     bad = {
         "cut-half": standard[: (standard.index(b"\xff\xda") + len(standard)) // 2],
         "cut-header": standard[: len(standard) // 3], "cut-10": standard[:-10],
-        "cut-progressive": progressive[: len(progressive) // 2],
+        "cut-progressive": progressive[: (progressive.index(b"\xff\xda") + len(progressive)) // 2],
         "cut-progressive-end": progressive[:-10],
         "cut-last-scan": progressive[: progressive.rindex(b"\xff\xda")],
         "cut-restart": files["restart"][: files["restart"].index(b"\xff\xd3")],
@@ -332,7 +332,7 @@ def videos() -> None:
         frame = Image.new("RGB", (48, 40), (40, 60, 80))
         frame.paste((230, 60, 40), (8 + 3 * i, 10, 24 + 3 * i, 26))
         frames.append(frame)
-    jpegs = [encoded(frame, quality=90) for frame in frames]
+    jpegs = [encoded(frame, quality=90, subsampling=0) for frame in frames]
     (out / "clip.mjpeg").write_bytes(b"".join(jpegs))
     directory = out / "frames"
     directory.mkdir(exist_ok=True)

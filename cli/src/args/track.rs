@@ -77,8 +77,8 @@ ends at once.
 Prints a line for each frame and object: frame, object, the object's score, below 0 where it is not seen, the area of its \
 mask in pixels, and its box as x,y,width,height; fields are separated by tabs.")]
 pub(crate) struct TrackArgs {
-    /// Video: a directory of pictures (2.jpg before 10.jpg), an animated GIF, or a Y4M file; - for Y4M from standard
-    /// input.
+    /// Video: a directory of pictures (2.jpg before 10.jpg), an animated GIF or WebP, JPEGs one after the other (MJPEG),
+    /// or a Y4M file; - for one of these from standard input.
     #[arg(value_name = "INPUT")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
@@ -107,7 +107,7 @@ pub(crate) struct TrackArgs {
     /// Logit above which a pixel belongs to the mask.
     #[arg(long, value_name = "LOGIT", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) threshold: f32,
-    /// Frames per second of a directory of pictures.
+    /// Frames per second of a directory of pictures and of MJPEG.
     #[arg(long, value_name = "RATE", default_value_t = 10.0, value_parser = parse_rate)]
     pub(crate) fps: f64,
     /// Colours of a Y4M stream, which does not say them.
@@ -115,7 +115,7 @@ pub(crate) struct TrackArgs {
     pub(crate) matrix: Matrix,
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:sam2.
+    /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM2)]
     pub(crate) model: String,
     /// Side of the model's input in pixels, if not the one it was made for: smaller is faster and coarser.

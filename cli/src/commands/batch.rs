@@ -14,7 +14,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::inputs::Input;
 use crate::name::ImageName;
 use crate::output::{self, Output};
-use crate::picture::{Picture, PictureOptions};
+use crate::picture::{self, Picture, PictureOptions};
 use crate::progress;
 
 /// Pictures that are in memory at the same time.
@@ -91,7 +91,12 @@ impl<'a> Pictures<'a> {
             self.rest = rest;
             let picture = match &input.problem {
                 Some(problem) => Err(problem.clone()),
-                None => Picture::open(&input.path, &self.options),
+                None => Picture::load(&input.path, &self.options).map(|(picture, notes)| {
+                    if !notes.is_empty() {
+                        self.bar.suspend(|| picture::tell(&input.path, &notes));
+                    }
+                    picture
+                }),
             };
             let outcome = match picture {
                 Ok(picture) => {

@@ -14,7 +14,7 @@ use crate::args::{EmbedArgs, Machine};
 use crate::failure::{Failure, Result};
 use crate::inputs::{self, Input};
 use crate::name::{self, ImageName};
-use crate::output::{Inputs, Output, check_distinct};
+use crate::output::Output;
 use crate::{model, output};
 use file::{Format, Rows};
 
@@ -87,20 +87,20 @@ pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> R
     verdict.map_or(Ok(()), Err)
 }
 
-/// Fails if a file that is to be written is one that is read.
+/// Refuses to replace what is read, or one output by the other.
 fn check_outputs(args: &EmbedArgs, inputs: &[Input]) -> Result<()> {
-    let names = args.names.iter().map(|path| ("--names", path.as_path()));
-    let outputs = args.output.iter().map(|path| ("--output", path.as_path())).chain(names);
+    let outputs = [("--output", args.output.as_deref()), ("--names", args.names.as_deref())];
+    let outputs = outputs.into_iter().filter_map(|(option, path)| Some((option, path?)));
     if outputs.clone().next().is_none() {
         return Ok(());
     }
-    let mut read = Inputs::default();
-    inputs.iter().for_each(|input| read.add(&input.path));
-    let lists = args.inputs.images.iter().filter_map(|path| inputs::list(path.as_os_str()));
-    lists.for_each(|list| read.add(Path::new(&list)));
-    read.add(Path::new(&args.model.model));
-    outputs.clone().try_for_each(|(option, path)| read.check(option, path))?;
-    check_distinct(outputs)
+    let mut read = output::Inputs::default();
+    inputs::lists(&args.inputs.images).for_each(|list| read.add(&list));
+    inputs.iter().filter(|input| input.problem.is_none()).for_each(|input| read.add(&input.path));
+    for (option, path) in outputs.clone() {
+        read.check(option, path)?;
+    }
+    output::check_distinct(outputs)
 }
 
 /// A row on standard output.

@@ -130,7 +130,7 @@ fn runs(mut data: &[u8], width: usize, height: usize, nibbles: bool, upright: bo
     let half = |byte: u8, i: usize| {
         if !nibbles {
             byte
-        } else if i % 2 == 0 {
+        } else if i.is_multiple_of(2) {
             byte >> 4
         } else {
             byte & 15

@@ -81,8 +81,7 @@ impl Picture {
     /// The file cannot be read, is damaged, is no picture in a known format, or is too large.
     pub(crate) fn open(path: &Path, options: &PictureOptions) -> Result<Self> {
         let (picture, notes) = Self::load(path, options)?;
-        let name = name_of(path);
-        notes.iter().for_each(|note| output::complain(&format!("{name}: {note}"), None));
+        tell(path, &notes);
         Ok(picture)
     }
 
@@ -124,6 +123,12 @@ impl Picture {
         let Rect { x, y, width, height } = rect;
         self.view()?.crop(x, y, width, height).or_exit(Exit::Input)
     }
+}
+
+/// Tells the user what was changed or left out of a picture.
+pub(crate) fn tell(path: &Path, notes: &[String]) {
+    let name = name_of(path);
+    notes.iter().for_each(|note| output::complain(&format!("{name}: {note}"), None));
 }
 
 /// Whether standard input was read: it can be only once.

@@ -8,7 +8,7 @@ use super::{Assumptions, Frame, Reader};
 use crate::draw::mask_png;
 use crate::failure::{Exit, Failure, Result};
 use crate::output;
-use crate::picture::{Picture, PictureOptions};
+use crate::picture::{self, Picture, PictureOptions};
 
 /// Endings of pictures, in small letters.
 const ENDINGS: [&str; 15] = [
@@ -93,7 +93,7 @@ impl Reader for Directory {
         self.next += 1;
         let (picture, notes) = Picture::load(path, &self.options)?;
         if !self.told {
-            notes.iter().for_each(|note| output::complain(&format!("{}: {note}", path.display()), None));
+            picture::tell(path, &notes);
             self.told = !notes.is_empty();
         }
         let picture = self.picture.insert(picture);

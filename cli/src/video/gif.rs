@@ -288,9 +288,7 @@ mod tests {
                     match gif.next() {
                         // Only the trailer is missing.
                         Ok(frame) => assert!(frame.is_none() && count > 0),
-                        Err(Failure::Message { message, .. }) if count == 0 && message == "g: no frames" => {
-                            ()
-                        }
+                        Err(Failure::Message { message, .. }) if count == 0 && message == "g: no frames" => {}
                         failed => {
                             let start = format!("g: frame {count}: damaged GIF: ");
                             assert!(message(failed).starts_with(&start));

@@ -2,6 +2,7 @@
 //! `open_clip_config.json` for what shapes do not tell.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use super::{
     ClipConfig, ImagePooling, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_WIDTH, Pooling, TextConfig,
@@ -77,7 +78,10 @@ pub(super) fn read(
         review.neutral(config, &whole)?;
         let dim = read.embed_dim();
         agrees(config, "model_cfg.embed_dim", dim)?;
-        review.settings(config, &QUIET);
+        // The settings of a tower that the weights do not hold say nothing.
+        let absent = [("vision_cfg", has_vision), ("text_cfg", has_text)];
+        let absent = absent.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name);
+        review.settings(config, &QUIET.into_iter().chain(absent).collect::<Vec<_>>());
     }
     Ok(read)
 }
@@ -115,6 +119,12 @@ fn vision(
     let [width, channels, patch_size, _] = scope.dims(name)?;
     if channels != 3 {
         return Err(err!(TensorShape, "tensor \"{name}\": expected 3 input channels, found {channels}"));
+    }
+    if scope.at("visual.attn_pool").names().next().is_some() {
+        return Err(err!(
+            Unsupported,
+            "tensors \"visual.attn_pool…\": an image tower with attentional pooling (CoCa)"
+        ));
     }
     let [tokens, _] = scope.dims(naming.vision().positions)?;
     let side = (1..=MAX_IMAGE).find(|side| side * side + 1 >= tokens).unwrap_or(MAX_IMAGE);
