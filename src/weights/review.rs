@@ -156,7 +156,7 @@ impl Review {
     /// `Unsupported` naming the key and its value.
     pub fn neutral(&mut self, config: &Config, neutral: &[(&str, &str)]) -> Result<()> {
         for (key, expected) in neutral {
-            if config.get(key).is_some_and(|value| *expected != value.to_string()[..]) {
+            if config.get(key).is_some_and(|value| **expected != value.to_string()[..]) {
                 let error = config.unusable(key, format_args!("{expected}; anything else is not supported"));
                 self.refuse(err!(Unsupported, "{}", error.message()))?;
             }
