@@ -294,7 +294,12 @@ typedef struct vitrum_point {
     vitrum_label label;
 } vitrum_point;
 
-/* All that is said about one object. With nothing set it means the most prominent object. */
+/*
+ * All that is said about one object. With nothing set it means the most prominent object.
+ *
+ * Without clicks and box, a SAM 2 gets no point at all, as from Meta's `SAM2ImagePredictor`. One click that is
+ * `VITRUM_LABEL_PADDING` is what transformers adds, and gives its answer.
+ */
 typedef struct vitrum_sam_prompt {
     /* `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`. */
     uint32_t struct_size;
@@ -324,7 +329,10 @@ typedef struct vitrum_sam_mask_stats {
     uint32_t struct_size;
     /* Pixels of the mask. */
     uint32_t area;
-    /* Left, top, width and height of its box, in pixels; all 0 if the mask is empty. */
+    /*
+     * Left, top, width and height of its box, in pixels, as pycocotools counts them: one more than in
+     * `vitrum_sam_record`. All 0 if the mask is empty.
+     */
     uint32_t bounding_box[4];
     /* How well the model thinks that it covers an object, as the intersection over the union of both. */
     float score;
@@ -890,7 +898,8 @@ vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
 /*
  * Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
  *
- * Texts longer than the model's context are cut as the model's reference does. `normalize`, `embeddings`,
+ * Texts longer than the model's context are cut as the model's reference does; an empty text, or one of white space, is
+ * start and end token. Beside OpenAI's vocabulary texts are cleaned as OpenAI does. `normalize`, `embeddings`,
  * `capacity` and `needed` are as for `vitrum_clip_encode_image`.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;

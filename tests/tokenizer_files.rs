@@ -132,6 +132,23 @@ fn open_clip_says_how_texts_are_cleaned() {
         assert_eq!(error.code(), ErrorCode::Unsupported);
         assert!(error.message().contains(key) && error.message().contains(&value.to_string()), "{error}");
     }
+    // A vocabulary of Hugging Face's says itself what happens to texts, which may not contradict.
+    for (source, arguments, name) in [
+        ("tokenizer.json", json!({"clean": "canonicalize"}), "canonicalize"),
+        ("lists", json!({"clean": "whitespace"}), "whitespace"),
+        ("lists", json!({"x": 1}), "x"),
+    ] {
+        let files = with_side_files(source, &json!({"open_clip_config.json": config(arguments)}));
+        let error = self::load(&files, None).unwrap_err();
+        assert!(error.code() == ErrorCode::Unsupported && error.message().contains(name), "{error}");
+    }
+    let mut usual = config(json!({"clean": "whitespace"}));
+    usual["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = json!("openai/clip-vit-base-patch32");
+    for config in [config(json!({"clean": "lower"})), usual] {
+        let files = with_side_files("tokenizer.json", &json!({"open_clip_config.json": config}));
+        assert!(self::load(&files, None).unwrap().is_some());
+    }
+
     let other = json!({"model_cfg": {"text_cfg": {"hf_tokenizer_name": "xlm-roberta-base"}}});
     let error = self::load(&with_side_files("", &json!({"open_clip_config.json": other})), None).unwrap_err();
     assert!(

@@ -27,7 +27,7 @@ Models (--model):
   demo:sam            the small SAM inside this program
   demo:sam2           the small SAM 2 inside this program
   DIRECTORY           a Hugging Face model directory (config.json, model.safetensors, tokenizer.json)
-  FILE.safetensors    weights; the files beside them are used too
+  FILE                weights: .safetensors, or PyTorch's .pt, .pth, .bin; the files beside them are used too
   ORG/NAME[@REV]      a model in the Hugging Face cache, which is where huggingface_hub has it: HF_HUB_CACHE, \
 HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub; REV is a branch, a tag \
 or a commit
@@ -167,7 +167,7 @@ pub(crate) enum Command {
 /// The choice of a model.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArg {
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:clip.
+    /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, or demo:clip.
     #[arg(long, short, default_value = "demo:clip")]
     pub(crate) model: String,
 }
@@ -308,7 +308,7 @@ Examples:
   vitrum info openai/clip-vit-base-patch32
   vitrum info model.safetensors --tensors --json")]
 pub(crate) struct InfoArgs {
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:clip, demo:sam or demo:sam2.
+    /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, demo:clip, demo:sam or demo:sam2.
     #[arg(default_value = "demo:clip")]
     pub(crate) model: String,
     /// List every tensor.
@@ -349,7 +349,7 @@ multiply-adds in registers, measured between the samples of the same run.")]
 pub(crate) struct BenchArgs {
     /// Only this; all by default.
     pub(crate) subject: Option<Subject>,
-    /// Model directory, .safetensors file or ORG/NAME in the Hugging Face cache, for all but kernels; the demo's by default.
+    /// Model directory, .safetensors, .pt, .pth or .bin file, or ORG/NAME in the Hugging Face cache, for all but kernels; the demo's by default.
     #[arg(long, short, requires = "subject")]
     pub(crate) model: Option<String>,
 }
@@ -358,9 +358,11 @@ pub(crate) struct BenchArgs {
 #[command(after_long_help = "\
 Examples:
   vitrum completions bash > ~/.local/share/bash-completion/completions/vitrum
-  vitrum completions zsh > ~/.zfunc/_vitrum          (with fpath+=~/.zfunc before compinit in ~/.zshrc)
+  vitrum completions zsh > ~/.zfunc/_vitrum
   vitrum completions fish > ~/.config/fish/completions/vitrum.fish
-  vitrum completions powershell | Out-String | Invoke-Expression")]
+  vitrum completions powershell | Out-String | Invoke-Expression
+
+For zsh, ~/.zshrc needs fpath+=~/.zfunc before compinit.")]
 pub(crate) struct CompletionsArgs {
     /// The shell.
     pub(crate) shell: Shell,

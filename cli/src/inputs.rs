@@ -48,6 +48,11 @@ pub(crate) fn expand(paths: &[PathBuf], recursive: bool, stdin_taken: bool) -> R
     Ok(expansion.inputs)
 }
 
+/// The files that list pictures among the arguments `paths`.
+pub(crate) fn lists(paths: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    paths.iter().filter_map(|path| list(path.as_os_str()).map(PathBuf::from))
+}
+
 /// What follows the `@` of a list.
 fn list(argument: &OsStr) -> Option<OsString> {
     let bytes = argument.as_encoded_bytes().strip_prefix(b"@")?;

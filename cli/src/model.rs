@@ -19,7 +19,7 @@ pub(crate) const DEMO: &str = "demo:clip";
 pub(crate) const DEMO_SAM: &str = "demo:sam";
 pub(crate) const DEMO_SAM2: &str = "demo:sam2";
 
-const FORMS: &str = "--model takes a model directory, a .safetensors file, ORG/NAME of a model in the Hugging Face \
+const FORMS: &str = "--model takes a model directory, a .safetensors, .pt, .pth or .bin file, ORG/NAME of a model in the Hugging Face \
                      cache, demo:clip, demo:sam or demo:sam2";
 
 /// OpenAI's vocabulary, which OpenCLIP's weights come without.

@@ -218,7 +218,8 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
 
 /// Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
 ///
-/// Texts longer than the model's context are cut as the model's reference does. `normalize`, `embeddings`,
+/// Texts longer than the model's context are cut as the model's reference does; an empty text, or one of white space, is
+/// start and end token. Beside OpenAI's vocabulary texts are cleaned as OpenAI does. `normalize`, `embeddings`,
 /// `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;

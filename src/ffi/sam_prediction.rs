@@ -26,7 +26,8 @@ pub struct vitrum_sam_mask_stats {
     pub struct_size: u32,
     /// Pixels of the mask.
     pub area: u32,
-    /// Left, top, width and height of its box, in pixels; all 0 if the mask is empty.
+    /// Left, top, width and height of its box, in pixels, as pycocotools counts them: one more than in
+    /// `vitrum_sam_record`. All 0 if the mask is empty.
     pub bounding_box: [u32; 4],
     /// How well the model thinks that it covers an object, as the intersection over the union of both.
     pub score: f32,

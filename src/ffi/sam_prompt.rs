@@ -32,6 +32,9 @@ pub struct vitrum_point {
 }
 
 /// All that is said about one object. With nothing set it means the most prominent object.
+///
+/// Without clicks and box, a SAM 2 gets no point at all, as from Meta's `SAM2ImagePredictor`. One click that is
+/// `VITRUM_LABEL_PADDING` is what transformers adds, and gives its answer.
 #[repr(C)]
 pub struct vitrum_sam_prompt {
     /// `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`.

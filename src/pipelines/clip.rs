@@ -11,7 +11,6 @@ use crate::exec::Cx;
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::{norm, softmax};
-use crate::models::clip::naming::Naming;
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionTower};
 use crate::nn::Trace;
 use crate::weights::{Bundle, Review};
@@ -195,7 +194,8 @@ impl Clip {
     }
 
     /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of white
-    /// space, is start and end token, as in the references.
+    /// space, is start and end token, as in the references. What happens to a text before depends on the
+    /// [`Tokenizer`]'s files.
     ///
     /// # Errors
     /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
@@ -417,7 +417,7 @@ fn load_tokenizer(bundle: &Bundle<'_>, model: &ClipModel, vocabulary: Option<&[u
     let Some(text) = &model.config.text else {
         return Err(err!(Unsupported, "the model has only an image tower: texts cannot be encoded"));
     };
-    let fits = model.naming != Naming::HuggingFace && text.vocab_size == OPENAI;
+    let fits = !model.naming.is_hugging_face() && text.vocab_size == OPENAI;
     let tokenizer = Tokenizer::from_files(|name| bundle.file(name), vocabulary.filter(|_| fits))?;
     let tokenizer = tokenizer.ok_or_else(|| {
         err!(

@@ -49,14 +49,15 @@ pub struct Bundle<'a> {
 /// A model in the caller's memory.
 #[derive(Clone, Debug, Default)]
 pub struct BundleParts<'a> {
-    /// The contents of one or several safetensors files. They need no alignment.
+    /// The contents of one or several weights files: safetensors, or with feature `torch` PyTorch checkpoints. They need
+    /// no alignment.
     pub weights: Vec<&'a [u8]>,
     /// Names (of [`SIDE_FILES`]) and contents of the files beside them.
     pub files: Vec<(&'a str, &'a [u8])>,
 }
 
 impl<'a> BundleParts<'a> {
-    /// A model in one safetensors file.
+    /// A model in one weights file.
     pub fn new(weights: &'a [u8]) -> Self {
         Self { weights: alloc::vec![weights], files: Vec::new() }
     }

@@ -40,7 +40,7 @@ const XML: &str = "an XML document";
 
 /// What a file that starts with `start` is, if it is of a kind that stands where weights or a JSON file should:
 /// a pointer, an error page, a file of another program. JSON and other text is none of these.
-pub(super) fn what_is(start: &[u8]) -> Option<&'static str> {
+fn what_is(start: &[u8]) -> Option<&'static str> {
     let has = |at: usize, magic: &[u8]| start.get(at..).is_some_and(|rest| rest.starts_with(magic));
     if let Some((.., kind)) = MAGIC.iter().find(|(at, magic, _)| has(*at, magic)) {
         return Some(kind);
@@ -57,13 +57,22 @@ pub(super) fn what_is(start: &[u8]) -> Option<&'static str> {
 }
 
 /// `what_is` as a sentence: what stands in the place of `wanted`, and what to do about it.
-pub(super) fn instead_of(start: &[u8], wanted: &str) -> Option<String> {
+fn instead_of(start: &[u8], wanted: &str) -> Option<String> {
     let kind = what_is(start)?;
     Some(match kind {
         LFS => format!("{kind}, not {wanted}: run `git lfs pull` or `hf download`"),
         HTML | XML => format!("{kind}, not {wanted}: what a refused download leaves"),
         _ => format!("{kind}, not {wanted}"),
     })
+}
+
+/// The same for any file that is no web page itself, if `start` is what stands in a file's place: a pointer, an error
+/// page.
+#[cfg(feature = "std")]
+pub(super) fn instead_of_file(start: &[u8]) -> Option<String> {
+    what_is(start)
+        .filter(|kind| [LFS, HTML, XML].contains(kind))
+        .and_then(|_| instead_of(start, "the file itself"))
 }
 
 /// The same for weights, which text is not either.

@@ -21,6 +21,7 @@ use super::archive::Archive;
 use super::bundle::{Bundle, MAX_SIDE_FILE, SideFiles, check_side_file};
 use super::header::{MAX_HEADER, MAX_TENSORS};
 use super::json::{self, Limits, quoted};
+use super::kind;
 use super::source::{Source, SourceFile, open_regular, unreadable};
 use crate::error::{ErrorCode, Result, err};
 
@@ -232,5 +233,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         .map_err(|error| unreadable(path, &error))?;
     // Asked again: the file may have grown meanwhile.
     check_side_file(path.display(), contents.len())?;
-    Ok(contents)
+    match kind::instead_of_file(&contents[..contents.len().min(kind::START)]) {
+        Some(what) => Err(err!(Unsupported, "{}: {what}", path.display())),
+        None => Ok(contents),
+    }
 }

@@ -156,7 +156,7 @@ impl Review {
     /// `Unsupported` naming the key and its value.
     pub fn neutral(&mut self, config: &Config, neutral: &[(&str, &str)]) -> Result<()> {
         for (key, expected) in neutral {
-            if config.get(key).is_some_and(|value| value.to_string() != *expected) {
+            if config.get(key).is_some_and(|value| **expected != value.to_string()[..]) {
                 let error = config.unusable(key, format_args!("{expected}; anything else is not supported"));
                 self.refuse(err!(Unsupported, "{}", error.message()))?;
             }
@@ -209,11 +209,15 @@ impl Review {
         self.refuse(err!(Unsupported, "tensors: {} part of the model, but not understood", are(&parts)))
     }
 
-    /// Refuses adapters beside the weights, and warns of other side files that nothing has read, but for `quiet` ones.
+    /// Refuses adapters beside the weights, and warns of other side files that nothing has read, but for `quiet` ones, and
+    /// of what was left aside in the weights' own files.
     ///
     /// # Errors
     /// `Unsupported` naming the file.
     pub fn files(&mut self, bundle: &Bundle<'_>, quiet: &[&str]) -> Result<()> {
+        for note in bundle.archive().notes() {
+            self.warn(note);
+        }
         for name in bundle.unread_files().filter(|name| !quiet.contains(name)) {
             if name == "adapter_config.json" {
                 let message = "an adapter lies beside the weights; merge it into them first";

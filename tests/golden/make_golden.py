@@ -221,8 +221,11 @@ torch/          checkpoints as PyTorch writes them
     sample.safetensors          every data type and kind of view; as sample.pt and sample-protocol-5.pt (zip),
                                 sample-legacy.pth and sample-legacy-protocol-4.pth (before PyTorch 1.6)
     model.safetensors           a module; its state dict in training.pth and nested.ckpt, its TorchScript in
-                                traced.pt and scripted.pt
+                                traced.pt and scripted.pt (in legacy files, TorchScript and sets a rerun
+                                changes bytes: keys are addresses, names are counted)
     whole-model.pt, sparse.pt, quantized.pt, meta.pt, negated.pt, list.pt     what is refused
+
+  torch_cases   the checkpoints of ../cases/clip/30-openai-torchscript and ../cases/sam/30-meta-pth
 
 masks/          after the mask decoder
 
@@ -255,6 +258,7 @@ from generators import (
     sam_predictor,
     tokenizer,
     tokenizer_files,
+    torch_cases,
     torch_files,
     tracker,
 )
@@ -277,6 +281,7 @@ GENERATORS = {
     "automatic": automatic,
     "tracker": tracker,
     "torch": torch_files,
+    "torch_cases": torch_cases,
 }
 
 

@@ -332,7 +332,7 @@ def videos() -> None:
         frame = Image.new("RGB", (48, 40), (40, 60, 80))
         frame.paste((230, 60, 40), (8 + 3 * i, 10, 24 + 3 * i, 26))
         frames.append(frame)
-    jpegs = [encoded(frame, quality=95, subsampling=0) for frame in frames]
+    jpegs = [encoded(frame, quality=90, subsampling=0) for frame in frames]
     (out / "clip.mjpeg").write_bytes(b"".join(jpegs))
     directory = out / "frames"
     directory.mkdir(exist_ok=True)

@@ -166,6 +166,11 @@ fn is_like_an_option(word: &OsStr) -> bool {
     name.is_some_and(|name| name.starts_with(char::is_alphabetic)) && !text.contains(char::is_whitespace)
 }
 
+/// Whether `word` begins as negative numbers do.
+fn is_like_a_number(word: &OsStr) -> bool {
+    matches!(word.as_encoded_bytes(), [b'-', b'0'..=b'9', ..] | [b'-', b'.', b'0'..=b'9', ..])
+}
+
 /// Whether `word` is meant for numbers, though perhaps wrong ones.
 fn is_like_numbers(word: &OsStr) -> bool {
     let text = word.to_string_lossy();
@@ -196,6 +201,8 @@ impl Line<'_> {
                 is_text(option) && word.len() > 2 && !word.as_encoded_bytes().starts_with(b"--")
             }
             Meaning::Unknown if is_text(option) => true,
+            // Clap says what is wrong with a number.
+            Meaning::Unknown if is_like_a_number(word) => true,
             Meaning::Unknown => !word.as_encoded_bytes().starts_with(b"--") && takes(option, word),
         }
     }
@@ -281,6 +288,7 @@ mod tests {
             ("embed --image a.png b.png", "embed --image=a.png --image=b.png"),
             // Clap says what is wrong.
             ("segment --point cat.png", "segment --point=cat.png"),
+            ("segment cat.png --image-size -1", "segment cat.png --image-size=-1"),
             ("segment --point 1,2 3,x cat.png", "segment --point=1,2 --point=3,x cat.png"),
             ("segment --point 1,2 a.png b.png", "segment --point=1,2 a.png b.png"),
         ] {

@@ -12,7 +12,7 @@ use super::picture::PictureArgs;
 /// A SAM or a SAM 2.
 #[derive(Debug, Args)]
 pub(crate) struct SamArg {
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, demo:sam or demo:sam2.
+    /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, demo:sam or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM)]
     pub(crate) model: String,
     /// Side of the model's input in pixels, if not the one it was made for: smaller is faster and coarser.

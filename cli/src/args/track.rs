@@ -115,7 +115,7 @@ pub(crate) struct TrackArgs {
     pub(crate) matrix: Matrix,
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
-    /// Model directory, .safetensors file, ORG/NAME in the Hugging Face cache, or demo:sam2.
+    /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, or demo:sam2.
     #[arg(long, short, default_value = crate::model::DEMO_SAM2)]
     pub(crate) model: String,
     /// Side of the model's input in pixels, if not the one it was made for: smaller is faster and coarser.

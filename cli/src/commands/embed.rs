@@ -54,6 +54,7 @@ impl<'a> Row<'a> {
 pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> Result<()> {
     let file = args.output.as_deref().map(|path| Ok((path, Format::of(path)?))).transpose()?;
     let inputs = inputs::expand(&args.inputs.images, args.batch.recursive, false)?;
+    check_outputs(args, &inputs)?;
     let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let job = Job { args, clip: &clip, inputs: &inputs };
     let Some((path, format)) = file else {
@@ -84,6 +85,22 @@ pub(crate) fn run(args: &EmbedArgs, machine: &Machine, output: &mut Output) -> R
     }
     written(path, shape, &failed, output)?;
     verdict.map_or(Ok(()), Err)
+}
+
+/// Refuses to replace what is read, or one output by the other.
+fn check_outputs(args: &EmbedArgs, inputs: &[Input]) -> Result<()> {
+    let outputs = [("--output", args.output.as_deref()), ("--names", args.names.as_deref())];
+    let outputs = outputs.into_iter().filter_map(|(option, path)| Some((option, path?)));
+    if outputs.clone().next().is_none() {
+        return Ok(());
+    }
+    let mut read = output::Inputs::default();
+    inputs::lists(&args.inputs.images).for_each(|list| read.add(&list));
+    inputs.iter().filter(|input| input.problem.is_none()).for_each(|input| read.add(&input.path));
+    for (option, path) in outputs.clone() {
+        read.check(option, path)?;
+    }
+    output::check_distinct(outputs)
 }
 
 /// A row on standard output.

@@ -371,6 +371,16 @@ fn an_earlier_file_survives(case: &Case) {
         &["point"],
     );
     assert!(fs::read(&existing).unwrap().starts_with(b"\x89PNG"));
+    // Siblings: what lists the pictures of a batch.
+    fs::write(case.path("list.txt"), "in.png\n").unwrap();
+    let embed = ["embed", "--image", "@list.txt", "-o", "x.npy", "--names"];
+    case.fails(
+        &[&embed[..], &["list.txt"]].concat(),
+        2,
+        &["--names list.txt would replace the input list.txt"],
+    );
+    case.fails(&[&embed[..], &["./x.npy"]].concat(), 2, &["would replace the output x.npy"]);
+    assert_eq!(fs::read(case.path("list.txt")).unwrap(), b"in.png\n");
 }
 
 fn names_and_kinds_choose_what_is_written(case: &Case) {

@@ -47,6 +47,15 @@ pub(crate) const CHECKS: &[Check] = &[
     ("clip/18-safetensors-metadata-null", |case| {
         case.embeds(&["-m", ".", "--image", "picture.png"], &[1.2158, -1.3209, 1.1178, -0.1400]);
     }),
+    ("clip/31-vision-model-alone", |case| {
+        case.embeds(&["-m", ".", "--image", "picture.png"], &[-0.4251, 0.4455, 0.0072, -1.2133]);
+        case.fails(&["embed", "-m", ".", "--text", "a cat"], 3, &["only an image tower"]);
+    }),
+    ("clip/32-text-model-alone", |case| {
+        case.embeds(&["-m", ".", "--text", "the cat"], &[-0.3113, -0.2127, -0.1116, -0.5496]);
+        let picture = format!("{}/clip/17-vision-only/picture.png", crate::case::CASES);
+        case.fails(&["embed", "-m", ".", "--image", &picture], 3, &["only a text tower"]);
+    }),
     ("sam/03-adapter-ignored", |case| {
         let adapted = ["--point", "30,20", "--model", "adapter.safetensors"];
         case.fails(&segment(&adapted), 3, &["MLP_Adapter", "not understood", "--lenient"]);

@@ -229,6 +229,13 @@ fn rows_of_an_array_stay_those_of_the_inputs() {
     assert_eq!(kinds, [false, true, false]);
     assert_eq!(serde_json::from_slice::<Vec<String>>(&fs::read(names).unwrap()).unwrap(), expected);
 
+    // Nothing that is read is replaced.
+    fs::write(&list, path("1.png")).unwrap();
+    let from_list = format!("@{list}");
+    fails(&["embed", "--image", &from_list, "-o", &npy, "--names", &list], 2, "would replace the input");
+    fails(&["embed", "--image", &from_list, "-o", &array, "--names", &array], 2, "would replace the output");
+    assert_eq!(fs::read_to_string(&list).unwrap(), path("1.png"));
+
     // Where nothing has a result, there is no file.
     let none = path("none.npy");
     fails(&["embed", "--image", &path("2.png"), "-o", &none], 4, "2.png: ");
@@ -238,6 +245,7 @@ fn rows_of_an_array_stay_those_of_the_inputs() {
         run(&["embed", "--image", &path("1.png"), &bad, "-o", &none, "--fail-fast"]).status.code(),
         Some(4)
     );
+    assert!(!std::path::Path::new(&none).exists());
 }
 
 #[test]

@@ -254,7 +254,7 @@ fn sam_objects_are_documented() {
     check_all(&commands, "everything", &everything, &["a mask of everything"], &others);
 
     let clip = demo_file("clips/tree.gif");
-    let track = ["track", &clip, "--point", "30,30", "--frames", "2", "--json"];
+    let track = ["track", &clip, "--point", "36,150", "--frames", "2", "--json"];
     let mut tracked = json(&[&track[..], &["--polygons", "-o", &file, "-o", &coco]].concat());
     tracked.extend(array(&file));
     tracked.push(object(&coco));

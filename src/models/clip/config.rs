@@ -129,11 +129,11 @@ impl ClipConfig {
         activation: Option<Activation>,
         review: &mut Review,
     ) -> Result<Self> {
-        let mut config = if naming == Naming::HuggingFace {
+        let mut config = if naming.is_hugging_face() {
             let mut config = bundle.config("config.json")?.ok_or_else(|| {
                 err!(NotFound, "config.json is needed beside weights in Hugging Face naming")
             })?;
-            hugging_face::read(&mut config, scope, review)?
+            hugging_face::read(&mut config, scope, naming, review)?
         } else {
             let config = bundle.config("open_clip_config.json")?;
             original::read(scope, naming, config.as_ref(), activation.is_some(), review)?

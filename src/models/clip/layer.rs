@@ -34,7 +34,9 @@ impl Layer {
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &TowerConfig) -> Result<Self> {
         let dim = config.hidden_size;
         let (norm1, norm2, out_proj, fc1, fc2) = match naming {
-            Naming::HuggingFace => ("layer_norm1", "layer_norm2", "self_attn.out_proj", "mlp.fc1", "mlp.fc2"),
+            Naming::HuggingFace | Naming::HuggingFaceTower => {
+                ("layer_norm1", "layer_norm2", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
+            }
             Naming::Original | Naming::OriginalCustomText => {
                 ("ln_1", "ln_2", "attn.out_proj", "mlp.c_fc", "mlp.c_proj")
             }
@@ -180,7 +182,7 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
 
 /// The three input projections, concatenated to `[3 · D, D]`.
 fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
-    let (weight, bias) = if naming == Naming::HuggingFace {
+    let (weight, bias) = if naming.is_hugging_face() {
         let mut weight = vec![0.0; 3 * dim * dim];
         let mut bias = vec![0.0; 3 * dim];
         for (i, name) in ["q_proj", "k_proj", "v_proj"].into_iter().enumerate() {

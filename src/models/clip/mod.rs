@@ -57,10 +57,10 @@ impl ClipModel {
         let is_whole = vision.is_some() && text.is_some();
         let has_scale = is_whole || scope.contains("logit_scale");
         let logit_scale = has_scale.then(|| scope.scalar("logit_scale").map(libm::expf)).transpose()?;
-        let sizes: &[&str] = match naming {
-            Naming::HuggingFace => &[],
-            // OpenAI's archives keep their sizes as tensors.
-            _ => &["input_resolution", "context_length", "vocab_size"],
+        // OpenAI's archives keep their sizes as tensors.
+        let sizes: &[&str] = match naming.is_hugging_face() {
+            true => &[],
+            false => &["input_resolution", "context_length", "vocab_size"],
         };
         review.tensors(&scope, sizes)?;
         Ok(Self { naming, config, vision, text, logit_scale })

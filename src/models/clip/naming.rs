@@ -8,6 +8,9 @@ use crate::weights::Scope;
 pub enum Naming {
     /// `transformers`: `vision_model.encoder.layers.0.self_attn.q_proj.weight`.
     HuggingFace,
+    /// One tower of `transformers` saved alone without a projection, by its fifth version (`CLIPVisionModel`,
+    /// `CLIPTextModel`): as [`HuggingFace`](Self::HuggingFace), without the tower's scope.
+    HuggingFaceTower,
     /// OpenAI and OpenCLIP: `visual.transformer.resblocks.0.attn.in_proj_weight`.
     Original,
     /// OpenCLIP's models with a custom text tower: as [`Original`](Self::Original), with the text tower's
@@ -37,7 +40,7 @@ impl Naming {
     pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
         const RESNET: &str = "visual.layer1.0.conv1.weight";
         let mut markers = alloc::vec![RESNET];
-        for naming in [Self::HuggingFace, Self::Original, Self::OriginalCustomText] {
+        for naming in [Self::HuggingFace, Self::HuggingFaceTower, Self::Original, Self::OriginalCustomText] {
             markers.extend([naming.class_embedding(), naming.token_embedding()]);
         }
         let Some(root) = scope.root(&markers)? else {
@@ -54,7 +57,7 @@ impl Naming {
             return Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"));
         }
         // Both original namings have the same image tower.
-        let namings = [Self::HuggingFace, Self::OriginalCustomText, Self::Original];
+        let namings = [Self::HuggingFace, Self::HuggingFaceTower, Self::OriginalCustomText, Self::Original];
         let custom_text = root.contains(Self::OriginalCustomText.token_embedding());
         let fits = |naming: &Self| has_part(naming) && (*naming != Self::OriginalCustomText || custom_text);
         let naming = namings.into_iter().find(fits).unwrap_or(Self::Original);
@@ -64,6 +67,12 @@ impl Naming {
     /// Names of the image tower.
     pub fn vision(self) -> TowerNames {
         match self {
+            Self::HuggingFaceTower => TowerNames {
+                layers: "encoder.layers",
+                positions: "embeddings.position_embedding.weight",
+                final_norm: "post_layernorm",
+                projection: "visual_projection.weight",
+            },
             Self::HuggingFace => TowerNames {
                 layers: "vision_model.encoder.layers",
                 positions: "vision_model.embeddings.position_embedding.weight",
@@ -82,6 +91,12 @@ impl Naming {
     /// Names of the text tower.
     pub fn text(self) -> TowerNames {
         match self {
+            Self::HuggingFaceTower => TowerNames {
+                layers: "encoder.layers",
+                positions: "embeddings.position_embedding.weight",
+                final_norm: "final_layer_norm",
+                projection: "text_projection.weight",
+            },
             Self::HuggingFace => TowerNames {
                 layers: "text_model.encoder.layers",
                 positions: "text_model.embeddings.position_embedding.weight",
@@ -106,6 +121,7 @@ impl Naming {
     /// The class token, `[D]`.
     pub fn class_embedding(self) -> &'static str {
         match self {
+            Self::HuggingFaceTower => "embeddings.class_embedding",
             Self::HuggingFace => "vision_model.embeddings.class_embedding",
             Self::Original | Self::OriginalCustomText => "visual.class_embedding",
         }
@@ -114,6 +130,7 @@ impl Naming {
     /// The patch convolution, `[D, 3, patch, patch]`.
     pub fn patch_embedding(self) -> &'static str {
         match self {
+            Self::HuggingFaceTower => "embeddings.patch_embedding.weight",
             Self::HuggingFace => "vision_model.embeddings.patch_embedding.weight",
             Self::Original | Self::OriginalCustomText => "visual.conv1.weight",
         }
@@ -122,6 +139,7 @@ impl Naming {
     /// The layer norm before the image tower's layers.
     pub fn pre_norm(self) -> &'static str {
         match self {
+            Self::HuggingFaceTower => "pre_layrnorm",
             Self::HuggingFace => "vision_model.pre_layrnorm", // [sic]
             Self::Original | Self::OriginalCustomText => "visual.ln_pre",
         }
@@ -130,6 +148,7 @@ impl Naming {
     /// The token embeddings, `[vocabulary, D]`.
     pub fn token_embedding(self) -> &'static str {
         match self {
+            Self::HuggingFaceTower => "embeddings.token_embedding.weight",
             Self::HuggingFace => "text_model.embeddings.token_embedding.weight",
             Self::Original => "token_embedding.weight",
             Self::OriginalCustomText => "text.token_embedding.weight",
@@ -138,6 +157,11 @@ impl Naming {
 
     /// Whether projections are stored as `[inputs, outputs]`.
     pub fn transposed_projections(self) -> bool {
-        self != Self::HuggingFace
+        !self.is_hugging_face()
+    }
+
+    /// Whether `transformers` gave the names.
+    pub fn is_hugging_face(self) -> bool {
+        matches!(self, Self::HuggingFace | Self::HuggingFaceTower)
     }
 }

@@ -62,6 +62,9 @@ impl Point {
 
 /// All that is said about one object. Nothing at all is a prompt too: the most prominent object.
 ///
+/// Without points and box, SAM 2 gets no point at all, as from `SAM2ImagePredictor`; transformers gives it a padding point,
+/// which is a prompt of [`Point`]s with one [`Label::Padding`]. (`docs/references.md` has more of such differences.)
+///
 /// Points and boxes outside the picture are allowed, as in the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prompt<'a> {
@@ -85,7 +88,7 @@ impl<'a> Prompt<'a> {
         Self { bounding_box: Some(bounding_box), ..Self::default() }
     }
 
-    /// The same with a mask from an earlier call.
+    /// The same with a mask from an earlier call. A mask alone, see [`Prompt`], is not the same in all references.
     #[must_use]
     pub fn with_mask(self, mask: &'a [f32]) -> Self {
         Self { mask: Some(mask), ..self }

@@ -15,6 +15,9 @@
 //! `SAM2Transforms` interpolates f32 values, to which ours are equal within 10⁻⁵. All other values are exact because after the resize a channel has only 256 values: scaling and normalisation are a
 //! table, computed once in the reference's order and precision. Only the window of the resized picture that the
 //! crop keeps is computed; [`Resample::window`] gives the same pixels as cropping the whole.
+//!
+//! Where there are two, the reference is the one that resizes with Pillow: transformers' processors of torchvision may be
+//! a level or more apart. Alpha is dropped; transformers 5 puts white behind it. See `docs/references.md`.
 
 mod config;
 mod files;

@@ -52,6 +52,7 @@ pub(super) fn load<'f>(
 ) -> Result<Option<Tokenizer>> {
     if let Some(contents) = read(TOKENIZER)? {
         let settings = settings(&mut read)?;
+        check_open_clip(&mut read, TOKENIZER)?;
         let file = parse(&contents, TOKENIZER)?;
         let mut declared = json::declared(&file)?;
         settings.apply(&mut declared, !file["post_processor"].is_null())?;
@@ -60,6 +61,7 @@ pub(super) fn load<'f>(
     let (vocab, merges) = (read(VOCAB)?, read(MERGES)?);
     if let (Some(vocab), Some(merges)) = (&vocab, &merges) {
         let settings = settings(&mut read)?;
+        check_open_clip(&mut read, VOCAB)?;
         let vocab = parse(vocab, VOCAB)?;
         let mut declared = lists::declared(&vocab, merges)?;
         settings.apply(&mut declared, false)?;
@@ -89,14 +91,21 @@ pub(super) fn load<'f>(
         }
     }
     let Some(list) = list.as_deref().or(fallback) else { return Ok(None) };
-    let tokenizer = lists::openai(list)?;
-    match read(OPEN_CLIP)? {
-        None => Ok(Some(tokenizer)),
-        Some(contents) => {
-            let config = parse(&contents, OPEN_CLIP)?;
-            with_open_clip(tokenizer, &config).map_err(|e| e.within(OPEN_CLIP)).map(Some)
+    let mut tokenizer = lists::openai(list)?;
+    if let Some(config) = open_clip(&mut read)?
+        && let Rules::OpenAi { cleaning, specials } = &mut tokenizer.rules
+    {
+        if let Some(name) = hugging_face_tokenizer(&config) {
+            return Err(err!(
+                Unsupported,
+                "{OPEN_CLIP}: text_cfg.hf_tokenizer_name is {name:?}, and its files are missing"
+            ));
         }
+        *cleaning = wanted_cleaning(&config)?.unwrap_or_default();
+        // open_clip's spelling.
+        *specials = ["<start_of_text>", "<end_of_text>"];
     }
+    Ok(Some(tokenizer))
 }
 
 /// What the files beside Hugging Face's vocabularies say.
@@ -112,32 +121,60 @@ fn settings<'f>(read: &mut impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>) ->
     Settings::new(&config, &specials, &added)
 }
 
-/// The tokenizer as open_clip makes it by `open_clip_config.json`: it spells the special tokens its own way.
-fn with_open_clip(mut tokenizer: Tokenizer, config: &Value) -> Result<Tokenizer> {
-    let text = &config["model_cfg"]["text_cfg"];
-    if let Some(name) = text["hf_tokenizer_name"].as_str().filter(|name| !name.is_empty()) {
-        return Err(err!(Unsupported, "text_cfg.hf_tokenizer_name is {name:?}, and its files are missing"));
+/// The `text_cfg` of `open_clip_config.json`.
+fn open_clip<'f>(read: &mut impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>) -> Result<Option<Value>> {
+    let Some(contents) = read(OPEN_CLIP)? else { return Ok(None) };
+    let mut config = parse(&contents, OPEN_CLIP)?;
+    Ok(config.pointer_mut("/model_cfg/text_cfg").map(Value::take))
+}
+
+/// `Unsupported` if open_clip is told to clean texts in a way that is not that of the vocabulary's `file`.
+fn check_open_clip<'f>(
+    read: &mut impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
+    file: &str,
+) -> Result<()> {
+    let Some(config) = open_clip(read)? else { return Ok(()) };
+    // open_clip keeps capitals from a tokenizer of transformers, whose own business they are.
+    let usual = match hugging_face_tokenizer(&config) {
+        Some(_) => Cleaning::Whitespace,
+        None => Cleaning::Lower,
+    };
+    match wanted_cleaning(&config)? {
+        Some(cleaning) if cleaning != usual => {
+            let name = &config["tokenizer_kwargs"]["clean"];
+            Err(err!(Unsupported, "{OPEN_CLIP}: text_cfg.tokenizer_kwargs.clean is {name}, unlike {file}"))
+        }
+        _ => Ok(()),
     }
-    let mut wanted = Cleaning::default();
-    if let Some(arguments) = text["tokenizer_kwargs"].as_object() {
-        for (key, value) in arguments {
-            let known = match key.as_str() {
-                "clean" => {
-                    value.as_str().and_then(Cleaning::named).map(|cleaning| wanted = cleaning).is_some()
-                }
-                // The model's own length counts; what open_clip reads here is the same or too short for it.
-                "context_length" => value.is_u64(),
-                "reduction_mask" => value == "",
-                "additional_special_tokens" => value.as_array().is_none_or(|tokens| tokens.is_empty()),
-                _ => false,
-            };
-            if !known {
-                return Err(json::unsupported(&alloc::format!("text_cfg.tokenizer_kwargs.{key}"), value));
+}
+
+/// The tokenizer of transformers that open_clip takes.
+fn hugging_face_tokenizer(text: &Value) -> Option<&str> {
+    text["hf_tokenizer_name"].as_str().filter(|name| !name.is_empty())
+}
+
+/// The cleaning that open_clip's tokenizer is told; `Unsupported` for other arguments that change ids.
+fn wanted_cleaning(text: &Value) -> Result<Option<Cleaning>> {
+    let mut wanted = None;
+    for (key, value) in text["tokenizer_kwargs"].as_object().into_iter().flatten() {
+        let known = match key.as_str() {
+            "clean" => {
+                wanted = value.as_str().and_then(Cleaning::named);
+                wanted.is_some()
             }
+            // The model's own length counts; what open_clip reads here is the same or too short for it.
+            "context_length" => value.is_u64(),
+            "reduction_mask" => value == "",
+            "additional_special_tokens" => value.as_array().is_none_or(|tokens| tokens.is_empty()),
+            _ => false,
+        };
+        if !known {
+            let value = json::shown(value);
+            return Err(err!(
+                Unsupported,
+                "{OPEN_CLIP}: text_cfg.tokenizer_kwargs.{key} is {value}, which is not known"
+            ));
         }
     }
-    let Rules::OpenAi { cleaning, specials } = &mut tokenizer.rules else { return Ok(tokenizer) };
-    *cleaning = wanted;
-    *specials = ["<start_of_text>", "<end_of_text>"];
-    Ok(tokenizer)
+    Ok(wanted)
 }

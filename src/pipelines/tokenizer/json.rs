@@ -214,5 +214,15 @@ fn check_model(model: &Value) -> Result<()> {
 }
 
 pub(super) fn unsupported(key: &str, value: &Value) -> Error {
-    err!(Unsupported, "{key} is not CLIP's: {}", excerpt(&value.to_string()))
+    err!(Unsupported, "{key} is not CLIP's: {}", shown(value))
+}
+
+/// `value` as JSON, cut if it is long.
+pub(super) fn shown(value: &Value) -> String {
+    let mut text = value.to_string();
+    if let Some((end, _)) = text.char_indices().nth(60) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

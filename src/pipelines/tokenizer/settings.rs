@@ -9,7 +9,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::error::{Result, err};
 
 use super::added::AddedToken;
-use super::json::{added_token, id, unsupported};
+use super::json::{added_token, id, shown, unsupported};
 use super::vocabulary::{Declared, excerpt, find};
 
 const CONFIG: &str = "tokenizer_config.json";
@@ -82,7 +82,9 @@ impl Settings {
         let added = match (&decoder, added) {
             (None, Value::Object(tokens)) => {
                 let token = |(content, value): (&String, &Value)| match id(value) {
-                    None => Err(err!(Tokenizer, "{ADDED}: {value} is the id of {}", excerpt(content))),
+                    None => {
+                        Err(err!(Tokenizer, "{ADDED}: {} is the id of {}", shown(value), excerpt(content)))
+                    }
                     Some(id) => {
                         let (content, special) = (content.clone(), is_special(content));
                         Ok((id, AddedToken { content, id, normalized: !special, special }))
@@ -140,6 +142,9 @@ impl Settings {
                 declared.added.extend(new);
             }
         }
+        // The padding token is the usual end token, also where another token ends texts.
+        declared.padding =
+            declared.padding.or_else(|| find(declared.end, &declared.vocabulary, &declared.added));
         for (name, special) in &self.specials {
             let id = match find_added(&special.content, &declared.added) {
                 Some(id) => id,
@@ -235,6 +240,6 @@ fn longest(value: &Value) -> Result<usize> {
     match value.as_f64() {
         None if value.is_null() => Ok(usize::MAX),
         Some(length) if length >= 2.0 => Ok(length as usize), // saturates
-        _ => Err(err!(Tokenizer, "model_max_length is {}", excerpt(&value.to_string()))),
+        _ => Err(err!(Tokenizer, "model_max_length is {}", shown(value))),
     }
 }

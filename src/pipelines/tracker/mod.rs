@@ -52,7 +52,8 @@
 //! The reference keeps everything it ever computed. Here an object keeps what a frame can still attend to: see
 //! [`TrackerOptions::max_prompted_frames`], [`held_frames`](TrackerOptions::held_frames) and
 //! [`both_directions`](TrackerOptions::both_directions). [`Tracker::memory_bytes`] tells the most that this will be.
-//! Every call that fails or is cancelled leaves the tracker as it was.
+//! Every call that fails or is cancelled leaves the tracker as it was. How transformers' `Sam2VideoModel` differs is in
+//! `docs/references.md`.
 
 mod bank;
 mod frames;

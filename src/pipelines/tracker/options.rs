@@ -31,7 +31,8 @@ pub struct TrackerOptions {
     /// other direction attends to what the first sweep left, as in the reference, which forgets nothing. Otherwise such
     /// memories live only as long as their frames are held or within reach of the latest frame.
     pub both_directions: bool,
-    /// Holes of at most so many pixels in the low-resolution masks are filled; 0 for none.
+    /// Holes of at most so many pixels in the low-resolution masks are filled; 0 for none. (The reference fills them on
+    /// GPUs only, transformers never.)
     pub fill_hole_area: u32,
     /// Gives every pixel to one object at most in the masks of the picture (`non_overlap_masks`).
     pub non_overlap_output: bool,

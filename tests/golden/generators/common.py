@@ -1,6 +1,7 @@
 """Seeds, file output and test pictures shared by the generators."""
 
 import json
+import struct
 import zlib
 from pathlib import Path
 
@@ -23,6 +24,40 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor | np.ndarray]) -> 
     }
     as_torch = {name: t.contiguous() for name, t in as_torch.items()}
     save_file(as_torch, path, metadata={"format": "pt"})
+
+
+def strip_source_positions(path: Path) -> None:
+    """Remove the members `*.debug_pkl` of a TorchScript archive: they hold paths of the machine that wrote it.
+
+    The other members are copied byte for byte, deflated code included, which `zipfile` cannot do.
+    """
+    old = path.read_bytes()
+    end = old.rindex(b"PK\x06\x06")
+    directory_len, directory_at = struct.unpack_from("<QQ", old, end + 40)
+    entries, at = [], directory_at
+    while at < directory_at + directory_len:
+        name, extra, comment = struct.unpack_from("<HHH", old, at + 28)
+        size = 46 + name + extra + comment
+        entries.append((struct.unpack_from("<I", old, at + 42)[0], old[at : at + size], old[at + 46 : at + 46 + name]))
+        at += size
+    ends = [entry[0] for entry in entries[1:]] + [directory_at]
+    new, directory = b"", b""
+    kept = 0
+    for (header, record, name), stop in zip(entries, ends):
+        if name.endswith(b".debug_pkl"):
+            continue
+        directory += record[:42] + struct.pack("<I", len(new)) + record[46:]
+        new += old[header:stop]
+        kept += 1
+    sizes = (kept, kept, len(directory), len(new))
+    record_at = len(new) + len(directory)
+    path.write_bytes(
+        new
+        + directory
+        + struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 30, 45, 0, 0, *sizes)
+        + struct.pack("<4sIQI", b"PK\x06\x07", 0, record_at, 1)
+        + struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, *sizes, 0)
+    )
 
 
 def write_json(path: Path, value, indent: int | None = 2) -> None:

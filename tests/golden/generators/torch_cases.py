@@ -80,6 +80,7 @@ def openai(directory: Path) -> None:
             if "ln_" not in name and name != "logit_scale":
                 parameter.data = parameter.data.half()
     torch.jit.save(traced, directory / "model.pt")
+    common.strip_source_positions(directory / "model.pt")
     state = torch.jit.load(directory / "model.pt").state_dict()
     print("  state:", len(state), sorted(state)[:3], "attn_mask" in state, state["visual.proj"].dtype)
     with open(directory / "expected.txt", "w") as file:
@@ -114,7 +115,11 @@ def meta(directory: Path) -> None:
     torch.save(sam.state_dict(), directory / "sam_vit_t.pth")
     optimizer = torch.optim.AdamW(sam.mask_decoder.iou_prediction_head.parameters())
     optimizer.step()
-    torch.save({"model": sam.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 7}, directory / "finetuned.pth")
+    averaged = {name: tensor for name, tensor in sam.state_dict().items() if "iou_prediction_head" in name}
+    torch.save(
+        {"model": sam.state_dict(), "ema": averaged, "optimizer": optimizer.state_dict(), "epoch": 7},
+        directory / "finetuned.pth",
+    )
     picture = common.picture("torch_cases.meta", 48, 64, 3)
     Image.fromarray(picture).save(directory / "picture.png")
     predictor = SamPredictor(sam)
@@ -124,7 +129,7 @@ def meta(directory: Path) -> None:
         scores = " ".join(f"{x:.4f}" for x in iou.tolist())
         areas = " ".join(str(int(mask.sum())) for mask in masks)
         file.write(
-            "Meta's .pth is read as it is, and so is a training checkpoint around it: segment picture.png --point "
+            "Meta's .pth is read as it is, and so is a training checkpoint around it (with a warning of its \"ema\"): segment picture.png --point "
             f"20,30 has scores [{scores}] and areas [{areas}] as SamPredictor; it said 'a zip archive (a PyTorch "
             "checkpoint?)'\n"
         )

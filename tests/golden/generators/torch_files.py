@@ -140,6 +140,7 @@ def generate(output: Path) -> None:
     torch.jit.save(traced, directory / "traced.pt")
     torch.jit.save(torch.jit.script(trained), directory / "scripted.pt")
     for name in ("traced", "scripted"):
+        common.strip_source_positions(directory / f"{name}.pt")
         loaded = torch.jit.load(directory / f"{name}.pt").state_dict()
         assert list(loaded) == list(state), (list(loaded), list(state))
         assert all(torch.equal(loaded[key], state[key]) for key in state)

@@ -30,7 +30,12 @@ const TOWER_KEYS: [&str; 13] = [
 ];
 
 /// Keys that are absent have the defaults of `CLIPVisionConfig` and `CLIPTextConfig`: ViT-B/32.
-pub(super) fn read(config: &mut Config, scope: &Scope<'_>, review: &mut Review) -> Result<ClipConfig> {
+pub(super) fn read(
+    config: &mut Config,
+    scope: &Scope<'_>,
+    naming: Naming,
+    review: &mut Review,
+) -> Result<ClipConfig> {
     // As CLIPConfig does: what stands in the older place wins, with defaults for what it leaves out.
     for tower in ["text_config", "vision_config"] {
         config.replace(tower, &format!("{tower}_dict"), |key| !TOWER_KEYS.contains(&key));
@@ -42,10 +47,8 @@ pub(super) fn read(config: &mut Config, scope: &Scope<'_>, review: &mut Review) 
         "clip_text_model" => (None, Some("")),
         _ => (Some("vision_config."), Some("text_config.")),
     };
-    let (has_vision, has_text) = (
-        scope.contains(Naming::HuggingFace.class_embedding()),
-        scope.contains(Naming::HuggingFace.token_embedding()),
-    );
+    let (has_vision, has_text) =
+        (scope.contains(naming.class_embedding()), scope.contains(naming.token_embedding()));
     if (vision == Some("") && !has_vision) || (text == Some("") && !has_text) {
         return Err(config.unusable("model_type", "that of the tower that the weights hold"));
     }

@@ -120,6 +120,12 @@ fn vision(
     if channels != 3 {
         return Err(err!(TensorShape, "tensor \"{name}\": expected 3 input channels, found {channels}"));
     }
+    if scope.at("visual.attn_pool").names().next().is_some() {
+        return Err(err!(
+            Unsupported,
+            "tensors \"visual.attn_pool…\": an image tower with attentional pooling (CoCa)"
+        ));
+    }
     let [tokens, _] = scope.dims(naming.vision().positions)?;
     let side = (1..=MAX_IMAGE).find(|side| side * side + 1 >= tokens).unwrap_or(MAX_IMAGE);
     let head_width = match (config, width) {

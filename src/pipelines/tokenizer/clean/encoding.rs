@@ -26,7 +26,7 @@ pub(super) struct Budget(usize);
 impl Budget {
     /// For a text of `length` bytes.
     pub(super) fn new(length: usize) -> Self {
-        Self((4 << 20) + 16 * length)
+        Self((2 << 20) + 8 * length)
     }
 
     /// Whether another `length` bytes are within the budget; they are taken from it.

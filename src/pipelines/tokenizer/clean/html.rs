@@ -73,21 +73,20 @@ pub(super) fn unescape_strictly(text: &str) -> Cow<'_, str> {
 }
 
 /// `text` with what `reference` makes of each place after `&`: it appends the replacement and says how many
-/// bytes after the `&` are replaced, or changes nothing.
+/// bytes after the `&` are replaced, or there is nothing to replace.
 fn replace(text: &str, reference: impl Fn(&str, &mut String) -> Option<usize>) -> Cow<'_, str> {
     let mut out = String::new();
+    let mut replacement = String::new();
     let mut copied = 0;
     let mut at = 0;
     while let Some(ampersand) = text[at..].find('&') {
         at += ampersand + 1;
-        let kept = out.len();
-        out.push_str(&text[copied..at - 1]);
-        match reference(&text[at..], &mut out) {
-            Some(length) => {
-                at += length;
-                copied = at;
-            }
-            None => out.truncate(kept),
+        replacement.clear();
+        if let Some(length) = reference(&text[at..], &mut replacement) {
+            out.push_str(&text[copied..at - 1]);
+            out.push_str(&replacement);
+            at += length;
+            copied = at;
         }
     }
     if copied == 0 {
@@ -132,17 +131,21 @@ fn longest_without_semicolon(word: &str) -> Option<(&'static str, usize)> {
 /// What `name`, without semicolon, stands for, and whether it may be without.
 fn named(name: &str) -> Option<(&'static str, bool)> {
     // Binary search in a text: the entries are found by the NUL before them.
-    let (mut low, mut high) = (0, REFERENCES.len());
+    let entries = REFERENCES.as_bytes();
+    let (mut low, mut high) = (0, entries.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        let start = REFERENCES.as_bytes()[low..middle].iter().rposition(|&byte| byte == 0);
-        let start = start.map_or(low, |at| low + at + 1);
-        let entry = REFERENCES[start..].split('\0').next().unwrap_or_default();
-        let end = entry.find(['=', '~']).unwrap_or(entry.len());
-        match entry[..end].cmp(name) {
-            Ordering::Less => low = start + entry.len() + 1,
+        let start = entries[low..middle].iter().rposition(|&byte| byte == 0).map_or(low, |at| low + at + 1);
+        let end = start + entries[start..].iter().position(|byte| matches!(byte, b'=' | b'~'))?;
+        match entries[start..end].cmp(name.as_bytes()) {
             Ordering::Greater => high = start,
-            Ordering::Equal => return Some((&entry[end + 1..], entry.as_bytes()[end] == b'~')),
+            less_or_equal => {
+                let length = entries[end..].iter().position(|&byte| byte == 0)?;
+                if less_or_equal == Ordering::Equal {
+                    return Some((&REFERENCES[end + 1..end + length], entries[end] == b'~'));
+                }
+                low = end + length + 1;
+            }
         }
     }
     None
