@@ -46,6 +46,9 @@ pub(crate) fn write_floats(mut out: impl Write, values: &[f32]) -> io::Result<()
     values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
 }
 
+/// Bytes of elements to values.
+type Read = fn(&[u8]) -> Vec<f32>;
+
 /// What the elements of an array are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Elements {
@@ -93,7 +96,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Array, String> {
     let shape = sides.map(str::parse).collect::<Result<Vec<usize>, _>>().map_err(|_| damaged("its shape"))?;
     let descr = value("descr").and_then(|value| value.strip_prefix('\'')?.split_once('\''));
     let (descr, _) = descr.ok_or_else(|| damaged("no type"))?;
-    let (size, elements, read): (usize, Elements, fn(&[u8]) -> Vec<f32>) = match descr {
+    let (size, elements, read): (usize, Elements, Read) = match descr {
         "<f4" => (4, Elements::Floats, |data| each(data, f32::from_le_bytes)),
         "<f8" => (8, Elements::Floats, |data| each(data, |value| f64::from_le_bytes(value) as f32)),
         "|b1" => (1, Elements::Booleans, |data| each(data, |[value]| f32::from(value))),

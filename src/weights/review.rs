@@ -106,7 +106,7 @@ const QUIET_TENSORS: &[&str] = &[
 /// Checks, while a model is loaded, that everything in its files is used, known not to matter, or reported.
 ///
 /// What changes the result and is not understood is an error that names it. If the caller wants the model all the same
-/// ([`lenient`](Self::lenient)), it becomes a warning. Everything else that is left over is a warning.
+/// ([`new`](Self::new)), it becomes a warning. Everything else that is left over is a warning.
 #[derive(Debug, Default)]
 pub struct Review {
     lenient: bool,
@@ -156,7 +156,7 @@ impl Review {
     /// `Unsupported` naming the key and its value.
     pub fn neutral(&mut self, config: &Config, neutral: &[(&str, &str)]) -> Result<()> {
         for (key, expected) in neutral {
-            if config.get(key).is_some_and(|value| value.to_string() != *expected) {
+            if config.get(key).is_some_and(|value| **expected != value.to_string()[..]) {
                 let error = config.unusable(key, format_args!("{expected}; anything else is not supported"));
                 self.refuse(err!(Unsupported, "{}", error.message()))?;
             }

@@ -25,7 +25,7 @@ fn weights(value: f32) -> Vec<u8> {
 fn open(path: &Path) -> Result<Bundle<'static>> {
     let (sender, receiver) = mpsc::channel();
     let path = PathBuf::from(path);
-    std::thread::spawn(move || sender.send(Bundle::open(&path, OpenOptions::new())));
+    std::thread::spawn(move || drop(sender.send(Bundle::open(&path, OpenOptions::new()))));
     receiver.recv_timeout(Duration::from_secs(20)).expect("opening hangs")
 }
 
@@ -183,6 +183,20 @@ fn side_files_that_are_none() {
     symlink("/dev/zero", directory.path().join("config.json")).unwrap();
     for name in ["vocab.json", "merges.txt", "config.json"] {
         expect(&bundle.file(name).unwrap_err(), Unsupported, &format!("{name}: not a regular file"));
+    }
+    directory.write(
+        "processor_config.json",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    );
+    directory.write("added_tokens.json", b"<!doctype html><html>");
+    for (name, message) in [
+        (
+            "processor_config.json",
+            "processor_config.json: a Git LFS pointer, not the file itself: run `git lfs pull`",
+        ),
+        ("added_tokens.json", "added_tokens.json: an HTML page, not the file itself"),
+    ] {
+        expect(&bundle.file(name).unwrap_err(), Unsupported, message);
     }
     let path = directory.write("tokenizer.json", b"");
     File::options().write(true).open(&path).unwrap().set_len(MAX_SIDE_FILE as u64 + 1).unwrap();

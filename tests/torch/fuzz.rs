@@ -1,5 +1,5 @@
-//! Random damage to files of every kind: never a panic, an error with a code of malformed files, or tensors that
-//! load; and little memory, which `MEMORY` counts.
+//! Random damage to files of every kind: never a panic, but an error with a code of malformed files, or tensors that
+//! load and take no more than their file allows.
 
 use std::fs;
 

@@ -80,7 +80,9 @@ fn wrappers() {
     let state = |name: &str| dict(&[(text(name), w())]);
     let two = dict(&[(text("x"), w()), (text("y"), w())]);
     let scalar = tensor(storage("Float", "0", 4), 0, &[], &[]);
-    let cases: [(Vec<(Vec<u8>, Vec<u8>)>, &[&str], &[&str]); 9] = [
+    // Entries; the tensors that are found, and the notes.
+    type Case = (Vec<(Vec<u8>, Vec<u8>)>, &'static [&'static str], &'static [&'static str]);
+    let cases: [Case; 9] = [
         // The first of the known wrappers.
         (
             vec![(text("model"), state("a")), (text("state_dict"), state("w"))],

@@ -25,7 +25,8 @@ pub(super) fn decode(bytes: &[u8], limits: Limits) -> Result<Decoded, String> {
     let color = decoder.colortype().map_err(damaged)?;
     let (depth, channels) = (usize::from(color.bit_depth()), usize::from(color.num_samples()));
     // The file's samples, and the picture's.
-    limits.check(width, height, (depth * channels).div_ceil(8) + 4)?;
+    let shown = if is_palette { 4 } else { channels };
+    limits.check(width, height, (depth * channels).div_ceil(8) + shown)?;
     let mut tiff_limits = TiffLimits::default();
     tiff_limits.decoding_buffer_size = limits.memory();
     tiff_limits.intermediate_buffer_size = limits.memory();

@@ -297,7 +297,7 @@ fn what_was_tracked_until_a_signal_is_kept(case: &Case) {
     assert_eq!(coco["images"].as_array().unwrap().len(), count);
     assert_eq!(coco["images"][2]["file_name"], "2.png");
     assert_eq!(fs::read_dir(case.path("out")).unwrap().count(), count);
-    assert_eq!(leftovers(&case.path(".")), [PathBuf::new(); 0]);
+    assert!(leftovers(&case.path(".")).is_empty());
 
     let (code, printed, stderr) = interrupted(case, "-TERM", &["-o", "masks.json"]);
     assert_eq!((code, json("masks.json")), (Some(143), Value::Array(printed)), "{stderr}");
@@ -345,7 +345,7 @@ fn an_earlier_file_survives(case: &Case) {
             assert!(stderr.contains("cannot write existing.png"), "{stderr}");
             assert_eq!(fs::read(&existing).unwrap(), b"an earlier file");
         }
-        assert_eq!(leftovers(&case.path(".")), [PathBuf::new(); 0]);
+        assert!(leftovers(&case.path(".")).is_empty());
         // A full disk.
         if Path::new("/dev/full").exists() {
             case.fails(

@@ -53,7 +53,8 @@ pub extern "C" fn clip_error() -> f64 {
 
     let cx = Cx::serial(Level::detect());
     let bundle = Bundle::from_memory(BundleParts::new(weights)).expect("the weights are well-formed");
-    let model = ClipModel::bind(&bundle, cx.level(), None, &mut Review::default()).expect("the weights are complete");
+    let model =
+        ClipModel::bind(&bundle, cx.level(), None, &mut Review::default()).expect("the weights are complete");
     let vision = model.vision.as_ref().expect("an image tower");
     let size = [shape[0], shape[2], shape[3]];
     let mut out = vec![f32::NAN; expected.len()];

@@ -122,11 +122,11 @@ fn label_note(numbers: &BTreeSet<u16>, more: &str) -> String {
 
 /// Numbers of colours of a palette.
 fn of_indices(indices: &[u8], palette: &[Color], facts: &Facts) -> Result<Meaning, String> {
+    let mut seen = [false; 256];
+    indices.iter().for_each(|&index| seen[usize::from(index)] = true);
     let mut used = BTreeMap::new();
-    for &index in indices {
-        if !used.contains_key(&index) {
-            used.insert(index, *palette.get(usize::from(index)).ok_or("a colour that its palette lacks")?);
-        }
+    for index in (0..=255).filter(|&index| seen[usize::from(index)]) {
+        used.insert(index, *palette.get(usize::from(index)).ok_or("a colour that its palette lacks")?);
     }
     let opaque = |index: u8| facts.palette_alpha.get(usize::from(index)).is_none_or(|&alpha| alpha == 255);
     if !used.keys().all(|&index| opaque(index)) {
