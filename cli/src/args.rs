@@ -199,7 +199,7 @@ pub(crate) struct DemoArgs {
 Examples:
   vitrum classify cat.jpg --labels \"cat,dog,red apple\"
   vitrum classify photos/ --recursive --labels-file labels.txt --top 3 --json
-  find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a drawing of a {}\"
+  find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a sketch of a {}\"
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done.")]
