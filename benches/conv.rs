@@ -6,7 +6,7 @@ use vitrum::kernels::activation::Activation;
 use vitrum::kernels::conv::{
     self, ConvShape, PackedConv, PackedConvTranspose, Patches, conv_transpose2d, conv2d,
 };
-use vitrum::kernels::gemm::{self, Lhs, Output, PackedMatrix, Rows};
+use vitrum::kernels::gemm::{self, Lhs, Output, PackedWeights, Rows};
 
 /// Values between −0.5 and 0.5.
 fn values(len: usize) -> Vec<f32> {
@@ -51,7 +51,7 @@ fn conv(c: &mut Criterion, name: &str, shape: ConvShape, size: [usize; 2]) {
 /// `lhs · weightsᵀ` with `n` columns.
 fn product(c: &mut Criterion, name: &str, lhs: &impl Lhs, n: usize) {
     let (m, k) = (lhs.rows(), lhs.depth());
-    let packed = PackedMatrix::pack(vitrum::simd::Level::detect(), n, k, &values(n * k));
+    let packed = PackedWeights::pack(vitrum::simd::Level::detect(), n, k, &values(n * k));
     let bias = values(n);
     let mut out = vec![0.0; m * n];
     bench(c, name, 2 * m * n * k, |cx, workspace| {

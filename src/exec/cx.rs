@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::scratch::Workspace;
 use super::shared::SharedMut;
 use crate::error::{Result, err};
-use crate::simd::Level;
+use crate::simd::{Caches, Level};
 
 /// Runs lanes of work, concurrently if it can. A host application may supply its own.
 pub trait Runner: Send + Sync {
@@ -46,6 +46,7 @@ const MAX_THREADS: usize = 1024;
 #[derive(Clone)]
 pub struct Cx {
     level: Level,
+    caches: Caches,
     runner: Option<Arc<dyn Runner>>,
     workspaces: Arc<WorkspaceCache>,
 }
@@ -69,22 +70,33 @@ impl Cx {
             #[cfg(not(feature = "parallel"))]
             _ => return Err(err!(Unsupported, "{threads} threads need the feature `parallel`")),
         };
-        Ok(Self { level, runner, workspaces: Arc::default() })
+        Ok(Self { runner, ..Self::serial(level) })
     }
 
     /// A context on the calling thread alone.
     pub fn serial(level: Level) -> Self {
-        Self { level, runner: None, workspaces: Arc::default() }
+        Self { level, caches: Caches::detect(), runner: None, workspaces: Arc::default() }
     }
 
     /// A context whose lanes are run by the host application.
     pub fn with_runner(level: Level, runner: Arc<dyn Runner>) -> Self {
-        Self { level, runner: Some(runner), workspaces: Arc::default() }
+        Self { runner: Some(runner), ..Self::serial(level) }
     }
 
     /// The instruction set.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// The caches of a core, by which kernels choose the sizes of blocks. Results do not depend on them.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// Chooses the sizes of blocks for a CPU with such caches.
+    #[must_use]
+    pub fn with_caches(self, caches: Caches) -> Self {
+        Self { caches, ..self }
     }
 
     /// How many lanes run at the same time.

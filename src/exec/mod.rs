@@ -4,6 +4,7 @@ mod cx;
 #[cfg(feature = "std")]
 mod map;
 mod monitor;
+mod pages;
 #[cfg(feature = "parallel")]
 mod pool;
 mod scratch;

@@ -34,7 +34,10 @@ pub struct AlignedVec(Vec<Line>);
 impl AlignedVec {
     /// `padded(len)` zeros.
     pub fn zeroed(len: usize) -> Self {
-        Self(alloc::vec![bytemuck::Zeroable::zeroed(); len.div_ceil(LINE)])
+        let mut lines = Vec::with_capacity(len.div_ceil(LINE));
+        super::pages::prefer_huge(lines.spare_capacity_mut());
+        lines.resize(len.div_ceil(LINE), bytemuck::Zeroable::zeroed());
+        Self(lines)
     }
 }
 

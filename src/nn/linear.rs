@@ -5,14 +5,14 @@ use alloc::vec::Vec;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{self, Lhs, Output, PackedMatrix};
+use crate::kernels::gemm::{self, Lhs, Output, PackedWeights};
 use crate::simd::Level;
 use crate::weights::Scope;
 
 /// `y = act(x Wᵀ + b)`, with `W: [outputs, inputs]` as checkpoints store it.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: PackedMatrix,
+    weight: PackedWeights,
     bias: Option<Vec<f32>>,
 }
 
@@ -33,7 +33,7 @@ impl Linear {
     pub fn new(level: Level, shape: [usize; 2], weight: &[f32], bias: Option<Vec<f32>>) -> Self {
         let [outputs, inputs] = shape;
         assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "bias of shape [{outputs}]");
-        Self { weight: PackedMatrix::pack(level, outputs, inputs, weight), bias }
+        Self { weight: PackedWeights::pack(level, outputs, inputs, weight), bias }
     }
 
     /// Packs the transpose of `weight`, which has shape `[inputs, outputs]`: the projections of OpenAI's CLIP.
@@ -43,7 +43,7 @@ impl Linear {
     pub fn new_transposed(level: Level, shape: [usize; 2], weight: &[f32]) -> Self {
         let [inputs, outputs] = shape;
         assert_eq!(weight.len(), inputs * outputs, "weight of shape [{inputs}, {outputs}]");
-        let weight = PackedMatrix::pack_with(level, outputs, inputs, |row, out| {
+        let weight = PackedWeights::pack_with(level, outputs, inputs, |row, out| {
             out.iter_mut().zip(weight[row..].iter().step_by(outputs)).for_each(|(to, from)| *to = *from);
         });
         Self { weight, bias: None }

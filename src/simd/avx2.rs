@@ -71,6 +71,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_maskstore_ps(p, self.first(n), v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const u8) {
+        // SAFETY: a hint that never faults; SSE, of which it is a part, is in the target's baseline.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+    }
+    #[inline(always)]
     unsafe fn load_u8(self, p: *const u8) -> __m256i {
         // SAFETY: forwarded to the caller; `self` proves AVX2.
         unsafe { _mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast())) }

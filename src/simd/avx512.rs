@@ -69,6 +69,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(p, first(n), v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const u8) {
+        // SAFETY: a hint that never faults; SSE, of which it is a part, is in the target's baseline.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+    }
+    #[inline(always)]
     unsafe fn load_u8(self, p: *const u8) -> __m512i {
         // SAFETY: forwarded to the caller; `self` proves AVX-512F.
         unsafe { _mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())) }

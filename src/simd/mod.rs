@@ -21,6 +21,7 @@ macro_rules! ops {
     )*};
 }
 
+mod caches;
 mod detect;
 mod portable;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod wasm;
 
 use core::fmt::Debug;
 
+pub use caches::Caches;
 pub use portable::Portable;
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -112,6 +114,10 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
             }
         }
     }
+    /// Asks for the cache line at `p` to be brought into the second-level cache. Nothing else happens, also where `p`
+    /// points to no memory.
+    #[inline(always)]
+    fn prefetch(self, _p: *const u8) {}
     /// Loads [`LANES`](Simd::LANES) bytes, zero-extended to 32 bits.
     ///
     /// # Safety

@@ -41,6 +41,13 @@ impl Simd for Neon {
         unsafe { vst1q_f32(p, v) }
     }
     #[inline(always)]
+    fn prefetch(self, p: *const u8) {
+        // SAFETY: a hint that never faults.
+        unsafe {
+            core::arch::asm!("prfm pldl2keep, [{p}]", p = in(reg) p, options(nostack, preserves_flags, readonly))
+        }
+    }
+    #[inline(always)]
     unsafe fn load_u8(self, p: *const u8) -> int32x4_t {
         // SAFETY: forwarded to the caller.
         let bytes = unsafe { p.cast::<u32>().read_unaligned() };

@@ -4,7 +4,7 @@ use vitrum::exec::Workspace;
 use vitrum::kernels::activation::Activation;
 use vitrum::kernels::attention::{self, AttentionShape, Bias};
 use vitrum::kernels::conv::{self, ConvShape, PackedConv, Patches};
-use vitrum::kernels::gemm::{self, Output, PackedMatrix, Rows};
+use vitrum::kernels::gemm::{self, Output, PackedWeights, Rows};
 use vitrum::kernels::norm;
 
 use super::{Bench, Work};
@@ -38,13 +38,38 @@ pub(super) fn gemm(bench: &mut Bench<'_>) -> Result<()> {
     for [m, n, k] in SHAPES {
         let cx = bench.cx;
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
-        let rhs = PackedMatrix::pack(cx.level(), n, k, &numbers(n * k));
+        let rhs = PackedWeights::pack(cx.level(), n, k, &numbers(n * k));
         let mut workspace = workspace(gemm::scratch_len(cx, m, &rhs));
         let run = || {
             let (lhs, output) = (Rows::new(&lhs, m, k), Output::Store { out: &mut out, stride: n });
             gemm::gemm(cx, &lhs, &rhs, Some(&bias), Activation::None, output, workspace.scratch());
         };
         bench.measure("gemm", format!("{m}x{n}x{k}"), Work::product(&[m, n, k]), run)?;
+    }
+    Ok(())
+}
+
+/// The same with weights that are in no cache: each run takes the next of as many copies as the last-level cache cannot
+/// keep. A model's pass is like this; the bytes of the weights stand beside the arithmetic.
+pub(super) fn gemm_cold(bench: &mut Bench<'_>) -> Result<()> {
+    const LEAST: usize = 256 << 20;
+    const MOST: usize = 1 << 30;
+    for [m, n, k] in [[1, 768, 768], [50, 768, 768], [50, 3072, 768], [50, 768, 3072], [197, 768, 768]] {
+        let cx = bench.cx;
+        let bytes = size_of::<f32>() * n * k;
+        let copies = (2 * cx.caches().last).clamp(LEAST, MOST).div_ceil(bytes);
+        let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
+        let weights = numbers(n * k);
+        let rhs: Vec<_> = (0..copies).map(|_| PackedWeights::pack(cx.level(), n, k, &weights)).collect();
+        let mut next = rhs.iter().cycle();
+        let mut workspace = workspace(gemm::scratch_len(cx, m, &rhs[0]));
+        let run = || {
+            let (lhs, output) = (Rows::new(&lhs, m, k), Output::Store { out: &mut out, stride: n });
+            let rhs = next.next().expect("copies");
+            gemm::gemm(cx, &lhs, rhs, Some(&bias), Activation::None, output, workspace.scratch());
+        };
+        let work = Work { bytes: Some(bytes as f64), ..Work::product(&[m, n, k]) };
+        bench.measure("gemm-cold", format!("{m}x{n}x{k}"), work, run)?;
     }
     Ok(())
 }
@@ -78,7 +103,7 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let cx = bench.cx;
         let (rows, depth) = ((side / patch) * (side / patch), 3 * patch * patch);
         let (image, mut out) = (numbers(3 * side * side), vec![0.0; rows * outputs]);
-        let weights = PackedMatrix::pack(cx.level(), outputs, depth, &numbers(outputs * depth));
+        let weights = PackedWeights::pack(cx.level(), outputs, depth, &numbers(outputs * depth));
         let mut workspace = workspace(gemm::scratch_len(cx, rows, &weights));
         let run = || {
             let patches = Patches::new(&image, 3, side, side, patch);

@@ -23,6 +23,8 @@ pub(super) struct Sampled {
     pub(super) seconds: f64,
     /// The peak during it in 10⁹ operations per second: the median.
     pub(super) peak: f64,
+    /// The peak with operands from the first-level cache, likewise.
+    pub(super) peak_with_loads: f64,
 }
 
 /// Times `run` again and again, and the peak in between, because the clock of a CPU varies with heat and
@@ -39,14 +41,15 @@ pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Samp
         let runs = (SAMPLE / once).ceil() as usize;
         let least = ((PATIENCE / once) as usize).clamp(FEW, PEAKS);
         let samples = ((BUDGET / (once * runs as f64)) as usize).clamp(least, 400);
-        let (mut seconds, mut peaks) = (Vec::new(), Vec::new());
+        let (mut seconds, mut peaks, mut with_loads) = (Vec::new(), Vec::new(), Vec::new());
         for i in 0..samples {
             if i % (samples / PEAKS).max(1) == 0 {
                 peaks.push(peak.gflops(cx));
+                with_loads.push(Peak::gflops_with_loads(cx));
             }
             seconds.push(time(runs.max(1)));
         }
-        Sampled { seconds: median(seconds), peak: median(peaks) }
+        Sampled { seconds: median(seconds), peak: median(peaks), peak_with_loads: median(with_loads) }
     })
 }
 

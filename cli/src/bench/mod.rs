@@ -45,7 +45,10 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
         let model = |demo| args.model.as_deref().unwrap_or(demo);
         for subject in args.subject.as_ref().map_or(all, std::slice::from_ref) {
             match subject {
-                Subject::Gemm => kernels::gemm(&mut bench)?,
+                Subject::Gemm => {
+                    kernels::gemm(&mut bench)?;
+                    kernels::gemm_cold(&mut bench)?;
+                }
                 Subject::Attention => kernels::attention(&mut bench)?,
                 Subject::Conv => kernels::conv(&mut bench)?,
                 Subject::Norm => kernels::norm(&mut bench)?,
@@ -86,6 +89,8 @@ struct Row<'a> {
     gflops: f64,
     peak_gflops: f64,
     fraction_of_peak: f64,
+    /// The peak with operands that are loaded from the first-level cache.
+    peak_with_loads_gflops: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     gb_per_s: Option<f64>,
     /// Of frames of a video.
@@ -110,8 +115,8 @@ impl Bench<'_> {
         let Self { cx, .. } = self;
         let title = format!("{} with {} thread(s)", cx.level().name(), cx.threads());
         self.output.line(format_args!(
-            "{title:<42} {:>10} {:>9} {:>9} {:>9} {:>9}",
-            "median ms", "GFLOP/s", "peak", "of peak", "GB/s"
+            "{title:<42} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "median ms", "GFLOP/s", "peak", "of peak", "with loads", "GB/s"
         ))
     }
 
@@ -127,7 +132,7 @@ impl Bench<'_> {
         name: &str,
         shape: String,
         work: Work,
-        Sampled { seconds, peak }: Sampled,
+        Sampled { seconds, peak, peak_with_loads }: Sampled,
         frames_per_s: Option<f64>,
     ) -> Result<()> {
         let rate = |amount: f64| amount / seconds / 1e9;
@@ -140,6 +145,7 @@ impl Bench<'_> {
             gflops: rounded(rate(work.flops), 2),
             peak_gflops: rounded(peak, 2),
             fraction_of_peak: rounded(rate(work.flops) / peak, 4),
+            peak_with_loads_gflops: rounded(peak_with_loads, 2),
             gb_per_s: work.bytes.map(|bytes| rounded(rate(bytes), 2)),
             frames_per_s: frames_per_s.map(|rate| rounded(rate, 3)),
         };
@@ -147,8 +153,13 @@ impl Bench<'_> {
             let gb_per_s = row.gb_per_s.map(|rate| format!("{rate:.1}"));
             let last = gb_per_s.or(row.frames_per_s.map(|rate| format!("{rate:.2} fps"))).unwrap_or_default();
             self.output.line(format_args!(
-                "{name:<20} {:<21} {:>10.4} {:>9.1} {:>9.1} {:>9.3} {last:>9}",
-                row.shape, row.median_ms, row.gflops, row.peak_gflops, row.fraction_of_peak,
+                "{name:<20} {:<21} {:>10.4} {:>9.1} {:>9.1} {:>9.3} {:>10.1} {last:>9}",
+                row.shape,
+                row.median_ms,
+                row.gflops,
+                row.peak_gflops,
+                row.fraction_of_peak,
+                row.peak_with_loads_gflops,
             ))?;
         } else {
             self.output.object(&row)?;

@@ -1,9 +1,11 @@
-//! The rate of multiply-adds that the arithmetic units reach without touching memory.
+//! What the arithmetic units reach: multiply-adds that touch no memory, and multiply-adds that load their operands from
+//! the first-level cache as a product must.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use vitrum::exec::Cx;
+use vitrum::kernels::gemm::F32Kernel;
 use vitrum::simd::{Simd, Vectorize};
 
 /// Multiply-adds of one measurement, per lane and thread: about a millisecond, so that what slows a
@@ -20,11 +22,27 @@ impl Peak {
     /// Finds how many independent chains it takes. Too few wait for the latency of the instruction (4 cycles on 2
     /// to 4 units), too many do not fit the registers (16 on x86 before AVX-512).
     pub(super) fn calibrate(cx: &Cx) -> Self {
-        let rate = |peak: &Self| (0..3).map(|_| peak.gflops(cx)).fold(0.0, f64::max);
         let candidates = [6, 12, 16, 24].map(|chains| Self { chains });
-        let rates = candidates.map(|peak| rate(&peak));
+        let mut rates = [0.0f64; 4];
+        // They take turns: while a neighbour disturbs one of them, it disturbs all.
+        for _ in 0..10 {
+            for (rate, peak) in rates.iter_mut().zip(&candidates) {
+                *rate = rate.max(peak.gflops(cx));
+            }
+        }
         let best = (0..candidates.len()).max_by(|&a, &b| rates[a].total_cmp(&rates[b]));
         candidates[best.unwrap_or(0)]
+    }
+
+    /// Measures once with operands from the first-level cache, in the proportion of the level's tiles: the ceiling of
+    /// any product.
+    pub(super) fn gflops_with_loads(cx: &Cx) -> f64 {
+        let kernel = F32Kernel::of(cx.level());
+        let rounds = LENGTH * cx.level().lanes() / F32Kernel::EXERCISE / (kernel.mr * kernel.nr);
+        let start = Instant::now();
+        cx.parallel_for(cx.threads(), |_, _| kernel.exercise(cx.level(), black_box(rounds)));
+        let operations = 2 * rounds * F32Kernel::EXERCISE * kernel.mr * kernel.nr * cx.threads();
+        operations as f64 / start.elapsed().as_secs_f64() / 1e9
     }
 
     /// Measures once: 10⁹ operations per second, on all threads of `cx` together.

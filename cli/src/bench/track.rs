@@ -58,7 +58,7 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     }
     if let [(one, first), .., (most, last)] = all[..] {
         let seconds = (last.seconds - first.seconds) / (most - one) as f64;
-        let further = Sampled { seconds, peak: last.peak };
+        let further = Sampled { seconds, ..last };
         bench.tell("track-object", format!("each of {}", most - one), work(object), further, None)?;
     }
     Ok(())

@@ -7,13 +7,10 @@ use super::softmax::{BLOCK, Finish, Running, SoftmaxBlock};
 use super::tokens::Sequence;
 use super::{Bias, pack};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-use crate::kernels::gemm::{CHUNK, GemmKernel, MAX_MR, MAX_NR, TileArgs};
+use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_MR, TileArgs};
 
 /// Tiles of queries that meet a block of keys one after the other, while it is in the L2 cache.
 const TILES: usize = 4;
-
-/// Start values of the tile kernels: no bias.
-static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
 
 /// Sizes of the largest sequence.
 #[derive(Clone, Copy)]
@@ -27,7 +24,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn scratch_len(&self, cx: &Cx) -> usize {
-        cx.threads() * Lengths::new(self, GemmKernel::f32(cx.level())).total()
+        cx.threads() * Lengths::new(self, F32Kernel::of(cx.level())).total()
     }
 }
 
@@ -49,7 +46,7 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn new(sizes: &Sizes, kernel: &GemmKernel) -> Self {
+    fn new(sizes: &Sizes, kernel: &F32Kernel) -> Self {
         let rows = TILES * kernel.mr;
         Self {
             keys: sizes.keys.next_multiple_of(kernel.nr) * sizes.head_dim,
@@ -89,7 +86,7 @@ pub(super) fn run<'a>(
     mut scratch: Scratch<'_>,
     sequence: impl Fn(usize) -> Sequence<'a> + Sync,
 ) {
-    let kernel = GemmKernel::f32(cx.level());
+    let kernel = F32Kernel::of(cx.level());
     let lengths = Lengths::new(&problem.sizes, kernel);
     let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
     let out = SharedMut::new(out);
@@ -136,7 +133,7 @@ pub(super) fn run<'a>(
 /// One sequence, with its lane's buffers.
 struct Head<'p, 'a> {
     cx: &'p Cx,
-    kernel: &'static GemmKernel,
+    kernel: &'static F32Kernel,
     problem: &'p Problem<'a>,
     keys: &'p mut [f32],
     values: &'p mut [f32],
@@ -230,15 +227,7 @@ impl Head<'_, '_> {
         let depth = head_dim.next_multiple_of(CHUNK);
         let mut column = 0;
         for panel in positions.tables().into_iter().flat_map(|table| table.panels()) {
-            let args = TileArgs {
-                k: head_dim,
-                a: self.queries[at * depth..].as_ptr(),
-                b: panel.as_ptr(),
-                init: ZEROS.as_ptr(),
-                c: self.products[at * products + column..].as_mut_ptr(),
-                ldc: products,
-                accumulate: false,
-            };
+            let args = TileArgs::product(head_dim, &self.queries[at * depth..], panel, &mut self.products[at * products + column..], products);
             // SAFETY: at `at` lies a packed tile of `rows` rows, `panel` holds `nr` distances, and `products` has as
             // many columns as all panels together.
             unsafe { self.kernel.run(self.cx.level(), rows, args) };
@@ -251,15 +240,7 @@ impl Head<'_, '_> {
         let (nr, head_dim) = (self.kernel.nr, self.problem.sizes.head_dim);
         for column in (0..block).step_by(nr) {
             let panel = &self.keys[(key + column) * head_dim..][..nr * head_dim];
-            let args = TileArgs {
-                k: head_dim,
-                a: self.queries[at..].as_ptr(),
-                b: panel.as_ptr(),
-                init: ZEROS.as_ptr(),
-                c: self.scores[column..].as_mut_ptr(),
-                ldc: BLOCK,
-                accumulate: false,
-            };
+            let args = TileArgs::product(head_dim, &self.queries[at..], panel, &mut self.scores[column..], BLOCK);
             // SAFETY: at `at` lies a packed tile of `rows` rows, `panel` holds `nr` keys, and `scores` has `BLOCK`
             // columns, a multiple of `nr`.
             unsafe { self.kernel.run(self.cx.level(), rows, args) };
@@ -273,15 +254,7 @@ impl Head<'_, '_> {
         let stride = head_dim.next_multiple_of(nr);
         for column in (0..stride).step_by(nr) {
             let panel = &self.values[column * keys + key * nr..][..block * nr];
-            let args = TileArgs {
-                k: block,
-                a: self.weights.as_ptr(),
-                b: panel.as_ptr(),
-                init: ZEROS.as_ptr(),
-                c: self.outputs[at + column..].as_mut_ptr(),
-                ldc: stride,
-                accumulate: key > 0,
-            };
+            let args = TileArgs { accumulate: key > 0, ..TileArgs::product(block, self.weights, panel, &mut self.outputs[at + column..], stride) };
             // SAFETY: `weights` is a packed tile of `rows` rows and `block` columns, `panel` holds `block` rows of
             // `nr`, and `outputs` has `rows` rows of `stride` from `at` on.
             unsafe { self.kernel.run(self.cx.level(), rows, args) };

@@ -1,6 +1,6 @@
 //! Decomposed relative positions, the bias of SAM's image encoder.
 
-use crate::kernels::gemm::PackedMatrix;
+use crate::kernels::gemm::PackedPanels;
 use crate::simd::Level;
 
 /// Embeddings of vertical and horizontal distances between the tokens of a grid `[rows, columns]`.
@@ -17,7 +17,7 @@ pub struct RelativePositions {
     scale: f32,
     /// For rows and for columns: `[2 · side − 1, head_dim]`, reversed and divided by the scale of the queries, which
     /// are packed with that factor.
-    tables: [PackedMatrix; 2],
+    tables: [PackedPanels; 2],
 }
 
 impl RelativePositions {
@@ -30,7 +30,7 @@ impl RelativePositions {
             let distances = 2 * side - 1;
             let dim = table.len() / distances;
             assert_eq!(table.len(), distances * dim, "distances in a grid of {grid:?}");
-            PackedMatrix::pack_with(level, distances, dim, |i, out| {
+            PackedPanels::pack_with(level, distances, dim, |i, out| {
                 let from = &table[(distances - 1 - i) * dim..][..dim];
                 out.iter_mut().zip(from).for_each(|(to, from)| *to = from / scale);
             })
@@ -45,24 +45,24 @@ impl RelativePositions {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().map(PackedMatrix::bytes).sum()
+        self.tables.iter().map(PackedPanels::bytes).sum()
     }
 
     /// The tables of rows and columns.
-    pub(super) fn tables(&self) -> [&PackedMatrix; 2] {
+    pub(super) fn tables(&self) -> [&PackedPanels; 2] {
         self.tables.each_ref()
     }
 
     /// Products of a query with both tables, including what pads them to whole panels.
     pub(super) fn products(&self) -> usize {
-        self.tables.iter().map(|table| table.rows().next_multiple_of(table.kernel().nr)).sum()
+        self.tables.iter().map(PackedPanels::padded_rows).sum()
     }
 
     /// Where the products with the second table start, and of either table the run that belongs to a query at
     /// `(y, x)`.
     pub(super) fn runs(&self, [y, x]: [usize; 2]) -> [core::ops::Range<usize>; 2] {
         let [rows, columns] = self.grid;
-        let second = self.tables[0].rows().next_multiple_of(self.tables[0].kernel().nr);
+        let second = self.tables[0].padded_rows();
         let (first, second) = (rows - 1 - y, second + columns - 1 - x);
         [first..first + rows, second..second + columns]
     }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{ConvShape, Layout};
 use crate::exec::AlignedVec;
-use crate::kernels::gemm::PackedMatrix;
+use crate::kernels::gemm::PackedWeights;
 use crate::simd::Level;
 
 /// The weights of a convolution, packed once for the kernels of a level.
@@ -18,7 +18,7 @@ pub struct PackedConv {
 pub(super) enum Weights {
     /// A matrix `[outputs / groups, window]` per group; a window's elements are in the order of
     /// [`Windows`](super::windows::Windows).
-    Groups(Vec<PackedMatrix>),
+    Groups(Vec<PackedWeights>),
     /// `[kernel height · kernel width, channels]` of a depthwise convolution over tokens.
     Depthwise(AlignedVec),
 }
@@ -46,7 +46,7 @@ impl PackedConv {
         } else {
             let rows = outputs / shape.groups;
             let pack = |group: &[f32]| {
-                PackedMatrix::pack_with(level, rows, channels * taps, |row, out| {
+                PackedWeights::pack_with(level, rows, channels * taps, |row, out| {
                     let from = &group[row * channels * taps..][..channels * taps];
                     match shape.layout {
                         Layout::Tokens => interleave(from, out, channels),
@@ -67,7 +67,7 @@ impl PackedConv {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         match &self.weights {
-            Weights::Groups(groups) => groups.iter().map(PackedMatrix::bytes).sum(),
+            Weights::Groups(groups) => groups.iter().map(PackedWeights::bytes).sum(),
             Weights::Depthwise(weights) => size_of_val::<[f32]>(weights),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{self, Output, PackedMatrix, Rows};
+use crate::kernels::gemm::{self, Output, PackedWeights, Rows};
 use crate::simd::Level;
 
 /// The weights of a transposed convolution with kernel and stride `factor`, packed for a level.
@@ -12,7 +12,7 @@ use crate::simd::Level;
 #[derive(Clone, Debug)]
 pub struct PackedConvTranspose {
     /// `[factor, factor, outputs] × [inputs]`
-    matrix: PackedMatrix,
+    matrix: PackedWeights,
     outputs: usize,
     factor: usize,
 }
@@ -29,7 +29,7 @@ impl PackedConvTranspose {
             inputs * outputs * taps,
             "weights [{inputs}, {outputs}, {factor}, {factor}]"
         );
-        let matrix = PackedMatrix::pack_with(level, taps * outputs, inputs, |row, out| {
+        let matrix = PackedWeights::pack_with(level, taps * outputs, inputs, |row, out| {
             let (tap, output) = (row / outputs, row % outputs);
             let column = weights[output * taps + tap..].iter().step_by(outputs * taps);
             out.iter_mut().zip(column).for_each(|(to, from)| *to = *from);

@@ -1,67 +1,18 @@
-//! Blocking, packing and threads around the tile kernels.
+//! Blocks, packing and threads around the tile kernels.
 
 use core::ops::Range;
 
+use super::blocking::Blocking;
+use super::kernel::{Ahead, CHUNK, MAX_NR, MAX_TILE, TileArgs};
 use super::output::{self, Old, Output, Target, Tile};
-use super::tile::{MAX_NR, MAX_TILE};
-use super::{CHUNK, GemmKernel, Lhs, PackedMatrix, TileArgs};
+use super::{Lhs, PackedWeights};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::activation::Activation;
 
-/// f32 of the left-hand side that are packed at a time. Half of a 1 MB L2 cache; the other half is for the panel
-/// that sweeps over it. (On CPUs with less L2 the block comes from L3, which the tiles' arithmetic hides.)
-const BLOCK: usize = 128 * 1024;
-
-/// How `M` rows are cut: into tiles of almost equal height, so that no tile is left with one row.
-#[derive(Clone, Copy)]
-struct Cut {
-    m: usize,
-    tiles: usize,
-    tiles_per_block: usize,
-    /// Length of a packed block.
-    block_len: usize,
-}
-
-impl Cut {
-    fn new(m: usize, k: usize, kernel: &GemmKernel) -> Self {
-        let tiles = m.div_ceil(kernel.mr);
-        // Blocks of almost equal size, too.
-        let tiles_per_block = tiles.div_ceil(tiles.div_ceil(Self::most_tiles(k, kernel)));
-        Self { m, tiles, tiles_per_block, block_len: tiles_per_block * Self::tile_len(k, kernel) }
-    }
-
-    /// Length of a packed tile of full height.
-    fn tile_len(k: usize, kernel: &GemmKernel) -> usize {
-        kernel.mr * k.next_multiple_of(CHUNK)
-    }
-
-    /// Most tiles of a block.
-    fn most_tiles(k: usize, kernel: &GemmKernel) -> usize {
-        (BLOCK / Self::tile_len(k, kernel)).max(1)
-    }
-
-    fn blocks(&self) -> usize {
-        self.tiles.div_ceil(self.tiles_per_block)
-    }
-
-    fn block(&self, index: usize) -> Range<usize> {
-        let start = index * self.tiles_per_block;
-        start..(start + self.tiles_per_block).min(self.tiles)
-    }
-
-    /// The rows of tile `index`: the first `m % tiles` tiles have one row more than the others.
-    fn tile(&self, index: usize) -> Range<usize> {
-        let start = |i: usize| i * (self.m / self.tiles) + i.min(self.m % self.tiles);
-        start(index)..start(index + 1)
-    }
-}
-
 /// Scratch that [`gemm`] needs for `m` rows, in f32: enough for fewer rows, too.
-pub fn scratch_len(cx: &Cx, m: usize, rhs: &PackedMatrix) -> usize {
-    // The largest block may be less than this, but fewer rows may be cut into larger blocks.
-    let kernel = rhs.kernel();
-    let most = Cut::most_tiles(rhs.cols(), kernel).min(m.div_ceil(kernel.mr));
-    cx.threads() * padded(most * Cut::tile_len(rhs.cols(), kernel))
+pub fn scratch_len(cx: &Cx, m: usize, rhs: &PackedWeights) -> usize {
+    let blocking = Blocking::largest(cx.caches(), m.max(1), rhs.cols(), rhs.kernel());
+    cx.threads() * (padded(blocking.block_len()) + padded(blocking.sums_len()))
 }
 
 /// `output ← activation(lhs · rhsᵀ + bias)`, shapes `[M, K] · [N, K]ᵀ + [N] → [M, N]`.
@@ -73,7 +24,7 @@ pub fn scratch_len(cx: &Cx, m: usize, rhs: &PackedMatrix) -> usize {
 pub fn gemm(
     cx: &Cx,
     lhs: &impl Lhs,
-    rhs: &PackedMatrix,
+    rhs: &PackedWeights,
     bias: Option<&[f32]>,
     activation: Activation,
     output: Output<'_>,
@@ -87,51 +38,52 @@ pub fn gemm(
         return;
     }
     let target = Target::new(output, m, n);
-    let cut = Cut::new(m, k, rhs.kernel());
+    let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel());
     let threads = cx.threads();
-    let lane_len = padded(cut.block_len);
-    let packed = SharedMut::new(scratch.take(threads * lane_len));
-    let product = Product { rhs, bias, activation, target, cut };
+    let (block_len, sums_len) = (padded(blocking.block_len()), padded(blocking.sums_len()));
+    let packed = SharedMut::new(scratch.take(threads * block_len));
+    let sums = SharedMut::new(scratch.take(threads * sums_len));
+    let product = Product { rhs, bias, activation, target, blocking };
+    // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+    let sums_of = |lane: usize| unsafe { sums.range(lane * sums_len..(lane + 1) * sums_len) };
 
-    if cut.blocks() >= 4 * threads || threads == 1 {
+    if blocking.blocks() >= 4 * threads || threads == 1 {
         // Many rows: a lane takes a block of rows through all panels.
-        cx.parallel_for(cut.blocks(), |lane, block| {
-            // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-            let packed = unsafe { packed.range(lane * lane_len..(lane + 1) * lane_len) };
-            let tiles = cut.block(block);
+        cx.parallel_for(blocking.blocks(), |lane, block| {
+            // SAFETY: as above.
+            let packed = unsafe { packed.range(lane * block_len..(lane + 1) * block_len) };
+            let tiles = blocking.block(block);
             let mut rest = &mut *packed;
             for tile in tiles.clone() {
-                let (out, after) = rest.split_at_mut(product.packed_len(tile));
-                lhs.pack(cut.tile(tile), out);
+                let (out, after) = rest.split_at_mut(blocking.packed_len(tile..tile + 1));
+                product.pack(lhs, tile, out);
                 rest = after;
             }
-            product.sweep(tiles, packed, 0..rhs.panel_count());
+            product.sweep(tiles, packed, 0..rhs.panel_count(), sums_of(lane));
         });
     } else {
         // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
         // too few to keep all lanes busy to the end.
         let groups = (4 * threads).min(rhs.panel_count());
         let bound = |part: usize, parts: usize, len: usize| part * len / parts;
-        for block in 0..cut.blocks() {
-            let tiles = cut.block(block);
-            let offset =
-                |tile| (cut.tile(tile).start - cut.tile(tiles.start).start) * k.next_multiple_of(CHUNK);
+        for block in 0..blocking.blocks() {
+            let tiles = blocking.block(block);
+            let offset = |tile| blocking.packed_len(tiles.start..tile);
             cx.parallel_for(tiles.len(), |_, i| {
                 let tile = tiles.start + i;
                 // SAFETY: tiles' pieces are disjoint.
-                lhs.pack(cut.tile(tile), unsafe {
-                    packed.range(offset(tile)..offset(tile) + product.packed_len(tile))
-                });
+                product.pack(lhs, tile, unsafe { packed.range(offset(tile)..offset(tile + 1)) });
             });
             // SAFETY: packing is over; the block is only read from here on.
-            let packed: &[f32] = unsafe { packed.range(0..lane_len) };
+            let packed: &[f32] = unsafe { packed.range(0..block_len) };
             let parts = (16 * threads).div_ceil(groups).min(tiles.len());
-            cx.parallel_for(groups * parts, |_, task| {
+            cx.parallel_for(groups * parts, |lane, task| {
                 let (group, part) = (task / parts, task % parts);
                 let tile = |part| tiles.start + bound(part, parts, tiles.len());
                 let panel = |group| bound(group, groups, rhs.panel_count());
                 let tiles = tile(part)..tile(part + 1);
-                product.sweep(tiles, &packed[offset(tile(part))..], panel(group)..panel(group + 1));
+                let packed = &packed[offset(tiles.start)..];
+                product.sweep(tiles, packed, panel(group)..panel(group + 1), sums_of(lane));
             });
         }
     }
@@ -139,72 +91,105 @@ pub fn gemm(
 
 /// What all lanes of one product share.
 struct Product<'a> {
-    rhs: &'a PackedMatrix,
+    rhs: &'a PackedWeights,
     bias: Option<&'a [f32]>,
     activation: Activation,
     target: Target<'a>,
-    cut: Cut,
+    blocking: Blocking,
 }
 
 impl Product<'_> {
-    fn packed_len(&self, tile: usize) -> usize {
-        self.cut.tile(tile).len() * self.rhs.cols().next_multiple_of(CHUNK)
+    /// Packs the rows of `tile`, in the format that the kernel reads.
+    fn pack(&self, lhs: &impl Lhs, tile: usize, out: &mut [f32]) {
+        let rows = self.blocking.tile(tile);
+        lhs.pack(rows.clone(), out);
+        if let Some(convert) = self.rhs.kernel().convert {
+            convert(self.rhs.level(), out, rows.len());
+        }
     }
 
-    /// Computes the outputs of `tiles`, packed one after the other in `packed`, in the columns of `panels`.
-    fn sweep(&self, tiles: Range<usize>, packed: &[f32], panels: Range<usize>) {
-        let nr = self.rhs.kernel().nr;
-        for index in panels {
-            let panel = self.rhs.panel(index);
-            let n0 = index * nr;
-            let cols = nr.min(self.rhs.rows() - n0);
+    /// Computes the outputs of `tiles`, packed one after the other in `packed`, in the columns of `panels`. `sums` are
+    /// the lane's [`Blocking::sums_len`] f32.
+    fn sweep(&self, tiles: Range<usize>, packed: &[f32], panels: Range<usize>, sums: &mut [f32]) {
+        let (rhs, blocking, kernel) = (self.rhs, &self.blocking, self.rhs.kernel());
+        for index in panels.clone() {
+            let n0 = index * kernel.nr;
+            let cols = kernel.nr.min(rhs.rows() - n0);
             let mut init = [0.0; MAX_NR];
             if let Some(bias) = self.bias {
                 init[..cols].copy_from_slice(&bias[n0..n0 + cols]);
             }
-            let mut rest = packed;
-            for tile in tiles.clone() {
-                let (a, after) = rest.split_at(self.packed_len(tile));
-                let rows = self.cut.tile(tile);
-                let tile = Tile { origin: (rows.start, n0), rows: rows.len(), cols };
-                self.tile(tile, a, panel, &init);
-                rest = after;
+            for k_block in 0..blocking.k_blocks() {
+                let (is_first, is_last) = (k_block == 0, k_block + 1 == blocking.k_blocks());
+                let ks = blocking.k_range(k_block);
+                let weights = &rhs.panel(index)[rhs.panel_bytes(ks.start)..rhs.panel_bytes(ks.end)];
+                // Blocks of the depth and panels follow each other in memory.
+                let next = if is_last && index + 1 == panels.end { 0 } else { weights.len() };
+                let ahead = Ahead::shares(weights.as_ptr_range().end, next, tiles.len(), ks.len() / CHUNK);
+                let mut rest = packed;
+                for ((i, tile), ahead) in tiles.clone().enumerate().zip(ahead) {
+                    let (a, after) = rest.split_at(blocking.packed_len(tile..tile + 1));
+                    rest = after;
+                    let rows = blocking.tile(tile);
+                    let a: &[u8] = bytemuck::cast_slice(a);
+                    let mut args = TileArgs {
+                        k: ks.len(),
+                        a: a[ks.start * rows.len() * kernel.lhs_bytes..].as_ptr(),
+                        b: weights.as_ptr(),
+                        init: init.as_ptr(),
+                        init_stride: 0,
+                        scales: rhs.scales(index).as_ptr(),
+                        c: core::ptr::null_mut(),
+                        ldc: kernel.nr,
+                        accumulate: false,
+                        ahead,
+                    };
+                    let tile = Tile { origin: (rows.start, n0), rows: rows.len(), cols };
+                    if is_first && is_last {
+                        self.finish(tile, args);
+                        continue;
+                    }
+                    let sums = &mut sums[i * kernel.mr * kernel.nr..][..rows.len() * kernel.nr];
+                    if !is_first {
+                        (args.init, args.init_stride) = (sums.as_ptr(), kernel.nr);
+                    }
+                    if is_last {
+                        self.finish(tile, args);
+                    } else {
+                        args.c = sums.as_mut_ptr();
+                        // SAFETY: as in `finish`; `sums` holds the tile.
+                        unsafe { (kernel.run)(rhs.level(), rows.len(), args) };
+                    }
+                }
             }
         }
     }
 
-    fn tile(&self, tile: Tile, a: &[f32], panel: &[f32], init: &[f32; MAX_NR]) {
+    /// Computes a tile to its end and brings it to its destination. Of `args`, the output is set here.
+    fn finish(&self, tile: Tile, args: TileArgs<u8>) {
         let kernel = self.rhs.kernel();
         let level = self.rhs.level();
         let Tile { rows, cols, .. } = tile;
-        let args = |c: *mut f32, ldc, accumulate| TileArgs {
-            k: self.rhs.cols(),
-            a: a.as_ptr(),
-            b: panel.as_ptr(),
-            init: init.as_ptr(),
-            c,
-            ldc,
-            accumulate,
-        };
         let old = self.target.old();
         match self.target.place(tile) {
-            Some((c, stride)) if cols == kernel.nr && !(old == Old::Added && self.activation.is_some()) => {
-                // SAFETY: `c` has this tile's rows, `a` and `panel` are packed for it, `init` holds `nr` values, and
-                // the tiles of a product are disjoint.
+            Some((c, ldc)) if cols == kernel.nr && !(old == Old::Added && self.activation.is_some()) => {
+                let args = TileArgs { c, ldc, accumulate: old != Old::Lost, ..args };
+                // SAFETY: `c` has this tile's rows, the operands are packed for the kernel, `init` holds `nr` values for
+                // all rows or for each, and the tiles of a product are disjoint.
                 unsafe {
-                    kernel.run(level, rows, args(c, stride, old != Old::Lost));
-                    output::activate(level, self.activation, c, stride, rows, cols);
+                    (kernel.run)(level, rows, args);
+                    output::activate(level, self.activation, c, ldc, rows, cols);
                 }
             }
             _ => {
                 let mut values = [0.0; MAX_TILE];
+                let c = values.as_mut_ptr();
                 // SAFETY: as above; `values` holds the largest tile.
                 unsafe {
-                    kernel.run(level, rows, args(values.as_mut_ptr(), kernel.nr, false));
+                    (kernel.run)(level, rows, TileArgs { c, ..args });
                     if old == Old::Activated {
                         self.target.add_old(tile, &mut values, kernel.nr);
                     }
-                    let c = values.as_mut_ptr();
                     output::activate(level, self.activation, c, kernel.nr, rows, kernel.nr);
                     self.target.write(tile, &mut values, kernel.nr);
                 }

@@ -2,28 +2,40 @@
 //!
 //! `out = act(lhs · weightsᵀ + bias)` with `lhs: [M, K]` and `weights: [N, K]`, the layout in which checkpoints
 //! store linear layers. Following BLIS (Van Zee and van de Geijn, 2015), the product is cut into tiles of
-//! `mr × nr` outputs whose accumulators stay in registers for the whole of `K`:
+//! `mr × nr` outputs whose accumulators stay in registers:
 //!
-//! - the weights are packed once, at load, into panels `[N / nr][K][nr]` ([`PackedMatrix`]);
+//! - the weights are packed once, at load, into panels `[N / nr][K][nr]` ([`PackedWeights`]), in a [`WeightFormat`];
 //! - `lhs` is packed on the fly, a block of rows that fits the L2 cache at a time, by whatever implements [`Lhs`]:
 //!   plain rows here, pixels under a sliding kernel in [`conv`](super::conv);
-//! - a tile starts from the bias, and its activation and its way to memory ([`Output`]) are applied while it is
-//!   still in the L1 cache.
+//! - a panel meets all tiles of a block of rows, in blocks of `K` that stay in a near cache, while the tiles ask for the
+//!   weights that come next;
+//! - a tile starts from the bias or from the sums of the block of `K` before it, and its activation and its way to memory
+//!   ([`Output`]) are applied while it is still in the L1 cache.
 //!
-//! Each output is one chain of multiply-adds over `K`, in order, whatever the tile it falls in. Results are
-//! therefore bit-identical for any number of threads and rows.
+//! Each output is one chain of multiply-adds over `K`, in order, whatever the tile and the block it falls in. Results are
+//! therefore bit-identical for any number of threads and rows and any size of the caches.
+//!
+//! [`WeightKernel::of`] is the table of kernels, by level and format. Products of activations, in attention and in the mask
+//! decoder, use the f32 tiles ([`F32Kernel`]) directly.
 
+mod blocking;
 mod driver;
+mod format;
+mod kernel;
 mod lhs;
 mod output;
-mod packed;
+mod panels;
 #[cfg(test)]
 mod tests;
-mod tile;
+mod tile_f32;
+mod weights;
 
 pub use driver::{gemm, scratch_len};
+pub use format::{Packing, WeightFormat};
+pub use kernel::WeightKernel;
+pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};
 pub use output::Output;
-pub use packed::{Format, PackedMatrix};
-pub use tile::GemmKernel;
-pub(crate) use tile::{CHUNK, MAX_MR, MAX_NR, TileArgs};
+pub use panels::PackedPanels;
+pub use tile_f32::F32Kernel;
+pub use weights::PackedWeights;

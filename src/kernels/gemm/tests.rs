@@ -1,15 +1,17 @@
 //! The product against an f64 oracle: every level, every tile height, all tails.
 
+mod format;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::output::Old;
-use super::{GemmKernel, Output, PackedMatrix, Rows, gemm, scratch_len};
+use super::{F32Kernel, Output, PackedWeights, Rows, gemm, scratch_len};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
-use crate::simd::Level;
+use crate::simd::{Caches, Level};
 
 /// Random operands `lhs: [m, k]`, `weights: [n, k]`, `bias: [n]`.
 struct Problem {
@@ -50,8 +52,8 @@ impl Problem {
         (exact, tolerances)
     }
 
-    fn pack(&self, level: Level) -> PackedMatrix {
-        PackedMatrix::pack(level, self.n, self.k, &self.weights)
+    fn pack(&self, level: Level) -> PackedWeights {
+        PackedWeights::pack(level, self.n, self.k, &self.weights)
     }
 }
 
@@ -66,7 +68,7 @@ const DEPTHS: [usize; 7] = [1, 2, 15, 16, 17, 33, 64];
 fn every_tile_height_and_tail() {
     for level in Level::available() {
         let cx = Cx::serial(level);
-        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        let F32Kernel { mr, nr, .. } = *F32Kernel::of(level);
         for m in (1..=2 * mr + 1).chain([5 * mr + 3]) {
             for n in interesting_widths(nr) {
                 for k in DEPTHS {
@@ -100,7 +102,7 @@ fn every_tile_height_and_tail() {
 fn many_blocks_of_rows() {
     for level in Level::available() {
         let cx = Cx::serial(level);
-        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        let F32Kernel { mr, nr, .. } = *F32Kernel::of(level);
         // Deep enough that a block is one or two tiles.
         let problem = Problem::new([5 * mr + 1, nr + 5, 6000]);
         let (exact, tolerances) = problem.oracle(true, Activation::None);
@@ -124,7 +126,7 @@ fn many_blocks_of_rows() {
 fn strided_rows_stored_and_added_with_every_activation() {
     for level in Level::available() {
         let cx = Cx::serial(level);
-        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        let F32Kernel { mr, nr, .. } = *F32Kernel::of(level);
         for activation in ACTIVATIONS {
             for (old, m, n) in [Old::Lost, Old::Added, Old::Activated]
                 .into_iter()
@@ -223,7 +225,7 @@ fn scatter_to_heads() {
 #[test]
 fn same_bits_for_any_threads() {
     for level in Level::available() {
-        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        let F32Kernel { mr, nr, .. } = *F32Kernel::of(level);
         // One row, a block of few tiles, and so many blocks that lanes take whole blocks.
         for [m, n, k] in [[1, 3 * nr + 1, 40], [3 * mr + 2, 7 * nr + 3, 100], [30 * mr + 1, nr + 2, 9000]] {
             let problem = Problem::new([m, n, k]);
@@ -261,12 +263,52 @@ fn same_bits_for_any_threads() {
     }
 }
 
+/// Caches so small that the depth is cut into blocks of 16 and rows into blocks of a tile, and larger ones.
+#[test]
+fn same_bits_for_any_caches() {
+    for level in Level::available() {
+        let F32Kernel { mr, nr, .. } = *F32Kernel::of(level);
+        let (tokens, heads, head_dim) = (2 * mr + 1, 2, 20);
+        let problem = Problem::new([2 * tokens, 3 * heads * head_dim, 150]);
+        let weights = problem.pack(level);
+        let products = |caches: Option<Caches>| {
+            let cx = Cx::serial(level);
+            let cx = caches.map_or(cx.clone(), |caches| cx.with_caches(caches));
+            let bits = (0..4).flat_map(|which| {
+                let mut out = problem.lhs.iter().copied().cycle().take(problem.m * problem.n).collect::<Vec<_>>();
+                let (out_ref, stride) = (&mut out, problem.n);
+                let output = match which {
+                    0 => Output::Store { out: out_ref, stride },
+                    1 => Output::Add { out: out_ref, stride },
+                    2 => Output::ActivateSum { out: out_ref, stride },
+                    _ => Output::Heads { out: out_ref, tokens, heads, head_dim },
+                };
+                gemm(
+                    &cx,
+                    &Rows::new(&problem.lhs, problem.m, problem.k),
+                    &weights,
+                    Some(&problem.bias),
+                    Activation::Relu,
+                    output,
+                    nan_workspace(scratch_len(&cx, problem.m, &weights)).scratch(),
+                );
+                out.into_iter().map(f32::to_bits)
+            });
+            bits.collect::<Vec<_>>()
+        };
+        let expected = products(None);
+        for l2 in [0, 8 * 16 * 4 * nr, 8 * 70 * 4 * nr, 1 << 24] {
+            assert!(products(Some(Caches { l1: 0, l2, last: 0 })) == expected, "{}: {l2}", level.name());
+        }
+    }
+}
+
 /// A row's result does not depend on which other rows are computed with it.
 #[test]
 fn same_bits_for_any_number_of_rows() {
     for level in Level::available() {
         let cx = Cx::serial(level);
-        let GemmKernel { mr, nr, .. } = *GemmKernel::f32(level);
+        let F32Kernel { mr, nr, .. } = *F32Kernel::of(level);
         let problem = Problem::new([2 * mr + 1, nr + 1, 35]);
         let weights = problem.pack(level);
         let product = |m: usize| {
@@ -292,7 +334,7 @@ fn same_bits_for_any_number_of_rows() {
 /// `1 · 1` with the rows of the output `stride` apart.
 fn product_of_ones(m: usize, stride: usize, out: &mut [f32]) {
     let cx = Cx::serial(Level::detect());
-    let weights = PackedMatrix::pack(cx.level(), 1, 1, &[1.0]);
+    let weights = PackedWeights::pack(cx.level(), 1, 1, &[1.0]);
     let output = Output::Store { out, stride };
     let mut workspace = nan_workspace(scratch_len(&cx, m, &weights));
     let ones = vec![1.0; m];

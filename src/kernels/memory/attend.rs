@@ -8,7 +8,7 @@ use super::rotary::Rotary;
 use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-use crate::kernels::gemm::{GemmKernel, MAX_NR};
+use crate::kernels::gemm::{F32Kernel, MAX_NR};
 
 /// Lengths of a lane's buffers, in f32.
 struct Lengths {
@@ -46,7 +46,7 @@ impl Lengths {
 
 /// Scratch that [`attend`] needs, in f32.
 pub fn scratch_len(cx: &Cx, rotary: &Rotary, projection: &KeyProjection, bank: &super::BankShape) -> usize {
-    let nr = GemmKernel::f32(cx.level()).nr;
+    let nr = F32Kernel::of(cx.level()).nr;
     cx.threads() * Lengths::new(rotary, projection, bank.blocks().most_keys(), nr).total()
 }
 
@@ -71,7 +71,7 @@ pub fn attend(
     assert_eq!((projection.width(), bank.shape().features), (width, features), "sizes of keys");
     assert_eq!(bank.shape().grid, rotary.grid(), "grid of the memories");
     assert_eq!((q.len(), out.len()), (tokens * width, tokens * features), "queries and output");
-    let nr = GemmKernel::f32(cx.level()).nr;
+    let nr = F32Kernel::of(cx.level()).nr;
     let lengths = Lengths::new(rotary, projection, bank.blocks.most_keys(), nr);
     let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
     let out = SharedMut::new(out);

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::score::{MAX_GROUP, groups};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-use crate::kernels::gemm::{CHUNK, GemmKernel, Lhs};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs};
 use crate::kernels::panels::{Left, left_len, pack_left};
 use crate::simd::Level;
 
@@ -228,7 +228,7 @@ impl<'a> Bank<'a> {
 
 /// Keys of a place that are scored together: their scores, the probe and a key must fit the register file.
 pub(super) fn group(level: Level) -> usize {
-    GemmKernel::f32(level).mr.min(MAX_GROUP)
+    F32Kernel::of(level).mr.min(MAX_GROUP)
 }
 
 /// The memories of a block; as a left-hand side, the transpose of its values.

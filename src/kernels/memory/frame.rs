@@ -10,7 +10,7 @@ use super::probe::pack_queries;
 use super::rotary::Rotary;
 use super::softmax::{Largest, Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-use crate::kernels::gemm::{CHUNK, GemmKernel, Lhs, MAX_NR};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, MAX_NR};
 use crate::kernels::panels::{Left, Transposed, left_len, pack_left};
 
 /// Keys of a block.
@@ -30,7 +30,7 @@ struct Lengths {
 
 impl Lengths {
     fn new(cx: &Cx, rotary: &Rotary) -> Self {
-        let nr = GemmKernel::f32(cx.level()).nr;
+        let nr = F32Kernel::of(cx.level()).nr;
         let keys = KEYS.min(rotary.tokens());
         Self {
             keys: padded(left_len(keys, rotary.width())),
@@ -72,7 +72,7 @@ pub fn attend_to_frame(
     for (name, len) in [("queries", q.len()), ("keys", k.len()), ("values", v.len()), ("output", out.len())] {
         assert_eq!(len, tokens * width, "{name} of a grid of {:?}", rotary.grid());
     }
-    let nr = GemmKernel::f32(level).nr;
+    let nr = F32Kernel::of(level).nr;
     let lengths = Lengths::new(cx, rotary);
     let keys = scratch.take(lengths.blocks * lengths.keys);
     let values = scratch.take(lengths.blocks * lengths.values);

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::exec::{Cx, SharedMut};
-use crate::kernels::gemm::GemmKernel;
+use crate::kernels::gemm::F32Kernel;
 use crate::simd::Level;
 
 /// How pixels are cut into panels of `nr` columns, the width of a level's tile kernel. Columns beyond the last pixel
@@ -21,7 +21,7 @@ impl Panels {
     /// If there are no pixels.
     pub fn new(level: Level, pixels: usize) -> Self {
         assert!(pixels > 0, "panels of no pixels");
-        Self { pixels, nr: GemmKernel::f32(level).nr }
+        Self { pixels, nr: F32Kernel::of(level).nr }
     }
 
     /// Pixels.

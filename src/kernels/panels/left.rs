@@ -3,11 +3,9 @@
 use core::ops::Range;
 
 use crate::exec::AlignedVec;
-use crate::kernels::gemm::{CHUNK, GemmKernel, Lhs, MAX_NR, TileArgs};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs};
 use crate::simd::Level;
 
-/// Start values of the tile kernels.
-static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
 
 /// `rows` cut into tiles of at most `mr` rows whose heights differ by at most one.
 pub(super) fn tiles(rows: usize, mr: usize) -> impl Iterator<Item = Range<usize>> {
@@ -33,7 +31,7 @@ pub(super) fn checked_left_len(count: usize, rows: usize, depth: usize) -> Optio
 /// If `out` is shorter than [`left_len`].
 pub fn pack_left(level: Level, matrix: &impl Lhs, out: &mut [f32]) {
     let mut rest = &mut out[..left_len(matrix.rows(), matrix.depth())];
-    for tile in tiles(matrix.rows(), GemmKernel::f32(level).mr) {
+    for tile in tiles(matrix.rows(), F32Kernel::of(level).mr) {
         let (packed, after) = rest.split_at_mut(left_len(tile.len(), matrix.depth()));
         matrix.pack(tile, packed);
         rest = after;
@@ -82,7 +80,7 @@ impl<'a> Left<'a> {
     /// `out[r][p] = Σ_k a[r][k] · panel[k][p]` over the channels of the group of `r`, added to `out` if `accumulate`;
     /// `panel: [groups · depth][nr]`, `out: [rows][nr]`.
     pub(in crate::kernels) fn times(&self, level: Level, panel: &[f32], out: &mut [f32], accumulate: bool) {
-        let kernel = GemmKernel::f32(level);
+        let kernel = F32Kernel::of(level);
         assert_eq!(panel.len(), self.groups * self.depth * kernel.nr, "panel of {self:?}");
         assert_eq!(out.len(), self.rows * kernel.nr, "product of {self:?}");
         let rows = self.rows / self.groups;
@@ -91,15 +89,7 @@ impl<'a> Left<'a> {
         for (panel, out) in channels.zip(out.chunks_exact_mut(rows * kernel.nr)) {
             for tile in tiles(rows, kernel.mr) {
                 let (a, after) = rest.split_at(left_len(tile.len(), self.depth));
-                let args = TileArgs {
-                    k: self.depth,
-                    a: a.as_ptr(),
-                    b: panel.as_ptr(),
-                    init: ZEROS.as_ptr(),
-                    c: out[tile.start * kernel.nr..].as_mut_ptr(),
-                    ldc: kernel.nr,
-                    accumulate,
-                };
+                let args = TileArgs { accumulate, ..TileArgs::product(self.depth, a, panel, &mut out[tile.start * kernel.nr..], kernel.nr) };
                 // SAFETY: `a` is a tile packed by `pack_left`; `panel` has `depth` rows of `nr`, and `out` those of
                 // the tile.
                 unsafe { kernel.run(level, tile.len(), args) };

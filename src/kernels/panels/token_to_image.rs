@@ -20,13 +20,12 @@ use super::columns::Sum;
 use super::left::{checked_left_len, left_len, pack_channels, tiles};
 use super::{Left, Panels};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
-use crate::kernels::gemm::{GemmKernel, MAX_NR, TileArgs};
+use crate::kernels::gemm::{F32Kernel, MAX_NR, TileArgs};
 
 /// Pixels of a block, a multiple of every tile kernel's `nr`.
 const BLOCK: usize = 256;
 const _: () = assert!(BLOCK.is_multiple_of(MAX_NR));
 
-static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
 
 /// What the pixels offer: `len(channels)` f32 of [`Panels`] for every image.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +90,7 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn new(shape: &TokenToImage, kernel: &GemmKernel) -> Self {
+    fn new(shape: &TokenToImage, kernel: &F32Kernel) -> Self {
         let width = shape.rows.next_multiple_of(kernel.nr);
         Self {
             blocks: shape.panels.pixels().div_ceil(BLOCK),
@@ -112,7 +111,7 @@ impl Lengths {
 
 /// Scratch that [`token_to_image`] needs, in f32.
 pub fn scratch_len(cx: &Cx, shape: &TokenToImage) -> usize {
-    let lengths = Lengths::new(shape, GemmKernel::f32(cx.level()));
+    let lengths = Lengths::new(shape, F32Kernel::of(cx.level()));
     let blocks = shape.prompts * lengths.blocks;
     cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
 }
@@ -132,7 +131,7 @@ pub fn token_to_image(
 ) {
     let TokenToImage { prompts, rows, groups, depth, values, panels } = *shape;
     let channels = shape.channels();
-    let kernel = GemmKernel::f32(cx.level());
+    let kernel = F32Kernel::of(cx.level());
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
     assert_eq!(Some(queries.len()), checked_left_len(prompts, rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
@@ -221,7 +220,7 @@ const CHANNELS: usize = 32;
 /// One block of pixels of one prompt, with its lane's buffers.
 struct Block<'a> {
     cx: &'a Cx,
-    kernel: &'static GemmKernel,
+    kernel: &'static F32Kernel,
     shape: &'a TokenToImage,
     /// The block's panels.
     panels: Range<usize>,
@@ -282,15 +281,7 @@ impl Block<'_> {
             pack_channels(block, nr, tile.clone(), self.packed);
             let groups = self.weights.chunks_exact(pixels * nr).take(width / nr);
             for (group, weights) in groups.enumerate() {
-                let args = TileArgs {
-                    k: pixels,
-                    a: self.packed.as_ptr(),
-                    b: weights.as_ptr(),
-                    init: ZEROS.as_ptr(),
-                    c: self.outputs[tile.start * width + group * nr..].as_mut_ptr(),
-                    ldc: width,
-                    accumulate: false,
-                };
+                let args = TileArgs::product(pixels, self.packed, weights, &mut self.outputs[tile.start * width + group * nr..], width);
                 // SAFETY: `packed` holds the tile over the block's pixels, `weights` as many rows of `nr`, and
                 // `outputs` has `channels` rows of `width`, a multiple of `nr`.
                 unsafe { self.kernel.run(self.cx.level(), tile.len(), args) };

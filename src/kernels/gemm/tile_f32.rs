@@ -1,44 +1,32 @@
-//! The innermost kernel: one tile of outputs, held in registers.
+//! Tiles of f32 products, held in registers.
 
 use crate::simd::{Level, Portable, Simd, Vectorize};
 
-/// Consecutive `k` of one row in a packed left-hand side: `[K / CHUNK][mr][CHUNK]`, the last chunk as wide as the
-/// others. Packing is then a copy of cache lines, and the kernel still reads one contiguous stream.
-pub(crate) const CHUNK: usize = 16;
-
-/// What a tile kernel computes: `c[i][j] = init[j] + Σₖ a[i][k] · b[k][j]`, plus the old `c[i][j]` if `accumulate`.
-#[derive(Clone, Copy)]
-pub(crate) struct TileArgs {
-    /// Length of the sums.
-    pub(crate) k: usize,
-    /// Packed rows, `[K / CHUNK][mr][CHUNK]`.
-    pub(crate) a: *const f32,
-    /// Packed columns, `[K][nr]`.
-    pub(crate) b: *const f32,
-    /// Start values, `[nr]`.
-    pub(crate) init: *const f32,
-    /// Output, `[mr][nr]` with rows `ldc` apart.
-    pub(crate) c: *mut f32,
-    /// Distance of output rows.
-    pub(crate) ldc: usize,
-    /// Add to the output instead of overwriting it.
-    pub(crate) accumulate: bool,
-}
+use super::format::WeightFormat;
+use super::kernel::{CHUNK, LINE, MAX_MR, MAX_NR, MAX_TILE, TileArgs, WeightKernel};
 
 /// One tile: `MR` rows by `NV` vectors.
-struct Tile<const MR: usize, const NV: usize>(TileArgs);
+struct Tile<const MR: usize, const NV: usize>(TileArgs<f32>);
 
 impl<const MR: usize, const NV: usize> Vectorize for Tile<MR, NV> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let TileArgs { k, mut a, mut b, init, c, ldc, accumulate } = self.0;
-        // SAFETY: `GemmKernel::run`'s caller promises that all of `a`, `b`, `init` and `c` are valid for the
+        let TileArgs { k, mut a, mut b, init, init_stride, c, ldc, accumulate, ahead, .. } = self.0;
+        // SAFETY: `F32Kernel::run`'s caller promises that all of `a`, `b`, `init` and `c` are valid for the
         // shapes documented at `TileArgs`; the loops below stay inside them.
         unsafe {
-            let mut acc = [load_columns::<S, NV>(s, init); MR];
+            let mut acc = [[s.splat(0.0); NV]; MR];
+            for (i, row) in acc.iter_mut().enumerate() {
+                *row = load_columns::<S, NV>(s, init.add(i * init_stride));
+            }
+            let mut next = ahead.first;
             for _ in 0..k / CHUNK {
+                for _ in 0..ahead.lines_per_chunk {
+                    s.prefetch(next);
+                    next = next.wrapping_add(LINE);
+                }
                 for kk in 0..CHUNK {
                     step(s, &mut acc, a.add(kk), b);
                     b = b.add(NV * S::LANES);
@@ -98,28 +86,30 @@ unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
 }
 
 /// A tile function for a fixed number of rows. The level proves that its instructions exist.
-type TileFn = unsafe fn(Level, TileArgs);
+type TileFn = unsafe fn(Level, TileArgs<f32>);
 
-unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: TileArgs) {
+unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: TileArgs<f32>) {
     let simd = S::of(level).expect("a kernel is only run at its own level");
     simd.dispatch(Tile::<MR, NV>(args));
 }
 
-/// A family of tile kernels for one instruction set and weight format.
-pub struct GemmKernel {
-    /// `type-level-rows x columns` of the largest tile.
+/// The f32 tiles of a level: what attention and the mask decoder, whose operands are packed at run time, multiply
+/// with, and what the f32 row of [`WeightKernel`](super::WeightKernel) runs.
+pub struct F32Kernel {
+    /// `f32-level-rows x columns` of the largest tile.
     pub name: &'static str,
     /// Most rows of a tile.
     pub mr: usize,
-    /// Columns of a tile, and of a weight panel.
+    /// Columns of a tile, and of a panel.
     pub nr: usize,
     /// `tiles[rows - 1]`.
     tiles: &'static [TileFn],
+    weights: WeightKernel,
 }
 
-impl GemmKernel {
-    /// The f32 kernel of `level`.
-    pub fn f32(level: Level) -> &'static Self {
+impl F32Kernel {
+    /// The tiles of `level`.
+    pub fn of(level: Level) -> &'static Self {
         match level {
             Level::Portable(_) => &PORTABLE,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
@@ -133,6 +123,30 @@ impl GemmKernel {
         }
     }
 
+    /// Length of the sums of [`exercise`](Self::exercise).
+    pub const EXERCISE: usize = 128;
+
+    /// Computes the largest tile, `mr · nr` sums of [`EXERCISE`](Self::EXERCISE) products, so many times, with operands that
+    /// stay in the first-level cache: the speed that no product exceeds.
+    ///
+    /// # Panics
+    /// If the kernel belongs to another level.
+    pub fn exercise(&self, level: Level, times: usize) {
+        let (a, b) = ([0.5; Self::EXERCISE * MAX_MR], [0.5; Self::EXERCISE * MAX_NR]);
+        let mut c = [0.0; MAX_TILE];
+        for _ in 0..times {
+            let args = TileArgs::product(Self::EXERCISE, &a, &b, &mut c, self.nr);
+            // SAFETY: the operands hold the largest tile of any kernel.
+            unsafe { self.run(level, self.mr, args) };
+        }
+        core::hint::black_box(c);
+    }
+
+    /// The same tiles as a row of the table of weight kernels.
+    pub(super) fn weights(&self) -> &WeightKernel {
+        &self.weights
+    }
+
     /// Computes a tile of `rows` rows.
     ///
     /// # Safety
@@ -141,22 +155,39 @@ impl GemmKernel {
     /// # Panics
     /// If `rows` is not in `1..=mr`, or the kernel belongs to another level.
     #[inline]
-    pub(crate) unsafe fn run(&self, level: Level, rows: usize, args: TileArgs) {
+    pub(crate) unsafe fn run(&self, level: Level, rows: usize, args: TileArgs<f32>) {
         // SAFETY: forwarded to the caller.
         unsafe { self.tiles[rows - 1](level, args) }
     }
 }
 
-impl core::fmt::Debug for GemmKernel {
+impl core::fmt::Debug for F32Kernel {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.name)
     }
 }
 
-/// A static `GemmKernel` over all its row counts.
+/// Packs `[nr][k]` as `[k][nr]`.
+fn pack(nr: usize, rows: &[f32], panel: &mut [u8], _scales: &mut [f32]) {
+    let panel: &mut [f32] = bytemuck::cast_slice_mut(panel);
+    for (row, values) in rows.chunks_exact(rows.len() / nr).enumerate() {
+        panel[row..].iter_mut().step_by(nr).zip(values).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// [`F32Kernel::run`] for weights.
+///
+/// # Safety
+/// As there.
+unsafe fn run(level: Level, rows: usize, args: TileArgs<u8>) {
+        // SAFETY: forwarded to the caller.
+    unsafe { F32Kernel::of(level).run(level, rows, args.cast()) }
+}
+
+/// A static `F32Kernel` over all its row counts.
 macro_rules! kernel {
     ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {
-        GemmKernel {
+        F32Kernel {
             name: $name,
             mr: [$($mr),+].len(),
             // The tile kernel reads and writes `nr` columns of buffers that have `MAX_NR`.
@@ -165,26 +196,31 @@ macro_rules! kernel {
                 $nv * <$simd>::LANES
             },
             tiles: &[$(entry::<$simd, $mr, $nv>),+],
+            weights: WeightKernel {
+                name: $name,
+                format: WeightFormat::F32,
+                mr: [$($mr),+].len(),
+                nr: $nv * <$simd>::LANES,
+                weight_bytes: size_of::<f32>(),
+                lhs_bytes: size_of::<f32>(),
+                has_scales: false,
+                pack,
+                convert: None,
+                run,
+            },
         }
     };
 }
 
 // Accumulators, one row's broadcast and the columns must fit the register file: 16 registers of SSE2 (a `wide`
 // vector takes two) and AVX2, 32 of AVX-512 and NEON; wasm engines map to 16 or 32.
-static PORTABLE: GemmKernel = kernel!("f32-portable-4x8", Portable, 1 vectors, [1 2 3 4]);
+static PORTABLE: F32Kernel = kernel!("f32-portable-4x8", Portable, 1 vectors, [1 2 3 4]);
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-static AVX2: GemmKernel = kernel!("f32-avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
+static AVX2: F32Kernel = kernel!("f32-avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-static AVX512: GemmKernel =
+static AVX512: F32Kernel =
     kernel!("f32-avx512-14x32", crate::simd::Avx512, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
-static NEON: GemmKernel = kernel!("f32-neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
+static NEON: F32Kernel = kernel!("f32-neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-static SIMD128: GemmKernel = kernel!("f32-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);
-
-/// Most rows of a tile, over all kernels.
-pub(crate) const MAX_MR: usize = 14;
-/// Most columns of a tile, over all kernels.
-pub(crate) const MAX_NR: usize = 32;
-/// Most outputs in a tile, over all kernels.
-pub(crate) const MAX_TILE: usize = MAX_MR * MAX_NR;
+static SIMD128: F32Kernel = kernel!("f32-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);

@@ -1,0 +1,151 @@
+//! The table of kernels that multiply with packed weights, and what a tile kernel is given.
+
+use crate::simd::Level;
+
+use super::format::{Packing, WeightFormat};
+use super::tile_f32::F32Kernel;
+
+/// Consecutive `k` of one row in a packed left-hand side: `[K / CHUNK][mr][CHUNK]`, the last chunk as wide as the
+/// others. Packing is then a copy of cache lines, and the kernel still reads one contiguous stream.
+pub(crate) const CHUNK: usize = 16;
+/// Most rows of a tile, over all kernels.
+pub(crate) const MAX_MR: usize = 14;
+/// Most columns of a tile, over all kernels.
+pub(crate) const MAX_NR: usize = 32;
+/// Most outputs in a tile, over all kernels.
+pub(crate) const MAX_TILE: usize = MAX_MR * MAX_NR;
+
+/// Start values of a tile without bias.
+pub(crate) static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
+
+/// What a tile kernel computes: `c[i][j] = init[i][j] + Σₖ a[i][k] · b[k][j]`, plus the old `c[i][j]` if `accumulate`.
+///
+/// `T` is f32 for [`F32Kernel`], and bytes in the layout of its format for a [`WeightKernel`].
+#[derive(Clone, Copy)]
+pub(crate) struct TileArgs<T> {
+    /// Length of the sums.
+    pub(crate) k: usize,
+    /// Packed rows, `[K / CHUNK][mr][CHUNK]`.
+    pub(crate) a: *const T,
+    /// Packed columns, `[K][nr]`.
+    pub(crate) b: *const T,
+    /// Start values, `[mr][nr]` with rows `init_stride` apart.
+    pub(crate) init: *const f32,
+    /// Distance of rows of start values; 0 if all rows start from the same.
+    pub(crate) init_stride: usize,
+    /// Scales of the columns, `[nr]`, read by kernels of formats that have them.
+    pub(crate) scales: *const f32,
+    /// Output, `[mr][nr]` with rows `ldc` apart.
+    pub(crate) c: *mut f32,
+    /// Distance of output rows.
+    pub(crate) ldc: usize,
+    /// Add to the output instead of overwriting it.
+    pub(crate) accumulate: bool,
+    /// What will be read next.
+    pub(crate) ahead: Ahead,
+}
+
+impl TileArgs<u8> {
+    /// The same operands, of another type.
+    pub(super) fn cast<T>(self) -> TileArgs<T> {
+        let Self { k, a, b, init, init_stride, scales, c, ldc, accumulate, ahead } = self;
+        TileArgs { k, a: a.cast(), b: b.cast(), init, init_stride, scales, c, ldc, accumulate, ahead }
+    }
+}
+
+impl TileArgs<f32> {
+    /// `c ← a · b`: starts from zeros, fetches nothing ahead.
+    pub(crate) fn product(k: usize, a: &[f32], b: &[f32], c: &mut [f32], ldc: usize) -> Self {
+        Self {
+            k,
+            a: a.as_ptr(),
+            b: b.as_ptr(),
+            init: ZEROS.as_ptr(),
+            init_stride: 0,
+            scales: ZEROS.as_ptr(),
+            c: c.as_mut_ptr(),
+            ldc,
+            accumulate: false,
+            ahead: Ahead::NOTHING,
+        }
+    }
+}
+
+/// Memory that a tile kernel asks for while it computes, a few cache lines with every chunk of `k`.
+///
+/// Weights that come from memory arrive late otherwise: the CPU itself fetches ahead within a page of 4 KB only. Lines
+/// that are asked for all at once wait for each other, so the tiles of a block share them out.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    pub(crate) first: *const u8,
+    pub(crate) lines_per_chunk: usize,
+}
+
+impl Ahead {
+    pub(crate) const NOTHING: Self = Self { first: core::ptr::null(), lines_per_chunk: 0 };
+
+    /// `bytes` from `first` on, shared out to `tiles` tiles of so many `chunks`. A single tile takes no longer than the
+    /// CPU to read its weights, and is better left alone.
+    pub(super) fn shares(
+        first: *const u8,
+        bytes: usize,
+        tiles: usize,
+        chunks: usize,
+    ) -> impl Iterator<Item = Self> {
+        let bytes = if tiles > 1 { bytes } else { 0 };
+        let lines_per_chunk = bytes.div_ceil(LINE).div_ceil((tiles * chunks).max(1));
+        let share = lines_per_chunk * chunks * LINE;
+        (0..tiles).map(move |tile| match tile * share < bytes {
+            true => Self { first: first.wrapping_add(tile * share), lines_per_chunk },
+            false => Self::NOTHING,
+        })
+    }
+}
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// How weights of one format are packed and multiplied at one level: a row of the table [`WeightKernel::of`].
+///
+/// A left-hand side is always packed as f32. A kernel that reads something else has `convert`, which the driver calls
+/// for every packed tile, and which works in place: no format is wider than f32.
+pub struct WeightKernel {
+    /// `format-level-rows x columns` of the largest tile.
+    pub name: &'static str,
+    /// The format.
+    pub format: WeightFormat,
+    /// Most rows of a tile.
+    pub mr: usize,
+    /// Columns of a tile, and of a panel.
+    pub nr: usize,
+    /// Bytes of a weight in a panel.
+    pub weight_bytes: usize,
+    /// Bytes of an element of a packed and converted left-hand side.
+    pub lhs_bytes: usize,
+    /// Whether columns have scales.
+    pub(super) has_scales: bool,
+    /// Packs `nr` rows of `k` values each, one after the other, as a panel `[k][nr]`, and writes their scales.
+    pub(super) pack: fn(nr: usize, rows: &[f32], panel: &mut [u8], scales: &mut [f32]),
+    /// Converts a packed tile in place.
+    pub(super) convert: Option<fn(Level, tile: &mut [f32], rows: usize)>,
+    /// Computes a tile of so many rows.
+    ///
+    /// # Safety
+    /// As [`F32Kernel::run`], in the layout of the format.
+    pub(super) run: unsafe fn(Level, usize, TileArgs<u8>),
+}
+
+impl WeightKernel {
+    /// The kernel for `packing`: a row for each format.
+    pub fn of(packing: Packing) -> &'static Self {
+        match packing.format {
+            WeightFormat::F32 => F32Kernel::of(packing.level).weights(),
+        }
+    }
+}
+
+impl core::fmt::Debug for WeightKernel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.name)
+    }
+}

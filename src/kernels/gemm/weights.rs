@@ -1,0 +1,132 @@
+//! Weights in the layout and format that their kernel reads.
+
+use alloc::vec;
+
+use crate::exec::AlignedVec;
+use crate::simd::Level;
+
+use super::format::Packing;
+use super::kernel::WeightKernel;
+
+/// A weight matrix `[rows, cols]` (outputs, inputs), packed once for a kernel of a level and a format.
+///
+/// Panels hold `nr` rows interleaved, `[rows / nr][cols][nr]`; rows beyond the last are zero. Nothing but the kernel
+/// knows what their bytes mean: products of activations have [`PackedPanels`](super::PackedPanels).
+#[derive(Clone)]
+pub struct PackedWeights {
+    rows: usize,
+    cols: usize,
+    kernel: &'static WeightKernel,
+    level: Level,
+    /// The panels.
+    panels: AlignedVec,
+    /// `[rows / nr][nr]`; empty if the format has none.
+    scales: AlignedVec,
+}
+
+impl PackedWeights {
+    /// Packs row-major `weights` of shape `[rows, cols]`.
+    ///
+    /// # Panics
+    /// If `weights` is not `rows * cols` long, or either is 0.
+    pub fn pack(packing: impl Into<Packing>, rows: usize, cols: usize, weights: &[f32]) -> Self {
+        assert_eq!(weights.len(), rows * cols, "weights of shape [{rows}, {cols}]");
+        Self::pack_with(packing, rows, cols, |row, out| out.copy_from_slice(&weights[row * cols..][..cols]))
+    }
+
+    /// Packs a matrix whose rows are produced one at a time by `fill(row, out)`, so that the whole need not exist
+    /// in row-major order.
+    ///
+    /// # Panics
+    /// If `rows` or `cols` is 0.
+    pub fn pack_with(
+        packing: impl Into<Packing>,
+        rows: usize,
+        cols: usize,
+        fill: impl FnMut(usize, &mut [f32]),
+    ) -> Self {
+        let packing = packing.into();
+        Self::pack_for(WeightKernel::of(packing), packing.level, rows, cols, fill)
+    }
+
+    /// [`pack_with`](Self::pack_with) for a kernel.
+    pub(super) fn pack_for(
+        kernel: &'static WeightKernel,
+        level: Level,
+        rows: usize,
+        cols: usize,
+        mut fill: impl FnMut(usize, &mut [f32]),
+    ) -> Self {
+        assert!(rows > 0 && cols > 0, "packing an empty matrix");
+        let nr = kernel.nr;
+        let count = rows.div_ceil(nr);
+        let panel_bytes = nr * cols * kernel.weight_bytes;
+        let mut panels = AlignedVec::zeroed((count * panel_bytes).div_ceil(size_of::<f32>()));
+        let mut scales = AlignedVec::zeroed(if kernel.has_scales { count * nr } else { 0 });
+        let mut values = vec![0.0; nr * cols];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
+        for (index, panel) in bytes.chunks_exact_mut(panel_bytes).take(count).enumerate() {
+            let first = index * nr;
+            let present = nr.min(rows - first);
+            for (row, out) in values.chunks_exact_mut(cols).take(present).enumerate() {
+                fill(first + row, out);
+            }
+            values[present * cols..].fill(0.0);
+            let scales = if kernel.has_scales { &mut scales[first..first + nr] } else { &mut [] };
+            (kernel.pack)(nr, &values, panel, scales);
+        }
+        Self { rows, cols, kernel, level, panels, scales }
+    }
+
+    /// Output features, `N`.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Input features, `K`.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The kernel that reads this layout.
+    pub fn kernel(&self) -> &'static WeightKernel {
+        self.kernel
+    }
+
+    /// The level it was packed for.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.panels) + size_of_val::<[f32]>(&self.scales)
+    }
+
+    /// How many panels there are.
+    pub(super) fn panel_count(&self) -> usize {
+        self.rows.div_ceil(self.kernel.nr)
+    }
+
+    /// Bytes of `k` rows of a panel.
+    pub(super) fn panel_bytes(&self, k: usize) -> usize {
+        k * self.kernel.nr * self.kernel.weight_bytes
+    }
+
+    /// Panel `index`, `[cols][nr]`.
+    pub(super) fn panel(&self, index: usize) -> &[u8] {
+        let len = self.panel_bytes(self.cols);
+        &bytemuck::cast_slice(&self.panels)[index * len..][..len]
+    }
+
+    /// The scales of panel `index`, `[nr]`; empty if the format has none.
+    pub(super) fn scales(&self, index: usize) -> &[f32] {
+        if self.kernel.has_scales { &self.scales[index * self.kernel.nr..][..self.kernel.nr] } else { &[] }
+    }
+}
+
+impl core::fmt::Debug for PackedWeights {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "PackedWeights[{}, {}] {}", self.rows, self.cols, self.kernel.name)
+    }
+}
