@@ -6,6 +6,7 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::float_env::FloatEnv;
 use super::scratch::Workspace;
 use super::shared::SharedMut;
 use crate::error::{Result, err};
@@ -113,6 +114,7 @@ impl Cx {
             Some(runner) if tasks > 1 => {
                 let next = AtomicUsize::new(0);
                 runner.run(self.threads().min(tasks), &|lane| {
+                    let _env = FloatEnv::enter();
                     loop {
                         let task = next.fetch_add(1, Ordering::Relaxed);
                         if task >= tasks {
@@ -122,7 +124,10 @@ impl Cx {
                     }
                 });
             }
-            _ => (0..tasks).for_each(|task| work(0, task)),
+            _ => {
+                let _env = FloatEnv::enter();
+                (0..tasks).for_each(|task| work(0, task));
+            }
         }
     }
 
@@ -149,7 +154,14 @@ impl Cx {
     }
 
     /// Calls `work` where following calls of [`parallel_for`](Cx::parallel_for) start fastest.
+    ///
+    /// As in these, floats are rounded to nearest and subnormal ones count as zero, whatever the host has set; the thread
+    /// has the host's setting again afterwards.
     pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        let work = || {
+            let _env = FloatEnv::enter();
+            work()
+        };
         match &self.runner {
             None => work(),
             Some(runner) => {

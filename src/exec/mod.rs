@@ -1,6 +1,7 @@
 //! Execution: the context (level and threads), `parallel_for`, scratch memory.
 
 mod cx;
+mod float_env;
 #[cfg(feature = "std")]
 mod map;
 mod monitor;
@@ -13,6 +14,8 @@ mod shared;
 mod team;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
+#[cfg(any(test, feature = "capi"))]
+pub(crate) use float_env::FloatEnv;
 #[cfg(feature = "std")]
 pub use map::MappedFile;
 pub use monitor::Monitor;

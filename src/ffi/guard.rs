@@ -7,6 +7,7 @@ use super::allocator;
 use super::error::{Report, vitrum_error};
 use super::status::{VITRUM_E_OUT_OF_MEMORY, VITRUM_OK, status_of, vitrum_status};
 use crate::error::Result;
+use crate::exec::FloatEnv;
 
 /// Runs the body of an exported function, reports to `error` and returns the status.
 ///
@@ -21,6 +22,7 @@ pub(super) unsafe fn guard(error: *mut vitrum_error, body: impl FnOnce() -> Resu
     if !allocator::is_ready() {
         return report.write(VITRUM_E_OUT_OF_MEMORY, "no allocator: call vitrum_allocator_set first");
     }
+    let _env = FloatEnv::enter();
     match catch(body) {
         Ok(()) => report.write(VITRUM_OK, ""),
         Err(error) => report.write(status_of(error.code()), error.message()),

@@ -77,6 +77,7 @@ mod tests {
     use half::{bf16, f16};
 
     use super::*;
+    use crate::exec::FloatEnv;
     use crate::kernels::testing::{Guarded, Place, lengths};
 
     type Convert = fn(Level, &[u16], &mut [f32]);
@@ -103,6 +104,13 @@ mod tests {
 
     fn bits(values: impl IntoIterator<Item = f32>) -> Vec<u32> {
         values.into_iter().map(f32::to_bits).collect()
+    }
+
+    /// Subnormal halves too, while subnormal floats count as zero.
+    #[test]
+    fn every_pattern_within_a_pass() {
+        let _env = FloatEnv::enter();
+        every_pattern();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::simd::{Simd, Vectorize};
 
 /// `x[r, i] = e^(x[r, i] − m_r) / Σⱼ e^(x[r, j] − m_r)` with `m_r = maxⱼ x[r, j]`, in place, for `x: [rows, dim]`.
 ///
-/// An element −∞ becomes 0. A row becomes NaN as a whole, as in PyTorch, if it holds a NaN or +∞ or only −∞.
+/// An element −∞ becomes 0, and so does what would be subnormal. A row becomes NaN as a whole, as in PyTorch, if it holds a NaN or +∞ or only −∞.
 ///
 /// # Panics
 /// If `x` is not whole rows, or `dim` is 0.
@@ -77,17 +77,20 @@ fn exp_difference<S: Simd>(s: S, x: &mut [f32], max: S::F) -> f32 {
     s.reduce_add(s.add(sum, s.select(first_lanes(s, tail.len()), e, s.splat(0.0))))
 }
 
-/// `x[i] *= factor`.
+/// `x[i] *= factor`; 0 where the product is subnormal.
 #[inline(always)]
 fn scale<S: Simd>(s: S, x: &mut [f32], factor: S::F) {
+    // Compared before the multiplication, which may be slow. NaN compares false and stays.
+    let least = s.div(s.splat(f32::MIN_POSITIVE), factor);
+    let scaled = |x: S::F| s.mul(s.select(s.lt(x, least), s.splat(0.0), x), factor);
     let mut chunks = x.chunks_exact_mut(S::LANES);
     for x in chunks.by_ref() {
         // SAFETY: the chunk has `LANES` elements.
-        unsafe { s.store(x.as_mut_ptr(), s.mul(s.load(x.as_ptr()), factor)) };
+        unsafe { s.store(x.as_mut_ptr(), scaled(s.load(x.as_ptr()))) };
     }
     let tail = chunks.into_remainder();
     // SAFETY: `tail` has fewer than `LANES` elements.
-    unsafe { s.store_n(tail.as_mut_ptr(), s.mul(s.load_n(tail.as_ptr(), tail.len()), factor), tail.len()) };
+    unsafe { s.store_n(tail.as_mut_ptr(), scaled(s.load_n(tail.as_ptr(), tail.len())), tail.len()) };
 }
 
 #[cfg(test)]
@@ -152,6 +155,18 @@ mod tests {
                 let mut x = alloc::vec![-INFINITY; dim];
                 softmax(&Cx::serial(level), &mut x, dim);
                 assert!(x.iter().all(|x| x.is_nan()));
+            }
+        }
+    }
+
+    /// Also where the host's setting keeps subnormal numbers.
+    #[test]
+    fn no_result_is_subnormal() {
+        for level in Level::available() {
+            for dim in [1, 7, 300, 1001] {
+                let mut x: Vec<f32> = (0..dim).map(|i| -(i as f32) * 0.4).collect();
+                level.dispatch(Rows { x: &mut x, dim });
+                assert!(!x.iter().any(|x| x.is_subnormal()), "{} {dim}", level.name());
             }
         }
     }

@@ -37,8 +37,8 @@ mod x86 {
     pub(super) fn detect() -> Option<Caches> {
         /// ECX of leaf 8000_0001: leaf 8000_001D exists.
         const TOPOLOGY_EXTENSIONS: u32 = 1 << 22;
-        let amd = __cpuid(0x8000_0000).eax >= 0x8000_001d
-            && __cpuid(0x8000_0001).ecx & TOPOLOGY_EXTENSIONS != 0;
+        let amd =
+            __cpuid(0x8000_0000).eax >= 0x8000_001d && __cpuid(0x8000_0001).ecx & TOPOLOGY_EXTENSIONS != 0;
         let leaf = if amd {
             0x8000_001d
         } else if __cpuid(0).eax >= 4 {

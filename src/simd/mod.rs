@@ -140,18 +140,24 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// `p` must be valid for reads of `LANES` values.
     #[inline(always)]
     unsafe fn load_f16(self, p: *const u16) -> Self::F {
-        // Shift exponent and mantissa into place and correct the exponent bias by a multiplication, which also
-        // normalises subnormals. Infinity (now 2¹⁶) and NaN (now more) take all exponent bits instead.
+        // Exponent and mantissa are shifted into place and the bias of the exponent is corrected: by an addition for normal
+        // numbers, twice for infinity and NaN. A subnormal number becomes the mantissa of one with the exponent −14, from
+        // which 2⁻¹⁴ is taken: no intermediate is subnormal, so that none is flushed to zero.
         // SAFETY: forwarded to the caller.
         let h = unsafe { self.load_u16(p) };
         let magnitude = self.i_shl::<13>(self.i_and(h, self.i_splat(0x7fff)));
         let sign = self.i_shl::<16>(self.i_and(h, self.i_splat(0x8000)));
-        let finite = self.mul(self.as_f32(magnitude), self.splat(f32::from_bits(0x7780_0000)));
-        let limit = self.splat(65536.0);
-        let infinity = self.splat(f32::INFINITY);
-        let special = self.select(self.lt(limit, finite), self.splat(f32::from_bits(0x7fc0_0000)), infinity);
-        let special = self.as_f32(self.i_or(magnitude, self.as_i32(special)));
-        let value = self.select(self.lt(finite, limit), finite, special);
+        let exponent = |n: i32| self.i_splat(n << 23);
+        let normal = self.i_add(magnitude, exponent(127 - 15));
+        let least = self.splat(f32::from_bits((127 - 14) << 23));
+        let subnormal = self.sub(self.as_f32(self.i_add(normal, exponent(1))), least);
+        let value = self.as_f32(normal);
+        let value = self.select(self.lt(value, least), subnormal, value);
+        let greatest = self.splat(f32::from_bits((127 + 16) << 23));
+        let special = self.i_add(normal, exponent(127 - 15));
+        let quiet = self.as_f32(self.i_or(special, self.i_splat(1 << 22)));
+        let special = self.select(self.lt(greatest, self.as_f32(normal)), quiet, self.as_f32(special));
+        let value = self.select(self.lt(self.as_f32(normal), greatest), value, special);
         self.as_f32(self.i_or(self.as_i32(value), sign))
     }
     /// Loads [`LANES`](Simd::LANES) bfloat16 values and widens them, exactly; no bit of a NaN changes.
@@ -193,7 +199,7 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
         let sign = self.i_and(self.as_i32(sign), self.i_splat(i32::MIN));
         self.as_f32(self.i_or(self.as_i32(a), sign))
     }
-    /// `a · 2ⁿ` for integer-valued `n` in −252…254, in two steps so that subnormal results are kept.
+    /// `a · 2ⁿ` for integer-valued `n` in −126…254, in two steps since 2¹²⁸ is no f32.
     #[inline(always)]
     fn ldexp(self, a: Self::F, n: Self::F) -> Self::F {
         let n = self.to_i32(n);

@@ -227,7 +227,13 @@ impl Head<'_, '_> {
         let depth = head_dim.next_multiple_of(CHUNK);
         let mut column = 0;
         for panel in positions.tables().into_iter().flat_map(|table| table.panels()) {
-            let args = TileArgs::product(head_dim, &self.queries[at * depth..], panel, &mut self.products[at * products + column..], products);
+            let args = TileArgs::product(
+                head_dim,
+                &self.queries[at * depth..],
+                panel,
+                &mut self.products[at * products + column..],
+                products,
+            );
             // SAFETY: at `at` lies a packed tile of `rows` rows, `panel` holds `nr` distances, and `products` has as
             // many columns as all panels together.
             unsafe { self.kernel.run(self.cx.level(), rows, args) };
@@ -240,7 +246,8 @@ impl Head<'_, '_> {
         let (nr, head_dim) = (self.kernel.nr, self.problem.sizes.head_dim);
         for column in (0..block).step_by(nr) {
             let panel = &self.keys[(key + column) * head_dim..][..nr * head_dim];
-            let args = TileArgs::product(head_dim, &self.queries[at..], panel, &mut self.scores[column..], BLOCK);
+            let args =
+                TileArgs::product(head_dim, &self.queries[at..], panel, &mut self.scores[column..], BLOCK);
             // SAFETY: at `at` lies a packed tile of `rows` rows, `panel` holds `nr` keys, and `scores` has `BLOCK`
             // columns, a multiple of `nr`.
             unsafe { self.kernel.run(self.cx.level(), rows, args) };
@@ -254,7 +261,10 @@ impl Head<'_, '_> {
         let stride = head_dim.next_multiple_of(nr);
         for column in (0..stride).step_by(nr) {
             let panel = &self.values[column * keys + key * nr..][..block * nr];
-            let args = TileArgs { accumulate: key > 0, ..TileArgs::product(block, self.weights, panel, &mut self.outputs[at + column..], stride) };
+            let args = TileArgs {
+                accumulate: key > 0,
+                ..TileArgs::product(block, self.weights, panel, &mut self.outputs[at + column..], stride)
+            };
             // SAFETY: `weights` is a packed tile of `rows` rows and `block` columns, `panel` holds `block` rows of
             // `nr`, and `outputs` has `rows` rows of `stride` from `at` on.
             unsafe { self.kernel.run(self.cx.level(), rows, args) };

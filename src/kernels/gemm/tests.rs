@@ -275,7 +275,8 @@ fn same_bits_for_any_caches() {
             let cx = Cx::serial(level);
             let cx = caches.map_or(cx.clone(), |caches| cx.with_caches(caches));
             let bits = (0..4).flat_map(|which| {
-                let mut out = problem.lhs.iter().copied().cycle().take(problem.m * problem.n).collect::<Vec<_>>();
+                let mut out =
+                    problem.lhs.iter().copied().cycle().take(problem.m * problem.n).collect::<Vec<_>>();
                 let (out_ref, stride) = (&mut out, problem.n);
                 let output = match which {
                     0 => Output::Store { out: out_ref, stride },

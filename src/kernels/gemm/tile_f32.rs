@@ -180,7 +180,7 @@ fn pack(nr: usize, rows: &[f32], panel: &mut [u8], _scales: &mut [f32]) {
 /// # Safety
 /// As there.
 unsafe fn run(level: Level, rows: usize, args: TileArgs<u8>) {
-        // SAFETY: forwarded to the caller.
+    // SAFETY: forwarded to the caller.
     unsafe { F32Kernel::of(level).run(level, rows, args.cast()) }
 }
 

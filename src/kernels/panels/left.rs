@@ -6,7 +6,6 @@ use crate::exec::AlignedVec;
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs};
 use crate::simd::Level;
 
-
 /// `rows` cut into tiles of at most `mr` rows whose heights differ by at most one.
 pub(super) fn tiles(rows: usize, mr: usize) -> impl Iterator<Item = Range<usize>> {
     let count = rows.div_ceil(mr).max(1);
@@ -89,7 +88,10 @@ impl<'a> Left<'a> {
         for (panel, out) in channels.zip(out.chunks_exact_mut(rows * kernel.nr)) {
             for tile in tiles(rows, kernel.mr) {
                 let (a, after) = rest.split_at(left_len(tile.len(), self.depth));
-                let args = TileArgs { accumulate, ..TileArgs::product(self.depth, a, panel, &mut out[tile.start * kernel.nr..], kernel.nr) };
+                let args = TileArgs {
+                    accumulate,
+                    ..TileArgs::product(self.depth, a, panel, &mut out[tile.start * kernel.nr..], kernel.nr)
+                };
                 // SAFETY: `a` is a tile packed by `pack_left`; `panel` has `depth` rows of `nr`, and `out` those of
                 // the tile.
                 unsafe { kernel.run(level, tile.len(), args) };

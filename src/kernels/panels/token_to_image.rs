@@ -26,7 +26,6 @@ use crate::kernels::gemm::{F32Kernel, MAX_NR, TileArgs};
 const BLOCK: usize = 256;
 const _: () = assert!(BLOCK.is_multiple_of(MAX_NR));
 
-
 /// What the pixels offer: `len(channels)` f32 of [`Panels`] for every image.
 #[derive(Clone, Copy, Debug)]
 pub enum Keys<'a> {
@@ -281,7 +280,13 @@ impl Block<'_> {
             pack_channels(block, nr, tile.clone(), self.packed);
             let groups = self.weights.chunks_exact(pixels * nr).take(width / nr);
             for (group, weights) in groups.enumerate() {
-                let args = TileArgs::product(pixels, self.packed, weights, &mut self.outputs[tile.start * width + group * nr..], width);
+                let args = TileArgs::product(
+                    pixels,
+                    self.packed,
+                    weights,
+                    &mut self.outputs[tile.start * width + group * nr..],
+                    width,
+                );
                 // SAFETY: `packed` holds the tile over the block's pixels, `weights` as many rows of `nr`, and
                 // `outputs` has `channels` rows of `width`, a multiple of `nr`.
                 unsafe { self.kernel.run(self.cx.level(), tile.len(), args) };
