@@ -50,6 +50,8 @@ pub struct Cx {
     caches: Caches,
     runner: Option<Arc<dyn Runner>>,
     workspaces: Arc<WorkspaceCache>,
+    #[cfg(feature = "std")]
+    profile: Option<Arc<super::profile::Profile>>,
 }
 
 impl Cx {
@@ -76,7 +78,14 @@ impl Cx {
 
     /// A context on the calling thread alone.
     pub fn serial(level: Level) -> Self {
-        Self { level, caches: Caches::detect(), runner: None, workspaces: Arc::default() }
+        Self {
+            level,
+            caches: Caches::detect(),
+            runner: None,
+            workspaces: Arc::default(),
+            #[cfg(feature = "std")]
+            profile: None,
+        }
     }
 
     /// A context whose lanes are run by the host application.
@@ -98,6 +107,19 @@ impl Cx {
     #[must_use]
     pub fn with_caches(self, caches: Caches) -> Self {
         Self { caches, ..self }
+    }
+
+    /// Collects in `profile` what the kernels of a pass do. One caller at a time.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn with_profile(self, profile: Arc<super::profile::Profile>) -> Self {
+        Self { profile: Some(profile), ..self }
+    }
+
+    /// Where the kernels of a pass are collected, if they are.
+    #[cfg(feature = "std")]
+    pub(super) fn profile(&self) -> Option<&super::profile::Profile> {
+        self.profile.as_deref()
     }
 
     /// How many lanes run at the same time.

@@ -8,6 +8,7 @@ mod monitor;
 mod pages;
 #[cfg(feature = "parallel")]
 mod pool;
+mod profile;
 mod scratch;
 mod shared;
 #[cfg(feature = "parallel")]
@@ -19,6 +20,9 @@ pub(crate) use float_env::FloatEnv;
 #[cfg(feature = "std")]
 pub use map::MappedFile;
 pub use monitor::Monitor;
+pub use profile::{KernelScope, LayerScope, Work};
+#[cfg(feature = "std")]
+pub use profile::{Profile, Span};
 pub(crate) use scratch::try_zeroed;
 pub use scratch::{AlignedVec, Scratch, Workspace, padded};
 pub use shared::SharedMut;

@@ -80,7 +80,7 @@ pub fn forward(level: Level, activation: Activation, x: &mut [f32]) {
 
 /// [`forward`] with the threads of `cx`.
 pub fn forward_parallel(cx: &Cx, activation: Activation, x: &mut [f32]) {
-    split_rows(cx, x, 1, |_, x| forward(cx.level(), activation, x));
+    split_rows(cx, "activation", x, 1, |_, x| forward(cx.level(), activation, x));
 }
 
 /// `out[i] = scale · σ(x[i]) + bias`.

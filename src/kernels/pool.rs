@@ -23,7 +23,7 @@ pub fn max_pool(
     assert!((1..=stride).contains(&channels), "{channels} channels {stride} apart");
     assert!(tokens.len() >= (height * width - 1) * stride + channels, "tokens of [{height}, {width}]");
     assert_eq!(out.len(), height / 2 * (width / 2) * channels, "output of [{height}, {width}]");
-    split_rows(cx, out, channels, |pools, out| {
+    split_rows(cx, "max-pool", out, channels, |pools, out| {
         for (pool, out) in pools.zip(out.chunks_exact_mut(channels)) {
             let (y, x) = (pool / (width / 2), pool % (width / 2));
             let first = (2 * y * width + 2 * x) * stride;

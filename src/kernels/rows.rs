@@ -2,17 +2,24 @@
 
 use core::ops::Range;
 
-use crate::exec::{Cx, SharedMut};
+use crate::exec::{Cx, SharedMut, Work};
 use crate::simd::Simd;
 
 /// Elements in a task: enough work to hand to another thread. Independent of the number of threads.
 pub(super) const TASK: usize = 1 << 14;
 
-/// Calls `work` for blocks of rows of `x: [rows, dim]`, with their numbers and their elements.
+/// Calls `work` of the kernel called `kernel` for blocks of rows of `x: [rows, dim]`, with their numbers and their elements.
 ///
 /// # Panics
 /// If `x` is not whole rows, or `dim` is 0.
-pub(super) fn split_rows(cx: &Cx, x: &mut [f32], dim: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+pub(super) fn split_rows(
+    cx: &Cx,
+    kernel: &'static str,
+    x: &mut [f32],
+    dim: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) {
+    let _kernel = cx.kernel(kernel, || Work { flops: 0.0, bytes: 8.0 * x.len() as f64 });
     assert!(dim > 0 && x.len().is_multiple_of(dim), "{} elements are not rows of {dim}", x.len());
     let rows = x.len() / dim;
     let rows_per_task = (TASK / dim).max(1);

@@ -12,7 +12,7 @@ use crate::simd::{Simd, Vectorize};
 /// # Panics
 /// If `x` is not whole rows, or `dim` is 0.
 pub fn softmax(cx: &Cx, x: &mut [f32], dim: usize) {
-    split_rows(cx, x, dim, |_, x| cx.level().dispatch(Rows { x, dim }));
+    split_rows(cx, "softmax", x, dim, |_, x| cx.level().dispatch(Rows { x, dim }));
 }
 
 struct Rows<'a> {

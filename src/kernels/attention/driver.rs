@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::softmax::{BLOCK, Finish, Running, SoftmaxBlock};
 use super::tokens::Sequence;
 use super::{Bias, pack};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_MR, TileArgs};
 
 /// Tiles of queries that meet a block of keys one after the other, while it is in the L2 cache.
@@ -86,6 +86,12 @@ pub(super) fn run<'a>(
     mut scratch: Scratch<'_>,
     sequence: impl Fn(usize) -> Sequence<'a> + Sync,
 ) {
+    let _kernel = cx.kernel("attention", || {
+        let Sizes { queries, keys, head_dim, .. } = problem.sizes;
+        let of_all = |n: usize| (count * n) as f64;
+        let pairs = if matches!(problem.bias, Bias::Causal) { queries * keys / 2 } else { queries * keys };
+        Work { flops: of_all(4 * pairs * head_dim), bytes: of_all(8 * (queries + keys) * head_dim) }
+    });
     let kernel = F32Kernel::of(cx.level());
     let lengths = Lengths::new(&problem.sizes, kernel);
     let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));

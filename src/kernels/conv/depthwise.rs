@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::ConvShape;
-use crate::exec::{Cx, SharedMut};
+use crate::exec::{Cx, SharedMut, Work};
 use crate::kernels::activation::{self, Activation};
 use crate::simd::{Simd, Vectorize};
 
@@ -27,6 +27,10 @@ pub(super) fn depthwise(
 ) {
     let [rows, columns] = shape.output_size(size).expect("checked by the caller");
     let channels = shape.inputs;
+    let _kernel = cx.kernel("depthwise", || Work {
+        flops: 2.0 * (out.len() * shape.kernel[0] * shape.kernel[1]) as f64,
+        bytes: 4.0 * (input.len() + out.len()) as f64,
+    });
     assert_eq!((input.len(), out.len()), (size[0] * size[1] * channels, rows * columns * channels));
     assert!(weights.len() >= shape.kernel[0] * shape.kernel[1] * channels);
     assert!(bias.is_none_or(|bias| bias.len() == channels));

@@ -6,7 +6,7 @@ use super::blocking::Blocking;
 use super::kernel::{Ahead, CHUNK, MAX_NR, MAX_TILE, TileArgs};
 use super::output::{self, Old, Output, Target, Tile};
 use super::{Lhs, PackedWeights};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::activation::Activation;
 
 /// Scratch that [`gemm`] needs for `m` rows, in f32: enough for fewer rows, too.
@@ -37,6 +37,10 @@ pub fn gemm(
     if m == 0 {
         return;
     }
+    let _kernel = cx.kernel("gemm", || Work {
+        bytes: (4 * m * k + 4 * m * n + rhs.bytes()) as f64,
+        ..Work::product(m, n, k)
+    });
     let target = Target::new(output, m, n);
     let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel());
     let threads = cx.threads();

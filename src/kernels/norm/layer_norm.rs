@@ -16,7 +16,7 @@ pub fn layer_norm(cx: &Cx, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, ou
     let dim = weight.len();
     assert_eq!(bias.len(), dim);
     assert_eq!(x.len(), out.len());
-    split_rows(cx, out, dim, |rows, out| {
+    split_rows(cx, "layer-norm", out, dim, |rows, out| {
         let src = x[rows.start * dim..rows.end * dim].as_ptr();
         cx.level().dispatch(LayerNorm { src, out: out.as_mut_ptr(), rows: rows.len(), weight, bias, eps });
     });
@@ -28,7 +28,7 @@ pub fn layer_norm(cx: &Cx, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, ou
 /// If the lengths do not fit together, or `dim` is 0.
 pub fn layer_norm_in_place(cx: &Cx, x: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
     assert_eq!(bias.len(), weight.len());
-    split_rows(cx, x, weight.len(), |rows, x| {
+    split_rows(cx, "layer-norm", x, weight.len(), |rows, x| {
         let out = x.as_mut_ptr();
         cx.level().dispatch(LayerNorm { src: out.cast_const(), out, rows: rows.len(), weight, bias, eps });
     });
