@@ -88,12 +88,12 @@ impl Ready {
         let mut cache = vec![f32::NAN; decoder.cache_len()];
         let mut workspace = cx.workspace(decoder.cache_scratch_len(&cx));
         let maps = ["s1", "s0"].map(|name| golden.get(name).1);
-        let squares = decoder.maps().unwrap();
-        assert_eq!(squares.map_lens(), maps.map(<[f32]>::len));
+        let layout = decoder.maps().unwrap();
+        assert_eq!(layout.map_lens(), maps.map(<[f32]>::len));
         decoder.cache(&cx, golden.get("embedding").1, Some(maps), &mut cache, workspace.scratch());
         let mut back = maps.map(|map| vec![f32::NAN; map.len()]);
-        let packed = &cache[cache.len() - squares.packed_len()..];
-        squares.unpack(packed, back.each_mut().map(|map| &mut map[..]));
+        let packed = &cache[cache.len() - layout.packed_len()..];
+        layout.unpack(packed, back.each_mut().map(|map| &mut map[..]));
         assert_eq!(back, maps);
         drop(workspace);
         Self { cx, prompt_encoder, decoder, golden, cache, side: 4 * case.grid }

@@ -28,8 +28,8 @@ use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
+use crate::kernels::feature_panels::{PanelLayout, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::panels::{Panels, left_len, pack_left};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
@@ -41,7 +41,7 @@ pub struct Batch {
     /// Tokens of a prompt.
     pub tokens: usize,
     /// The image.
-    pub panels: Panels,
+    pub panels: PanelLayout,
 }
 
 impl Batch {
@@ -190,12 +190,12 @@ fn merge_heads(rows: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
 /// head.
 fn pack_heads<'s>(cx: &Cx, batch: Batch, heads: usize, x: &[f32], scratch: &mut Scratch<'s>) -> &'s [f32] {
     let inner = x.len() / batch.rows();
-    let head_len = left_len(batch.tokens, inner / heads);
+    let head_len = packed_lhs_len(batch.tokens, inner / heads);
     let packed = scratch.take(batch.prompts * heads * head_len);
     for (i, packed) in packed.chunks_exact_mut(head_len).enumerate() {
         let (prompt, head) = (i / heads, i % heads);
         let features = &x[prompt * batch.tokens * inner + head * (inner / heads)..];
-        pack_left(cx.level(), &Rows::strided(features, batch.tokens, inner / heads, inner), packed);
+        pack_lhs(cx.level(), &Rows::strided(features, batch.tokens, inner / heads, inner), packed);
     }
     packed
 }
@@ -209,10 +209,10 @@ fn pack_prompts<'s>(
     scratch: &mut Scratch<'s>,
 ) -> &'s [f32] {
     let count = rows.len() / depth / batch.prompts;
-    let packed = scratch.take(batch.prompts * left_len(count, depth));
-    let prompts = packed.chunks_exact_mut(left_len(count, depth));
+    let packed = scratch.take(batch.prompts * packed_lhs_len(count, depth));
+    let prompts = packed.chunks_exact_mut(packed_lhs_len(count, depth));
     for (packed, rows) in prompts.zip(rows.chunks_exact(count * depth)) {
-        pack_left(cx.level(), &Rows::new(rows, count, depth), packed);
+        pack_lhs(cx.level(), &Rows::new(rows, count, depth), packed);
     }
     packed
 }

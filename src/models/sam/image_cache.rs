@@ -15,21 +15,22 @@ use super::attention::inner_dim;
 use super::naming::DecoderNames;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
+use crate::kernels::feature_panels::{LhsWeights, PanelLayout, Plus, from_tokens};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{self, PackedLeft, Panels, Plus};
+use crate::kernels::mask_decoder::{project, project_scratch_len};
 use crate::weights::Scope;
 
 /// The projections of the first layer's image side.
 #[derive(Debug)]
 pub struct ImageProjections {
-    keys: PackedLeft,
-    values: PackedLeft,
+    keys: LhsWeights,
+    values: LhsWeights,
     value_bias: Vec<f32>,
-    queries: PackedLeft,
+    queries: LhsWeights,
     query_bias: Vec<f32>,
     /// `n` and the bias of the output of the attention of the image to the tokens.
     feature_bias: Vec<f32>,
-    panels: Panels,
+    panels: PanelLayout,
 }
 
 /// An image for the decoder: embedding and projections, as panels.
@@ -59,9 +60,9 @@ impl ImageProjections {
         dim: usize,
         heads: usize,
         no_mask: &[f32],
-        panels: Panels,
+        panels: PanelLayout,
     ) -> Result<Self> {
-        let project = |attention: &str, name: &str| -> Result<(PackedLeft, Vec<f32>)> {
+        let bind = |attention: &str, name: &str| -> Result<(LhsWeights, Vec<f32>)> {
             let scope = scope.at(attention);
             let inner = inner_dim(&scope, heads)?;
             let scope = scope.at(name);
@@ -70,11 +71,11 @@ impl ImageProjections {
             for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(dim)) {
                 *bias += row.iter().zip(no_mask).map(|(w, n)| w * n).sum::<f32>();
             }
-            Ok((PackedLeft::pack(scope.level(), &Rows::new(&weight, inner, dim)), bias))
+            Ok((LhsWeights::pack(scope.level(), &Rows::new(&weight, inner, dim)), bias))
         };
-        let (keys, _) = project("cross_attn_token_to_image", "k_proj")?;
-        let (values, value_bias) = project("cross_attn_token_to_image", "v_proj")?;
-        let (queries, query_bias) = project("cross_attn_image_to_token", "q_proj")?;
+        let (keys, _) = bind("cross_attn_token_to_image", "k_proj")?;
+        let (values, value_bias) = bind("cross_attn_token_to_image", "v_proj")?;
+        let (queries, query_bias) = bind("cross_attn_image_to_token", "q_proj")?;
         let mut feature_bias =
             scope.at("cross_attn_image_to_token").at(names.attention_out).f32("bias", &[dim])?;
         feature_bias.iter_mut().zip(no_mask).for_each(|(bias, n)| *bias += n);
@@ -103,19 +104,19 @@ impl ImageProjections {
         let (features, rest) = cache.split_at_mut(features);
         let (keys, rest) = rest.split_at_mut(keys);
         let (values, queries) = rest.split_at_mut(values);
-        panels::from_tokens(cx, panels, self.dim(), embedding, Plus::Nothing, features);
+        from_tokens(cx, panels, self.dim(), embedding, Plus::Nothing, features);
         for (weight, plus, bias, out) in [
             (&self.keys, Some(positions), None, keys),
             (&self.values, None, Some(&self.value_bias[..]), values),
             (&self.queries, Some(positions), Some(&self.query_bias[..]), queries),
         ] {
-            panels::project(cx, panels, weight.left(), features, plus, bias, out, scratch.frame());
+            project(cx, panels, weight.lhs(), features, plus, bias, out, scratch.frame());
         }
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
     pub fn scratch_len(&self, cx: &Cx) -> usize {
-        panels::project_scratch_len(cx, self.panels, self.dim())
+        project_scratch_len(cx, self.panels, self.dim())
     }
 
     /// What [`forward`](Self::forward) wrote.
@@ -139,13 +140,13 @@ impl ImageProjections {
     }
 
     fn dim(&self) -> usize {
-        self.keys.left().depth()
+        self.keys.lhs().depth()
     }
 
     /// f32 of features, keys, values and queries.
     fn lengths(&self) -> [usize; 4] {
         let [keys, values, queries] =
-            [&self.keys, &self.values, &self.queries].map(|matrix| matrix.left().rows());
+            [&self.keys, &self.values, &self.queries].map(|matrix| matrix.lhs().rows());
         [self.dim(), keys, values, queries].map(|channels| self.panels.len(channels))
     }
 }

@@ -17,7 +17,8 @@ use super::transformer::{Image, TwoWayTransformer};
 use super::upscaling::Upscaling;
 use crate::error::Result;
 use crate::exec::{AlignedVec, Cx, Scratch, padded};
-use crate::kernels::panels::{Panels, Plus, Squares, from_tokens};
+use crate::kernels::feature_panels::{PanelLayout, Plus, from_tokens};
+use crate::kernels::mask_decoder::HighResLayout;
 use crate::nn::Trace;
 use crate::weights::Scope;
 
@@ -38,7 +39,7 @@ pub struct MaskDecoder {
     /// What stands for a mask prompt, `[C]`.
     no_mask: Vec<f32>,
     has_high_res: bool,
-    panels: Panels,
+    panels: PanelLayout,
     grid: usize,
     dim: usize,
 }
@@ -112,7 +113,7 @@ impl MaskDecoder {
         scope.f32_into("iou_token.weight", &[1, dim], iou_token)?;
         scope.f32_into("mask_tokens.weight", &[heads.masks(), dim], mask_tokens)?;
         let transformer = scope.at("transformer");
-        let panels = Panels::new(scope.level(), grid * grid);
+        let panels = PanelLayout::new(scope.level(), grid * grid);
         let mut positions = AlignedVec::zeroed(panels.len(dim));
         let pe = prompt_encoder.dense_pe();
         let cx = Cx::serial(scope.level());
@@ -175,8 +176,8 @@ impl MaskDecoder {
     /// The sizes of an image's larger maps, twice and four times the side of the embedding:
     /// `[(2 · grid)², C / 4]` and `[(4 · grid)², C / 8]`. There are none in SAM. Packed, they are the end of a
     /// [`cache`](Self::cache).
-    pub fn maps(&self) -> Option<Squares> {
-        self.has_high_res.then(|| self.squares())
+    pub fn maps(&self) -> Option<HighResLayout> {
+        self.has_high_res.then(|| self.high_res_layout())
     }
 
     /// Arranges the maps as they are added. See [`maps`](Self::maps) for their sizes.
@@ -184,7 +185,7 @@ impl MaskDecoder {
     /// # Panics
     /// If a slice does not have its size.
     pub fn pack_high_res(&self, cx: &Cx, maps: [&[f32]; 2], out: &mut [f32]) {
-        self.squares().pack(cx, maps, out);
+        self.high_res_layout().pack(cx, maps, out);
     }
 
     /// How many masks a prompt gets.
@@ -353,8 +354,8 @@ impl MaskDecoder {
         Batch { prompts, tokens: output_tokens + sparse_tokens, panels: self.panels }
     }
 
-    fn squares(&self) -> Squares {
-        self.upscaling.squares(self.panels, self.grid)
+    fn high_res_layout(&self) -> HighResLayout {
+        self.upscaling.high_res_layout(self.panels, self.grid)
     }
 
     fn positions(&self) -> &[f32] {

@@ -8,8 +8,9 @@ use super::image_cache::ImageCache;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
+use crate::kernels::feature_panels::to_tokens;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::panels::{Keys, to_tokens};
+use crate::kernels::mask_decoder::Keys;
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 

@@ -1,6 +1,6 @@
 //! Memory attention: the features of a frame, conditioned on what is remembered of an object.
 //!
-//! Exact savings, beside those of the [kernel](crate::kernels::memory):
+//! Exact savings, beside those of the [kernel](crate::kernels::rotary_attention):
 //!
 //! - the first layer's self-attention depends on the frame alone: [`shared`](MemoryAttention::shared) computes it once,
 //!   for all objects;
@@ -22,7 +22,7 @@ use super::memory::ObjectMemory;
 use super::{MemoryConfig, Sam2Config, naming, positions};
 use crate::error::Result;
 use crate::exec::{Cx, Monitor, Scratch};
-use crate::kernels::memory::{Bank, BankShape, PointerToken, Rotary, SpatialMemory};
+use crate::kernels::rotary_attention::{MemoryShape, PackedMemories, PointerToken, Rotary, SpatialMemory};
 use crate::models::sam::Naming;
 use crate::nn::{LayerNorm, Trace};
 use crate::weights::Scope;
@@ -133,12 +133,12 @@ impl MemoryAttention {
         for (index, (object, x)) in objects.iter().zip(out.chunks_exact_mut(shared.len())).enumerate() {
             let mut scratch = scratch.frame();
             x.copy_from_slice(shared);
-            let bank = self.pack(cx, object, &mut scratch);
+            let memories = self.pack(cx, object, &mut scratch);
             for (i, layer) in self.layers.iter().enumerate() {
                 if i > 0 {
                     layer.attend_to_frame(cx, &self.rotary, x, scratch.frame());
                 }
-                layer.attend_to_memory(cx, &self.rotary, &bank, x, scratch.frame());
+                layer.attend_to_memory(cx, &self.rotary, &memories, x, scratch.frame());
                 layer.transform(cx, x, scratch.frame());
                 trace.stage(format_args!("memory_attention.layers.{i}.{index}"), x);
                 monitor.report(index * self.layers.len() + i + 1, total)?;
@@ -152,14 +152,14 @@ impl MemoryAttention {
     /// Scratch that [`forward`](Self::forward) needs for objects with at most `spatial` memories and `pointers`
     /// pointers each, in f32; with none of either, what [`shared`](Self::shared) needs.
     pub fn scratch_len(&self, cx: &Cx, [spatial, pointers]: [usize; 2]) -> usize {
-        let shape = self.bank_shape([spatial, pointers]);
+        let shape = self.memory_shape([spatial, pointers]);
         let layers = self.layers.iter().map(|layer| layer.scratch_len(cx, &self.rotary, &shape));
-        let bank = if shape.is_empty() {
+        let packed = if shape.is_empty() {
             0
         } else {
             shape.packed_len() + self.pointers.len(pointers) + self.pointers.scratch_len(cx, pointers)
         };
-        bank + layers.fold(0, usize::max)
+        packed + layers.fold(0, usize::max)
     }
 
     /// f32 of a frame's features, `g² · C`.
@@ -177,8 +177,8 @@ impl MemoryAttention {
             + tables.map(|table| size_of_val(&table[..])).iter().sum::<usize>()
     }
 
-    fn bank_shape(&self, [spatial, pointers]: [usize; 2]) -> BankShape {
-        BankShape {
+    fn memory_shape(&self, [spatial, pointers]: [usize; 2]) -> MemoryShape {
+        MemoryShape {
             grid: [self.grid; 2],
             features: self.memory_dim,
             spatial,
@@ -187,15 +187,15 @@ impl MemoryAttention {
     }
 
     /// Packs the memories of `object`.
-    fn pack<'a>(&self, cx: &Cx, object: &ObjectMemory<'_>, scratch: &mut Scratch<'a>) -> Bank<'a> {
+    fn pack<'a>(&self, cx: &Cx, object: &ObjectMemory<'_>, scratch: &mut Scratch<'a>) -> PackedMemories<'a> {
         let dim = self.memory_dim;
         let encodings = scratch.take(self.pointers.len(object.pointers.len()));
         self.pointers.forward(cx, object.pointers, encodings, scratch.frame());
         let encodings = &*encodings;
         let tokens = self.pointers.tokens();
-        Bank::pack(
+        PackedMemories::pack(
             cx,
-            self.bank_shape(object.counts()),
+            self.memory_shape(object.counts()),
             &self.memory_positions,
             |index| {
                 let memory = &object.spatial[index];

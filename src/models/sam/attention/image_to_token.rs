@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, scale, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
-use crate::kernels::panels::{self, Norm, Pixels, Tokens, Transposed, left_len, pack_left};
+use crate::kernels::feature_panels::{Transposed, pack_lhs, packed_lhs_len};
+use crate::kernels::mask_decoder::{
+    self, ImageToTokenShape, LayerNormParams, PackedTokens, Pixels, image_to_token,
+};
 use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
@@ -102,10 +105,10 @@ impl ImageToToken {
         split_heads(projected, batch, self.heads, by_head);
         linear(cx, &self.out, by_head, folded, scratch.frame());
         let prompt_rows = rows / batch.prompts;
-        let packed_values = scratch.take(batch.prompts * left_len(dim, prompt_rows));
-        let prompts = packed_values.chunks_exact_mut(left_len(dim, prompt_rows));
+        let packed_values = scratch.take(batch.prompts * packed_lhs_len(dim, prompt_rows));
+        let prompts = packed_values.chunks_exact_mut(packed_lhs_len(dim, prompt_rows));
         for (packed, folded) in prompts.zip(folded.chunks_exact(prompt_rows * dim)) {
-            pack_left(cx.level(), &Transposed::new(folded, dim), packed);
+            pack_lhs(cx.level(), &Transposed::new(folded, dim), packed);
         }
 
         // Keys, through the projection of the queries.
@@ -128,9 +131,9 @@ impl ImageToToken {
                 (keys, self.shape(batch, dim, 1), Pixels::Each { positions }, &self.out_bias[..])
             }
         };
-        let tokens = Tokens { keys, key_bias, values: packed_values, bias };
-        let norm = Norm { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
-        panels::image_to_token(cx, &shape, &tokens, norm, pixels, x, scratch);
+        let tokens = PackedTokens { keys, key_bias, values: packed_values, bias };
+        let norm = LayerNormParams { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
+        image_to_token(cx, &shape, &tokens, norm, pixels, x, scratch);
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
@@ -142,15 +145,15 @@ impl ImageToToken {
             self.out.scratch_len(cx, rows),
             self.k.scratch_len(cx, tokens),
             self.q_transposed.scratch_len(cx, rows),
-            panels::image_to_token_scratch_len(cx, &self.shape(batch, dim, 1)),
+            mask_decoder::image_to_token_scratch_len(cx, &self.shape(batch, dim, 1)),
         ];
         let prompt_rows = rows / batch.prompts;
         padded(tokens * inner)
             + padded(rows * inner)
             + padded(rows * dim)
             + padded(rows)
-            + padded(batch.prompts * left_len(dim, prompt_rows))
-            + padded(batch.prompts * left_len(prompt_rows, dim))
+            + padded(batch.prompts * packed_lhs_len(dim, prompt_rows))
+            + padded(batch.prompts * packed_lhs_len(prompt_rows, dim))
             + products.into_iter().fold(0, usize::max)
     }
 
@@ -163,8 +166,8 @@ impl ImageToToken {
     }
 
     /// The kernel's sizes for queries of `channels` channels, of which a key sees those of its group.
-    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> panels::ImageToToken {
-        panels::ImageToToken {
+    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> ImageToTokenShape {
+        ImageToTokenShape {
             prompts: batch.prompts,
             tokens: batch.tokens,
             heads: self.heads,

@@ -6,8 +6,9 @@ use super::{
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
+use crate::kernels::feature_panels::packed_lhs_len;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::panels::{self, Keys, left_len};
+use crate::kernels::mask_decoder::{self, Keys, TokenToImageShape, token_to_image};
 use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
@@ -71,13 +72,13 @@ impl TokenToImage {
             self.k_transposed.scratch_len(cx, rows),
             self.v.scratch_len(cx, rows),
             self.out.scratch_len(cx, tokens),
-            panels::token_to_image_scratch_len(cx, &self.shape(batch, inner, self.heads)),
-            panels::token_to_image_scratch_len(cx, &self.shape(batch, dim, 1)),
+            mask_decoder::token_to_image_scratch_len(cx, &self.shape(batch, inner, self.heads)),
+            mask_decoder::token_to_image_scratch_len(cx, &self.shape(batch, dim, 1)),
         ];
         padded(tokens * inner)
             + 2 * padded(rows * inner)
             + 2 * padded(rows * dim)
-            + padded(batch.prompts * left_len(rows / batch.prompts, dim))
+            + padded(batch.prompts * packed_lhs_len(rows / batch.prompts, dim))
             + products.into_iter().fold(0, usize::max)
     }
 
@@ -93,8 +94,8 @@ impl TokenToImage {
     }
 
     /// The kernel's sizes for keys and values of `channels` channels, of which a row sees those of its group.
-    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> panels::TokenToImage {
-        panels::TokenToImage {
+    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> TokenToImageShape {
+        TokenToImageShape {
             prompts: batch.prompts,
             rows: self.heads * batch.tokens,
             groups,
@@ -124,7 +125,7 @@ impl TokenToImage {
             Keys::Shared { .. } => {
                 let packed = pack_heads(cx, batch, self.heads, q, &mut scratch);
                 let shape = self.shape(batch, inner, self.heads);
-                panels::token_to_image(cx, &shape, packed, keys, values, scratch.frame());
+                token_to_image(cx, &shape, packed, keys, values, scratch.frame());
             }
             Keys::Each { .. } => {
                 let by_head = scratch.take(rows * inner);
@@ -133,7 +134,7 @@ impl TokenToImage {
                 linear(cx, &self.k_transposed, by_head, folded, scratch.frame());
                 let packed = pack_prompts(cx, batch, folded, dim, &mut scratch);
                 let shape = self.shape(batch, dim, 1);
-                panels::token_to_image(cx, &shape, packed, keys, weighted, scratch.frame());
+                token_to_image(cx, &shape, packed, keys, weighted, scratch.frame());
                 linear(cx, &self.v, weighted, values, scratch.frame());
             }
         }

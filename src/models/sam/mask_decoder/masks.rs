@@ -2,8 +2,8 @@
 
 use super::{DecodeOptions, MaskDecoder};
 use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::feature_panels::{pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{left_len, pack_left};
 use crate::models::sam::config::Stability;
 use crate::nn::Trace;
 
@@ -102,7 +102,8 @@ impl MaskDecoder {
     pub(super) fn masks_scratch_len(&self, cx: &Cx, prompts: usize, options: &DecodeOptions) -> usize {
         let channels = self.upscaling.outputs();
         let products = |prompts: usize, masks: usize| {
-            padded(prompts * left_len(masks, channels)) + self.upscaling.scratch_len(cx, self.panels, masks)
+            padded(prompts * packed_lhs_len(masks, channels))
+                + self.upscaling.scratch_len(cx, self.panels, masks)
         };
         match options.stability {
             Some(_) if !options.multimask => {
@@ -123,11 +124,11 @@ impl MaskDecoder {
     ) {
         let (prompts, channels) = (features.prompts, self.upscaling.outputs());
         let count = features.weights.len() / (prompts * channels);
-        let packed_len = left_len(count, channels);
+        let packed_len = packed_lhs_len(count, channels);
         let packed = scratch.take(prompts * packed_len);
         let of_prompts = features.weights.chunks_exact(count * channels);
         for (packed, weights) in packed.chunks_exact_mut(packed_len).zip(of_prompts) {
-            pack_left(cx.level(), &Rows::new(weights, count, channels), packed);
+            pack_lhs(cx.level(), &Rows::new(weights, count, channels), packed);
         }
         let Features { x, high_res, .. } = *features;
         let sizes = [prompts, count];

@@ -1,11 +1,11 @@
 //! A linear layer of the pixels.
 
-use super::columns::{AddBias, Sum};
-use super::{Left, Panels};
+use super::pixelwise::{AddBias, Sum};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{PackedLhs, PanelLayout};
 
 /// Scratch that [`project`] needs, in f32.
-pub fn scratch_len(cx: &Cx, panels: Panels, channels: usize) -> usize {
+pub fn scratch_len(cx: &Cx, panels: PanelLayout, channels: usize) -> usize {
     cx.threads() * padded(panels.width() * channels)
 }
 
@@ -17,8 +17,8 @@ pub fn scratch_len(cx: &Cx, panels: Panels, channels: usize) -> usize {
 #[allow(clippy::too_many_arguments, reason = "a layer's weights, two inputs, an output")]
 pub fn project(
     cx: &Cx,
-    panels: Panels,
-    weight: Left<'_>,
+    panels: PanelLayout,
+    weight: PackedLhs<'_>,
     x: &[f32],
     plus: Option<&[f32]>,
     bias: Option<&[f32]>,
@@ -33,7 +33,7 @@ pub fn project(
     let lane_len = padded(panels.width() * inputs);
     let (sums, out) = (SharedMut::new(scratch.take(cx.threads() * lane_len)), SharedMut::new(out));
     cx.parallel_for(panels.count(), |lane, index| {
-        let from = panels.panel(index, inputs);
+        let from = panels.elements_of(index, inputs);
         let mut panel = &x[from.clone()];
         if let Some(plus) = plus {
             // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
@@ -42,7 +42,7 @@ pub fn project(
             panel = sum;
         }
         // SAFETY: tasks' panels are disjoint.
-        let out = unsafe { out.range(panels.panel(index, outputs)) };
+        let out = unsafe { out.range(panels.elements_of(index, outputs)) };
         weight.times(cx.level(), panel, out, false);
         if let Some(bias) = bias {
             cx.level().dispatch(AddBias { x: out, nr: panels.width(), bias });

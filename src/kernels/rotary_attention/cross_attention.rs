@@ -1,26 +1,39 @@
-//! Panels of queries meet the blocks of a bank.
+//! Attention of the tokens of a frame to the packed memories of an object.
 
 use core::f32::consts::LOG2_E;
 
-use super::bank::{Bank, group};
-use super::probe::{KeyProjection, pack_queries, probes, probes_scratch_len};
+use super::absorbed_query::{KeyProjection, absorb, absorb_scratch_len, pack_queries};
+use super::packed_memories::{MemoryShape, PackedMemories, group};
 use super::rotary::Rotary;
 use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::gemm::{GemmKernel, MAX_NR};
 
+/// What the tokens of a frame attend to, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossAttentionArgs<'a> {
+    /// The rotations of queries and keys.
+    pub rotary: &'a Rotary,
+    /// The projection of memories to keys.
+    pub projection: &'a KeyProjection,
+    /// The memories of one object.
+    pub memories: &'a PackedMemories<'a>,
+    /// Multiplies the scores.
+    pub scale: f32,
+}
+
 /// Lengths of a lane's buffers, in f32.
 struct Lengths {
     /// Queries of a panel, `[width][nr]`.
     queries: usize,
-    /// Their probes for the places of both axes, `[places][features + 1][nr]`.
-    probes: [usize; 2],
-    /// Scores, and weights, of a block, `[keys][nr]`.
+    /// Absorbed queries for the places of both axes, `[places][features + 1][nr]`.
+    absorbed: [usize; 2],
+    /// Scores, then weights, of a block, `[keys][nr]`.
     scores: usize,
     /// Accumulated outputs, `[features][nr]`.
     outputs: usize,
-    /// For the products that make probes.
+    /// For the products that absorb queries.
     products: usize,
 }
 
@@ -28,51 +41,53 @@ impl Lengths {
     fn new(rotary: &Rotary, projection: &KeyProjection, most_keys: usize, nr: usize) -> Self {
         Self {
             queries: rotary.width() * nr,
-            probes: rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr),
+            absorbed: rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr),
             scores: most_keys * nr,
             outputs: projection.features() * nr,
-            products: probes_scratch_len(rotary, nr),
+            products: absorb_scratch_len(rotary, nr),
         }
     }
 
     fn total(&self) -> usize {
         padded(self.queries)
-            + self.probes.map(padded).iter().sum::<usize>()
+            + self.absorbed.map(padded).iter().sum::<usize>()
             + padded(self.scores)
             + padded(self.outputs)
             + padded(self.products)
     }
 }
 
-/// Scratch that [`attend`] needs, in f32.
-pub fn scratch_len(cx: &Cx, rotary: &Rotary, projection: &KeyProjection, bank: &super::BankShape) -> usize {
-    let nr = GemmKernel::f32(cx.level()).nr;
-    cx.threads() * Lengths::new(rotary, projection, bank.blocks().most_keys(), nr).total()
-}
-
-/// `out = softmax(scale · Q' Kᵀ) M` for the queries `q: [tokens, width]` of a whole grid, which are rotated here, and
-/// the memories of `bank`; `out: [tokens, features]`.
-///
-/// # Panics
-/// If a slice does not have its size, the parts are of different sizes, or the scratch is shorter than
-/// [`scratch_len`].
-#[allow(clippy::too_many_arguments, reason = "three operands, a scale, queries, an output")]
-pub fn attend(
+/// Scratch that [`cross_attention`] needs for memories of `shape`, in f32.
+pub fn cross_attention_scratch_len(
     cx: &Cx,
     rotary: &Rotary,
     projection: &KeyProjection,
-    bank: &Bank<'_>,
-    scale: f32,
+    shape: &MemoryShape,
+) -> usize {
+    let nr = GemmKernel::f32(cx.level()).nr;
+    cx.threads() * Lengths::new(rotary, projection, shape.blocks().most_keys(), nr).total()
+}
+
+/// `out = softmax(scale · Q' Kᵀ) M` for the queries `q: [tokens, width]` of a whole grid, which are rotated here, and the
+/// memories `M`, whose keys are `K`; `out: [tokens, features]`.
+///
+/// # Panics
+/// If a slice does not have its size, the parts of `args` are of different sizes, or the scratch is shorter than
+/// [`cross_attention_scratch_len`].
+pub fn cross_attention(
+    cx: &Cx,
+    args: &CrossAttentionArgs<'_>,
     q: &[f32],
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
+    let CrossAttentionArgs { rotary, projection, memories, scale } = *args;
     let (width, features, tokens) = (rotary.width(), projection.features(), rotary.tokens());
-    assert_eq!((projection.width(), bank.shape().features), (width, features), "sizes of keys");
-    assert_eq!(bank.shape().grid, rotary.grid(), "grid of the memories");
+    assert_eq!((projection.width(), memories.shape().features), (width, features), "sizes of keys");
+    assert_eq!(memories.shape().grid, rotary.grid(), "grid of the memories");
     assert_eq!((q.len(), out.len()), (tokens * width, tokens * features), "queries and output");
     let nr = GemmKernel::f32(cx.level()).nr;
-    let lengths = Lengths::new(rotary, projection, bank.blocks.most_keys(), nr);
+    let lengths = Lengths::new(rotary, projection, memories.blocks.most_keys(), nr);
     let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
     let out = SharedMut::new(out);
     cx.parallel_for(tokens.div_ceil(nr), |lane, index| {
@@ -85,17 +100,16 @@ pub fn attend(
         let packed = scratch.take(lengths.queries);
         let tokens = &q[queries.start * width..queries.end * width];
         pack_queries(rotary, scale * LOG2_E, queries.start, tokens, nr, packed);
-        let probes_of = lengths.probes.map(|len| scratch.take(len));
-        let [columns, rows] = probes_of;
+        let [columns, rows] = lengths.absorbed.map(|len| scratch.take(len));
         for (half, (axis, out)) in rotary.axes().into_iter().zip([&mut *columns, &mut *rows]).enumerate() {
             let queries = &packed[half * width / 2 * nr..][..width / 2 * nr];
-            probes(cx.level(), axis, projection, half, queries, nr, out, scratch.frame());
+            absorb(cx.level(), axis, projection, half, queries, out, scratch.frame());
         }
-        let panel = Panel {
+        let panel = QueryPanel {
             cx,
             nr,
-            bank,
-            probes: [columns, rows],
+            memories,
+            absorbed: [columns, rows],
             scores: scratch.take(lengths.scores),
             outputs: scratch.take(lengths.outputs),
         };
@@ -104,41 +118,42 @@ pub fn attend(
 }
 
 /// A panel of queries, with its lane's buffers.
-struct Panel<'p> {
+struct QueryPanel<'p> {
     cx: &'p Cx,
     nr: usize,
-    bank: &'p Bank<'p>,
-    probes: [&'p [f32]; 2],
+    memories: &'p PackedMemories<'p>,
+    /// Absorbed queries of all columns and of all rows.
+    absorbed: [&'p [f32]; 2],
     scores: &'p mut [f32],
     outputs: &'p mut [f32],
 }
 
-impl Panel<'_> {
-    /// Writes the queries' outputs, `[queries, features]`.
+impl QueryPanel<'_> {
+    /// Attends to the memories block by block and writes the queries' outputs, `[queries, features]`.
     fn attend(self, out: &mut [f32]) {
-        let Self { cx, nr, bank, probes: [columns, rows], scores, outputs } = self;
-        let features = bank.shape().features;
-        let probe = (features + 1) * nr;
+        let Self { cx, nr, memories, absorbed: [columns, rows], scores, outputs } = self;
+        let features = memories.shape().features;
+        let query_len = (features + 1) * nr;
         let mut running = Running::START;
         outputs.fill(0.0);
-        for index in 0..bank.blocks.count() {
-            let block = bank.blocks.block(index);
+        for index in 0..memories.blocks.count() {
+            let block = memories.blocks.block(index);
             let scores = &mut scores[..block.len() * nr];
             let mut max = [0.0; MAX_NR];
             cx.level().dispatch(Scores {
-                columns: &columns[block.columns.start * probe..block.columns.end * probe],
-                rows: &rows[block.rows.start * probe..block.rows.end * probe],
+                columns: &columns[block.columns.start * query_len..block.columns.end * query_len],
+                rows: &rows[block.rows.start * query_len..block.rows.end * query_len],
                 features,
                 nr,
                 per_place: block.per_place,
                 group: group(cx.level()),
-                keys: bank.keys(&block),
+                keys: memories.keys(&block),
                 out: scores,
                 max: &mut max,
             });
             let running = &mut running;
             cx.level().dispatch(Weigh { nr, scores, max: &max, running, outputs });
-            bank.values(&block).times(cx.level(), scores, outputs, true);
+            memories.values(&block).times(cx.level(), scores, outputs, true);
         }
         finish(&running, nr, outputs, features, out);
     }

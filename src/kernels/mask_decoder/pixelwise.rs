@@ -46,19 +46,19 @@ impl Addend for &[f32] {
 
 /// `x[c][p] ← act((y − μ_p) / √(σ²_p + eps) · weight + bias)` with `y = x + add + more` over the channels `c` of each
 /// pixel `p`, with `act` the identity or `GELU`; `x: [channels][nr]`.
-pub(super) struct LayerNorm<'a, A, const GELU: bool> {
+pub(super) struct NormalisePixels<'a, A, const GELU: bool> {
     pub(super) x: &'a mut [f32],
     pub(super) nr: usize,
     /// A bias of the product that made `x`, `[channels]`.
     pub(super) add: &'a [f32],
     /// More of it, for every element.
     pub(super) more: A,
-    pub(super) norm: Norm<'a>,
+    pub(super) norm: LayerNormParams<'a>,
 }
 
 /// Weights of a layer normalisation over channels.
 #[derive(Clone, Copy, Debug)]
-pub struct Norm<'a> {
+pub struct LayerNormParams<'a> {
     /// `[channels]`
     pub weight: &'a [f32],
     /// `[channels]`
@@ -70,7 +70,7 @@ pub struct Norm<'a> {
 /// Independent partial sums: as many as hide the latency of an addition.
 const SUMS: usize = 4;
 
-impl<A: Addend, const GELU: bool> Vectorize for LayerNorm<'_, A, GELU> {
+impl<A: Addend, const GELU: bool> Vectorize for NormalisePixels<'_, A, GELU> {
     type Output = ();
 
     #[inline(always)]

@@ -8,17 +8,16 @@
 //!
 //! in one pass over the panels: scores, softmax, sum of values, residual and normalisation while a panel is in cache.
 
-use super::columns::{GroupSoftmax, LayerNorm, Norm, Nothing, Sum};
-use super::left::{checked_left_len, left_len};
-use super::{Left, Panels};
+use super::pixelwise::{GroupSoftmax, LayerNormParams, NormalisePixels, Nothing, Sum};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
 
 /// The sizes of an attention of an image to tokens.
 #[derive(Clone, Copy, Debug)]
-pub struct ImageToToken {
+pub struct ImageToTokenShape {
     /// Independent prompts, each with its own features.
     pub prompts: usize,
-    /// Tokens of a prompt.
+    /// PackedTokens of a prompt.
     pub tokens: usize,
     /// Heads.
     pub heads: usize,
@@ -29,10 +28,10 @@ pub struct ImageToToken {
     /// Channels of values and features.
     pub channels: usize,
     /// The image.
-    pub panels: Panels,
+    pub panels: PanelLayout,
 }
 
-impl ImageToToken {
+impl ImageToTokenShape {
     /// Keys of a prompt: heads times tokens.
     fn rows(&self) -> usize {
         self.heads * self.tokens
@@ -63,19 +62,19 @@ pub enum Pixels<'a> {
 
 /// What the pixels attend to.
 #[derive(Clone, Copy, Debug)]
-pub struct Tokens<'a> {
-    /// For each prompt `k: [heads · tokens, depth]`, packed for [`Left::grouped`], scaled.
+pub struct PackedTokens<'a> {
+    /// For each prompt `k: [heads · tokens, depth]`, packed for [`PackedLhs::grouped`], scaled.
     pub keys: &'a [f32],
     /// `c: [prompts, heads · tokens]`.
     pub key_bias: &'a [f32],
-    /// For each prompt the transpose of `v: [heads · tokens, channels]`, packed as [`Left`].
+    /// For each prompt the transpose of `v: [heads · tokens, channels]`, packed as [`PackedLhs`].
     pub values: &'a [f32],
     /// `[channels]`
     pub bias: &'a [f32],
 }
 
 /// Scratch that [`image_to_token`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &ImageToToken) -> usize {
+pub fn scratch_len(cx: &Cx, shape: &ImageToTokenShape) -> usize {
     let nr = shape.panels.width();
     cx.threads() * (padded(nr * shape.query_channels()) + padded(nr * shape.rows()))
 }
@@ -86,20 +85,24 @@ pub fn scratch_len(cx: &Cx, shape: &ImageToToken) -> usize {
 /// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
 pub fn image_to_token(
     cx: &Cx,
-    shape: &ImageToToken,
-    tokens: &Tokens<'_>,
-    norm: Norm<'_>,
+    shape: &ImageToTokenShape,
+    tokens: &PackedTokens<'_>,
+    norm: LayerNormParams<'_>,
     pixels: Pixels<'_>,
     x: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let ImageToToken { prompts, groups, depth, channels, panels, .. } = *shape;
+    let ImageToTokenShape { prompts, groups, depth, channels, panels, .. } = *shape;
     let (rows, nr, query_channels) = (shape.rows(), panels.width(), shape.query_channels());
     let image_len = panels.len(channels);
     assert!(prompts > 0 && rows > 0 && query_channels > 0 && channels > 0, "attention to nothing: {shape:?}");
-    assert_eq!(Some(tokens.keys.len()), checked_left_len(prompts, rows, depth), "keys of {shape:?}");
+    assert_eq!(Some(tokens.keys.len()), checked_packed_lhs_len(prompts, rows, depth), "keys of {shape:?}");
     assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");
-    assert_eq!(Some(tokens.values.len()), checked_left_len(prompts, channels, rows), "values of {shape:?}");
+    assert_eq!(
+        Some(tokens.values.len()),
+        checked_packed_lhs_len(prompts, channels, rows),
+        "values of {shape:?}"
+    );
     assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
     match pixels {
         Pixels::Shared { queries, features } => {
@@ -123,26 +126,27 @@ pub fn image_to_token(
         let (sum, scores) =
             unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) }.split_at_mut(sum_len);
         let (sum, scores) = (&mut sum[..nr * query_channels], &mut scores[..nr * rows]);
-        let keys = &tokens.keys[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
-        let values = &tokens.values[prompt * left_len(channels, rows)..][..left_len(channels, rows)];
-        let at = panels.panel(index, channels);
+        let keys = &tokens.keys[prompt * packed_lhs_len(rows, depth)..][..packed_lhs_len(rows, depth)];
+        let values =
+            &tokens.values[prompt * packed_lhs_len(channels, rows)..][..packed_lhs_len(channels, rows)];
+        let at = panels.elements_of(index, channels);
         // SAFETY: tasks' panels are disjoint.
         let x = unsafe { x.range(prompt * image_len + at.start..prompt * image_len + at.end) };
 
         let queries = match pixels {
             Pixels::Shared { queries, features } => {
                 x.copy_from_slice(&features[at]);
-                &queries[panels.panel(index, query_channels)]
+                &queries[panels.elements_of(index, query_channels)]
             }
             Pixels::Each { positions } => {
                 cx.level().dispatch(Sum { a: x, b: &positions[at], out: sum });
                 sum
             }
         };
-        Left::grouped(rows, depth, groups, keys).times(cx.level(), queries, scores, false);
+        PackedLhs::grouped(rows, depth, groups, keys).times(cx.level(), queries, scores, false);
         let bias = &tokens.key_bias[prompt * rows..][..rows];
         cx.level().dispatch(GroupSoftmax { x: scores, nr, group: shape.tokens, bias });
-        Left::new(channels, rows, values).times(cx.level(), scores, x, true);
-        cx.level().dispatch(LayerNorm::<_, false> { x, nr, add: tokens.bias, more: Nothing, norm });
+        PackedLhs::new(channels, rows, values).times(cx.level(), scores, x, true);
+        cx.level().dispatch(NormalisePixels::<_, false> { x, nr, add: tokens.bias, more: Nothing, norm });
     });
 }

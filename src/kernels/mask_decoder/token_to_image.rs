@@ -10,25 +10,24 @@
 //!
 //! Source: Dao et al., Flash-Decoding (2023), for the split over keys.
 
-mod parts;
+mod split_softmax;
 
 use core::ops::Range;
 
-use parts::{BlockSoftmax, Factors, Join};
+use split_softmax::{BlockSoftmax, Factors, Join};
 
-use super::columns::Sum;
-use super::left::{checked_left_len, left_len, pack_channels, tiles};
-use super::{Left, Panels};
+use super::pixelwise::Sum;
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{
+    PackedLhs, PanelLayout, ZEROS, checked_packed_lhs_len, pack_channels, packed_lhs_len, row_tiles,
+};
 use crate::kernels::gemm::{GemmKernel, MAX_NR, TileArgs};
 
 /// Pixels of a block, a multiple of every tile kernel's `nr`.
 const BLOCK: usize = 256;
 const _: () = assert!(BLOCK.is_multiple_of(MAX_NR));
 
-static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
-
-/// What the pixels offer: `len(channels)` f32 of [`Panels`] for every image.
+/// What the pixels offer: `len(channels)` f32 of [`PanelLayout`] for every image.
 #[derive(Clone, Copy, Debug)]
 pub enum Keys<'a> {
     /// Keys and values of one image to which all prompts attend.
@@ -49,7 +48,7 @@ pub enum Keys<'a> {
 
 /// The sizes of an attention of tokens to an image.
 #[derive(Clone, Copy, Debug)]
-pub struct TokenToImage {
+pub struct TokenToImageShape {
     /// Independent prompts.
     pub prompts: usize,
     /// Queries of a prompt: tokens times heads.
@@ -61,10 +60,10 @@ pub struct TokenToImage {
     /// Channels of the values.
     pub values: usize,
     /// The image.
-    pub panels: Panels,
+    pub panels: PanelLayout,
 }
 
-impl TokenToImage {
+impl TokenToImageShape {
     /// Channels of the keys.
     fn channels(&self) -> usize {
         self.groups * self.depth
@@ -91,7 +90,7 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn new(shape: &TokenToImage, kernel: &GemmKernel) -> Self {
+    fn new(shape: &TokenToImageShape, kernel: &GemmKernel) -> Self {
         let width = shape.rows.next_multiple_of(kernel.nr);
         Self {
             blocks: shape.panels.pixels().div_ceil(BLOCK),
@@ -99,7 +98,7 @@ impl Lengths {
             sum: shape.channels() * kernel.nr,
             scores: BLOCK * shape.rows,
             weights: BLOCK * width,
-            packed: left_len(kernel.mr, BLOCK),
+            packed: packed_lhs_len(kernel.mr, BLOCK),
             outputs: shape.values * width,
             statistics: 2 * width,
         }
@@ -111,30 +110,30 @@ impl Lengths {
 }
 
 /// Scratch that [`token_to_image`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &TokenToImage) -> usize {
+pub fn scratch_len(cx: &Cx, shape: &TokenToImageShape) -> usize {
     let lengths = Lengths::new(shape, GemmKernel::f32(cx.level()));
     let blocks = shape.prompts * lengths.blocks;
     cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
 }
 
-/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed for [`Left::grouped`], one prompt
+/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed for [`PackedLhs::grouped`], one prompt
 /// after the other; `out: [prompts, rows, values]`.
 ///
 /// # Panics
 /// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
 pub fn token_to_image(
     cx: &Cx,
-    shape: &TokenToImage,
+    shape: &TokenToImageShape,
     queries: &[f32],
     keys: Keys<'_>,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let TokenToImage { prompts, rows, groups, depth, values, panels } = *shape;
+    let TokenToImageShape { prompts, rows, groups, depth, values, panels } = *shape;
     let channels = shape.channels();
     let kernel = GemmKernel::f32(cx.level());
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
-    assert_eq!(Some(queries.len()), checked_left_len(prompts, rows, depth), "queries of {shape:?}");
+    assert_eq!(Some(queries.len()), checked_packed_lhs_len(prompts, rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
     match keys {
         Keys::Shared { keys, values: v } => {
@@ -160,7 +159,7 @@ pub fn token_to_image(
         // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
         let mut rest = unsafe { lanes.range(lane * lengths.lane()..(lane + 1) * lengths.lane()) };
         let mut take = |len: usize| rest.split_off_mut(..padded(len)).expect("lengths add up");
-        let queries = &queries[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
+        let queries = &queries[prompt * packed_lhs_len(rows, depth)..][..packed_lhs_len(rows, depth)];
         let mut block = Block {
             cx,
             kernel,
@@ -184,7 +183,7 @@ pub fn token_to_image(
                 (features, Some(positions), features)
             }
         };
-        block.score(Left::grouped(rows, depth, groups, queries), keys, positions);
+        block.score(PackedLhs::grouped(rows, depth, groups, queries), keys, positions);
         block.weigh();
         block.accumulate(values);
     });
@@ -222,7 +221,7 @@ const CHANNELS: usize = 32;
 struct Block<'a> {
     cx: &'a Cx,
     kernel: &'static GemmKernel,
-    shape: &'a TokenToImage,
+    shape: &'a TokenToImageShape,
     /// The block's panels.
     panels: Range<usize>,
     sum: &'a mut [f32],
@@ -235,18 +234,18 @@ struct Block<'a> {
 
 impl Block<'_> {
     /// Scores of all rows against the block's pixels, into `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
-    fn score(&mut self, queries: Left<'_>, keys: &[f32], positions: Option<&[f32]>) {
-        let TokenToImage { rows, panels, .. } = *self.shape;
+    fn score(&mut self, queries: PackedLhs<'_>, keys: &[f32], positions: Option<&[f32]>) {
+        let TokenToImageShape { rows, panels, .. } = *self.shape;
         let nr = self.kernel.nr;
         for (index, scores) in self.panels.clone().zip(self.scores.chunks_exact_mut(rows * nr)) {
-            let at = panels.panel(index, self.shape.channels());
+            let at = panels.elements_of(index, self.shape.channels());
             let mut panel = &keys[at.clone()];
             if let Some(positions) = positions {
                 self.cx.level().dispatch(Sum { a: panel, b: &positions[at], out: self.sum });
                 panel = self.sum;
             }
             queries.times(self.cx.level(), panel, scores, false);
-            let pixels = panels.range(index).len();
+            let pixels = panels.pixels_of(index).len();
             if pixels < nr {
                 scores.chunks_exact_mut(nr).for_each(|row| row[pixels..].fill(f32::NEG_INFINITY));
             }
@@ -274,11 +273,11 @@ impl Block<'_> {
 
     /// `outputs[v][r] = Σ_p value[v][p] · weight[p][r]` over the block's pixels.
     fn accumulate(&mut self, values: &[f32]) {
-        let TokenToImage { rows, values: channels, panels, .. } = *self.shape;
+        let TokenToImageShape { rows, values: channels, panels, .. } = *self.shape;
         let (nr, pixels) = (self.kernel.nr, self.panels.len() * self.kernel.nr);
         let width = rows.next_multiple_of(nr);
-        for tile in tiles(channels, self.kernel.mr) {
-            let block = self.panels.clone().map(|index| &values[panels.panel(index, channels)]);
+        for tile in row_tiles(channels, self.kernel.mr) {
+            let block = self.panels.clone().map(|index| &values[panels.elements_of(index, channels)]);
             pack_channels(block, nr, tile.clone(), self.packed);
             let groups = self.weights.chunks_exact(pixels * nr).take(width / nr);
             for (group, weights) in groups.enumerate() {
