@@ -1,13 +1,14 @@
-//! All pixels of an image attend to few keys.
+//! All pixels of an image attend to the tokens of a prompt.
 //!
-//! For every pixel `p`, with heads `h` of tokens `t`:
+//! For every pixel `p`, over the heads `h` and the tokens `t`:
 //!
 //! ```text
 //! x_p ← norm(x_p + bias + Σ_h Σ_t softmax_t(q_p · k_ht + c_ht) v_ht)
 //! ```
 //!
-//! in one pass over the panels: scores, softmax, sum of values, residual and normalisation while a panel is in cache.
+//! in one pass over the panels: scores, softmax, weighted values, residual and normalisation, while a panel is in cache.
 
+use super::ImageSource;
 use super::pixelwise::{GroupSoftmax, LayerNormParams, NormalisePixels, Nothing, Sum};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
@@ -15,13 +16,14 @@ use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_
 /// The sizes of an attention of an image to tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageToTokenShape {
-    /// Independent prompts, each with its own features.
+    /// Independent prompts.
     pub prompts: usize,
     /// PackedTokens of a prompt.
     pub tokens: usize,
-    /// Heads.
+    /// Attention heads.
     pub heads: usize,
-    /// Groups of heads that see other channels of the queries: as many as heads, or 1 if all see all.
+    /// Groups into which the channels of the queries are cut: as many as heads if a head sees channels of its own, 1 if
+    /// every head sees all.
     pub groups: usize,
     /// Channels that a head sees.
     pub depth: usize,
@@ -32,7 +34,7 @@ pub struct ImageToTokenShape {
 }
 
 impl ImageToTokenShape {
-    /// Keys of a prompt: heads times tokens.
+    /// Keys of a prompt: one for every head and token.
     fn rows(&self) -> usize {
         self.heads * self.tokens
     }
@@ -43,24 +45,16 @@ impl ImageToTokenShape {
     }
 }
 
-/// Where queries and features come from.
+/// The queries and the features of an image that all prompts share, in panels.
 #[derive(Clone, Copy, Debug)]
-pub enum Pixels<'a> {
-    /// Queries and features of one image, the same for all prompts; `x` is only written.
-    Shared {
-        /// Queries, `groups · depth` channels.
-        queries: &'a [f32],
-        /// Features, `channels`.
-        features: &'a [f32],
-    },
-    /// The features are what `x` holds, the queries are these and their positions.
-    Each {
-        /// Position embeddings, `channels`.
-        positions: &'a [f32],
-    },
+pub struct ImageQueries<'a> {
+    /// `groups · depth` channels.
+    pub queries: &'a [f32],
+    /// `channels` channels.
+    pub features: &'a [f32],
 }
 
-/// What the pixels attend to.
+/// The keys and values of the tokens, packed.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedTokens<'a> {
     /// For each prompt `k: [heads · tokens, depth]`, packed for [`PackedLhs::grouped`], scaled.
@@ -79,7 +73,10 @@ pub fn scratch_len(cx: &Cx, shape: &ImageToTokenShape) -> usize {
     cx.threads() * (padded(nr * shape.query_channels()) + padded(nr * shape.rows()))
 }
 
-/// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features.
+/// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features in panels.
+///
+/// A shared image brings its features, and `x` is only written. Otherwise `x` holds the features of every prompt, and
+/// the queries are the features plus the position encodings that come with [`ImageSource::PerPrompt`].
 ///
 /// # Panics
 /// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
@@ -88,7 +85,7 @@ pub fn image_to_token(
     shape: &ImageToTokenShape,
     tokens: &PackedTokens<'_>,
     norm: LayerNormParams<'_>,
-    pixels: Pixels<'_>,
+    image: ImageSource<ImageQueries<'_>, &[f32]>,
     x: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
@@ -104,15 +101,15 @@ pub fn image_to_token(
         "values of {shape:?}"
     );
     assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
-    match pixels {
-        Pixels::Shared { queries, features } => {
+    match image {
+        ImageSource::Shared(ImageQueries { queries, features }) => {
             assert_eq!(
                 (queries.len(), features.len()),
                 (panels.len(query_channels), image_len),
                 "image of {shape:?}"
             );
         }
-        Pixels::Each { positions } => {
+        ImageSource::PerPrompt(positions) => {
             assert_eq!((positions.len(), query_channels), (image_len, channels), "positions of {shape:?}");
         }
     }
@@ -133,12 +130,12 @@ pub fn image_to_token(
         // SAFETY: tasks' panels are disjoint.
         let x = unsafe { x.range(prompt * image_len + at.start..prompt * image_len + at.end) };
 
-        let queries = match pixels {
-            Pixels::Shared { queries, features } => {
+        let queries = match image {
+            ImageSource::Shared(ImageQueries { queries, features }) => {
                 x.copy_from_slice(&features[at]);
                 &queries[panels.elements_of(index, query_channels)]
             }
-            Pixels::Each { positions } => {
+            ImageSource::PerPrompt(positions) => {
                 cx.level().dispatch(Sum { a: x, b: &positions[at], out: sum });
                 sum
             }

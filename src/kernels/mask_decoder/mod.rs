@@ -12,6 +12,7 @@
 //! Work is cut into panels, or blocks of panels, whatever the number of threads; sums run in the order of the pixels.
 
 mod high_res;
+mod image_source;
 mod image_to_token;
 mod pixelwise;
 mod project;
@@ -21,12 +22,13 @@ mod token_to_image;
 mod upscale;
 
 pub use high_res::HighResLayout;
+pub use image_source::ImageSource;
 pub use image_to_token::{
-    ImageToTokenShape, PackedTokens, Pixels, image_to_token, scratch_len as image_to_token_scratch_len,
+    ImageQueries, ImageToTokenShape, PackedTokens, image_to_token, scratch_len as image_to_token_scratch_len,
 };
 pub use pixelwise::LayerNormParams;
 pub use project::{project, scratch_len as project_scratch_len};
 pub use token_to_image::{
-    Keys, TokenToImageShape, scratch_len as token_to_image_scratch_len, token_to_image,
+    ImageFeatures, ImageKeys, TokenToImageShape, scratch_len as token_to_image_scratch_len, token_to_image,
 };
 pub use upscale::{UpscaleWeights, scratch_len as upscale_scratch_len, upscale};

@@ -122,14 +122,14 @@ impl ToImage {
         let queries = Guarded::new(&packed(level, [rows / groups, depth], &self.queries), place);
         let (keys, features) = (in_panels(groups * depth, &self.keys), in_panels(values, &self.values));
         let positions = in_panels(groups * depth, &self.positions);
-        let keys = if is_shared {
-            Keys::Shared { keys: &keys, values: &features }
+        let image = if is_shared {
+            ImageSource::Shared(ImageKeys { keys: &keys, values: &features })
         } else {
-            Keys::Each { features: &features, positions: &positions }
+            ImageSource::PerPrompt(ImageFeatures { features: &features, positions: &positions })
         };
         let mut out = Guarded::unwritten(prompts * rows * values, place);
         let mut workspace = nan_workspace(token_to_image_scratch_len(cx, &self.shape));
-        token_to_image(cx, &self.shape, &queries, keys, &mut out, workspace.scratch());
+        token_to_image(cx, &self.shape, &queries, image, &mut out, workspace.scratch());
         out.to_vec()
     }
 
@@ -243,14 +243,14 @@ impl ToToken {
         let queries = Guarded::new(&in_panels(level, panels, groups * depth, &self.queries), place);
         let features = Guarded::new(&in_panels(level, panels, channels, &self.features), place);
         let mut x = Guarded::unwritten(prompts * panels.len(channels), place);
-        let pixels = if is_shared {
-            Pixels::Shared { queries: &queries, features: &features }
+        let image = if is_shared {
+            ImageSource::Shared(ImageQueries { queries: &queries, features: &features })
         } else {
             x.copy_from_slice(&features);
-            Pixels::Each { positions: &queries }
+            ImageSource::PerPrompt(&queries[..])
         };
         let mut workspace = nan_workspace(image_to_token_scratch_len(cx, &self.shape));
-        image_to_token(cx, &self.shape, &tokens, self.norm(), pixels, &mut x, workspace.scratch());
+        image_to_token(cx, &self.shape, &tokens, self.norm(), image, &mut x, workspace.scratch());
         as_tokens(panels, channels, &x)
     }
 

@@ -1,4 +1,4 @@
-//! Few queries attend to all pixels of an image.
+//! The tokens of a prompt attend to all pixels of an image.
 //!
 //! `out[r] = Σ_p softmax_p(q_r · k_p) v_p`, for every row `r` of the queries. The pixels are cut into blocks; a block `b`
 //! gives each row a maximum, a sum and a sum of values, and the blocks are then joined:
@@ -16,6 +16,7 @@ use core::ops::Range;
 
 use split_softmax::{BlockSoftmax, Factors, Join};
 
+use super::ImageSource;
 use super::pixelwise::Sum;
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::feature_panels::{
@@ -27,23 +28,22 @@ use crate::kernels::gemm::{GemmKernel, MAX_NR, TileArgs};
 const BLOCK: usize = 256;
 const _: () = assert!(BLOCK.is_multiple_of(MAX_NR));
 
-/// What the pixels offer: `len(channels)` f32 of [`PanelLayout`] for every image.
+/// The keys and values of an image that all prompts share, in panels.
 #[derive(Clone, Copy, Debug)]
-pub enum Keys<'a> {
-    /// Keys and values of one image to which all prompts attend.
-    Shared {
-        /// Keys, `groups · depth` channels.
-        keys: &'a [f32],
-        /// Values.
-        values: &'a [f32],
-    },
-    /// An image for each prompt: the values are its features, the keys are the features and their positions.
-    Each {
-        /// `[prompts]` features.
-        features: &'a [f32],
-        /// Position embeddings of all.
-        positions: &'a [f32],
-    },
+pub struct ImageKeys<'a> {
+    /// `groups · depth` channels.
+    pub keys: &'a [f32],
+    /// `values` channels.
+    pub values: &'a [f32],
+}
+
+/// The features of every prompt's image, in panels. Values are the features, keys are the features plus positions.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageFeatures<'a> {
+    /// `[prompts]` features.
+    pub features: &'a [f32],
+    /// Position encodings, the same for all prompts.
+    pub positions: &'a [f32],
 }
 
 /// The sizes of an attention of tokens to an image.
@@ -125,7 +125,7 @@ pub fn token_to_image(
     cx: &Cx,
     shape: &TokenToImageShape,
     queries: &[f32],
-    keys: Keys<'_>,
+    image: ImageSource<ImageKeys<'_>, ImageFeatures<'_>>,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
@@ -135,15 +135,15 @@ pub fn token_to_image(
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
     assert_eq!(Some(queries.len()), checked_packed_lhs_len(prompts, rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
-    match keys {
-        Keys::Shared { keys, values: v } => {
+    match image {
+        ImageSource::Shared(ImageKeys { keys, values: v }) => {
             assert_eq!(
                 (keys.len(), v.len()),
                 (panels.len(channels), panels.len(values)),
                 "keys of {shape:?}"
             );
         }
-        Keys::Each { features, positions } => {
+        ImageSource::PerPrompt(ImageFeatures { features, positions }) => {
             assert_eq!(channels, values, "features are keys and values");
             assert_eq!(features.len(), prompts * panels.len(channels), "features of {shape:?}");
             assert_eq!(positions.len(), panels.len(channels), "positions of {shape:?}");
@@ -176,9 +176,9 @@ pub fn token_to_image(
                 statistics.range(task * lengths.statistics..(task + 1) * lengths.statistics)
             },
         };
-        let (keys, positions, values) = match keys {
-            Keys::Shared { keys, values } => (keys, None, values),
-            Keys::Each { features, positions } => {
+        let (keys, positions, values) = match image {
+            ImageSource::Shared(ImageKeys { keys, values }) => (keys, None, values),
+            ImageSource::PerPrompt(ImageFeatures { features, positions }) => {
                 let features = &features[prompt * panels.len(channels)..][..panels.len(channels)];
                 (features, Some(positions), features)
             }

@@ -20,7 +20,7 @@
 mod image_to_token;
 mod token_to_image;
 
-pub use image_to_token::{ImageSide, ImageToToken};
+pub use image_to_token::ImageToToken;
 pub use token_to_image::{MAX_TOKENS, TokenToImage};
 
 use super::naming::DecoderNames;

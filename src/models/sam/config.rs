@@ -163,7 +163,7 @@ impl Default for Stability {
 
 /// What prompt encoder and mask decoder have to know of the model that they belong to.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadsConfig<'a> {
+pub struct PromptHeadConfig<'a> {
     /// Names of their tensors.
     pub names: DecoderNames,
     /// Side of the square input, in pixels.
@@ -225,8 +225,8 @@ impl SamConfig {
     }
 
     /// What prompt encoder and mask decoder have to know.
-    pub fn heads(&self, naming: Naming) -> HeadsConfig<'_> {
-        HeadsConfig {
+    pub fn prompt_head(&self, naming: Naming) -> PromptHeadConfig<'_> {
+        PromptHeadConfig {
             names: DecoderNames::sam(naming),
             image_size: self.image_size,
             grid: self.grid(),

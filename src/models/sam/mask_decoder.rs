@@ -1,24 +1,24 @@
 //! The mask decoder: from an image embedding and a prompt's tokens to masks and their predicted quality.
 
-mod heads;
 mod masks;
+mod output_mlps;
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use self::heads::{Heads, OutputTokens};
 use self::masks::Features;
+use self::output_mlps::{OutputMlps, OutputTokens};
 use super::attention::Batch;
-use super::config::{HeadsConfig, Stability};
-use super::image_cache::ImageProjections;
+use super::config::{PromptHeadConfig, Stability};
+use super::image_cache::{ImageCache, ImageProjections};
+use super::mask_upscaler::MaskUpscaler;
 use super::prompt_encoder::PromptEncoder;
-use super::transformer::{Image, TwoWayTransformer};
-use super::upscaling::Upscaling;
+use super::transformer::{ImageStream, TwoWayTransformer};
 use crate::error::Result;
 use crate::exec::{AlignedVec, Cx, Scratch, padded};
 use crate::kernels::feature_panels::{PanelLayout, Plus, from_tokens};
-use crate::kernels::mask_decoder::HighResLayout;
+use crate::kernels::mask_decoder::{HighResLayout, ImageSource};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
@@ -31,8 +31,8 @@ pub struct MaskDecoder {
     /// The object score token (SAM 2), the IoU token, the mask tokens, `[…, C]`.
     output_tokens: Vec<f32>,
     transformer: TwoWayTransformer,
-    upscaling: Upscaling,
-    heads: Heads,
+    upscaler: MaskUpscaler,
+    outputs: OutputMlps,
     projections: ImageProjections,
     /// Encodings of the places of the image embedding's tokens, in panels.
     positions: AlignedVec,
@@ -44,18 +44,14 @@ pub struct MaskDecoder {
     dim: usize,
 }
 
-/// What prompts ask of.
+/// An image embedding for each prompt, as the objects of a video have: memory attention conditions the features of a frame
+/// on each of them.
 #[derive(Clone, Copy, Debug)]
-pub enum Images<'a> {
-    /// One image for all, which [`MaskDecoder::cache`] has prepared.
-    Shared(&'a [f32]),
-    /// Each prompt has its own, as the objects of a video have: what memory attention makes of the same frame.
-    Each {
-        /// `[prompts, grid², C]`
-        embeddings: &'a [f32],
-        /// The frame's larger maps, which [`MaskDecoder::pack_high_res`] has prepared.
-        high_res: &'a [f32],
-    },
+pub struct PromptImages<'a> {
+    /// `[prompts, grid², C]`
+    pub embeddings: &'a [f32],
+    /// The frame's maps of higher resolution, as [`MaskDecoder::pack_high_res`] packs them.
+    pub high_res: &'a [f32],
 }
 
 /// Prompts of equally many tokens.
@@ -100,18 +96,22 @@ impl MaskDecoder {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>, prompt_encoder: &PromptEncoder) -> Result<Self> {
-        let HeadsConfig { names, dim, grid, decoder, .. } = *config;
+    pub fn bind(
+        scope: &Scope<'_>,
+        config: &PromptHeadConfig<'_>,
+        prompt_encoder: &PromptEncoder,
+    ) -> Result<Self> {
+        let PromptHeadConfig { names, dim, grid, decoder, .. } = *config;
         let scope = scope.at(names.mask_decoder);
-        let heads = Heads::bind(&scope, config)?;
-        let mut output_tokens = vec![0.0; (heads.others() + heads.masks()) * dim];
-        let (others, mask_tokens) = output_tokens.split_at_mut(heads.others() * dim);
-        let (object_token, iou_token) = others.split_at_mut((heads.others() - 1) * dim);
+        let outputs = OutputMlps::bind(&scope, config)?;
+        let mut output_tokens = vec![0.0; (outputs.first_mask_token() + outputs.masks()) * dim];
+        let (score_tokens, mask_tokens) = output_tokens.split_at_mut(outputs.first_mask_token() * dim);
+        let (object_token, iou_token) = score_tokens.split_at_mut(score_tokens.len() - dim);
         if !object_token.is_empty() {
             scope.f32_into("obj_score_token.weight", &[1, dim], object_token)?;
         }
         scope.f32_into("iou_token.weight", &[1, dim], iou_token)?;
-        scope.f32_into("mask_tokens.weight", &[heads.masks(), dim], mask_tokens)?;
+        scope.f32_into("mask_tokens.weight", &[outputs.masks(), dim], mask_tokens)?;
         let transformer = scope.at("transformer");
         let panels = PanelLayout::new(scope.level(), grid * grid);
         let mut positions = AlignedVec::zeroed(panels.len(dim));
@@ -123,8 +123,8 @@ impl MaskDecoder {
         Ok(Self {
             output_tokens,
             transformer: TwoWayTransformer::bind(&transformer, config)?,
-            upscaling: Upscaling::bind(&scope, &names, dim)?,
-            heads,
+            upscaler: MaskUpscaler::bind(&scope, &names, dim)?,
+            outputs,
             projections: ImageProjections::bind(&first, &names, dim, decoder.heads, no_mask, panels)?,
             positions,
             no_mask: no_mask.to_vec(),
@@ -140,7 +140,7 @@ impl MaskDecoder {
         self.projections.cache_len() + self.high_res_len()
     }
 
-    /// Prepares an image for many prompts ([`Images::Shared`]): `embedding: [grid², C]` and, in SAM 2, its larger maps
+    /// Prepares an image for many prompts ([`ImageSource::Shared`]): `embedding: [grid², C]` and, in SAM 2, its larger maps
     /// (see [`pack_high_res`](Self::pack_high_res)) to `cache: [cache_len]`.
     ///
     /// # Panics
@@ -190,7 +190,7 @@ impl MaskDecoder {
 
     /// How many masks a prompt gets.
     pub fn masks(&self, multimask: bool) -> usize {
-        if multimask { self.heads.masks() - 1 } else { 1 }
+        if multimask { self.outputs.masks() - 1 } else { 1 }
     }
 
     /// Decodes prompts of equally many tokens.
@@ -201,7 +201,7 @@ impl MaskDecoder {
     pub fn forward(
         &self,
         cx: &Cx,
-        images: Images<'_>,
+        images: ImageSource<&[f32], PromptImages<'_>>,
         prompts: Prompts<'_>,
         options: &DecodeOptions,
         out: Decoded<'_>,
@@ -224,40 +224,40 @@ impl MaskDecoder {
 
         // Two-way transformer. Of its tokens, those are kept that are read.
         let x = scratch.take(count * self.panels.len(dim));
-        let (image, high_res) = self.image(cx, images, prompts, x);
+        let (source, high_res) = self.image(cx, images, prompts, x);
         let wanted = self.wanted(options);
-        let kept_masks = if out.tokens.is_empty() { wanted.clone() } else { 0..self.heads.masks() };
-        let (others, first_mask) = (self.heads.others(), kept_masks.start);
-        let kept = (0..others).chain(kept_masks.clone().map(|mask| others + mask));
-        let positions = self.positions();
-        self.transformer.forward(cx, batch, image, positions, kept, tokens, x, scratch.frame(), trace);
-        let kept_len = (others + kept_masks.len()) * dim;
+        let kept_masks = if out.tokens.is_empty() { wanted.clone() } else { 0..self.outputs.masks() };
+        let (before_masks, first_mask) = (self.outputs.first_mask_token(), kept_masks.start);
+        let kept = (0..before_masks).chain(kept_masks.clone().map(|mask| before_masks + mask));
+        let image = ImageStream { source, features: &mut *x, positions: self.positions() };
+        self.transformer.forward(cx, batch, image, kept, tokens, scratch.frame(), trace);
+        let kept_len = (before_masks + kept_masks.len()) * dim;
         let tokens = OutputTokens { values: &tokens[..count * kept_len], prompts: count, dim };
         if !out.tokens.is_empty() {
-            let masks_len = self.heads.masks() * dim;
+            let masks_len = self.outputs.masks() * dim;
             assert_eq!(out.tokens.len(), count * masks_len, "mask tokens");
             let from = tokens.values.chunks_exact(kept_len);
             from.zip(out.tokens.chunks_exact_mut(masks_len))
-                .for_each(|(from, to)| to.copy_from_slice(&from[others * dim..]));
+                .for_each(|(from, to)| to.copy_from_slice(&from[before_masks * dim..]));
         }
 
         // Presence and quality, from their tokens.
         if !out.object_scores.is_empty() {
             assert_eq!(out.object_scores.len(), count, "object scores");
-            self.heads.object_scores(cx, tokens, out.object_scores, scratch.frame());
+            self.outputs.object_scores(cx, tokens, out.object_scores, scratch.frame());
             trace.stage(format_args!("decoder.object_score"), out.object_scores);
         }
-        let quality = scratch.take(count * self.heads.masks());
-        self.heads.quality(cx, tokens, quality, scratch.frame());
-        let of_prompts = quality.chunks_exact(self.heads.masks());
+        let quality = scratch.take(count * self.outputs.masks());
+        self.outputs.quality(cx, tokens, quality, scratch.frame());
+        let of_prompts = quality.chunks_exact(self.outputs.masks());
         for (iou, all) in out.iou.chunks_exact_mut(self.masks(options.multimask)).zip(of_prompts) {
             iou.copy_from_slice(&all[wanted.start..][..iou.len()]);
         }
 
         // Masks: the product of a token's weights and the upscaled features.
-        let channels = self.upscaling.outputs();
+        let channels = self.upscaler.outputs();
         let weights = scratch.take(count * wanted.len() * channels);
-        self.heads.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
+        self.outputs.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
         trace.stage(format_args!("decoder.mask_weights"), weights);
         let features = Features { prompts: count, x, high_res, weights, quality };
         match options.stability {
@@ -280,21 +280,21 @@ impl MaskDecoder {
     ) -> usize {
         let batch = self.batch([prompts, sparse_tokens]);
         let wanted = self.wanted(options).len();
-        let heads = self.heads.scratch_len(cx, prompts);
-        let outputs = padded(prompts * self.heads.masks())
-            + padded(prompts * wanted * self.upscaling.outputs())
-            + heads.max(self.masks_scratch_len(cx, prompts, options));
+        let mlps = self.outputs.scratch_len(cx, prompts);
+        let outputs = padded(prompts * self.outputs.masks())
+            + padded(prompts * wanted * self.upscaler.outputs())
+            + mlps.max(self.masks_scratch_len(cx, prompts, options));
         padded(batch.rows() * self.dim)
             + padded(prompts * self.panels.len(self.dim))
-            + self.transformer.scratch_len(cx, batch).max(heads).max(outputs)
+            + self.transformer.scratch_len(cx, batch).max(mlps).max(outputs)
     }
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.output_tokens[..])
             + self.transformer.bytes()
-            + self.upscaling.bytes()
-            + self.heads.bytes()
+            + self.upscaler.bytes()
+            + self.outputs.bytes()
             + self.projections.bytes()
             + size_of_val::<[f32]>(&self.positions)
             + size_of_val(&self.no_mask[..])
@@ -305,26 +305,26 @@ impl MaskDecoder {
     fn image<'a>(
         &'a self,
         cx: &Cx,
-        images: Images<'a>,
+        images: ImageSource<&'a [f32], PromptImages<'a>>,
         prompts: Prompts<'_>,
         x: &mut [f32],
-    ) -> (Image<'a>, Option<&'a [f32]>) {
+    ) -> (ImageSource<ImageCache<'a>>, Option<&'a [f32]>) {
         let (panels, dim) = (self.panels, self.dim);
         let image_len = panels.pixels() * dim;
         assert!(prompts.dense.is_none_or(|dense| dense.len() == prompts.count * image_len), "encoded masks");
         let (image, high_res) = match images {
-            Images::Shared(cache) => {
+            ImageSource::Shared(cache) => {
                 let (cache, high_res) = cache.split_at(self.projections.cache_len());
                 let cache = self.projections.view(cache);
                 let Some(dense) = prompts.dense else {
-                    return (Image::Shared(cache), self.has_high_res.then_some(high_res));
+                    return (ImageSource::Shared(cache), self.has_high_res.then_some(high_res));
                 };
                 for (x, dense) in x.chunks_exact_mut(panels.len(dim)).zip(dense.chunks_exact(image_len)) {
                     from_tokens(cx, panels, dim, dense, Plus::Panels(cache.features), x);
                 }
-                (Image::Each, high_res)
+                (ImageSource::PerPrompt(()), high_res)
             }
-            Images::Each { embeddings, high_res } => {
+            ImageSource::PerPrompt(PromptImages { embeddings, high_res }) => {
                 assert_eq!(embeddings.len(), prompts.count * image_len, "an image for each prompt");
                 let embeddings = embeddings.chunks_exact(image_len).enumerate();
                 for (x, (i, embedding)) in x.chunks_exact_mut(panels.len(dim)).zip(embeddings) {
@@ -334,7 +334,7 @@ impl MaskDecoder {
                     };
                     from_tokens(cx, panels, dim, embedding, plus, x);
                 }
-                (Image::Each, high_res)
+                (ImageSource::PerPrompt(()), high_res)
             }
         };
         (image, self.has_high_res.then_some(high_res))
@@ -343,9 +343,9 @@ impl MaskDecoder {
     /// The mask tokens whose weights are made.
     fn wanted(&self, options: &DecodeOptions) -> Range<usize> {
         match (options.multimask, options.stability) {
-            (true, _) => 1..self.heads.masks(),
+            (true, _) => 1..self.outputs.masks(),
             (false, None) => 0..1,
-            (false, Some(_)) => 0..self.heads.masks(),
+            (false, Some(_)) => 0..self.outputs.masks(),
         }
     }
 
@@ -355,7 +355,7 @@ impl MaskDecoder {
     }
 
     fn high_res_layout(&self) -> HighResLayout {
-        self.upscaling.high_res_layout(self.panels, self.grid)
+        self.upscaler.high_res_layout(self.panels, self.grid)
     }
 
     fn positions(&self) -> &[f32] {

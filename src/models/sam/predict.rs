@@ -2,10 +2,11 @@
 
 use super::attention::MAX_TOKENS;
 use super::config::Stability;
-use super::mask_decoder::{DecodeOptions, Decoded, Images, MaskDecoder, Prompts};
+use super::mask_decoder::{DecodeOptions, Decoded, MaskDecoder, Prompts};
 use super::prompt::Prompt;
 use super::prompt_encoder::PromptEncoder;
 use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::mask_decoder::ImageSource;
 use crate::nn::Trace;
 
 /// Prompts that are decoded together, if they have equally many tokens and no mask: weights are read once for all of
@@ -75,7 +76,7 @@ impl Predictor<'_> {
             let iou = iou.split_off_mut(..batch.len() * count).expect("asserted above");
             let batch = Prompts { count: batch.len(), sparse, dense };
             let out = Decoded { masks, iou, object_scores: &mut [], tokens: &mut [] };
-            let image = Images::Shared(cache);
+            let image = ImageSource::Shared(cache);
             self.mask_decoder.forward(cx, image, batch, &options, out, scratch, &mut trace);
         }
     }

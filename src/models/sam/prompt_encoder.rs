@@ -15,7 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::f32::consts::PI;
 
-use super::config::HeadsConfig;
+use super::config::PromptHeadConfig;
 use super::naming::PointNames;
 use super::prompt::{Label, Prompt};
 use crate::error::Result;
@@ -52,8 +52,8 @@ impl PromptEncoder {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>) -> Result<Self> {
-        let HeadsConfig { names, dim, decoder, .. } = config;
+    pub fn bind(scope: &Scope<'_>, config: &PromptHeadConfig<'_>) -> Result<Self> {
+        let PromptHeadConfig { names, dim, decoder, .. } = config;
         let dim = *dim;
         let frequencies =
             names.frequencies.iter().find(|name| scope.contains(name)).unwrap_or(&names.frequencies[0]);

@@ -2,25 +2,34 @@
 
 use alloc::vec::Vec;
 
-use super::attention::{Batch, ImageSide, ImageToToken, SelfAttention, TokenToImage};
-use super::config::HeadsConfig;
+use super::attention::{Batch, ImageToToken, SelfAttention, TokenToImage};
+use super::config::PromptHeadConfig;
 use super::image_cache::ImageCache;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::feature_panels::to_tokens;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::mask_decoder::Keys;
+use crate::kernels::mask_decoder::{ImageFeatures, ImageKeys, ImageSource};
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 
-/// The image as a layer finds it.
-#[derive(Clone, Copy, Debug)]
-pub enum Image<'a> {
-    /// The same for all prompts: as cached. The layer writes each prompt's features.
-    Shared(ImageCache<'a>),
-    /// Each prompt's features, which the layer updates.
-    Each,
+/// The image side of the transformer.
+#[derive(Debug)]
+pub struct ImageStream<'a> {
+    /// Where the next layer finds the image: in the cache of an image that all prompts share, or in `features`.
+    pub source: ImageSource<ImageCache<'a>>,
+    /// The features of every prompt, in panels, which each layer writes.
+    pub features: &'a mut [f32],
+    /// Position encodings of the pixels, in panels.
+    pub positions: &'a [f32],
+}
+
+impl ImageStream<'_> {
+    /// The features of every prompt with their positions.
+    fn per_prompt(&self) -> ImageSource<ImageKeys<'_>, ImageFeatures<'_>> {
+        ImageSource::PerPrompt(ImageFeatures { features: self.features, positions: self.positions })
+    }
 }
 
 /// All layers, and the last attention of the tokens to the image.
@@ -36,8 +45,8 @@ impl TwoWayTransformer {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>) -> Result<Self> {
-        let HeadsConfig { names, dim, decoder, .. } = config;
+    pub fn bind(scope: &Scope<'_>, config: &PromptHeadConfig<'_>) -> Result<Self> {
+        let PromptHeadConfig { names, dim, decoder, .. } = config;
         let final_attention = scope.at("final_attn_token_to_image");
         Ok(Self {
             layers: (0..decoder.layers)
@@ -48,34 +57,31 @@ impl TwoWayTransformer {
         })
     }
 
-    /// Transforms `queries: [prompts, tokens, C]`, which enter as the tokens' embeddings, and `x`, the prompts' image
-    /// features in panels. `x` enters as `image` says and leaves as the transformed features.
+    /// Transforms `queries: [prompts, tokens, C]`, which enter as the embeddings of the tokens, and the features of the
+    /// image.
     ///
-    /// Afterwards only the tokens `kept` of each prompt are there, `[prompts, kept, C]`: after the layers the tokens no
-    /// longer meet each other. `positions` are the encodings of the pixels' places, in panels.
-    #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
+    /// `queries` leave as the tokens `kept` of each prompt alone, `[prompts, kept, C]`: tokens attend to each other only
+    /// in the layers, so that the last attention can leave out the tokens that nobody reads.
+    #[allow(clippy::too_many_arguments, reason = "two streams, which tokens to keep, and a trace")]
     pub fn forward(
         &self,
         cx: &Cx,
         batch: Batch,
-        mut image: Image<'_>,
-        positions: &[f32],
+        mut image: ImageStream<'_>,
         kept: impl Iterator<Item = usize> + Clone,
         queries: &mut [f32],
-        x: &mut [f32],
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
         let embeddings = scratch.take(queries.len());
         embeddings.copy_from_slice(queries);
         for (i, layer) in self.layers.iter().enumerate() {
-            layer.forward(cx, batch, image, positions, embeddings, queries, x, scratch.frame());
-            image = Image::Each;
+            layer.forward(cx, batch, &mut image, embeddings, queries, scratch.frame());
             trace.stage(format_args!("decoder.layers.{i}.tokens"), queries);
-            trace_image(trace, format_args!("decoder.layers.{i}.image"), batch, x);
+            trace_image(trace, format_args!("decoder.layers.{i}.image"), batch, image.features);
         }
 
-        // The tokens attend to the image once more. An observer sees them all.
+        // The tokens attend to the image once more; all of them if there is a trace.
         let dim = self.final_norm.dim();
         let count = kept.clone().count();
         let q = scratch.take(queries.len());
@@ -88,8 +94,7 @@ impl TwoWayTransformer {
             let len = batch.prompts * count * dim;
             (Batch { tokens: count, ..batch }, &mut queries[..len], &mut q[..len])
         };
-        let keys = Keys::Each { features: x, positions };
-        self.final_attention.forward_add(cx, batch, q, keys, queries, scratch);
+        self.final_attention.forward_add(cx, batch, q, image.per_prompt(), queries, scratch);
         self.final_norm.forward_in_place(cx, queries);
         if trace.is_on() {
             trace.stage(format_args!("decoder.tokens"), queries);
@@ -129,8 +134,8 @@ struct TwoWayLayer {
 }
 
 impl TwoWayLayer {
-    fn bind(scope: &Scope<'_>, is_first: bool, config: &HeadsConfig<'_>) -> Result<Self> {
-        let HeadsConfig { names, dim, decoder, .. } = config;
+    fn bind(scope: &Scope<'_>, is_first: bool, config: &PromptHeadConfig<'_>) -> Result<Self> {
+        let PromptHeadConfig { names, dim, decoder, .. } = config;
         let dim = *dim;
         let (heads, eps) = (decoder.heads, decoder.layer_norm_eps);
         let [norm1, norm2, norm3, norm4] = names.norms.map(|name| scope.at(name));
@@ -151,16 +156,13 @@ impl TwoWayLayer {
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
     fn forward(
         &self,
         cx: &Cx,
         batch: Batch,
-        image: Image<'_>,
-        positions: &[f32],
+        image: &mut ImageStream<'_>,
         embeddings: &[f32],
         queries: &mut [f32],
-        x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let stride = self.norm1.dim();
@@ -183,9 +185,11 @@ impl TwoWayLayer {
 
         // (2) The tokens attend to the image.
         sum(queries, embeddings, q);
-        let keys = match image {
-            Image::Shared(ImageCache { keys, values, .. }) => Keys::Shared { keys, values },
-            Image::Each => Keys::Each { features: x, positions },
+        let keys = match image.source {
+            ImageSource::Shared(ImageCache { keys, values, .. }) => {
+                ImageSource::Shared(ImageKeys { keys, values })
+            }
+            ImageSource::PerPrompt(()) => image.per_prompt(),
         };
         self.token_to_image.forward_add(cx, batch, q, keys, queries, scratch.frame());
         self.norm2.forward_in_place(cx, queries);
@@ -196,13 +200,12 @@ impl TwoWayLayer {
 
         // (4) The image attends to the tokens.
         sum(queries, embeddings, q);
-        let side = match image {
-            Image::Shared(ImageCache { features, queries, feature_bias: bias, .. }) => {
-                ImageSide::Shared { features, bias, queries }
-            }
-            Image::Each => ImageSide::Each { positions },
+        let source = match image.source {
+            ImageSource::Shared(cache) => ImageSource::Shared(cache),
+            ImageSource::PerPrompt(()) => ImageSource::PerPrompt(image.positions),
         };
-        self.image_to_token.forward(cx, batch, q, queries, side, x, scratch);
+        self.image_to_token.forward(cx, batch, [q, queries], source, image.features, scratch);
+        image.source = ImageSource::PerPrompt(());
     }
 
     fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
@@ -254,7 +257,7 @@ fn sum(a: &[f32], b: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = a + b);
 }
 
-/// Shows features in panels as tokens, `[prompts, pixels, C]`.
+/// Shows the features of every prompt, in panels, as tokens `[prompts, pixels, C]`.
 fn trace_image(trace: &mut Trace<'_>, name: core::fmt::Arguments<'_>, batch: Batch, x: &[f32]) {
     if trace.is_on() {
         let channels = x.len() / batch.prompts / batch.panels.len(1);

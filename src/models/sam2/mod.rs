@@ -70,9 +70,9 @@ impl Sam2Model {
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
-        let heads = config.heads(naming);
-        let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
-        let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
+        let prompt_head = config.prompt_head(naming);
+        let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head)?;
+        let mask_decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder)?;
         let model = Self {
             image_encoder: ImageEncoder::bind(&scope, naming, &config)?,
             prompt_encoder,

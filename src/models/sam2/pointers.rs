@@ -8,7 +8,7 @@ use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::Patches;
 use crate::kernels::gemm::{Output, Rows};
-use crate::models::sam::mlp::Mlp;
+use crate::models::sam::relu_mlp::ReluMlp;
 use crate::models::sam::{DecoderNames, Naming};
 use crate::nn::Linear;
 use crate::weights::Scope;
@@ -30,7 +30,7 @@ pub struct ObjectPointers {
 
 #[derive(Debug)]
 enum Projection {
-    Mlp(Mlp),
+    Mlp(ReluMlp),
     Linear(Linear),
 }
 
@@ -54,7 +54,7 @@ impl ObjectPointers {
             projection: if projection.contains("weight") {
                 Projection::Linear(Linear::bind(&projection, [dim, dim])?)
             } else {
-                Projection::Mlp(Mlp::bind(&projection, &DecoderNames::sam2(naming), [dim; 3], DEPTH)?)
+                Projection::Mlp(ReluMlp::bind(&projection, &DecoderNames::sam2(naming), [dim; 3], DEPTH)?)
             },
             no_object: scope.contains(no_object).then(|| scope.f32(no_object, &[1, dim])).transpose()?,
             fixed: config.tracking.fixed_no_object_pointer,

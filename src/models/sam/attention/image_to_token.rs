@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::feature_panels::{Transposed, pack_lhs, packed_lhs_len};
 use crate::kernels::mask_decoder::{
-    self, ImageToTokenShape, LayerNormParams, PackedTokens, Pixels, image_to_token,
+    self, ImageQueries, ImageSource, ImageToTokenShape, LayerNormParams, PackedTokens, image_to_token,
 };
+use crate::models::sam::image_cache::ImageCache;
 use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
@@ -30,25 +31,6 @@ pub struct ImageToToken {
     norm_bias: Vec<f32>,
     norm_eps: f32,
     heads: usize,
-}
-
-/// What the pixels are, and what they ask.
-#[derive(Clone, Copy, Debug)]
-pub enum ImageSide<'a> {
-    /// Projected once per image.
-    Shared {
-        /// The image embedding.
-        features: &'a [f32],
-        /// Added to it in every pixel, `[C]`.
-        bias: &'a [f32],
-        /// The projected queries.
-        queries: &'a [f32],
-    },
-    /// Each prompt's own, with these positions.
-    Each {
-        /// Position encodings.
-        positions: &'a [f32],
-    },
 }
 
 impl ImageToToken {
@@ -81,15 +63,16 @@ impl ImageToToken {
     }
 
     /// `x ← norm(features + out(attention(q(features + positions), k(keys), v(values))))`, for
-    /// `keys, values: [prompts, tokens, C]` and `x: [prompts]` features in panels.
-    #[allow(clippy::too_many_arguments, reason = "three inputs and an output")]
+    /// keys and values `[prompts, tokens, C]` and `x: [prompts]` features in panels.
+    ///
+    /// The features and queries of a shared image are those of its cache, and `x` is only written. Otherwise `x` holds the
+    /// features of every prompt, and `image` the position encodings.
     pub fn forward(
         &self,
         cx: &Cx,
         batch: Batch,
-        keys: &[f32],
-        values: &[f32],
-        image: ImageSide<'_>,
+        [keys, values]: [&[f32]; 2],
+        image: ImageSource<ImageCache<'_>, &[f32]>,
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
@@ -114,26 +97,26 @@ impl ImageToToken {
         // Keys, through the projection of the queries.
         linear(cx, &self.k, keys, projected, scratch.frame());
         projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
-        let (keys, shape, pixels, bias) = match image {
-            ImageSide::Shared { features, bias, queries } => {
+        let (keys, shape, source, bias) = match image {
+            ImageSource::Shared(ImageCache { features, queries, feature_bias, .. }) => {
                 key_bias.fill(0.0);
                 let keys = pack_heads(cx, batch, self.heads, projected, &mut scratch);
                 let shape = self.shape(batch, inner, self.heads);
-                (keys, shape, Pixels::Shared { queries, features }, bias)
+                (keys, shape, ImageSource::Shared(ImageQueries { queries, features }), feature_bias)
             }
-            ImageSide::Each { positions } => {
+            ImageSource::PerPrompt(positions) => {
                 split_heads(projected, batch, self.heads, by_head);
                 for (bias, row) in key_bias.iter_mut().zip(by_head.chunks_exact(inner)) {
                     *bias = row.iter().zip(&self.q_bias).map(|(k, q)| k * q).sum();
                 }
                 linear(cx, &self.q_transposed, by_head, folded, scratch.frame());
                 let keys = pack_prompts(cx, batch, folded, dim, &mut scratch);
-                (keys, self.shape(batch, dim, 1), Pixels::Each { positions }, &self.out_bias[..])
+                (keys, self.shape(batch, dim, 1), ImageSource::PerPrompt(positions), &self.out_bias[..])
             }
         };
         let tokens = PackedTokens { keys, key_bias, values: packed_values, bias };
         let norm = LayerNormParams { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
-        image_to_token(cx, &shape, &tokens, norm, pixels, x, scratch);
+        image_to_token(cx, &shape, &tokens, norm, source, x, scratch);
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.

@@ -8,7 +8,9 @@ use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::feature_panels::packed_lhs_len;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::mask_decoder::{self, Keys, TokenToImageShape, token_to_image};
+use crate::kernels::mask_decoder::{
+    self, ImageFeatures, ImageKeys, ImageSource, TokenToImageShape, token_to_image,
+};
 use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
@@ -45,20 +47,20 @@ impl TokenToImage {
         })
     }
 
-    /// `queries += out(attention(q(x), keys, values))`, for `x, queries: [prompts, tokens, C]`.
+    /// `queries += out(attention(q(x), k(image + positions), v(image)))`, for `x, queries: [prompts, tokens, C]`.
     pub fn forward_add(
         &self,
         cx: &Cx,
         batch: Batch,
         x: &[f32],
-        keys: Keys<'_>,
+        image: ImageSource<ImageKeys<'_>, ImageFeatures<'_>>,
         queries: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let part = batch.prompts * self.part(batch).tokens * self.q.inputs();
         for (x, queries) in x.chunks(part).zip(queries.chunks_mut(part)) {
             let tokens = x.len() / (batch.prompts * self.q.inputs());
-            self.attend(cx, Batch { tokens, ..batch }, x, keys, queries, scratch.frame());
+            self.attend(cx, Batch { tokens, ..batch }, x, image, queries, scratch.frame());
         }
     }
 
@@ -110,7 +112,7 @@ impl TokenToImage {
         cx: &Cx,
         batch: Batch,
         x: &[f32],
-        keys: Keys<'_>,
+        image: ImageSource<ImageKeys<'_>, ImageFeatures<'_>>,
         queries: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
@@ -121,20 +123,20 @@ impl TokenToImage {
         linear(cx, &self.q, x, q, scratch.frame());
         q.iter_mut().for_each(|q| *q *= scale(inner / self.heads));
 
-        match keys {
-            Keys::Shared { .. } => {
+        match image {
+            ImageSource::Shared(_) => {
                 let packed = pack_heads(cx, batch, self.heads, q, &mut scratch);
                 let shape = self.shape(batch, inner, self.heads);
-                token_to_image(cx, &shape, packed, keys, values, scratch.frame());
+                token_to_image(cx, &shape, packed, image, values, scratch.frame());
             }
-            Keys::Each { .. } => {
+            ImageSource::PerPrompt(_) => {
                 let by_head = scratch.take(rows * inner);
                 let (folded, weighted) = (scratch.take(rows * dim), scratch.take(rows * dim));
                 split_heads(q, batch, self.heads, by_head);
                 linear(cx, &self.k_transposed, by_head, folded, scratch.frame());
                 let packed = pack_prompts(cx, batch, folded, dim, &mut scratch);
                 let shape = self.shape(batch, dim, 1);
-                token_to_image(cx, &shape, packed, keys, weighted, scratch.frame());
+                token_to_image(cx, &shape, packed, image, weighted, scratch.frame());
                 linear(cx, &self.v, weighted, values, scratch.frame());
             }
         }

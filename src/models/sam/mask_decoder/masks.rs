@@ -74,7 +74,7 @@ impl MaskDecoder {
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let (mask_len, channels) = (masks.len() / features.prompts, self.upscaling.outputs());
+        let (mask_len, channels) = (masks.len() / features.prompts, self.upscaler.outputs());
         let both = scratch.take(2 * mask_len);
         let weights = scratch.take(2 * channels);
         for (prompt, (mask, iou)) in masks.chunks_exact_mut(mask_len).zip(iou).enumerate() {
@@ -100,10 +100,10 @@ impl MaskDecoder {
 
     /// Scratch that either needs, in f32.
     pub(super) fn masks_scratch_len(&self, cx: &Cx, prompts: usize, options: &DecodeOptions) -> usize {
-        let channels = self.upscaling.outputs();
+        let channels = self.upscaler.outputs();
         let products = |prompts: usize, masks: usize| {
             padded(prompts * packed_lhs_len(masks, channels))
-                + self.upscaling.scratch_len(cx, self.panels, masks)
+                + self.upscaler.scratch_len(cx, self.panels, masks)
         };
         match options.stability {
             Some(_) if !options.multimask => {
@@ -122,7 +122,7 @@ impl MaskDecoder {
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let (prompts, channels) = (features.prompts, self.upscaling.outputs());
+        let (prompts, channels) = (features.prompts, self.upscaler.outputs());
         let count = features.weights.len() / (prompts * channels);
         let packed_len = packed_lhs_len(count, channels);
         let packed = scratch.take(prompts * packed_len);
@@ -132,7 +132,7 @@ impl MaskDecoder {
         }
         let Features { x, high_res, .. } = *features;
         let sizes = [prompts, count];
-        self.upscaling.forward(cx, sizes, self.grid, x, packed, high_res, masks, scratch, trace);
+        self.upscaler.forward(cx, sizes, self.grid, x, packed, high_res, masks, scratch, trace);
     }
 }
 

@@ -12,11 +12,11 @@ use crate::weights::Scope;
 
 /// Linear layers with ReLU between them.
 #[derive(Debug)]
-pub struct Mlp {
+pub struct ReluMlp {
     layers: Vec<Linear>,
 }
 
-impl Mlp {
+impl ReluMlp {
     /// Binds `depth` layers from `inputs` over `hidden` to `outputs` features.
     ///
     /// # Errors

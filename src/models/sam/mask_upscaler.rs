@@ -19,7 +19,7 @@ const EPS: f32 = 1e-6;
 
 /// Transposed convolution, norm, GELU, transposed convolution, GELU: `C → C / 4 → C / 8` channels, four times the side.
 #[derive(Debug)]
-pub struct Upscaling {
+pub struct MaskUpscaler {
     conv1: LhsWeights,
     bias1: Vec<f32>,
     norm_weight: Vec<f32>,
@@ -28,7 +28,7 @@ pub struct Upscaling {
     bias2: Vec<f32>,
 }
 
-impl Upscaling {
+impl MaskUpscaler {
     /// Binds the layers of the mask decoder `scope`.
     ///
     /// # Errors
