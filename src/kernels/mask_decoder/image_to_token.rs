@@ -18,7 +18,7 @@ use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_
 pub struct ImageToTokenShape {
     /// Independent prompts.
     pub prompts: usize,
-    /// PackedTokens of a prompt.
+    /// Tokens of a prompt.
     pub tokens: usize,
     /// Attention heads.
     pub heads: usize,

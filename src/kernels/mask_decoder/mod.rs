@@ -27,8 +27,8 @@ pub use image_to_token::{
     ImageQueries, ImageToTokenShape, PackedTokens, image_to_token, scratch_len as image_to_token_scratch_len,
 };
 pub use pixelwise::LayerNormParams;
-pub use project::{project, scratch_len as project_scratch_len};
+pub use project::{PixelProjection, project, scratch_len as project_scratch_len};
 pub use token_to_image::{
     ImageFeatures, ImageKeys, TokenToImageShape, scratch_len as token_to_image_scratch_len, token_to_image,
 };
-pub use upscale::{UpscaleWeights, scratch_len as upscale_scratch_len, upscale};
+pub use upscale::{UpscaleInputs, UpscaleWeights, scratch_len as upscale_scratch_len, upscale};

@@ -4,24 +4,30 @@ use super::pixelwise::{AddBias, Sum};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout};
 
-/// Scratch that [`project`] needs, in f32.
+/// Scratch that [`project`] needs for inputs of `channels` channels, in f32.
 pub fn scratch_len(cx: &Cx, panels: PanelLayout, channels: usize) -> usize {
     cx.threads() * padded(panels.width() * channels)
 }
 
-/// `out[o][p] = Σ_c weight[o][c] · (x + plus)[c][p] + bias[o]`, with `x`, `plus` (if any) and `out` as panels, and
-/// `bias` (if any) `[outputs]`.
+/// A linear layer of the pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct PixelProjection<'a> {
+    /// `[outputs, inputs]`
+    pub weight: PackedLhs<'a>,
+    /// `[outputs]`, if any.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// `out[o][p] = Σ_c weight[o][c] · (x + plus)[c][p] + bias[o]`, with `x`, `plus` (if any) and `out` in panels.
 ///
 /// # Panics
 /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
-#[allow(clippy::too_many_arguments, reason = "a layer's weights, two inputs, an output")]
 pub fn project(
     cx: &Cx,
     panels: PanelLayout,
-    weight: PackedLhs<'_>,
+    PixelProjection { weight, bias }: PixelProjection<'_>,
     x: &[f32],
     plus: Option<&[f32]>,
-    bias: Option<&[f32]>,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {

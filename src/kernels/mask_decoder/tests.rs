@@ -67,10 +67,12 @@ fn project_is_a_linear_layer() {
                     project(
                         &cx,
                         panels,
-                        PackedLhs::new(outputs, inputs, &weights),
+                        PixelProjection {
+                            weight: PackedLhs::new(outputs, inputs, &weights),
+                            bias: is_on.then_some(&bias),
+                        },
                         &Guarded::new(&x_panels, place),
                         is_on.then_some(&plus_panels),
-                        is_on.then_some(&bias),
                         &mut out,
                         workspace.scratch(),
                     );
@@ -370,7 +372,6 @@ impl Up {
         let mask_weights = Guarded::new(&packed(level, [self.masks, c2], &self.mask_weights), place);
         let mut masks = Guarded::unwritten(self.prompts * self.masks * side * side, place);
         let mut upscaled = Guarded::unwritten(self.prompts * side * side * c2, place);
-        let shape = [self.prompts, self.masks];
         let mut workspace = nan_workspace(upscale_scratch_len(cx, &weights, panels, self.masks));
         let scratch = workspace.scratch();
         let maps = self.maps.as_ref().map(|maps| {
@@ -379,9 +380,15 @@ impl Up {
             layout.pack(cx, maps.each_ref().map(|map| &map[..]), &mut packed);
             packed
         });
-        let maps = maps.as_deref();
-        let show = Some(&mut upscaled[..]);
-        upscale(cx, &weights, shape, self.grid, &x, &mask_weights, maps, &mut masks, show, scratch);
+        let inputs = UpscaleInputs {
+            prompts: self.prompts,
+            masks: self.masks,
+            grid: self.grid,
+            features: &x,
+            mask_weights: &mask_weights,
+            high_res: maps.as_deref(),
+        };
+        upscale(cx, &weights, &inputs, &mut masks, Some(&mut upscaled), scratch);
         [masks.to_vec(), upscaled.to_vec()]
     }
 

@@ -1,7 +1,8 @@
 //! The tokens of a prompt attend to all pixels of an image.
 //!
-//! `out[r] = Σ_p softmax_p(q_r · k_p) v_p`, for every row `r` of the queries. The pixels are cut into blocks; a block `b`
-//! gives each row a maximum, a sum and a sum of values, and the blocks are then joined:
+//! `out[r] = Σ_p softmax_p(q_r · k_p) v_p`, for every row `r` of the queries. The pixels are cut into blocks. Of each block
+//! `b` there are, for every row, the maximum of the scores, the sum of the weights and the sum of the weighted values;
+//! these are then joined:
 //!
 //! ```text
 //! m_b = max s        l_b = Σ exp(s − m_b)        o_b = Σ exp(s − m_b) v        (s = q · k over the block's pixels)
@@ -51,9 +52,10 @@ pub struct ImageFeatures<'a> {
 pub struct TokenToImageShape {
     /// Independent prompts.
     pub prompts: usize,
-    /// Queries of a prompt: tokens times heads.
+    /// Queries of a prompt: one for every token and head.
     pub rows: usize,
-    /// Groups of rows that see other channels of the keys, as heads do; 1 if all see all.
+    /// Groups into which the channels of the keys are cut: as many as heads if a head sees channels of its own, 1 if
+    /// every row sees all.
     pub groups: usize,
     /// Channels that a row sees.
     pub depth: usize,
@@ -70,18 +72,18 @@ impl TokenToImageShape {
     }
 }
 
-/// Lengths of buffers.
+/// The lengths of the buffers, in f32.
 struct Lengths {
     blocks: usize,
     /// Rows rounded up to whole panels.
     width: usize,
-    /// Of a lane: features and positions of a panel.
+    /// Of a lane: features plus positions of a panel.
     sum: usize,
     /// Of a lane: scores of a block, `[panels][rows][nr]`.
     scores: usize,
-    /// Of a lane: their exponentials, `[width / nr][BLOCK][nr]`.
+    /// Of a lane: the exponentials of the scores, `[width / nr][BLOCK][nr]`.
     weights: usize,
-    /// Of a lane: channels of a block's values, packed.
+    /// Of a lane: some channels of a block's values, packed.
     packed: usize,
     /// Of a block: sums of values, `[values][width]`.
     outputs: usize,
@@ -116,8 +118,8 @@ pub fn scratch_len(cx: &Cx, shape: &TokenToImageShape) -> usize {
     cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
 }
 
-/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed for [`PackedLhs::grouped`], one prompt
-/// after the other; `out: [prompts, rows, values]`.
+/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt; `out: [prompts, rows, values]`. `queries` are the rows of one
+/// prompt after the other, each packed for [`PackedLhs::grouped`].
 ///
 /// # Panics
 /// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
@@ -233,7 +235,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Scores of all rows against the block's pixels, into `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
+    /// Scores of all rows against the block's pixels, `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
     fn score(&mut self, queries: PackedLhs<'_>, keys: &[f32], positions: Option<&[f32]>) {
         let TokenToImageShape { rows, panels, .. } = *self.shape;
         let nr = self.kernel.nr;
@@ -252,7 +254,7 @@ impl Block<'_> {
         }
     }
 
-    /// Scores to exponentials, with the block's maxima and sums; `weights` is their transpose, a right-hand side.
+    /// Turns the scores into exponentials, takes their maxima and sums, and transposes them to `weights`, a right-hand side.
     fn weigh(&mut self) {
         let (rows, nr) = (self.shape.rows, self.kernel.nr);
         let scores = &mut self.scores[..self.panels.len() * rows * nr];

@@ -1,6 +1,6 @@
 //! Two transposed convolutions that double height and width, and the product with the masks' weights.
 //!
-//! For every pixel `p` of the image and each of the `4 · 4` pixels that become of it, for every mask `m`:
+//! For every mask `m`, every pixel `p` of the image and each of the `4 · 4` pixels that the convolutions make of it:
 //!
 //! ```text
 //! y1 = GELU(norm(W1[i1, j1] x_p + b1 + s1))
@@ -8,9 +8,9 @@
 //! mask[m][4·row + 2·i1 + i2][4·column + 2·j1 + j2] = w_m · y2
 //! ```
 //!
-//! In SAM 2, `s1` and `s0` are maps of the image at these resolutions ([`HighResLayout`]); in SAM there are none.
+//! In SAM 2, `s1` and `s0` are maps of the image at these resolutions ([`HighResLayout`]); SAM adds nothing.
 //!
-//! A panel of pixels goes all the way while it is in cache; the upscaled features never exist as a whole.
+//! A panel of pixels passes through all steps while it is in cache; the upscaled features never exist as a whole.
 
 use super::high_res::{FACTOR, HighResLayout, TAPS, place2};
 use super::pixelwise::{BiasGelu, LayerNormParams, NormalisePixels, Nothing};
@@ -20,16 +20,33 @@ use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_
 /// The weights of both convolutions.
 #[derive(Clone, Copy, Debug)]
 pub struct UpscaleWeights<'a> {
-    /// `W1: [4 · channels 1, channels]`, pixels of a block first: row `(2·i + j) · channels 1 + c`.
+    /// `W1: [4 · channels 1, channels]`: row `(2·i + j) · channels 1 + c` makes channel `c` of pixel `(i, j)` of a block.
     pub conv1: PackedLhs<'a>,
     /// `b1: [channels 1]`
     pub bias1: &'a [f32],
-    /// Over the channels of the first.
+    /// The norm after the first convolution, over its channels.
     pub norm: LayerNormParams<'a>,
     /// `W2: [4 · channels 2, channels 1]`, likewise.
     pub conv2: PackedLhs<'a>,
     /// `b2: [channels 2]`
     pub bias2: &'a [f32],
+}
+
+/// What is upscaled, for `prompts` prompts.
+#[derive(Clone, Copy, Debug)]
+pub struct UpscaleInputs<'a> {
+    /// Number of prompts.
+    pub prompts: usize,
+    /// Masks of a prompt.
+    pub masks: usize,
+    /// Side of the image, in pixels of the features.
+    pub grid: usize,
+    /// `[prompts]` features of `grid · grid` pixels, in panels.
+    pub features: &'a [f32],
+    /// `[prompts]` matrices `[masks, channels 2]`, packed as [`PackedLhs`].
+    pub mask_weights: &'a [f32],
+    /// The maps `s1` and `s0`, the same for all prompts, packed by [`HighResLayout::pack`]; `None` if the model adds none.
+    pub high_res: Option<&'a [f32]>,
 }
 
 impl UpscaleWeights<'_> {
@@ -44,27 +61,20 @@ pub fn scratch_len(cx: &Cx, weights: &UpscaleWeights<'_>, panels: PanelLayout, m
     cx.threads() * weights.lengths(panels.width(), masks).map(padded).iter().sum::<usize>()
 }
 
-/// Masks of every prompt from its features: `x: [prompts]` features of `grid · grid` pixels, `mask_weights: [prompts]`
-/// matrices `[masks, channels 2]` packed as [`PackedLhs`], `out: [prompts, masks, 4 · grid, 4 · grid]`.
-///
-/// `high_res`, if the model adds them, are the maps `s1` and `s0`, the same for all prompts, packed by
-/// [`HighResLayout::pack`]. `upscaled`, if somebody wants to see them, takes the features `y2`, `[prompts, 4 · grid, 4 · grid, channels 2]`.
+/// Writes the masks of every prompt, `out: [prompts, masks, 4 · grid, 4 · grid]`; and the features `y2`, if a trace asks
+/// for them, to `upscaled: [prompts, 4 · grid, 4 · grid, channels 2]`.
 ///
 /// # Panics
 /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
-#[allow(clippy::too_many_arguments, reason = "weights, two inputs, two outputs and their sizes")]
 pub fn upscale(
     cx: &Cx,
     weights: &UpscaleWeights<'_>,
-    [prompts, masks]: [usize; 2],
-    grid: usize,
-    x: &[f32],
-    mask_weights: &[f32],
-    high_res: Option<&[f32]>,
+    inputs: &UpscaleInputs<'_>,
     out: &mut [f32],
     upscaled: Option<&mut [f32]>,
     mut scratch: Scratch<'_>,
 ) {
+    let UpscaleInputs { prompts, masks, grid, features, mask_weights, high_res } = *inputs;
     let panels = PanelLayout::new(cx.level(), grid * grid);
     let (nr, side) = (panels.width(), FACTOR * FACTOR * grid);
     let (channels, channels1, channels2) = (weights.conv1.depth(), weights.bias1.len(), weights.bias2.len());
@@ -75,7 +85,7 @@ pub fn upscale(
         (TAPS * channels2, channels1),
         "second convolution"
     );
-    assert_eq!(x.len(), prompts * image_len, "features of {prompts} prompts");
+    assert_eq!(features.len(), prompts * image_len, "features of {prompts} prompts");
     let weights_len = checked_packed_lhs_len(prompts, masks, channels2);
     assert_eq!(Some(mask_weights.len()), weights_len, "weights of {masks} masks");
     let masks_len = packed_lhs_len(masks, channels2);
@@ -91,7 +101,7 @@ pub fn upscale(
     let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
     let out = SharedMut::new(out);
     cx.parallel_for(prompts * panels.count(), |lane, task| {
-        // What all prompts share of a panel is still in cache for the next one.
+        // Prompts alternate within a panel, so that the maps that they share stay in cache.
         let (prompt, index) = (task % prompts, task / prompts);
         // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
         let mut rest = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
@@ -101,11 +111,11 @@ pub fn upscale(
         let at = panels.elements_of(index, channels);
         let pixels = panels.pixels_of(index);
 
-        weights.conv1.times(cx.level(), &x[prompt * image_len..][at], y1, false);
+        weights.conv1.times(cx.level(), &features[prompt * image_len..][at], y1, false);
         let maps = high_res.map(|maps| layout.panel(maps, index));
         let (add, bias, norm) = (weights.bias1, weights.bias2, weights.norm);
-        let blocks = y1.chunks_exact_mut(channels1 * nr).zip(values.chunks_exact_mut(TAPS * masks * nr));
-        for (tap1, (y1, values)) in blocks.enumerate() {
+        let taps1 = y1.chunks_exact_mut(channels1 * nr).zip(values.chunks_exact_mut(TAPS * masks * nr));
+        for (tap1, (y1, values)) in taps1.enumerate() {
             let maps =
                 maps.map(|[s1, s0]| [&s1[tap1 * y1.len()..][..y1.len()], &s0[tap1 * y2.len()..][..y2.len()]]);
             match maps {
@@ -121,8 +131,8 @@ pub fn upscale(
                 Some([_, more]) => cx.level().dispatch(BiasGelu { x: y2, nr, bias, more }),
                 None => cx.level().dispatch(BiasGelu { x: y2, nr, bias, more: Nothing }),
             }
-            let blocks = y2.chunks_exact(channels2 * nr).zip(values.chunks_exact_mut(masks * nr));
-            for (tap2, (y2, values)) in blocks.enumerate() {
+            let taps2 = y2.chunks_exact(channels2 * nr).zip(values.chunks_exact_mut(masks * nr));
+            for (tap2, (y2, values)) in taps2.enumerate() {
                 mask_weights.times(cx.level(), y2, values, false);
                 let Some(upscaled) = upscaled else { continue };
                 for (i, pixel) in pixels.clone().enumerate() {
@@ -137,7 +147,7 @@ pub fn upscale(
         for mask in 0..masks {
             for (i, pixel) in pixels.clone().enumerate() {
                 for line in 0..FACTOR * FACTOR {
-                    // The line's pixels: both columns of the first blocks, then of the second.
+                    // A line has both columns of one block of the second convolution, then of its neighbour.
                     let taps =
                         |j: usize| [line / FACTOR * FACTOR + j / FACTOR, line % FACTOR * FACTOR + j % FACTOR];
                     let [tap1, tap2] = taps(0);

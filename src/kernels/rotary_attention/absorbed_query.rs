@@ -55,31 +55,6 @@ impl KeyProjection {
     }
 }
 
-/// Packs the queries `tokens: [n, width]` as the columns of a panel `out: [width][nr]`, times `scale` and rotated by their
-/// places, which are counted from the middle of the grid. The first query is token `first` of the grid. Columns beyond
-/// the last query are 0.
-pub(super) fn pack_queries(
-    rotary: &Rotary,
-    scale: f32,
-    first: usize,
-    tokens: &[f32],
-    nr: usize,
-    out: &mut [f32],
-) {
-    let width = rotary.width();
-    let count = tokens.len() / width;
-    for (column, token) in tokens.chunks_exact(width).enumerate() {
-        let pairs = token.as_chunks::<2>().0.iter().zip(rotary.turns(first + column));
-        for ((&[a, b], [cos, sin]), out) in pairs.zip(out.chunks_exact_mut(2 * nr)) {
-            out[column] = scale * (a * cos - b * sin);
-            out[nr + column] = scale * (a * sin + b * cos);
-        }
-    }
-    if count < nr {
-        out.chunks_exact_mut(nr).for_each(|row| row[count..].fill(0.0));
-    }
-}
-
 /// Scratch that [`absorb`] needs, in f32.
 pub(super) fn absorb_scratch_len(rotary: &Rotary, nr: usize) -> usize {
     let most = rotary.grid().into_iter().max().unwrap_or(0);

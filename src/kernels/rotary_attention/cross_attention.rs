@@ -2,9 +2,9 @@
 
 use core::f32::consts::LOG2_E;
 
-use super::absorbed_query::{KeyProjection, absorb, absorb_scratch_len, pack_queries};
+use super::absorbed_query::{KeyProjection, absorb, absorb_scratch_len};
 use super::packed_memories::{MemoryShape, PackedMemories, group};
-use super::rotary::Rotary;
+use super::rotary::{Rotary, pack_queries};
 use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, SharedMut, padded};

@@ -62,8 +62,8 @@ impl Scores<'_> {
             for row in rows.chunks_exact(query_len) {
                 for size in groups(per_place, group) {
                     let place = Place { column: column.as_ptr(), row: row.as_ptr(), features, keys, out };
-                    // SAFETY: both absorbed queries have `features + 1` rows of `NV` vectors; by the assertion, `size` keys and
-                    // their scores are left.
+                    // SAFETY: both absorbed queries have `features + 1` rows of `NV` vectors; by the assertion, `size` keys
+                    // and their scores are left.
                     unsafe {
                         match size {
                             1 => place.score::<S, 1, NV>(s, &mut largest),

@@ -6,8 +6,7 @@
 use core::f32::consts::LOG2_E;
 use core::ops::Range;
 
-use super::absorbed_query::pack_queries;
-use super::rotary::Rotary;
+use super::rotary::{Rotary, pack_queries};
 use super::softmax::{Largest, Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
 use crate::kernels::feature_panels::{PackedLhs, Transposed, pack_lhs, packed_lhs_len};

@@ -161,7 +161,7 @@ impl Default for Stability {
     }
 }
 
-/// What prompt encoder and mask decoder have to know of the model that they belong to.
+/// The configuration of prompt encoder and mask decoder, which are called the prompt head together.
 #[derive(Clone, Copy, Debug)]
 pub struct PromptHeadConfig<'a> {
     /// Names of their tensors.
@@ -224,7 +224,7 @@ impl SamConfig {
         self.image_size / self.encoder.stride()
     }
 
-    /// What prompt encoder and mask decoder have to know.
+    /// The configuration of prompt encoder and mask decoder.
     pub fn prompt_head(&self, naming: Naming) -> PromptHeadConfig<'_> {
         PromptHeadConfig {
             names: DecoderNames::sam(naming),

@@ -1,4 +1,4 @@
-//! The mask decoder: from an image embedding and a prompt's tokens to masks and their predicted quality.
+//! The mask decoder: an image embedding and the tokens of a prompt to masks and their predicted IoU.
 
 mod masks;
 mod output_mlps;
@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use self::masks::Features;
+use self::masks::MaskInputs;
 use self::output_mlps::{OutputMlps, OutputTokens};
 use super::attention::Batch;
 use super::config::{PromptHeadConfig, Stability};
@@ -25,18 +25,18 @@ use crate::weights::Scope;
 /// The logit of every pixel of an object that is not there, in the reference's tracker (`NO_OBJ_SCORE`).
 pub const NO_OBJECT_LOGIT: f32 = -1024.0;
 
-/// Image embedding and prompt tokens to masks.
+/// Image embeddings and prompt tokens to masks.
 #[derive(Debug)]
 pub struct MaskDecoder {
-    /// The object score token (SAM 2), the IoU token, the mask tokens, `[…, C]`.
+    /// The object score token (SAM 2), the IoU token and the mask tokens, `[output tokens, C]`.
     output_tokens: Vec<f32>,
     transformer: TwoWayTransformer,
     upscaler: MaskUpscaler,
     outputs: OutputMlps,
     projections: ImageProjections,
-    /// Encodings of the places of the image embedding's tokens, in panels.
+    /// Position encodings of the tokens of the image embedding, in panels.
     positions: AlignedVec,
-    /// What stands for a mask prompt, `[C]`.
+    /// The embedding that stands for a missing mask prompt, `[C]`.
     no_mask: Vec<f32>,
     has_high_res: bool,
     panels: PanelLayout,
@@ -54,40 +54,41 @@ pub struct PromptImages<'a> {
     pub high_res: &'a [f32],
 }
 
-/// Prompts of equally many tokens.
+/// Encoded prompts, all with the same number of tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Prompts<'a> {
-    /// How many.
+    /// Number of prompts.
     pub count: usize,
     /// Tokens, `[count, tokens, C]`.
     pub sparse: &'a [f32],
-    /// Encoded masks, `[count, grid², C]`; the no-mask embedding stands for them if there are none.
+    /// Encoded mask prompts, `[count, grid², C]`; `None` stands for the no-mask embedding.
     pub dense: Option<&'a [f32]>,
 }
 
-/// What to decode.
+/// Which masks the decoder makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DecodeOptions {
-    /// The masks of an ambiguous prompt, without the first mask token's; otherwise that alone.
+    /// All masks of an ambiguous prompt, which are those of the mask tokens after the first; otherwise the mask of the
+    /// first mask token alone.
     pub multimask: bool,
-    /// A single mask that is not stable is replaced by the one of several with the highest predicted IoU.
+    /// If set, a single mask that is not stable is replaced by the mask of `multimask` with the highest predicted IoU.
     pub stability: Option<Stability>,
-    /// If set, masks of a prompt none of which is predicted to be above it are left as they are: quality needs no
-    /// masks, and making them is a third of the work.
+    /// If set, a prompt gets masks only if the predicted IoU of one of them is above this value; otherwise its part of
+    /// [`Decoded::masks`] is not written. The IoU is predicted without masks, and making masks is a third of the work.
     pub least_iou: Option<f32>,
 }
 
-/// Where the results go.
+/// The outputs of the decoder.
 #[derive(Debug)]
 pub struct Decoded<'a> {
     /// Logits, `[prompts, masks, 4 · grid, 4 · grid]`.
     pub masks: &'a mut [f32],
-    /// The predicted quality, `[prompts, masks]`.
+    /// The predicted IoU, `[prompts, masks]`.
     pub iou: &'a mut [f32],
-    /// Whether the object is there, as logits, `[prompts]`; empty if nobody asks.
+    /// The logit that the object is visible, `[prompts]`; or an empty slice, if it is not needed.
     pub object_scores: &'a mut [f32],
-    /// All mask tokens, the single mask's first, `[prompts, 1 + multimask outputs, C]`: what object pointers are made
-    /// of; empty if nobody asks.
+    /// All mask tokens, `[prompts, 1 + multimask outputs, C]`, of which object pointers are made; or an empty slice, if
+    /// they are not needed.
     pub tokens: &'a mut [f32],
 }
 
@@ -135,17 +136,17 @@ impl MaskDecoder {
         })
     }
 
-    /// f32 of what [`cache`](Self::cache) writes: the image as the decoder needs it.
+    /// Length of what [`cache`](Self::cache) writes, in f32.
     pub fn cache_len(&self) -> usize {
         self.projections.cache_len() + self.high_res_len()
     }
 
-    /// Prepares an image for many prompts ([`ImageSource::Shared`]): `embedding: [grid², C]` and, in SAM 2, its larger maps
-    /// (see [`pack_high_res`](Self::pack_high_res)) to `cache: [cache_len]`.
+    /// Prepares an image for many prompts ([`ImageSource::Shared`]): projects its `embedding: [grid², C]` and, in SAM 2,
+    /// [packs](Self::pack_high_res) its maps of higher resolution into `cache: [cache_len]`.
     ///
     /// # Panics
-    /// If a slice does not have its size, there are maps of a model without or none of a model with them, or the
-    /// scratch is shorter than [`cache_scratch_len`](Self::cache_scratch_len).
+    /// If a slice does not have its size, there are maps though the model adds none or the other way round, or the scratch
+    /// is shorter than [`cache_scratch_len`](Self::cache_scratch_len).
     pub fn cache(
         &self,
         cx: &Cx,
@@ -157,7 +158,7 @@ impl MaskDecoder {
         assert_eq!(cache.len(), self.cache_len(), "cache of an image");
         let (cache, packed) = cache.split_at_mut(self.projections.cache_len());
         self.projections.forward(cx, embedding, self.positions(), cache, scratch);
-        assert_eq!(high_res.is_some(), self.has_high_res, "larger maps");
+        assert_eq!(high_res.is_some(), self.has_high_res, "maps of higher resolution");
         if let Some(maps) = high_res {
             self.pack_high_res(cx, maps, packed);
         }
@@ -168,19 +169,19 @@ impl MaskDecoder {
         self.projections.scratch_len(cx)
     }
 
-    /// f32 of an image's larger maps as [`pack_high_res`](Self::pack_high_res) arranges them; 0 in SAM.
+    /// Length of what [`pack_high_res`](Self::pack_high_res) writes, in f32; 0 in SAM.
     pub fn high_res_len(&self) -> usize {
         self.maps().map_or(0, |maps| maps.packed_len())
     }
 
-    /// The sizes of an image's larger maps, twice and four times the side of the embedding:
-    /// `[(2 · grid)², C / 4]` and `[(4 · grid)², C / 8]`. There are none in SAM. Packed, they are the end of a
-    /// [`cache`](Self::cache).
+    /// The layout of the maps of higher resolution, `[(2 · grid)², C / 4]` and `[(4 · grid)², C / 8]`; `None` in SAM, which
+    /// has no such maps. The packed maps are the end of a [`cache`](Self::cache).
     pub fn maps(&self) -> Option<HighResLayout> {
         self.has_high_res.then(|| self.high_res_layout())
     }
 
-    /// Arranges the maps as they are added. See [`maps`](Self::maps) for their sizes.
+    /// Packs the maps of an image into `out: [high_res_len]`, in the order in which they are added. [`maps`](Self::maps) has
+    /// their sizes.
     ///
     /// # Panics
     /// If a slice does not have its size.
@@ -188,16 +189,16 @@ impl MaskDecoder {
         self.high_res_layout().pack(cx, maps, out);
     }
 
-    /// How many masks a prompt gets.
+    /// Number of masks of a prompt.
     pub fn masks(&self, multimask: bool) -> usize {
         if multimask { self.outputs.masks() - 1 } else { 1 }
     }
 
-    /// Decodes prompts of equally many tokens.
+    /// Decodes prompts, all with the same number of tokens.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
-    #[allow(clippy::too_many_arguments, reason = "images, prompts, how to take them, and where to")]
+    #[allow(clippy::too_many_arguments, reason = "images, prompts, options, outputs and a trace")]
     pub fn forward(
         &self,
         cx: &Cx,
@@ -214,7 +215,7 @@ impl MaskDecoder {
         assert_eq!(out.iou.len(), count * self.masks(options.multimask), "predicted quality");
         let batch = self.batch([count, sparse_len / dim]);
 
-        // Tokens: those of the outputs, then the prompt's.
+        // Tokens: the output tokens, then those of the prompt.
         let tokens = scratch.take(batch.rows() * dim);
         for (prompt, tokens) in tokens.chunks_exact_mut(batch.tokens * dim).enumerate() {
             let (output, sparse_out) = tokens.split_at_mut(self.output_tokens.len());
@@ -222,7 +223,7 @@ impl MaskDecoder {
             sparse_out.copy_from_slice(&sparse[prompt * sparse_len..][..sparse_len]);
         }
 
-        // Two-way transformer. Of its tokens, those are kept that are read.
+        // Two-way transformer. It keeps only the output tokens that are read.
         let x = scratch.take(count * self.panels.len(dim));
         let (source, high_res) = self.image(cx, images, prompts, x);
         let wanted = self.wanted(options);
@@ -241,7 +242,7 @@ impl MaskDecoder {
                 .for_each(|(from, to)| to.copy_from_slice(&from[before_masks * dim..]));
         }
 
-        // Presence and quality, from their tokens.
+        // Object score and predicted IoU.
         if !out.object_scores.is_empty() {
             assert_eq!(out.object_scores.len(), count, "object scores");
             self.outputs.object_scores(cx, tokens, out.object_scores, scratch.frame());
@@ -254,18 +255,18 @@ impl MaskDecoder {
             iou.copy_from_slice(&all[wanted.start..][..iou.len()]);
         }
 
-        // Masks: the product of a token's weights and the upscaled features.
+        // Masks: products of the weights that are made of mask tokens, and the upscaled features.
         let channels = self.upscaler.outputs();
         let weights = scratch.take(count * wanted.len() * channels);
         self.outputs.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
         trace.stage(format_args!("decoder.mask_weights"), weights);
-        let features = Features { prompts: count, x, high_res, weights, quality };
+        let least_iou = options.least_iou;
+        let inputs = MaskInputs { prompts: count, features: x, high_res, weights, quality, least_iou };
         match options.stability {
             Some(stability) if !options.multimask => {
-                let (masks, iou) = (&mut *out.masks, &mut *out.iou);
-                self.stable_masks(cx, &features, stability, options.least_iou, masks, iou, scratch, trace);
+                self.stable_masks(cx, &inputs, stability, out.masks, out.iou, scratch, trace);
             }
-            _ => self.all_masks(cx, &features, out.iou, options.least_iou, out.masks, scratch, trace),
+            _ => self.all_masks(cx, &inputs, out.iou, out.masks, scratch, trace),
         }
         trace.stage(format_args!("decoder.iou"), out.iou);
         trace.stage(format_args!("decoder.masks"), out.masks);
@@ -300,8 +301,8 @@ impl MaskDecoder {
             + size_of_val(&self.no_mask[..])
     }
 
-    /// The image as the transformer's first layer finds it, with each prompt's features in `x` if they are not shared;
-    /// and the packed larger maps, if the model has them.
+    /// Where the first layer of the transformer finds the image, and the packed maps of higher resolution, if the model
+    /// has such. Features that are not shared, because prompts have images or masks of their own, are written to `x`.
     fn image<'a>(
         &'a self,
         cx: &Cx,
@@ -340,7 +341,7 @@ impl MaskDecoder {
         (image, self.has_high_res.then_some(high_res))
     }
 
-    /// The mask tokens whose weights are made.
+    /// The masks for which weights are made.
     fn wanted(&self, options: &DecodeOptions) -> Range<usize> {
         match (options.multimask, options.stability) {
             (true, _) => 1..self.outputs.masks(),

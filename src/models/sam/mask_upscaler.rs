@@ -1,4 +1,4 @@
-//! The upscaling of the image features and the product with the masks' weights.
+//! The mask upscaler: image features to four times their side, and their product with the masks' weights.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use crate::exec::{Cx, Scratch};
 use crate::kernels::feature_panels::{LhsWeights, PanelLayout};
 use crate::kernels::gemm::Rows;
 use crate::kernels::mask_decoder::{
-    HighResLayout, LayerNormParams, UpscaleWeights, upscale, upscale_scratch_len,
+    HighResLayout, LayerNormParams, UpscaleInputs, UpscaleWeights, upscale, upscale_scratch_len,
 };
 use crate::nn::Trace;
 use crate::weights::Scope;
@@ -17,7 +17,8 @@ use crate::weights::Scope;
 /// Added to the variance in the norm, in every published model.
 const EPS: f32 = 1e-6;
 
-/// Transposed convolution, norm, GELU, transposed convolution, GELU: `C → C / 4 → C / 8` channels, four times the side.
+/// Transposed convolution, norm, GELU, transposed convolution, GELU (`output_upscaling`): `C → C / 4 → C / 8` channels, four
+/// times the side.
 #[derive(Debug)]
 pub struct MaskUpscaler {
     conv1: LhsWeights,
@@ -46,32 +47,26 @@ impl MaskUpscaler {
         })
     }
 
-    /// `out: [prompts, masks, 4 · grid, 4 · grid]` from the features `x: [prompts]` in panels and the masks' weights
-    /// `[prompts]` packed `[masks, C / 8]`; `high_res`, if the model has them, are the image's larger maps, packed by
-    /// [`high_res_layout`](Self::high_res_layout).
-    #[allow(clippy::too_many_arguments, reason = "two inputs, an output and their sizes")]
+    /// `out: [prompts, masks, 4 · grid, 4 · grid] ← mask_weights · upscaled(features)`.
+    ///
+    /// # Panics
+    /// As [`upscale`].
     pub fn forward(
         &self,
         cx: &Cx,
-        [prompts, masks]: [usize; 2],
-        grid: usize,
-        x: &[f32],
-        mask_weights: &[f32],
-        high_res: Option<&[f32]>,
+        inputs: &UpscaleInputs<'_>,
         out: &mut [f32],
         scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
         let weights = self.weights();
         if trace.is_on() {
-            let mut upscaled = vec![0.0; prompts * 16 * grid * grid * self.outputs()];
-            let show = Some(&mut upscaled[..]);
-            let shape = [prompts, masks];
-            upscale(cx, &weights, shape, grid, x, mask_weights, high_res, out, show, scratch);
+            let pixels = inputs.prompts * 16 * inputs.grid * inputs.grid;
+            let mut upscaled = vec![0.0; pixels * self.outputs()];
+            upscale(cx, &weights, inputs, out, Some(&mut upscaled), scratch);
             trace.stage(format_args!("decoder.upscaled"), &upscaled);
         } else {
-            let shape = [prompts, masks];
-            upscale(cx, &weights, shape, grid, x, mask_weights, high_res, out, None, scratch);
+            upscale(cx, &weights, inputs, out, None, scratch);
         }
     }
 
@@ -80,7 +75,7 @@ impl MaskUpscaler {
         upscale_scratch_len(cx, &self.weights(), panels, masks)
     }
 
-    /// The sizes of the larger maps of an image.
+    /// The layout of the maps of higher resolution that SAM 2 adds.
     pub fn high_res_layout(&self, panels: PanelLayout, grid: usize) -> HighResLayout {
         HighResLayout::new(panels, grid, [self.bias1.len(), self.bias2.len()])
     }
@@ -109,7 +104,7 @@ impl MaskUpscaler {
     }
 }
 
-/// A transposed convolution's `weight: [inputs, outputs, 2, 2]` as a left-hand side `[2, 2, outputs] × [inputs]`.
+/// Packs the `weight: [inputs, outputs, 2, 2]` of a transposed convolution as a left-hand side `[2 · 2 · outputs, inputs]`.
 fn bind_transposed(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<LhsWeights> {
     let weight = scope.f32("weight", &[inputs, outputs, 2, 2])?;
     let mut rows = vec![0.0; weight.len()];

@@ -1,4 +1,4 @@
-//! The two-way transformer: tokens attend to the image, the image attends to the tokens.
+//! The two-way transformer: tokens attend to the image, and the image attends to the tokens.
 
 use alloc::vec::Vec;
 
@@ -32,7 +32,7 @@ impl ImageStream<'_> {
     }
 }
 
-/// All layers, and the last attention of the tokens to the image.
+/// The layers, and the last attention of the tokens to the image.
 #[derive(Debug)]
 pub struct TwoWayTransformer {
     layers: Vec<TwoWayLayer>,
@@ -129,7 +129,7 @@ struct TwoWayLayer {
     activation: Activation,
     norm3: LayerNorm,
     image_to_token: ImageToToken,
-    /// In the first layer the queries are the embeddings: these are not added once more, and there is no residual.
+    /// In the first layer the queries are the embeddings. They are not added once more, and self-attention has no residual.
     is_first: bool,
 }
 
@@ -194,7 +194,7 @@ impl TwoWayLayer {
         self.token_to_image.forward_add(cx, batch, q, keys, queries, scratch.frame());
         self.norm2.forward_in_place(cx, queries);
 
-        // (3) Each token by itself.
+        // (3) MLP of each token.
         self.mlp(cx, queries, q, scratch.frame());
         self.norm3.forward_in_place(cx, queries);
 
@@ -230,7 +230,7 @@ impl TwoWayLayer {
             + [&self.norm1, &self.norm2, &self.norm3].iter().map(|norm| norm.bytes()).sum::<usize>()
     }
 
-    /// `x += lin2(act(lin1(x)))`; `y` is a buffer like `x`.
+    /// `x += lin2(act(lin1(x)))`; `y` is a buffer of the length of `x`.
     fn mlp(&self, cx: &Cx, x: &mut [f32], y: &mut [f32], mut scratch: Scratch<'_>) {
         let (dim, inner) = (self.lin1.inputs(), self.lin1.outputs());
         let rows = x.len() / dim;
@@ -243,7 +243,7 @@ impl TwoWayLayer {
     }
 }
 
-/// Moves the tokens `kept`, in ascending order, of every prompt of `x: [prompts, tokens, dim]` to its start.
+/// Compacts `x: [prompts, tokens, dim]` in place to the tokens `kept` of every prompt, which ascend.
 fn keep(batch: Batch, dim: usize, kept: impl Iterator<Item = usize> + Clone, x: &mut [f32]) {
     let tokens =
         (0..batch.prompts).flat_map(|prompt| kept.clone().map(move |token| prompt * batch.tokens + token));

@@ -57,8 +57,8 @@ impl Sam2Model {
     /// embeddings are interpolated here, once.
     ///
     /// # Errors
-    /// `Unsupported` if this is no SAM 2, or for tensors and settings that are not understood; `Config` for impossible sizes, `InvalidArgument` for an impossible
-    /// `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
+    /// `Unsupported` if this is no SAM 2, or for tensors and settings that are not understood; `Config` for impossible
+    /// sizes, `InvalidArgument` for an impossible `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
     pub fn bind(
         bundle: &Bundle<'_>,
         level: Level,

@@ -1,4 +1,4 @@
-//! Image to tokens.
+//! Cross attention of the image to the tokens.
 
 use alloc::vec::Vec;
 
@@ -83,7 +83,7 @@ impl ImageToToken {
         let folded = scratch.take(rows * dim);
         let key_bias = scratch.take(rows);
 
-        // Values, through the output projection.
+        // Values: projected, then multiplied into the output projection, `W_o,h v_ht`.
         linear(cx, &self.v, values, projected, scratch.frame());
         split_heads(projected, batch, self.heads, by_head);
         linear(cx, &self.out, by_head, folded, scratch.frame());
@@ -94,7 +94,7 @@ impl ImageToToken {
             pack_lhs(cx.level(), &Transposed::new(folded, dim), packed);
         }
 
-        // Keys, through the projection of the queries.
+        // Keys: projected, then multiplied into the query projection, `W_q,hᵀ k_ht`, unless queries are in the cache.
         linear(cx, &self.k, keys, projected, scratch.frame());
         projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
         let (keys, shape, source, bias) = match image {
@@ -148,7 +148,7 @@ impl ImageToToken {
             + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
     }
 
-    /// The kernel's sizes for queries of `channels` channels, of which a key sees those of its group.
+    /// The shape of the attention to queries of `channels` channels in `groups` groups.
     fn shape(&self, batch: Batch, channels: usize, groups: usize) -> ImageToTokenShape {
         ImageToTokenShape {
             prompts: batch.prompts,

@@ -1,4 +1,4 @@
-//! Tokens to image.
+//! Cross attention of the tokens to the image.
 
 use super::{
     Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, scale, split_heads,
@@ -15,7 +15,7 @@ use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
 
-/// Tokens of one prompt that attend to the image at a time; more are taken in parts, which bounds the scratch memory.
+/// Most tokens of one prompt that attend to the image at a time. More are taken in parts, which bounds the scratch memory.
 pub const MAX_TOKENS: usize = 64;
 
 /// Cross attention of the tokens to the image.
@@ -36,7 +36,7 @@ impl TokenToImage {
     /// As [`Scope::f32`], or `Config` if the heads do not divide its features.
     pub fn bind(scope: &Scope<'_>, names: &DecoderNames, dim: usize, heads: usize) -> Result<Self> {
         let inner = inner_dim(scope, heads)?;
-        // It adds the same to all scores of a query, which changes no softmax. Read so that it counts as used.
+        // The bias adds the same to all scores of a query, which changes no softmax. It is read so that it counts as used.
         scope.at("k_proj").f32("bias", &[inner])?;
         Ok(Self {
             q: Linear::bind(&scope.at("q_proj"), [inner, dim])?,
@@ -89,13 +89,13 @@ impl TokenToImage {
         [&self.q, &self.k_transposed, &self.v, &self.out].iter().map(|linear| linear.bytes()).sum()
     }
 
-    /// The largest part of a batch that attends at a time.
+    /// The largest part of `batch` that attends at a time.
     fn part(&self, batch: Batch) -> Batch {
         let most = if batch.prompts == 1 { MAX_TOKENS } else { batch.tokens };
         Batch { tokens: batch.tokens.min(most), ..batch }
     }
 
-    /// The kernel's sizes for keys and values of `channels` channels, of which a row sees those of its group.
+    /// The shape of the attention to keys and values of `channels` channels; a row sees one of `groups` groups of them.
     fn shape(&self, batch: Batch, channels: usize, groups: usize) -> TokenToImageShape {
         TokenToImageShape {
             prompts: batch.prompts,
@@ -107,6 +107,7 @@ impl TokenToImage {
         }
     }
 
+    /// [`forward_add`](Self::forward_add) for one part.
     fn attend(
         &self,
         cx: &Cx,

@@ -1,4 +1,4 @@
-//! What the mask decoder reads from its output tokens: quality, presence of the object, and the masks' weights.
+//! The perceptrons that read the output tokens: object score, predicted IoU, and the weights of the masks.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -10,23 +10,24 @@ use crate::models::sam::config::PromptHeadConfig;
 use crate::models::sam::relu_mlp::ReluMlp;
 use crate::weights::Scope;
 
-/// The heads of the output tokens, which are, of every prompt: in SAM 2 the object score token, the IoU token, and mask
-/// tokens.
+/// One perceptron for every output token. The output tokens of a prompt are the object score token (SAM 2), the IoU token
+/// and the mask tokens.
 #[derive(Debug)]
 pub(super) struct OutputMlps {
-    /// Whether the object is there, of its own token; SAM 2.
+    /// The object score token to the logit that the object is visible; SAM 2.
     pred_obj_score_head: Option<ReluMlp>,
-    /// The IoU of all masks, of the IoU token.
+    /// The IoU token to the IoU of all masks.
     iou_prediction_head: ReluMlp,
-    /// Whether a sigmoid follows.
+    /// Whether a sigmoid follows the IoU head.
     iou_sigmoid: bool,
-    /// One for every mask token.
+    /// Each mask token to the weights of its mask.
     output_hypernetworks_mlps: Vec<ReluMlp>,
 }
 
-/// Tokens of some prompts as the transformer leaves them: `[prompts, others + masks, C]`.
+/// The output tokens as the transformer leaves them.
 #[derive(Clone, Copy)]
 pub(super) struct OutputTokens<'a> {
+    /// `[prompts, first_mask_token + kept masks, C]`
     pub(super) values: &'a [f32],
     pub(super) prompts: usize,
     pub(super) dim: usize,
@@ -41,7 +42,7 @@ impl<'a> OutputTokens<'a> {
 }
 
 impl OutputMlps {
-    /// Binds the heads of the mask decoder `scope`.
+    /// Binds the perceptrons of the mask decoder at `scope`.
     ///
     /// # Errors
     /// As [`Scope::f32`].
@@ -70,18 +71,18 @@ impl OutputMlps {
         })
     }
 
-    /// Mask tokens.
+    /// Number of mask tokens.
     pub(super) fn masks(&self) -> usize {
         self.output_hypernetworks_mlps.len()
     }
 
-    /// Index of the first mask token: there are as many output tokens before it.
+    /// Index of the first mask token among the output tokens.
     pub(super) fn first_mask_token(&self) -> usize {
         1 + usize::from(self.pred_obj_score_head.is_some())
     }
 
-    /// Whether the object of each prompt is there, as logits: `out: [prompts]`. 10 if the model has no such head, as in
-    /// the reference.
+    /// The logit that the object of each prompt is visible, `out: [prompts]`; 10 if the model has no object score head, as
+    /// in the reference.
     pub(super) fn object_scores(
         &self,
         cx: &Cx,
@@ -95,7 +96,7 @@ impl OutputMlps {
         }
     }
 
-    /// The predicted quality of all masks, `out: [prompts, masks]`.
+    /// The predicted IoU of all masks, `out: [prompts, masks]`.
     pub(super) fn quality(&self, cx: &Cx, tokens: OutputTokens<'_>, out: &mut [f32], scratch: Scratch<'_>) {
         self.iou_prediction_head.forward(cx, &tokens.rows(self.first_mask_token() - 1), out, scratch);
         if self.iou_sigmoid {
@@ -103,8 +104,8 @@ impl OutputMlps {
         }
     }
 
-    /// The weights that the hypernetworks `wanted` make of their tokens, of which the first is mask token
-    /// `first_token`: `out: [prompts, wanted, C / 8]`.
+    /// The weights of the masks `wanted`, `out: [prompts, wanted, C / 8]`. `first_token` is the first mask that has a token
+    /// in `tokens`.
     pub(super) fn mask_weights(
         &self,
         cx: &Cx,
@@ -125,10 +126,10 @@ impl OutputMlps {
         }
     }
 
-    /// Scratch that any of the heads needs for `prompts` prompts, in f32.
+    /// Scratch that any of the perceptrons needs for `prompts` prompts, in f32.
     pub(super) fn scratch_len(&self, cx: &Cx, prompts: usize) -> usize {
-        let of_quality = self.iter().map(|mlp| mlp.scratch_len(cx, prompts)).fold(0, usize::max);
-        padded(prompts * self.channels()) + of_quality
+        let of_mlps = self.iter().map(|mlp| mlp.scratch_len(cx, prompts)).fold(0, usize::max);
+        padded(prompts * self.channels()) + of_mlps
     }
 
     /// Bytes of weights held.
@@ -136,7 +137,7 @@ impl OutputMlps {
         self.iter().map(ReluMlp::bytes).sum()
     }
 
-    /// Weights of a mask.
+    /// Number of weights of a mask.
     fn channels(&self) -> usize {
         self.output_hypernetworks_mlps[0].outputs()
     }

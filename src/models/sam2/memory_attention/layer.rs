@@ -39,7 +39,7 @@ struct CrossAttention {
     q_proj: Linear,
     k_proj: KeyProjection,
     /// `out_proj(v_proj(m))`, from `D` to `C` features.
-    value: Linear,
+    out_v_proj: Linear,
 }
 
 const EPS: f32 = 1e-5;
@@ -86,7 +86,7 @@ impl Layer {
         mut scratch: Scratch<'_>,
     ) {
         let (tokens, dim) = (rotary.tokens(), rotary.width());
-        let CrossAttention { q_proj, k_proj, value } = &self.cross_attn;
+        let CrossAttention { q_proj, k_proj, out_v_proj } = &self.cross_attn;
         let q = scratch.take(x.len());
         {
             let mut scratch = scratch.frame();
@@ -95,11 +95,17 @@ impl Layer {
             let output = Output::Store { out: q, stride: dim };
             q_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch);
         }
-        let memory = scratch.take(tokens * value.inputs());
+        let memory = scratch.take(tokens * out_v_proj.inputs());
         let args = CrossAttentionArgs { rotary, projection: k_proj, memories, scale: scale(dim) };
         cross_attention(cx, &args, q, memory, scratch.frame());
         let residual = Output::Add { out: x, stride: dim };
-        value.forward(cx, &Rows::new(memory, tokens, value.inputs()), Activation::None, residual, scratch);
+        out_v_proj.forward(
+            cx,
+            &Rows::new(memory, tokens, out_v_proj.inputs()),
+            Activation::None,
+            residual,
+            scratch,
+        );
     }
 
     /// `x += linear2(relu(linear1(norm3(x))))`, `x: [tokens, C]`.
@@ -107,7 +113,8 @@ impl Layer {
         self.mlp.forward_add(cx, &self.norms[2], x, scratch);
     }
 
-    /// Scratch that every part needs, in f32; without memories, what [`attend_to_frame`](Self::attend_to_frame) needs.
+    /// Scratch that each of the three parts needs, in f32. For no memories, the scratch that
+    /// [`attend_to_frame`](Self::attend_to_frame) needs.
     pub(super) fn scratch_len(&self, cx: &Cx, rotary: &Rotary, memories: &MemoryShape) -> usize {
         let tokens = rotary.tokens();
         let frame = padded(tokens * rotary.width());
@@ -121,11 +128,11 @@ impl Layer {
         if memories.is_empty() {
             return to_frame;
         }
-        let CrossAttention { q_proj, k_proj, value } = &self.cross_attn;
+        let CrossAttention { q_proj, k_proj, out_v_proj } = &self.cross_attn;
         let after =
-            cross_attention_scratch_len(cx, rotary, k_proj, memories).max(value.scratch_len(cx, tokens));
-        let to_memory =
-            frame + (frame + q_proj.scratch_len(cx, tokens)).max(padded(tokens * value.inputs()) + after);
+            cross_attention_scratch_len(cx, rotary, k_proj, memories).max(out_v_proj.scratch_len(cx, tokens));
+        let to_memory = frame
+            + (frame + q_proj.scratch_len(cx, tokens)).max(padded(tokens * out_v_proj.inputs()) + after);
         to_frame.max(to_memory).max(self.mlp.scratch_len(cx, tokens))
     }
 
@@ -135,7 +142,7 @@ impl Layer {
             + self.self_attn.out_proj.bytes()
             + self.cross_attn.q_proj.bytes()
             + self.cross_attn.k_proj.bytes()
-            + self.cross_attn.value.bytes()
+            + self.cross_attn.out_v_proj.bytes()
             + self.mlp.bytes()
     }
 }
@@ -171,12 +178,12 @@ impl CrossAttention {
         Ok(Self {
             q_proj: Linear::bind(&scope.at("q_proj"), [dim, dim])?,
             k_proj: KeyProjection::new(&key, &k_proj.f32("bias", &[dim])?),
-            value: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
+            out_v_proj: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
         })
     }
 }
 
-/// Of scores, `1 / √C`.
+/// `1 / √C`, which multiplies the scores.
 fn scale(dim: usize) -> f32 {
     1.0 / libm::sqrtf(dim as f32)
 }
