@@ -3,9 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vitrum::exec::{Cx, CxOptions, Workspace};
 use vitrum::kernels::activation::Activation;
-use vitrum::kernels::conv::{
-    self, ConvShape, PackedConv, PackedConvTranspose, Patches, conv_transpose2d, conv2d,
-};
+use vitrum::kernels::conv::{self, ConvShape, PackedConv, Patches, conv2d};
 use vitrum::kernels::gemm::{self, Lhs, Output, PackedWeights, Rows};
 
 /// Values between −0.5 and 0.5.
@@ -87,27 +85,9 @@ fn depthwise(c: &mut Criterion) {
     }
 }
 
-fn transposed(c: &mut Criterion) {
-    gemm_of(c, "gemm 4096x256x256", [4096, 256, 256]);
-    let (inputs, outputs, size) = (256, 64, [64, 64]);
-    let packed = PackedConvTranspose::pack(
-        vitrum::simd::Level::detect(),
-        [inputs, outputs],
-        2,
-        &values(inputs * outputs * 4),
-    );
-    let (input, bias) = (values(4096 * inputs), values(outputs));
-    let mut out = vec![0.0; 4 * 4096 * outputs];
-    bench(c, "transposed 2x2 64x64x256->64", 2 * 4096 * inputs * outputs * 4, |cx, workspace| {
-        workspace.reserve(conv::transpose_scratch_len(cx, &packed, size));
-        let scratch = workspace.scratch();
-        conv_transpose2d(cx, &packed, size, &input, Some(&bias), Activation::None, &mut out, scratch);
-    });
-}
-
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = dense, depthwise, transposed
+    targets = dense, depthwise
 }
 criterion_main!(benches);

@@ -34,12 +34,6 @@ fn norms(c: &mut Criterion) {
     each_level(c, "layer_norm", x.len(), |cx| {
         norm::layer_norm(cx, black_box(&x), &weight, &bias, 1e-5, &mut out);
     });
-
-    // SAM's neck.
-    let (mut planes, weight, bias) = (values(256 * 64 * 64), values(256), values(256));
-    each_level(c, "layer_norm_2d", planes.len(), |cx| {
-        norm::layer_norm_2d(cx, black_box(&mut planes), &weight, &bias, 1e-6);
-    });
 }
 
 fn softmaxes(c: &mut Criterion) {

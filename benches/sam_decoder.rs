@@ -131,9 +131,9 @@ fn decoder(criterion: &mut Criterion) {
     let file = checkpoint();
     let bundle = Bundle::from_memory(BundleParts::new(&file)).expect("a file");
     let (scope, config) = (bundle.scope(cx.level()), config());
-    let heads = config.heads(Naming::Original);
-    let prompt_encoder = PromptEncoder::bind(&scope, &heads).expect("its tensors");
-    let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder).expect("its tensors");
+    let prompt_head = config.prompt_head(Naming::Original);
+    let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head).expect("its tensors");
+    let mask_decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder).expect("its tensors");
     let predictor = Predictor {
         prompt_encoder: &prompt_encoder,
         mask_decoder: &mask_decoder,

@@ -10,8 +10,8 @@ use common::{Golden, path};
 use vitrum::exec::{Cx, CxOptions, Workspace};
 use vitrum::kernels::activation::Activation;
 use vitrum::models::sam::{
-    DecodeOptions, Decoded, DecoderConfig, DecoderExtensions, DecoderNames, HeadsConfig, Images, Label,
-    MaskDecoder, Naming, Point, Predictor, Prompt, PromptEncoder, Prompts, Stability,
+    DecodeOptions, Decoded, DecoderConfig, DecoderExtensions, DecoderNames, ImageSource, Label, MaskDecoder,
+    Naming, Point, Predictor, Prompt, PromptEncoder, PromptHeadConfig, PromptImages, Prompts, Stability,
 };
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
@@ -75,7 +75,7 @@ impl Ready {
         let golden = Golden::read(&format!("{directory}/golden.safetensors"));
         let bundle = Bundle::open(&path(&directory), OpenOptions::default()).unwrap();
         let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
-        let heads = HeadsConfig {
+        let prompt_head = PromptHeadConfig {
             names: DecoderNames::sam2(case.naming),
             image_size: 16 * case.grid,
             grid: case.grid,
@@ -83,17 +83,17 @@ impl Ready {
             decoder: &case.decoder,
         };
         let scope = bundle.scope(level);
-        let prompt_encoder = PromptEncoder::bind(&scope, &heads).unwrap();
-        let decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder).unwrap();
+        let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head).unwrap();
+        let decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder).unwrap();
         let mut cache = vec![f32::NAN; decoder.cache_len()];
         let mut workspace = cx.workspace(decoder.cache_scratch_len(&cx));
         let maps = ["s1", "s0"].map(|name| golden.get(name).1);
-        let squares = decoder.maps().unwrap();
-        assert_eq!(squares.map_lens(), maps.map(<[f32]>::len));
+        let layout = decoder.maps().unwrap();
+        assert_eq!(layout.map_lens(), maps.map(<[f32]>::len));
         decoder.cache(&cx, golden.get("embedding").1, Some(maps), &mut cache, workspace.scratch());
         let mut back = maps.map(|map| vec![f32::NAN; map.len()]);
-        let packed = &cache[cache.len() - squares.packed_len()..];
-        squares.unpack(packed, back.each_mut().map(|map| &mut map[..]));
+        let packed = &cache[cache.len() - layout.packed_len()..];
+        layout.unpack(packed, back.each_mut().map(|map| &mut map[..]));
         assert_eq!(back, maps);
         drop(workspace);
         Self { cx, prompt_encoder, decoder, golden, cache, side: 4 * case.grid }
@@ -158,7 +158,7 @@ impl Ready {
         workspace.reserve(self.decoder.scratch_len(cx, [count, sparse.len() / shape[2]], &options));
         self.decoder.forward(
             cx,
-            Images::Each { embeddings, high_res: &high_res },
+            ImageSource::PerPrompt(PromptImages { embeddings, high_res: &high_res }),
             prompts,
             &options,
             Decoded {

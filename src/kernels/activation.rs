@@ -89,7 +89,7 @@ pub fn forward_parallel(cx: &Cx, activation: Activation, x: &mut [f32]) {
 /// If the lengths differ.
 pub fn scaled_sigmoid(cx: &Cx, x: &[f32], scale: f32, bias: f32, out: &mut [f32]) {
     assert_eq!(x.len(), out.len());
-    split_rows(cx, out, 1, |range, out| {
+    split_rows(cx, "activation", out, 1, |range, out| {
         out.copy_from_slice(&x[range]);
         cx.level().dispatch(ScaledSigmoid { scale, bias, x: out });
     });

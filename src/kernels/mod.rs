@@ -4,13 +4,14 @@ pub mod activation;
 pub mod attention;
 pub mod conv;
 pub mod convert;
+pub mod feature_panels;
 pub mod gemm;
+pub mod mask_decoder;
 pub mod math;
-pub mod memory;
 pub mod norm;
-pub mod panels;
 pub mod pool;
 pub mod resize;
+pub mod rotary_attention;
 mod rows;
 pub mod softmax;
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
-use crate::kernels::conv::{self, ConvShape, PackedConv, PackedConvTranspose};
+use crate::kernels::conv::{self, ConvShape, PackedConv};
 use crate::simd::Level;
 use crate::weights::Scope;
 
@@ -85,63 +85,6 @@ impl Conv2d {
     }
 }
 
-/// `y = act(transposed conv(x, W) + b)` whose stride is its kernel; see [`conv_transpose2d`](conv::conv_transpose2d).
-#[derive(Clone, Debug)]
-pub struct ConvTranspose2d {
-    weight: PackedConvTranspose,
-    bias: Vec<f32>,
-}
-
-impl ConvTranspose2d {
-    /// Binds `weight` of shape `[inputs, outputs, factor, factor]` and `bias` of shape `[outputs]`.
-    ///
-    /// # Errors
-    /// As [`Scope::f32`].
-    ///
-    /// # Panics
-    /// If a size is 0.
-    pub fn bind(scope: &Scope<'_>, [inputs, outputs]: [usize; 2], factor: usize) -> Result<Self> {
-        let weight = scope.f32("weight", &[inputs, outputs, factor, factor])?;
-        let bias = scope.f32("bias", &[outputs])?;
-        Ok(Self {
-            weight: PackedConvTranspose::pack(scope.level(), [inputs, outputs], factor, &weight),
-            bias,
-        })
-    }
-
-    /// `y ← act(transposed conv(x) + b)` for `x: [height, width, inputs]` with `size = [height, width]`;
-    /// `y: [factor · height, factor · width, outputs]`.
-    ///
-    /// # Panics
-    /// As [`conv_transpose2d`](conv::conv_transpose2d).
-    pub fn forward(
-        &self,
-        cx: &Cx,
-        size: [usize; 2],
-        x: &[f32],
-        activation: Activation,
-        y: &mut [f32],
-        scratch: Scratch<'_>,
-    ) {
-        conv::conv_transpose2d(cx, &self.weight, size, x, Some(&self.bias), activation, y, scratch);
-    }
-
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, size: [usize; 2]) -> usize {
-        conv::transpose_scratch_len(cx, &self.weight, size)
-    }
-
-    /// Channels of the output.
-    pub fn outputs(&self) -> usize {
-        self.weight.outputs()
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.weight.bytes() + size_of_val(&self.bias[..])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -182,21 +125,6 @@ mod tests {
             layer.forward(&cx, [2, 2], &[1.0; 12], Activation::Relu, &mut y, workspace.scratch());
             assert_eq!(y, [12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias]);
         }
-    }
-
-    #[test]
-    fn transposed_binds_and_computes() {
-        let level = Level::detect();
-        let cx = Cx::serial(level);
-        let bytes = file([3, 2, 2, 2], 2);
-        let bundle = Bundle::from_memory(BundleParts::new(&bytes)).unwrap();
-        let layer = ConvTranspose2d::bind(&bundle.scope(level).at("conv"), [3, 2], 2).unwrap();
-        let mut y = [f32::NAN; 16];
-        let mut workspace = cx.workspace(layer.scratch_len(&cx, [1, 2]));
-        let x = [1.0, 1.0, 1.0, 2.0, 2.0, 2.0];
-        layer.forward(&cx, [1, 2], &x, Activation::None, &mut y, workspace.scratch());
-        let line = [3.0, 4.0, 3.0, 4.0, 6.0, 7.0, 6.0, 7.0];
-        assert_eq!((&y[..8], &y[8..]), (&line[..], &line[..]));
     }
 
     #[test]

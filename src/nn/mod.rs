@@ -7,7 +7,7 @@ mod linear;
 mod mlp;
 mod trace;
 
-pub use conv2d::{Conv2d, ConvTranspose2d};
+pub use conv2d::Conv2d;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;

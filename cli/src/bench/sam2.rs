@@ -44,7 +44,7 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     }
 }
 
-/// Times the memory attention with a full bank, and the memory encoder. Times do not depend on the values.
+/// Times the memory attention with all memories, and the memory encoder. Times do not depend on the values.
 fn of_memory(
     memory: &Memory,
     config: &Sam2Config,

@@ -17,10 +17,11 @@ pub(super) fn shared_attention(config: &Sam2Config) -> f64 {
 pub(super) fn attention(config: &Sam2Config, memory: &MemoryConfig, memories: usize, pointers: usize) -> f64 {
     let (tokens, dim) = (config.grid().pow(2), config.dim);
     let keys = memories * tokens + pointers * (dim / memory.dim);
-    // Keys and values stay as narrow as the memory: a query has a vector of that size for each column and each row of the
-    // grid, and values are projected when they are summed.
-    let probes = tokens * 2 * config.grid() * (dim / 2) * memory.dim;
-    let cross = 2 * tokens * dim * dim + probes + 2 * tokens * keys * memory.dim + tokens * memory.dim * dim;
+    // Keys and values stay as narrow as the memory: the key projection is absorbed into the query, which has a vector of
+    // that size for each column and each row of the grid, and values are projected after they are summed.
+    let absorbed = tokens * 2 * config.grid() * (dim / 2) * memory.dim;
+    let cross =
+        2 * tokens * dim * dim + absorbed + 2 * tokens * keys * memory.dim + tokens * memory.dim * dim;
     let layer = cross + 2 * tokens * dim * memory.mlp_dim;
     2.0 * (memory.layers * layer) as f64 + (memory.layers - 1) as f64 * shared_attention(config)
 }

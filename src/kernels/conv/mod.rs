@@ -13,12 +13,10 @@ mod patches;
 mod shape;
 #[cfg(test)]
 mod tests;
-mod transposed;
 mod windows;
 
 pub use direct::{conv2d, scratch_len};
 pub use packed::PackedConv;
 pub use patches::Patches;
 pub use shape::{ConvShape, Layout};
-pub use transposed::{PackedConvTranspose, conv_transpose2d, scratch_len as transpose_scratch_len};
 pub use windows::Windows;

@@ -1,12 +1,8 @@
 //! Convolutions against an f64 oracle: every level, every path, borders and tails of every kind.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{
-    ConvShape, Layout, PackedConv, PackedConvTranspose, conv_transpose2d, conv2d, scratch_len,
-    transpose_scratch_len,
-};
+use super::{ConvShape, Layout, PackedConv, conv2d, scratch_len};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
@@ -219,49 +215,6 @@ fn activations_are_applied_after_the_bias() {
 }
 
 #[test]
-fn transposed() {
-    for level in Level::available() {
-        let cx = Cx::serial(level);
-        for factor in [1, 2, 3] {
-            for (inputs, outputs) in [(1, 1), (3, 5), (16, 8), (17, 33), (40, 64)] {
-                for (n, [height, width]) in SIZES.into_iter().enumerate() {
-                    let mut rng = Rng::new(n as u64);
-                    let input = rng.vec(height * width * inputs, -1.0..=1.0);
-                    let weights = rng.vec(inputs * outputs * factor * factor, -1.0..=1.0);
-                    let bias = (n % 3 > 0).then(|| rng.vec(outputs, -1.0..=1.0));
-                    let pixels = height * width * factor * factor;
-                    let mut sums = Sums::new(pixels, outputs, bias.as_deref(), inputs);
-                    for (at, &weight) in weights.iter().enumerate() {
-                        let (channel, output) =
-                            (at / (factor * factor * outputs), at / (factor * factor) % outputs);
-                        let (i, j) = (at / factor % factor, at % factor);
-                        for (token, pixel) in input.chunks_exact(inputs).enumerate() {
-                            let (y, x) = (token / width * factor + i, token % width * factor + j);
-                            sums.add((y * width * factor + x) * outputs + output, pixel[channel], weight);
-                        }
-                    }
-                    let conv = PackedConvTranspose::pack(level, [inputs, outputs], factor, &weights);
-                    let place = Place::ALL[n % 2];
-                    let activation = ACTIVATIONS[n % ACTIVATIONS.len()];
-                    let mut out = Guarded::unwritten(pixels * outputs, place);
-                    conv_transpose2d(
-                        &cx,
-                        &conv,
-                        [height, width],
-                        &Guarded::new(&input, place),
-                        bias.map(|bias| Guarded::new(&bias, place)).as_deref(),
-                        activation,
-                        &mut out,
-                        nan_workspace(transpose_scratch_len(&cx, &conv, [height, width])).scratch(),
-                    );
-                    sums.assert_near(&out, activation);
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn same_bits_for_any_threads() {
     for level in Level::available() {
         for shape in [
@@ -275,16 +228,6 @@ fn same_bits_for_any_threads() {
                 problem.run(cx, true, Activation::Gelu, Place::Start).to_vec()
             });
         }
-        let mut rng = Rng::new(1);
-        let (input, weights) = (rng.vec(20 * 30 * 24, -1.0..=1.0), rng.vec(24 * 18 * 4, -1.0..=1.0));
-        let conv = PackedConvTranspose::pack(level, [24, 18], 2, &weights);
-        assert_same_for_any_threads(level, |cx| {
-            let mut out = vec![f32::NAN; 40 * 60 * 18];
-            let mut workspace = nan_workspace(transpose_scratch_len(cx, &conv, [20, 30]));
-            let scratch = workspace.scratch();
-            conv_transpose2d(cx, &conv, [20, 30], &input, None, Activation::None, &mut out, scratch);
-            out
-        });
     }
 }
 

@@ -42,18 +42,6 @@ pub enum Output<'a> {
         /// Features of a head.
         head_dim: usize,
     },
-    /// Spreads every row over a square of pixels: with `m = y · width + x` and
-    /// `n = (i · factor + j) · channels + c`, the value goes to
-    /// `out[y · factor + i][x · factor + j][c]`. A transposed convolution whose stride is its kernel has
-    /// `N = factor² · channels`.
-    Squares {
-        /// `[M / width · factor, width · factor, N / factor²]`.
-        out: &'a mut [f32],
-        /// Rows of the product that lie side by side.
-        width: usize,
-        /// Side of a square.
-        factor: usize,
-    },
 }
 
 /// What happens to the old value of an output.
@@ -70,25 +58,8 @@ pub(super) enum Old {
 /// [`Output`] shared by the lanes that write it.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
-    Rows {
-        out: SharedMut<'a, f32>,
-        stride: usize,
-        old: Old,
-    },
-    Heads {
-        out: SharedMut<'a, f32>,
-        batches: usize,
-        tokens: usize,
-        heads: usize,
-        head_dim: usize,
-    },
-    /// `run` values of a row lie side by side: those of one line of its square.
-    Squares {
-        out: SharedMut<'a, f32>,
-        width: usize,
-        factor: usize,
-        run: usize,
-    },
+    Rows { out: SharedMut<'a, f32>, stride: usize, old: Old },
+    Heads { out: SharedMut<'a, f32>, batches: usize, tokens: usize, heads: usize, head_dim: usize },
 }
 
 impl<'a> Target<'a> {
@@ -116,15 +87,6 @@ impl<'a> Target<'a> {
                     "heads of [{m}, {n}]"
                 );
                 Self::Heads { out: SharedMut::new(out), batches: m / tokens, tokens, heads, head_dim }
-            }
-            Output::Squares { out, width, factor } => {
-                assert!(
-                    m.is_multiple_of(width)
-                        && factor.checked_mul(factor).is_some_and(|taps| n.is_multiple_of(taps))
-                        && m.checked_mul(n).is_some_and(|len| len <= out.len()),
-                    "squares of [{m}, {n}]"
-                );
-                Self::Squares { out: SharedMut::new(out), width, factor, run: n / factor }
             }
         }
     }
@@ -183,7 +145,6 @@ impl Target<'_> {
         let (out, stride) = match *self {
             Self::Rows { out, stride, .. } => (out, stride),
             Self::Heads { out, tokens, head_dim, .. } if is_one_run(tokens, head_dim) => (out, head_dim),
-            Self::Squares { out, width, run, .. } if is_one_run(width, run) => (out, run),
             _ => return None,
         };
         let at = self.start(m, n);
@@ -201,10 +162,6 @@ impl Target<'_> {
                 let (which, head) = (n / head_dim / heads, n / head_dim % heads);
                 (((which * batches + batch) * heads + head) * tokens + token) * head_dim + n % head_dim
             }
-            Self::Squares { width, factor, run, .. } => {
-                let (y, x) = (m / width, m % width);
-                ((y * factor + n / run) * width + x) * run + n % run
-            }
         }
     }
 
@@ -213,7 +170,6 @@ impl Target<'_> {
         match *self {
             Self::Rows { stride, .. } => stride,
             Self::Heads { head_dim, .. } => head_dim,
-            Self::Squares { run, .. } => run,
         }
     }
 
@@ -229,7 +185,7 @@ impl Target<'_> {
         visit: impl Fn(&mut [f32], &mut [f32]),
     ) {
         let (m0, n0) = tile.origin;
-        let (Self::Rows { out, .. } | Self::Heads { out, .. } | Self::Squares { out, .. }) = *self;
+        let (Self::Rows { out, .. } | Self::Heads { out, .. }) = *self;
         for (i, row) in values.chunks_mut(ld).take(tile.rows).enumerate() {
             let mut n = n0;
             let mut rest = &mut row[..tile.cols];

@@ -1,12 +1,10 @@
-//! Layer normalisation over the last dimension or over the channels of an image, and L2 normalisation.
+//! Layer normalisation over the last dimension, and L2 normalisation.
 
 mod l2;
 mod layer_norm;
-mod layer_norm_2d;
 
 pub use l2::l2_normalize;
 pub use layer_norm::{layer_norm, layer_norm_in_place};
-pub use layer_norm_2d::layer_norm_2d;
 
 use super::rows::first_lanes;
 use crate::simd::Simd;

@@ -1,26 +1,26 @@
 //! The three attentions of the two-way transformer.
 //!
-//! Tokens are few and pixels many, so that between them the tokens are projected and never the image. With heads `h`,
-//! `d` features of a head, tokens `t`, pixels `p` of features `x` and positions `e`, all exactly by associativity:
+//! There are few tokens and many pixels. Cross attention therefore projects the tokens and never the image, which is
+//! exact by associativity. With heads `h`, tokens `t`, and pixels `p` with features `x` and positions `e`:
 //!
-//! **Tokens to image.** `q_t · k_p = q_ht · (W_k,h (x_p + e_p) + b_k,h) = (W_k,hᵀ q_ht) · (x_p + e_p) + const`, where the
-//! constant is the same for all pixels and cancels in the softmax over them. The weighted sum of values is
-//! `Σ_p a_p (W_v,h x_p + b_v,h) = W_v,h (Σ_p a_p x_p) + b_v,h`, since weights sum to 1.
+//! **Tokens to image.** The scores are `q_ht · (W_k,h (x_p + e_p) + b_k,h) = (W_k,hᵀ q_ht) · (x_p + e_p) + const`. The constant
+//! is the same for all pixels and cancels in the softmax over them. The weighted sum of values is
+//! `Σ_p a_p (W_v,h x_p + b_v,h) = W_v,h (Σ_p a_p x_p) + b_v,h`, since the weights `a` sum to 1.
 //!
-//! **Image to tokens.** `q_p · k_t = (W_q,h (x_p + e_p) + b_q,h) · k_ht = (x_p + e_p) · (W_q,hᵀ k_ht) + b_q,h · k_ht`; here
-//! the second term differs from token to token and stays. The output is
+//! **Image to tokens.** The scores are `(W_q,h (x_p + e_p) + b_q,h) · k_ht = (x_p + e_p) · (W_q,hᵀ k_ht) + b_q,h · k_ht`. Here
+//! the second term differs between tokens and stays. The output is
 //! `W_o Σ_t a_pt v_t + b_o = Σ_h Σ_t a_pht (W_o,h v_ht) + b_o`.
 //!
-//! A token becomes one row per head. `W_hᵀ q_h` for all heads is one product of the rows that are `q` in the columns of
-//! their head and 0 elsewhere with `W` (`split_heads`).
+//! A token becomes one row for every head. One product with `W` computes `W_hᵀ q_h` for all heads: a row holds `q` in the
+//! columns of its head and 0 elsewhere (`split_heads`).
 //!
-//! In the first layer the image side is the same for all prompts without a mask, and its projections are made once per
-//! image ([`ImageCache`](super::image_cache::ImageCache)); a head's rows then meet the head's features only.
+//! In the first layer the image side is the same for all prompts without a mask. It is then projected once per image
+//! ([`ImageCache`](super::image_cache::ImageCache)), and a row of a head meets only the features of that head.
 
 mod image_to_token;
 mod token_to_image;
 
-pub use image_to_token::{ImageSide, ImageToToken};
+pub use image_to_token::ImageToToken;
 pub use token_to_image::{MAX_TOKENS, TokenToImage};
 
 use super::naming::DecoderNames;
@@ -28,24 +28,24 @@ use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
+use crate::kernels::feature_panels::{PanelLayout, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::panels::{Panels, left_len, pack_left};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
-/// Prompts of equally many tokens that are decoded together.
+/// Prompts that are decoded together, all with the same number of tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
-    /// Prompts.
+    /// Number of prompts.
     pub prompts: usize,
     /// Tokens of a prompt.
     pub tokens: usize,
-    /// The image.
-    pub panels: Panels,
+    /// The layout of an image's features.
+    pub panels: PanelLayout,
 }
 
 impl Batch {
-    /// Tokens of all prompts.
+    /// Number of tokens of all prompts.
     pub fn rows(&self) -> usize {
         self.prompts * self.tokens
     }
@@ -135,8 +135,8 @@ fn scale(head_dim: usize) -> f32 {
     1.0 / libm::sqrtf(head_dim as f32)
 }
 
-/// Features of all heads of the cross attention `scope`. They are what its tensors say: `transformers` applies the
-/// configuration's `attention_downsample_rate` to the last attention only, in the layers it is always 2.
+/// Features of all heads of the cross attention at `scope`, taken from the shape of its tensors. The configuration does
+/// not tell them: `transformers` applies `attention_downsample_rate` to the last attention only, and 2 in the layers.
 ///
 /// # Errors
 /// As [`Scope::dims`], or `Config` if the heads do not divide them.
@@ -148,20 +148,20 @@ pub(super) fn inner_dim(scope: &Scope<'_>, heads: usize) -> Result<usize> {
     Ok(inner)
 }
 
-/// `x Wᵀ` with the transpose of the `weight: [inner, dim]` of `scope`: from `inner` to `dim` features.
+/// Binds the transpose of `weight: [inner, dim]`: a layer from `inner` to `dim` features, without bias.
 fn bind_transposed(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Linear> {
     Ok(Linear::new_transposed(scope.level(), shape, &scope.f32("weight", &shape)?))
 }
 
-/// `out ← layer(x)`, for tightly packed rows.
+/// `out ← layer(x)`, for rows without gaps.
 fn linear(cx: &Cx, layer: &Linear, x: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
     let lhs = Rows::new(x, x.len() / layer.inputs(), layer.inputs());
     let output = Output::Store { out, stride: layer.outputs() };
     layer.forward(cx, &lhs, Activation::None, output, scratch);
 }
 
-/// A row for every head, `[prompts, heads, tokens, D]`, of every token of `x: [prompts, tokens, D]`: the features of
-/// the head, 0 elsewhere.
+/// Writes a row for every head, `out: [prompts, heads, tokens, D]`, of every token of `x: [prompts, tokens, D]`: the features
+/// of the head, and 0 in the columns of the others.
 fn split_heads(x: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
     let inner = x.len() / batch.rows();
     let head_dim = inner / heads;
@@ -174,7 +174,7 @@ fn split_heads(x: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
     }
 }
 
-/// The opposite: of every token's row for a head the features of that head.
+/// Writes tokens `out: [prompts, tokens, D]` from the rows of all heads: of each row the features of its head.
 fn merge_heads(rows: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
     let inner = out.len() / batch.rows();
     let head_dim = inner / heads;
@@ -186,16 +186,16 @@ fn merge_heads(rows: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
     }
 }
 
-/// Packs `x: [prompts, tokens, D]` as a left-hand side in groups: for each prompt and head the tokens' features of the
-/// head.
+/// Packs `x: [prompts, tokens, D]` for each prompt as a grouped left-hand side
+/// ([`PackedLhs::grouped`](crate::kernels::feature_panels::PackedLhs::grouped)), with a head as a group.
 fn pack_heads<'s>(cx: &Cx, batch: Batch, heads: usize, x: &[f32], scratch: &mut Scratch<'s>) -> &'s [f32] {
     let inner = x.len() / batch.rows();
-    let head_len = left_len(batch.tokens, inner / heads);
+    let head_len = packed_lhs_len(batch.tokens, inner / heads);
     let packed = scratch.take(batch.prompts * heads * head_len);
     for (i, packed) in packed.chunks_exact_mut(head_len).enumerate() {
         let (prompt, head) = (i / heads, i % heads);
         let features = &x[prompt * batch.tokens * inner + head * (inner / heads)..];
-        pack_left(cx.level(), &Rows::strided(features, batch.tokens, inner / heads, inner), packed);
+        pack_lhs(cx.level(), &Rows::strided(features, batch.tokens, inner / heads, inner), packed);
     }
     packed
 }
@@ -209,10 +209,10 @@ fn pack_prompts<'s>(
     scratch: &mut Scratch<'s>,
 ) -> &'s [f32] {
     let count = rows.len() / depth / batch.prompts;
-    let packed = scratch.take(batch.prompts * left_len(count, depth));
-    let prompts = packed.chunks_exact_mut(left_len(count, depth));
+    let packed = scratch.take(batch.prompts * packed_lhs_len(count, depth));
+    let prompts = packed.chunks_exact_mut(packed_lhs_len(count, depth));
     for (packed, rows) in prompts.zip(rows.chunks_exact(count * depth)) {
-        pack_left(cx.level(), &Rows::new(rows, count, depth), packed);
+        pack_lhs(cx.level(), &Rows::new(rows, count, depth), packed);
     }
     packed
 }

@@ -161,9 +161,9 @@ impl Default for Stability {
     }
 }
 
-/// What prompt encoder and mask decoder have to know of the model that they belong to.
+/// The configuration of prompt encoder and mask decoder, which are called the prompt head together.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadsConfig<'a> {
+pub struct PromptHeadConfig<'a> {
     /// Names of their tensors.
     pub names: DecoderNames,
     /// Side of the square input, in pixels.
@@ -224,9 +224,9 @@ impl SamConfig {
         self.image_size / self.encoder.stride()
     }
 
-    /// What prompt encoder and mask decoder have to know.
-    pub fn heads(&self, naming: Naming) -> HeadsConfig<'_> {
-        HeadsConfig {
+    /// The configuration of prompt encoder and mask decoder.
+    pub fn prompt_head(&self, naming: Naming) -> PromptHeadConfig<'_> {
+        PromptHeadConfig {
             names: DecoderNames::sam(naming),
             image_size: self.image_size,
             grid: self.grid(),

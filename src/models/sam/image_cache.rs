@@ -1,10 +1,10 @@
 //! What the mask decoder computes once per image.
 //!
-//! Without a mask prompt the image side of the transformer's first layer is `x = E + n` for every prompt, with the image
-//! embedding `E` and the no-mask embedding `n`. With positions `e`, it is projected once:
+//! Without a mask prompt, the features that enter the first layer of the transformer are `x = E + n` for every prompt,
+//! with the image embedding `E` and the no-mask embedding `n`. Their projections, with positions `e`, are made once:
 //!
 //! ```text
-//! K = W_k (E + e)                    tokens to image; n and the bias add the same to all scores of a query
+//! K = W_k (E + e)                    tokens to image; n and the bias would add the same to all scores of a query
 //! V = W_v E + (W_v n + b_v)          tokens to image
 //! Q = W_q (E + e) + (W_q n + b_q)    image to tokens
 //! ```
@@ -15,40 +15,41 @@ use super::attention::inner_dim;
 use super::naming::DecoderNames;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
+use crate::kernels::feature_panels::{LhsWeights, PanelLayout, Plus, from_tokens};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{self, PackedLeft, Panels, Plus};
+use crate::kernels::mask_decoder::{PixelProjection, project, project_scratch_len};
 use crate::weights::Scope;
 
-/// The projections of the first layer's image side.
+/// The image projections of the first layer.
 #[derive(Debug)]
 pub struct ImageProjections {
-    keys: PackedLeft,
-    values: PackedLeft,
+    keys: LhsWeights,
+    values: LhsWeights,
     value_bias: Vec<f32>,
-    queries: PackedLeft,
+    queries: LhsWeights,
     query_bias: Vec<f32>,
-    /// `n` and the bias of the output of the attention of the image to the tokens.
+    /// `n + b_o`, with the output bias `b_o` of the attention of the image to the tokens.
     feature_bias: Vec<f32>,
-    panels: Panels,
+    panels: PanelLayout,
 }
 
-/// An image for the decoder: embedding and projections, as panels.
+/// An image as the decoder needs it: its embedding and projections, in panels.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageCache<'a> {
     /// `E`, `C` channels.
     pub features: &'a [f32],
     /// `K`, `D` channels.
     pub keys: &'a [f32],
-    /// `V`
+    /// `V`, `D` channels.
     pub values: &'a [f32],
-    /// `Q`
+    /// `Q`, `D` channels.
     pub queries: &'a [f32],
-    /// What to add to `E` along with the output of the attention of the image to the tokens, `[C]`.
+    /// `n + b_o`, `[C]`: added to `E` together with the output of the attention of the image to the tokens.
     pub feature_bias: &'a [f32],
 }
 
 impl ImageProjections {
-    /// Binds the projections of the transformer's first layer `scope`, of `dim` features, for attention in `heads`
+    /// Binds the projections of the first layer of the transformer, at `scope`, of `dim` features and `heads` attention
     /// heads.
     ///
     /// # Errors
@@ -59,9 +60,9 @@ impl ImageProjections {
         dim: usize,
         heads: usize,
         no_mask: &[f32],
-        panels: Panels,
+        panels: PanelLayout,
     ) -> Result<Self> {
-        let project = |attention: &str, name: &str| -> Result<(PackedLeft, Vec<f32>)> {
+        let bind = |attention: &str, name: &str| -> Result<(LhsWeights, Vec<f32>)> {
             let scope = scope.at(attention);
             let inner = inner_dim(&scope, heads)?;
             let scope = scope.at(name);
@@ -70,23 +71,23 @@ impl ImageProjections {
             for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(dim)) {
                 *bias += row.iter().zip(no_mask).map(|(w, n)| w * n).sum::<f32>();
             }
-            Ok((PackedLeft::pack(scope.level(), &Rows::new(&weight, inner, dim)), bias))
+            Ok((LhsWeights::pack(scope.level(), &Rows::new(&weight, inner, dim)), bias))
         };
-        let (keys, _) = project("cross_attn_token_to_image", "k_proj")?;
-        let (values, value_bias) = project("cross_attn_token_to_image", "v_proj")?;
-        let (queries, query_bias) = project("cross_attn_image_to_token", "q_proj")?;
+        let (keys, _) = bind("cross_attn_token_to_image", "k_proj")?;
+        let (values, value_bias) = bind("cross_attn_token_to_image", "v_proj")?;
+        let (queries, query_bias) = bind("cross_attn_image_to_token", "q_proj")?;
         let mut feature_bias =
             scope.at("cross_attn_image_to_token").at(names.attention_out).f32("bias", &[dim])?;
         feature_bias.iter_mut().zip(no_mask).for_each(|(bias, n)| *bias += n);
         Ok(Self { keys, values, value_bias, queries, query_bias, feature_bias, panels })
     }
 
-    /// f32 of a cache: what [`forward`](Self::forward) writes.
+    /// Length of what [`forward`](Self::forward) writes, in f32.
     pub fn cache_len(&self) -> usize {
         self.lengths().into_iter().sum()
     }
 
-    /// Fills `cache` from the image embedding `E: [pixels, C]` and the positions `e`, in panels.
+    /// Fills `cache` from the image embedding `E: [pixels, C]` and from the positions `e`, in panels.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
@@ -103,22 +104,23 @@ impl ImageProjections {
         let (features, rest) = cache.split_at_mut(features);
         let (keys, rest) = rest.split_at_mut(keys);
         let (values, queries) = rest.split_at_mut(values);
-        panels::from_tokens(cx, panels, self.dim(), embedding, Plus::Nothing, features);
+        from_tokens(cx, panels, self.dim(), embedding, Plus::Nothing, features);
         for (weight, plus, bias, out) in [
             (&self.keys, Some(positions), None, keys),
             (&self.values, None, Some(&self.value_bias[..]), values),
             (&self.queries, Some(positions), Some(&self.query_bias[..]), queries),
         ] {
-            panels::project(cx, panels, weight.left(), features, plus, bias, out, scratch.frame());
+            let projection = PixelProjection { weight: weight.lhs(), bias };
+            project(cx, panels, projection, features, plus, out, scratch.frame());
         }
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
     pub fn scratch_len(&self, cx: &Cx) -> usize {
-        panels::project_scratch_len(cx, self.panels, self.dim())
+        project_scratch_len(cx, self.panels, self.dim())
     }
 
-    /// What [`forward`](Self::forward) wrote.
+    /// The parts of what [`forward`](Self::forward) wrote.
     ///
     /// # Panics
     /// If `cache` does not have its size.
@@ -139,13 +141,13 @@ impl ImageProjections {
     }
 
     fn dim(&self) -> usize {
-        self.keys.left().depth()
+        self.keys.lhs().depth()
     }
 
-    /// f32 of features, keys, values and queries.
+    /// Lengths of features, keys, values and queries, in f32.
     fn lengths(&self) -> [usize; 4] {
         let [keys, values, queries] =
-            [&self.keys, &self.values, &self.queries].map(|matrix| matrix.left().rows());
+            [&self.keys, &self.values, &self.queries].map(|matrix| matrix.lhs().rows());
         [self.dim(), keys, values, queries].map(|channels| self.panels.len(channels))
     }
 }

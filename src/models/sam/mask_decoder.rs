@@ -1,96 +1,94 @@
-//! The mask decoder: from an image embedding and a prompt's tokens to masks and their predicted quality.
+//! The mask decoder: an image embedding and the tokens of a prompt to masks and their predicted IoU.
 
-mod heads;
 mod masks;
+mod output_mlps;
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use self::heads::{Heads, OutputTokens};
-use self::masks::Features;
+use self::masks::MaskInputs;
+use self::output_mlps::{OutputMlps, OutputTokens};
 use super::attention::Batch;
-use super::config::{HeadsConfig, Stability};
-use super::image_cache::ImageProjections;
+use super::config::{PromptHeadConfig, Stability};
+use super::image_cache::{ImageCache, ImageProjections};
+use super::mask_upscaler::MaskUpscaler;
 use super::prompt_encoder::PromptEncoder;
-use super::transformer::{Image, TwoWayTransformer};
-use super::upscaling::Upscaling;
+use super::transformer::{ImageStream, TwoWayTransformer};
 use crate::error::Result;
 use crate::exec::{AlignedVec, Cx, Scratch, padded};
-use crate::kernels::panels::{Panels, Plus, Squares, from_tokens};
+use crate::kernels::feature_panels::{PanelLayout, Plus, from_tokens};
+use crate::kernels::mask_decoder::{HighResLayout, ImageSource};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
 /// The logit of every pixel of an object that is not there, in the reference's tracker (`NO_OBJ_SCORE`).
 pub const NO_OBJECT_LOGIT: f32 = -1024.0;
 
-/// Image embedding and prompt tokens to masks.
+/// Image embeddings and prompt tokens to masks.
 #[derive(Debug)]
 pub struct MaskDecoder {
-    /// The object score token (SAM 2), the IoU token, the mask tokens, `[…, C]`.
+    /// The object score token (SAM 2), the IoU token and the mask tokens, `[output tokens, C]`.
     output_tokens: Vec<f32>,
     transformer: TwoWayTransformer,
-    upscaling: Upscaling,
-    heads: Heads,
+    upscaler: MaskUpscaler,
+    outputs: OutputMlps,
     projections: ImageProjections,
-    /// Encodings of the places of the image embedding's tokens, in panels.
+    /// Position encodings of the tokens of the image embedding, in panels.
     positions: AlignedVec,
-    /// What stands for a mask prompt, `[C]`.
+    /// The embedding that stands for a missing mask prompt, `[C]`.
     no_mask: Vec<f32>,
     has_high_res: bool,
-    panels: Panels,
+    panels: PanelLayout,
     grid: usize,
     dim: usize,
 }
 
-/// What prompts ask of.
+/// An image embedding for each prompt, as the objects of a video have: memory attention conditions the features of a frame
+/// on each of them.
 #[derive(Clone, Copy, Debug)]
-pub enum Images<'a> {
-    /// One image for all, which [`MaskDecoder::cache`] has prepared.
-    Shared(&'a [f32]),
-    /// Each prompt has its own, as the objects of a video have: what memory attention makes of the same frame.
-    Each {
-        /// `[prompts, grid², C]`
-        embeddings: &'a [f32],
-        /// The frame's larger maps, which [`MaskDecoder::pack_high_res`] has prepared.
-        high_res: &'a [f32],
-    },
+pub struct PromptImages<'a> {
+    /// `[prompts, grid², C]`
+    pub embeddings: &'a [f32],
+    /// The frame's maps of higher resolution, as [`MaskDecoder::pack_high_res`] packs them.
+    pub high_res: &'a [f32],
 }
 
-/// Prompts of equally many tokens.
+/// Encoded prompts, all with the same number of tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Prompts<'a> {
-    /// How many.
+    /// Number of prompts.
     pub count: usize,
     /// Tokens, `[count, tokens, C]`.
     pub sparse: &'a [f32],
-    /// Encoded masks, `[count, grid², C]`; the no-mask embedding stands for them if there are none.
+    /// Encoded mask prompts, `[count, grid², C]`; `None` stands for the no-mask embedding.
     pub dense: Option<&'a [f32]>,
 }
 
-/// What to decode.
+/// Which masks the decoder makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DecodeOptions {
-    /// The masks of an ambiguous prompt, without the first mask token's; otherwise that alone.
+    /// All masks of an ambiguous prompt, which are those of the mask tokens after the first; otherwise the mask of the
+    /// first mask token alone.
     pub multimask: bool,
-    /// A single mask that is not stable is replaced by the one of several with the highest predicted IoU.
+    /// If set, a single mask that is not stable is replaced by the mask of `multimask` with the highest predicted IoU.
     pub stability: Option<Stability>,
-    /// If set, masks of a prompt none of which is predicted to be above it are left as they are: quality needs no
-    /// masks, and making them is a third of the work.
+    /// If set, a prompt gets masks only if the predicted IoU of one of them is above this value; otherwise its part of
+    /// [`Decoded::masks`] is not written. The IoU is predicted without masks, and making masks is a third of the work.
     pub least_iou: Option<f32>,
 }
 
-/// Where the results go.
+/// The outputs of the decoder.
 #[derive(Debug)]
 pub struct Decoded<'a> {
     /// Logits, `[prompts, masks, 4 · grid, 4 · grid]`.
     pub masks: &'a mut [f32],
-    /// The predicted quality, `[prompts, masks]`.
+    /// The predicted IoU, `[prompts, masks]`.
     pub iou: &'a mut [f32],
-    /// Whether the object is there, as logits, `[prompts]`; empty if nobody asks.
+    /// The logit that the object is visible, `[prompts]`; or an empty slice, if it is not needed.
     pub object_scores: &'a mut [f32],
-    /// All mask tokens, the single mask's first, `[prompts, 1 + multimask outputs, C]`: what object pointers are made
-    /// of; empty if nobody asks.
+    /// All mask tokens, `[prompts, 1 + multimask outputs, C]`, of which object pointers are made; or an empty slice, if
+    /// they are not needed.
     pub tokens: &'a mut [f32],
 }
 
@@ -99,20 +97,24 @@ impl MaskDecoder {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>, prompt_encoder: &PromptEncoder) -> Result<Self> {
-        let HeadsConfig { names, dim, grid, decoder, .. } = *config;
+    pub fn bind(
+        scope: &Scope<'_>,
+        config: &PromptHeadConfig<'_>,
+        prompt_encoder: &PromptEncoder,
+    ) -> Result<Self> {
+        let PromptHeadConfig { names, dim, grid, decoder, .. } = *config;
         let scope = scope.at(names.mask_decoder);
-        let heads = Heads::bind(&scope, config)?;
-        let mut output_tokens = vec![0.0; (heads.others() + heads.masks()) * dim];
-        let (others, mask_tokens) = output_tokens.split_at_mut(heads.others() * dim);
-        let (object_token, iou_token) = others.split_at_mut((heads.others() - 1) * dim);
+        let outputs = OutputMlps::bind(&scope, config)?;
+        let mut output_tokens = vec![0.0; (outputs.first_mask_token() + outputs.masks()) * dim];
+        let (score_tokens, mask_tokens) = output_tokens.split_at_mut(outputs.first_mask_token() * dim);
+        let (object_token, iou_token) = score_tokens.split_at_mut(score_tokens.len() - dim);
         if !object_token.is_empty() {
             scope.f32_into("obj_score_token.weight", &[1, dim], object_token)?;
         }
         scope.f32_into("iou_token.weight", &[1, dim], iou_token)?;
-        scope.f32_into("mask_tokens.weight", &[heads.masks(), dim], mask_tokens)?;
+        scope.f32_into("mask_tokens.weight", &[outputs.masks(), dim], mask_tokens)?;
         let transformer = scope.at("transformer");
-        let panels = Panels::new(scope.level(), grid * grid);
+        let panels = PanelLayout::new(scope.level(), grid * grid);
         let mut positions = AlignedVec::zeroed(panels.len(dim));
         let pe = prompt_encoder.dense_pe();
         let cx = Cx::serial(scope.level());
@@ -122,8 +124,8 @@ impl MaskDecoder {
         Ok(Self {
             output_tokens,
             transformer: TwoWayTransformer::bind(&transformer, config)?,
-            upscaling: Upscaling::bind(&scope, &names, dim)?,
-            heads,
+            upscaler: MaskUpscaler::bind(&scope, &names, dim)?,
+            outputs,
             projections: ImageProjections::bind(&first, &names, dim, decoder.heads, no_mask, panels)?,
             positions,
             no_mask: no_mask.to_vec(),
@@ -134,17 +136,17 @@ impl MaskDecoder {
         })
     }
 
-    /// f32 of what [`cache`](Self::cache) writes: the image as the decoder needs it.
+    /// Length of what [`cache`](Self::cache) writes, in f32.
     pub fn cache_len(&self) -> usize {
         self.projections.cache_len() + self.high_res_len()
     }
 
-    /// Prepares an image for many prompts ([`Images::Shared`]): `embedding: [grid², C]` and, in SAM 2, its larger maps
-    /// (see [`pack_high_res`](Self::pack_high_res)) to `cache: [cache_len]`.
+    /// Prepares an image for many prompts ([`ImageSource::Shared`]): projects its `embedding: [grid², C]` and, in SAM 2,
+    /// [packs](Self::pack_high_res) its maps of higher resolution into `cache: [cache_len]`.
     ///
     /// # Panics
-    /// If a slice does not have its size, there are maps of a model without or none of a model with them, or the
-    /// scratch is shorter than [`cache_scratch_len`](Self::cache_scratch_len).
+    /// If a slice does not have its size, there are maps though the model adds none or the other way round, or the scratch
+    /// is shorter than [`cache_scratch_len`](Self::cache_scratch_len).
     pub fn cache(
         &self,
         cx: &Cx,
@@ -156,7 +158,7 @@ impl MaskDecoder {
         assert_eq!(cache.len(), self.cache_len(), "cache of an image");
         let (cache, packed) = cache.split_at_mut(self.projections.cache_len());
         self.projections.forward(cx, embedding, self.positions(), cache, scratch);
-        assert_eq!(high_res.is_some(), self.has_high_res, "larger maps");
+        assert_eq!(high_res.is_some(), self.has_high_res, "maps of higher resolution");
         if let Some(maps) = high_res {
             self.pack_high_res(cx, maps, packed);
         }
@@ -167,40 +169,40 @@ impl MaskDecoder {
         self.projections.scratch_len(cx)
     }
 
-    /// f32 of an image's larger maps as [`pack_high_res`](Self::pack_high_res) arranges them; 0 in SAM.
+    /// Length of what [`pack_high_res`](Self::pack_high_res) writes, in f32; 0 in SAM.
     pub fn high_res_len(&self) -> usize {
         self.maps().map_or(0, |maps| maps.packed_len())
     }
 
-    /// The sizes of an image's larger maps, twice and four times the side of the embedding:
-    /// `[(2 · grid)², C / 4]` and `[(4 · grid)², C / 8]`. There are none in SAM. Packed, they are the end of a
-    /// [`cache`](Self::cache).
-    pub fn maps(&self) -> Option<Squares> {
-        self.has_high_res.then(|| self.squares())
+    /// The layout of the maps of higher resolution, `[(2 · grid)², C / 4]` and `[(4 · grid)², C / 8]`; `None` in SAM, which
+    /// has no such maps. The packed maps are the end of a [`cache`](Self::cache).
+    pub fn maps(&self) -> Option<HighResLayout> {
+        self.has_high_res.then(|| self.high_res_layout())
     }
 
-    /// Arranges the maps as they are added. See [`maps`](Self::maps) for their sizes.
+    /// Packs the maps of an image into `out: [high_res_len]`, in the order in which they are added. [`maps`](Self::maps) has
+    /// their sizes.
     ///
     /// # Panics
     /// If a slice does not have its size.
     pub fn pack_high_res(&self, cx: &Cx, maps: [&[f32]; 2], out: &mut [f32]) {
-        self.squares().pack(cx, maps, out);
+        self.high_res_layout().pack(cx, maps, out);
     }
 
-    /// How many masks a prompt gets.
+    /// Number of masks of a prompt.
     pub fn masks(&self, multimask: bool) -> usize {
-        if multimask { self.heads.masks() - 1 } else { 1 }
+        if multimask { self.outputs.masks() - 1 } else { 1 }
     }
 
-    /// Decodes prompts of equally many tokens.
+    /// Decodes prompts, all with the same number of tokens.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
-    #[allow(clippy::too_many_arguments, reason = "images, prompts, how to take them, and where to")]
+    #[allow(clippy::too_many_arguments, reason = "images, prompts, options, outputs and a trace")]
     pub fn forward(
         &self,
         cx: &Cx,
-        images: Images<'_>,
+        images: ImageSource<&[f32], PromptImages<'_>>,
         prompts: Prompts<'_>,
         options: &DecodeOptions,
         out: Decoded<'_>,
@@ -213,7 +215,7 @@ impl MaskDecoder {
         assert_eq!(out.iou.len(), count * self.masks(options.multimask), "predicted quality");
         let batch = self.batch([count, sparse_len / dim]);
 
-        // Tokens: those of the outputs, then the prompt's.
+        // Tokens: the output tokens, then those of the prompt.
         let tokens = scratch.take(batch.rows() * dim);
         for (prompt, tokens) in tokens.chunks_exact_mut(batch.tokens * dim).enumerate() {
             let (output, sparse_out) = tokens.split_at_mut(self.output_tokens.len());
@@ -221,50 +223,50 @@ impl MaskDecoder {
             sparse_out.copy_from_slice(&sparse[prompt * sparse_len..][..sparse_len]);
         }
 
-        // Two-way transformer. Of its tokens, those are kept that are read.
+        // Two-way transformer. It keeps only the output tokens that are read.
         let x = scratch.take(count * self.panels.len(dim));
-        let (image, high_res) = self.image(cx, images, prompts, x);
+        let (source, high_res) = self.image(cx, images, prompts, x);
         let wanted = self.wanted(options);
-        let kept_masks = if out.tokens.is_empty() { wanted.clone() } else { 0..self.heads.masks() };
-        let (others, first_mask) = (self.heads.others(), kept_masks.start);
-        let kept = (0..others).chain(kept_masks.clone().map(|mask| others + mask));
-        let positions = self.positions();
-        self.transformer.forward(cx, batch, image, positions, kept, tokens, x, scratch.frame(), trace);
-        let kept_len = (others + kept_masks.len()) * dim;
+        let kept_masks = if out.tokens.is_empty() { wanted.clone() } else { 0..self.outputs.masks() };
+        let (before_masks, first_mask) = (self.outputs.first_mask_token(), kept_masks.start);
+        let kept = (0..before_masks).chain(kept_masks.clone().map(|mask| before_masks + mask));
+        let image = ImageStream { source, features: &mut *x, positions: self.positions() };
+        self.transformer.forward(cx, batch, image, kept, tokens, scratch.frame(), trace);
+        let kept_len = (before_masks + kept_masks.len()) * dim;
         let tokens = OutputTokens { values: &tokens[..count * kept_len], prompts: count, dim };
         if !out.tokens.is_empty() {
-            let masks_len = self.heads.masks() * dim;
+            let masks_len = self.outputs.masks() * dim;
             assert_eq!(out.tokens.len(), count * masks_len, "mask tokens");
             let from = tokens.values.chunks_exact(kept_len);
             from.zip(out.tokens.chunks_exact_mut(masks_len))
-                .for_each(|(from, to)| to.copy_from_slice(&from[others * dim..]));
+                .for_each(|(from, to)| to.copy_from_slice(&from[before_masks * dim..]));
         }
 
-        // Presence and quality, from their tokens.
+        // Object score and predicted IoU.
         if !out.object_scores.is_empty() {
             assert_eq!(out.object_scores.len(), count, "object scores");
-            self.heads.object_scores(cx, tokens, out.object_scores, scratch.frame());
+            self.outputs.object_scores(cx, tokens, out.object_scores, scratch.frame());
             trace.stage(format_args!("decoder.object_score"), out.object_scores);
         }
-        let quality = scratch.take(count * self.heads.masks());
-        self.heads.quality(cx, tokens, quality, scratch.frame());
-        let of_prompts = quality.chunks_exact(self.heads.masks());
+        let quality = scratch.take(count * self.outputs.masks());
+        self.outputs.quality(cx, tokens, quality, scratch.frame());
+        let of_prompts = quality.chunks_exact(self.outputs.masks());
         for (iou, all) in out.iou.chunks_exact_mut(self.masks(options.multimask)).zip(of_prompts) {
             iou.copy_from_slice(&all[wanted.start..][..iou.len()]);
         }
 
-        // Masks: the product of a token's weights and the upscaled features.
-        let channels = self.upscaling.outputs();
+        // Masks: products of the weights that are made of mask tokens, and the upscaled features.
+        let channels = self.upscaler.outputs();
         let weights = scratch.take(count * wanted.len() * channels);
-        self.heads.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
+        self.outputs.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
         trace.stage(format_args!("decoder.mask_weights"), weights);
-        let features = Features { prompts: count, x, high_res, weights, quality };
+        let least_iou = options.least_iou;
+        let inputs = MaskInputs { prompts: count, features: x, high_res, weights, quality, least_iou };
         match options.stability {
             Some(stability) if !options.multimask => {
-                let (masks, iou) = (&mut *out.masks, &mut *out.iou);
-                self.stable_masks(cx, &features, stability, options.least_iou, masks, iou, scratch, trace);
+                self.stable_masks(cx, &inputs, stability, out.masks, out.iou, scratch, trace);
             }
-            _ => self.all_masks(cx, &features, out.iou, options.least_iou, out.masks, scratch, trace),
+            _ => self.all_masks(cx, &inputs, out.iou, out.masks, scratch, trace),
         }
         trace.stage(format_args!("decoder.iou"), out.iou);
         trace.stage(format_args!("decoder.masks"), out.masks);
@@ -279,51 +281,51 @@ impl MaskDecoder {
     ) -> usize {
         let batch = self.batch([prompts, sparse_tokens]);
         let wanted = self.wanted(options).len();
-        let heads = self.heads.scratch_len(cx, prompts);
-        let outputs = padded(prompts * self.heads.masks())
-            + padded(prompts * wanted * self.upscaling.outputs())
-            + heads.max(self.masks_scratch_len(cx, prompts, options));
+        let mlps = self.outputs.scratch_len(cx, prompts);
+        let outputs = padded(prompts * self.outputs.masks())
+            + padded(prompts * wanted * self.upscaler.outputs())
+            + mlps.max(self.masks_scratch_len(cx, prompts, options));
         padded(batch.rows() * self.dim)
             + padded(prompts * self.panels.len(self.dim))
-            + self.transformer.scratch_len(cx, batch).max(heads).max(outputs)
+            + self.transformer.scratch_len(cx, batch).max(mlps).max(outputs)
     }
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.output_tokens[..])
             + self.transformer.bytes()
-            + self.upscaling.bytes()
-            + self.heads.bytes()
+            + self.upscaler.bytes()
+            + self.outputs.bytes()
             + self.projections.bytes()
             + size_of_val::<[f32]>(&self.positions)
             + size_of_val(&self.no_mask[..])
     }
 
-    /// The image as the transformer's first layer finds it, with each prompt's features in `x` if they are not shared;
-    /// and the packed larger maps, if the model has them.
+    /// Where the first layer of the transformer finds the image, and the packed maps of higher resolution, if the model
+    /// has such. Features that are not shared, because prompts have images or masks of their own, are written to `x`.
     fn image<'a>(
         &'a self,
         cx: &Cx,
-        images: Images<'a>,
+        images: ImageSource<&'a [f32], PromptImages<'a>>,
         prompts: Prompts<'_>,
         x: &mut [f32],
-    ) -> (Image<'a>, Option<&'a [f32]>) {
+    ) -> (ImageSource<ImageCache<'a>>, Option<&'a [f32]>) {
         let (panels, dim) = (self.panels, self.dim);
         let image_len = panels.pixels() * dim;
         assert!(prompts.dense.is_none_or(|dense| dense.len() == prompts.count * image_len), "encoded masks");
         let (image, high_res) = match images {
-            Images::Shared(cache) => {
+            ImageSource::Shared(cache) => {
                 let (cache, high_res) = cache.split_at(self.projections.cache_len());
                 let cache = self.projections.view(cache);
                 let Some(dense) = prompts.dense else {
-                    return (Image::Shared(cache), self.has_high_res.then_some(high_res));
+                    return (ImageSource::Shared(cache), self.has_high_res.then_some(high_res));
                 };
                 for (x, dense) in x.chunks_exact_mut(panels.len(dim)).zip(dense.chunks_exact(image_len)) {
                     from_tokens(cx, panels, dim, dense, Plus::Panels(cache.features), x);
                 }
-                (Image::Each, high_res)
+                (ImageSource::PerPrompt(()), high_res)
             }
-            Images::Each { embeddings, high_res } => {
+            ImageSource::PerPrompt(PromptImages { embeddings, high_res }) => {
                 assert_eq!(embeddings.len(), prompts.count * image_len, "an image for each prompt");
                 let embeddings = embeddings.chunks_exact(image_len).enumerate();
                 for (x, (i, embedding)) in x.chunks_exact_mut(panels.len(dim)).zip(embeddings) {
@@ -333,18 +335,18 @@ impl MaskDecoder {
                     };
                     from_tokens(cx, panels, dim, embedding, plus, x);
                 }
-                (Image::Each, high_res)
+                (ImageSource::PerPrompt(()), high_res)
             }
         };
         (image, self.has_high_res.then_some(high_res))
     }
 
-    /// The mask tokens whose weights are made.
+    /// The masks for which weights are made.
     fn wanted(&self, options: &DecodeOptions) -> Range<usize> {
         match (options.multimask, options.stability) {
-            (true, _) => 1..self.heads.masks(),
+            (true, _) => 1..self.outputs.masks(),
             (false, None) => 0..1,
-            (false, Some(_)) => 0..self.heads.masks(),
+            (false, Some(_)) => 0..self.outputs.masks(),
         }
     }
 
@@ -353,8 +355,8 @@ impl MaskDecoder {
         Batch { prompts, tokens: output_tokens + sparse_tokens, panels: self.panels }
     }
 
-    fn squares(&self) -> Squares {
-        self.upscaling.squares(self.panels, self.grid)
+    fn high_res_layout(&self) -> HighResLayout {
+        self.upscaler.high_res_layout(self.panels, self.grid)
     }
 
     fn positions(&self) -> &[f32] {

@@ -5,8 +5,8 @@
 //! - [`naming`]: where checkpoints of either naming keep a part;
 //! - [`image_encoder`]: [`vit`] or [`tiny_vit`];
 //! - [`prompt`]: what is asked; [`prompt_encoder`]: points, boxes and masks to embeddings;
-//! - [`mask_decoder`]: embeddings to masks, by the two-way [`transformer`] with its [`attention`]s, [`upscaling`] and
-//!   [`mlp`]s; [`image_cache`]: what it computes once per image;
+//! - [`mask_decoder`]: embeddings to masks, by the two-way [`transformer`] with its [`attention`]s,
+//!   [`mask_upscaler`] and [`relu_mlp`]s; [`image_cache`]: what it computes once per image;
 //! - [`predict`]: both for a list of prompts.
 
 pub mod attention;
@@ -14,27 +14,29 @@ pub mod config;
 pub mod image_cache;
 pub mod image_encoder;
 pub mod mask_decoder;
-pub mod mlp;
+pub mod mask_upscaler;
 pub mod naming;
 mod neck;
 pub mod predict;
 pub mod prompt;
 pub mod prompt_encoder;
+pub mod relu_mlp;
 pub mod tiny_vit;
 pub mod transformer;
-pub mod upscaling;
 pub mod vit;
 
 pub use config::{
-    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, HeadsConfig, SamConfig, Stability,
+    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, PromptHeadConfig, SamConfig, Stability,
     StageConfig, TinyVitConfig, VitConfig,
 };
 pub use image_encoder::ImageEncoder;
-pub use mask_decoder::{DecodeOptions, Decoded, Images, MaskDecoder, Prompts};
+pub use mask_decoder::{DecodeOptions, Decoded, MaskDecoder, PromptImages, Prompts};
 pub use naming::{DecoderNames, Naming};
 pub use predict::Predictor;
 pub use prompt::{Label, Point, Prompt};
 pub use prompt_encoder::PromptEncoder;
+
+pub use crate::kernels::mask_decoder::ImageSource;
 
 use crate::error::Result;
 use crate::simd::Level;
@@ -75,9 +77,9 @@ impl SamModel {
             config.set_image_size(image_size)?;
         }
         let image_encoder = ImageEncoder::bind(&scope, naming, &config)?;
-        let heads = config.heads(naming);
-        let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
-        let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
+        let prompt_head = config.prompt_head(naming);
+        let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head)?;
+        let mask_decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder)?;
         // A second copy of the frequencies.
         review.tensors(&scope, &["prompt_encoder.shared_embedding.positional_embedding"])?;
         Ok(Self { config, image_encoder, prompt_encoder, mask_decoder })

@@ -1,38 +1,38 @@
-//! Prompts to masks, through the prompt encoder and the mask decoder.
+//! The predictor: prompts to masks, through the prompt encoder and the mask decoder.
 
 use super::attention::MAX_TOKENS;
 use super::config::Stability;
-use super::mask_decoder::{DecodeOptions, Decoded, Images, MaskDecoder, Prompts};
+use super::mask_decoder::{DecodeOptions, Decoded, MaskDecoder, Prompts};
 use super::prompt::Prompt;
 use super::prompt_encoder::PromptEncoder;
 use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::mask_decoder::ImageSource;
 use crate::nn::Trace;
 
-/// Prompts that are decoded together, if they have equally many tokens and no mask: weights are read once for all of
-/// them. Each needs its own image features, which bounds the number (4 MiB each in the released models).
+/// Most prompts that are decoded together, so that weights are read once for all of them. They have the same number of
+/// tokens and no mask. Each needs its own image features, which bounds the number: 4 MiB in the released models.
 const BATCH: usize = 4;
 
-/// Both parts of a SAM that run for every prompt.
+/// The two parts of a SAM that run for every prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct Predictor<'a> {
     /// Prompts to tokens.
     pub prompt_encoder: &'a PromptEncoder,
     /// Tokens to masks.
     pub mask_decoder: &'a MaskDecoder,
-    /// If set, masks of a prompt none of which is predicted to be above it are not computed, and what is in their
-    /// place stays.
+    /// If set, a prompt gets masks only if the predicted IoU of one of them is above this value; otherwise its part of the
+    /// output is not written.
     pub least_iou: Option<f32>,
-    /// When a single mask gives way to the best of several.
+    /// If set, a single mask that is not stable is replaced by the best of several.
     pub stability: Option<Stability>,
 }
 
 impl Predictor<'_> {
-    /// Masks and their predicted quality for independent prompts against one image, which
-    /// [`MaskDecoder::cache`] has prepared.
+    /// Predicts masks and their IoU for independent prompts on one image, which [`MaskDecoder::cache`] has prepared.
     ///
-    /// Places are multiplied by `scale` (horizontal, vertical) to become pixels of the input. A prompt's result does
-    /// not depend on the other prompts. `masks: [prompts, masks, mask_side, mask_side]` are logits, `iou:
-    /// [prompts, masks]`; see [`MaskDecoder::masks`] for the number of masks.
+    /// Coordinates are multiplied by `scale` (horizontal, vertical) to become pixels of the input. The result of a prompt
+    /// does not depend on the other prompts. `masks: [prompts, masks, mask_side, mask_side]` are logits; `iou:
+    /// [prompts, masks]`. [`MaskDecoder::masks`] tells the number of masks.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
@@ -75,13 +75,14 @@ impl Predictor<'_> {
             let iou = iou.split_off_mut(..batch.len() * count).expect("asserted above");
             let batch = Prompts { count: batch.len(), sparse, dense };
             let out = Decoded { masks, iou, object_scores: &mut [], tokens: &mut [] };
-            let image = Images::Shared(cache);
+            let image = ImageSource::Shared(cache);
             self.mask_decoder.forward(cx, image, batch, &options, out, scratch, &mut trace);
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `prompts`, in f32. In the released models with two threads,
-    /// that is 5 MiB for a click, 21 MiB for any number of clicks, and 34 KiB more for each point of a prompt of many.
+    /// Scratch that [`forward`](Self::forward) needs for `prompts`, in f32. In the released models with two threads, it is
+    /// 5 MiB for one click and 21 MiB for any number of prompts of one click. A prompt of many points takes 34 KiB more for
+    /// each of them.
     pub fn scratch_len(&self, cx: &Cx, prompts: &[Prompt<'_>], multimask: bool) -> usize {
         let dim = self.prompt_encoder.no_mask().len();
         let side = self.prompt_encoder.mask_side() / 4;
@@ -103,7 +104,7 @@ impl Predictor<'_> {
         DecodeOptions { multimask, stability: self.stability, least_iou: self.least_iou }
     }
 
-    /// Cuts `prompts` into those that are decoded together: neighbours of the same kind.
+    /// Cuts `prompts` into batches of neighbours that can be decoded together.
     fn batches<'p, 'a>(&self, prompts: &'p [Prompt<'a>]) -> impl Iterator<Item = &'p [Prompt<'a>]> {
         let encoder = self.prompt_encoder;
         let alike = |a: &Prompt<'_>, b: &Prompt<'_>| {

@@ -2,22 +2,22 @@
 
 use crate::error::{Result, err};
 
-/// Farthest coordinate from the origin that is accepted, in pixels: beyond it, positions are noise in f32.
+/// Largest coordinate, in pixels and of either sign: beyond it, position encodings in f32 are noise.
 pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
 
-/// Most points of a prompt: each takes some 30 kB of scratch memory in the released models.
+/// Most points of a prompt. Each takes about 30 kB of scratch memory in the released models.
 pub const MAX_POINTS: usize = 1 << 14;
 
-/// What a click says.
+/// What a click says about its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Label {
-    /// No click. Brings batches to equal lengths in the reference, where it changes the result a little, as it does
-    /// here. Its coordinates do not matter. Here no prompt needs it.
+    /// Not a click; its coordinates do not matter. The reference pads the prompts of a batch with such points to equal
+    /// lengths, which changes the result a little, here as there. Prompts need no padding here.
     Padding = -1,
-    /// Not this.
+    /// The object is not here.
     Background = 0,
-    /// This.
+    /// The object is here.
     Foreground = 1,
 }
 
@@ -49,18 +49,18 @@ pub struct Point {
 }
 
 impl Point {
-    /// A click on what is wanted.
+    /// A click on the object.
     pub fn foreground(x: f32, y: f32) -> Self {
         Self { x, y, label: Label::Foreground }
     }
 
-    /// A click on what is not.
+    /// A click on what is not the object.
     pub fn background(x: f32, y: f32) -> Self {
         Self { x, y, label: Label::Background }
     }
 }
 
-/// All that is said about one object. Nothing at all is a prompt too: the most prominent object.
+/// The points, the box and the mask that describe one object. A prompt may be empty: it asks for the most prominent object.
 ///
 /// Without points and box, SAM 2 gets no point at all, as from `SAM2ImagePredictor`; transformers gives it a padding point,
 /// which is a prompt of [`Point`]s with one [`Label::Padding`]. (`docs/references.md` has more of such differences.)
@@ -88,13 +88,13 @@ impl<'a> Prompt<'a> {
         Self { bounding_box: Some(bounding_box), ..Self::default() }
     }
 
-    /// The same with a mask from an earlier call. A mask alone, see [`Prompt`], is not the same in all references.
+    /// This prompt with a mask from an earlier call. References differ in what they do with a mask alone, see [`Prompt`].
     #[must_use]
     pub fn with_mask(self, mask: &'a [f32]) -> Self {
         Self { mask: Some(mask), ..self }
     }
 
-    /// Checks what types cannot: coordinates are numbers of at most ±[`MAX_COORDINATE`], the box is not inverted, the
+    /// Checks the values: coordinates are numbers of at most ±[`MAX_COORDINATE`], the box is not inverted, the
     /// mask has `mask_side²` finite values.
     ///
     /// # Errors

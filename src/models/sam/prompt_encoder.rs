@@ -7,15 +7,15 @@
 //! u = 2 · (x + ½, y + ½) / S − 1        pe = [sin(2π u G), cos(2π u G)]
 //! ```
 //!
-//! A point is `pe` plus the embedding of its label, a box is the `pe` of two corners plus an embedding for each, and a
-//! padding point is an embedding alone. In SAM a padding point follows points without a box; in SAM 2 one follows all
-//! points and boxes.
+//! A point becomes `pe` plus the embedding of its label. A box becomes two such tokens, one for each of two corners. A
+//! padding point becomes an embedding alone. In SAM, a padding point follows points without a box; in SAM 2, it follows
+//! any points and boxes.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::f32::consts::PI;
 
-use super::config::HeadsConfig;
+use super::config::PromptHeadConfig;
 use super::naming::PointNames;
 use super::prompt::{Label, Prompt};
 use crate::error::Result;
@@ -30,7 +30,7 @@ use crate::weights::Scope;
 pub struct PromptEncoder {
     /// `G: [2, C / 2]`
     frequencies: Vec<f32>,
-    /// Background, foreground, the box's first and second corner, `[4, C]`.
+    /// Embeddings of background, foreground, and the first and second corner of a box, `[4, C]`.
     points: Vec<f32>,
     /// `[C]`
     not_a_point: Vec<f32>,
@@ -52,8 +52,8 @@ impl PromptEncoder {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>) -> Result<Self> {
-        let HeadsConfig { names, dim, decoder, .. } = config;
+    pub fn bind(scope: &Scope<'_>, config: &PromptHeadConfig<'_>) -> Result<Self> {
+        let PromptHeadConfig { names, dim, decoder, .. } = config;
         let dim = *dim;
         let frequencies =
             names.frequencies.iter().find(|name| scope.contains(name)).unwrap_or(&names.frequencies[0]);
@@ -88,7 +88,7 @@ impl PromptEncoder {
         })
     }
 
-    /// Tokens of a prompt's points and its box, with the padding point.
+    /// Number of tokens of the points and the box of a prompt, with the padding point.
     pub fn tokens(&self, prompt: &Prompt<'_>) -> usize {
         let corners = if prompt.bounding_box.is_some() { 2 } else { 0 };
         let places = prompt.points.len() + corners;
@@ -96,8 +96,8 @@ impl PromptEncoder {
         places + usize::from(is_padded)
     }
 
-    /// Embeds the points and the box of `prompt` into `out: [tokens, C]`: points, the box's corners, the padding point.
-    /// Places are multiplied by `scale` (horizontal, vertical) to become pixels of the input.
+    /// Embeds the points and the box of `prompt` into `out: [tokens, C]`: points, corners of the box, padding point.
+    /// Coordinates are multiplied by `scale` (horizontal, vertical) to become pixels of the input.
     ///
     /// # Panics
     /// If `out` does not have its size.
@@ -119,7 +119,7 @@ impl PromptEncoder {
         tokens.for_each(|token| token.copy_from_slice(&self.not_a_point));
     }
 
-    /// The encodings of the centres of all tokens of the image embedding, `[grid², C]`.
+    /// The position encodings of the image embedding, `[grid², C]`: of the centre of every token.
     pub fn dense_pe(&self) -> Vec<f32> {
         let (dim, grid) = (self.no_mask.len(), self.grid);
         let mut out = vec![0.0; grid * grid * dim];
@@ -158,12 +158,12 @@ impl PromptEncoder {
         len(half, &self.mask_conv1) + self.mask_conv1.scratch_len(cx, whole).max(after)
     }
 
-    /// Side of the logits of a mask.
+    /// Side of a mask prompt, in logits.
     pub fn mask_side(&self) -> usize {
         4 * self.grid
     }
 
-    /// What is added to every token of the image embedding when there is no mask, `[C]`.
+    /// The no-mask embedding, `[C]`, which is added to every token of the image embedding if there is no mask prompt.
     pub fn no_mask(&self) -> &[f32] {
         &self.no_mask
     }
@@ -178,7 +178,7 @@ impl PromptEncoder {
             .sum()
     }
 
-    /// Sizes of a mask and of what its convolutions make of it.
+    /// Sizes of a mask prompt, and after its first and its second convolution.
     fn mask_sides(&self) -> [[usize; 2]; 3] {
         [4, 2, 1].map(|factor| [factor * self.grid; 2])
     }
@@ -191,7 +191,7 @@ impl PromptEncoder {
         out.iter_mut().zip(embedding).for_each(|(to, from)| *to += from);
     }
 
-    /// `out ← [sin(2π u G), cos(2π u G)]` with `u = 2 · place − 1`, for places in 0…1.
+    /// `out ← [sin(2π u G), cos(2π u G)]` with `u = 2 · place − 1`, for a place within 0…1.
     fn fourier(&self, place: [f32; 2], out: &mut [f32]) {
         let [u, v] = place.map(|at| 2.0 * at - 1.0);
         let half = self.frequencies.len() / 2;

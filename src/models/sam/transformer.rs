@@ -1,28 +1,38 @@
-//! The two-way transformer: tokens attend to the image, the image attends to the tokens.
+//! The two-way transformer: tokens attend to the image, and the image attends to the tokens.
 
 use alloc::vec::Vec;
 
-use super::attention::{Batch, ImageSide, ImageToToken, SelfAttention, TokenToImage};
-use super::config::HeadsConfig;
+use super::attention::{Batch, ImageToToken, SelfAttention, TokenToImage};
+use super::config::PromptHeadConfig;
 use super::image_cache::ImageCache;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
+use crate::kernels::feature_panels::to_tokens;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::panels::{Keys, to_tokens};
+use crate::kernels::mask_decoder::{ImageFeatures, ImageKeys, ImageSource};
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 
-/// The image as a layer finds it.
-#[derive(Clone, Copy, Debug)]
-pub enum Image<'a> {
-    /// The same for all prompts: as cached. The layer writes each prompt's features.
-    Shared(ImageCache<'a>),
-    /// Each prompt's features, which the layer updates.
-    Each,
+/// The image side of the transformer.
+#[derive(Debug)]
+pub struct ImageStream<'a> {
+    /// Where the next layer finds the image: in the cache of an image that all prompts share, or in `features`.
+    pub source: ImageSource<ImageCache<'a>>,
+    /// The features of every prompt, in panels, which each layer writes.
+    pub features: &'a mut [f32],
+    /// Position encodings of the pixels, in panels.
+    pub positions: &'a [f32],
 }
 
-/// All layers, and the last attention of the tokens to the image.
+impl ImageStream<'_> {
+    /// The features of every prompt with their positions.
+    fn per_prompt(&self) -> ImageSource<ImageKeys<'_>, ImageFeatures<'_>> {
+        ImageSource::PerPrompt(ImageFeatures { features: self.features, positions: self.positions })
+    }
+}
+
+/// The layers, and the last attention of the tokens to the image.
 #[derive(Debug)]
 pub struct TwoWayTransformer {
     layers: Vec<TwoWayLayer>,
@@ -35,8 +45,8 @@ impl TwoWayTransformer {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, config: &HeadsConfig<'_>) -> Result<Self> {
-        let HeadsConfig { names, dim, decoder, .. } = config;
+    pub fn bind(scope: &Scope<'_>, config: &PromptHeadConfig<'_>) -> Result<Self> {
+        let PromptHeadConfig { names, dim, decoder, .. } = config;
         let final_attention = scope.at("final_attn_token_to_image");
         Ok(Self {
             layers: (0..decoder.layers)
@@ -47,34 +57,31 @@ impl TwoWayTransformer {
         })
     }
 
-    /// Transforms `queries: [prompts, tokens, C]`, which enter as the tokens' embeddings, and `x`, the prompts' image
-    /// features in panels. `x` enters as `image` says and leaves as the transformed features.
+    /// Transforms `queries: [prompts, tokens, C]`, which enter as the embeddings of the tokens, and the features of the
+    /// image.
     ///
-    /// Afterwards only the tokens `kept` of each prompt are there, `[prompts, kept, C]`: after the layers the tokens no
-    /// longer meet each other. `positions` are the encodings of the pixels' places, in panels.
-    #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
+    /// `queries` leave as the tokens `kept` of each prompt alone, `[prompts, kept, C]`: tokens attend to each other only
+    /// in the layers, so that the last attention can leave out the tokens that nobody reads.
+    #[allow(clippy::too_many_arguments, reason = "two streams, which tokens to keep, and a trace")]
     pub fn forward(
         &self,
         cx: &Cx,
         batch: Batch,
-        mut image: Image<'_>,
-        positions: &[f32],
+        mut image: ImageStream<'_>,
         kept: impl Iterator<Item = usize> + Clone,
         queries: &mut [f32],
-        x: &mut [f32],
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
         let embeddings = scratch.take(queries.len());
         embeddings.copy_from_slice(queries);
         for (i, layer) in self.layers.iter().enumerate() {
-            layer.forward(cx, batch, image, positions, embeddings, queries, x, scratch.frame());
-            image = Image::Each;
+            layer.forward(cx, batch, &mut image, embeddings, queries, scratch.frame());
             trace.stage(format_args!("decoder.layers.{i}.tokens"), queries);
-            trace_image(trace, format_args!("decoder.layers.{i}.image"), batch, x);
+            trace_image(trace, format_args!("decoder.layers.{i}.image"), batch, image.features);
         }
 
-        // The tokens attend to the image once more. An observer sees them all.
+        // The tokens attend to the image once more; all of them if there is a trace.
         let dim = self.final_norm.dim();
         let count = kept.clone().count();
         let q = scratch.take(queries.len());
@@ -87,8 +94,7 @@ impl TwoWayTransformer {
             let len = batch.prompts * count * dim;
             (Batch { tokens: count, ..batch }, &mut queries[..len], &mut q[..len])
         };
-        let keys = Keys::Each { features: x, positions };
-        self.final_attention.forward_add(cx, batch, q, keys, queries, scratch);
+        self.final_attention.forward_add(cx, batch, q, image.per_prompt(), queries, scratch);
         self.final_norm.forward_in_place(cx, queries);
         if trace.is_on() {
             trace.stage(format_args!("decoder.tokens"), queries);
@@ -123,13 +129,13 @@ struct TwoWayLayer {
     activation: Activation,
     norm3: LayerNorm,
     image_to_token: ImageToToken,
-    /// In the first layer the queries are the embeddings: these are not added once more, and there is no residual.
+    /// In the first layer the queries are the embeddings. They are not added once more, and self-attention has no residual.
     is_first: bool,
 }
 
 impl TwoWayLayer {
-    fn bind(scope: &Scope<'_>, is_first: bool, config: &HeadsConfig<'_>) -> Result<Self> {
-        let HeadsConfig { names, dim, decoder, .. } = config;
+    fn bind(scope: &Scope<'_>, is_first: bool, config: &PromptHeadConfig<'_>) -> Result<Self> {
+        let PromptHeadConfig { names, dim, decoder, .. } = config;
         let dim = *dim;
         let (heads, eps) = (decoder.heads, decoder.layer_norm_eps);
         let [norm1, norm2, norm3, norm4] = names.norms.map(|name| scope.at(name));
@@ -150,16 +156,13 @@ impl TwoWayLayer {
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two streams and where they come from")]
     fn forward(
         &self,
         cx: &Cx,
         batch: Batch,
-        image: Image<'_>,
-        positions: &[f32],
+        image: &mut ImageStream<'_>,
         embeddings: &[f32],
         queries: &mut [f32],
-        x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let stride = self.norm1.dim();
@@ -182,26 +185,27 @@ impl TwoWayLayer {
 
         // (2) The tokens attend to the image.
         sum(queries, embeddings, q);
-        let keys = match image {
-            Image::Shared(ImageCache { keys, values, .. }) => Keys::Shared { keys, values },
-            Image::Each => Keys::Each { features: x, positions },
+        let keys = match image.source {
+            ImageSource::Shared(ImageCache { keys, values, .. }) => {
+                ImageSource::Shared(ImageKeys { keys, values })
+            }
+            ImageSource::PerPrompt(()) => image.per_prompt(),
         };
         self.token_to_image.forward_add(cx, batch, q, keys, queries, scratch.frame());
         self.norm2.forward_in_place(cx, queries);
 
-        // (3) Each token by itself.
+        // (3) MLP of each token.
         self.mlp(cx, queries, q, scratch.frame());
         self.norm3.forward_in_place(cx, queries);
 
         // (4) The image attends to the tokens.
         sum(queries, embeddings, q);
-        let side = match image {
-            Image::Shared(ImageCache { features, queries, feature_bias: bias, .. }) => {
-                ImageSide::Shared { features, bias, queries }
-            }
-            Image::Each => ImageSide::Each { positions },
+        let source = match image.source {
+            ImageSource::Shared(cache) => ImageSource::Shared(cache),
+            ImageSource::PerPrompt(()) => ImageSource::PerPrompt(image.positions),
         };
-        self.image_to_token.forward(cx, batch, q, queries, side, x, scratch);
+        self.image_to_token.forward(cx, batch, [q, queries], source, image.features, scratch);
+        image.source = ImageSource::PerPrompt(());
     }
 
     fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
@@ -226,7 +230,7 @@ impl TwoWayLayer {
             + [&self.norm1, &self.norm2, &self.norm3].iter().map(|norm| norm.bytes()).sum::<usize>()
     }
 
-    /// `x += lin2(act(lin1(x)))`; `y` is a buffer like `x`.
+    /// `x += lin2(act(lin1(x)))`; `y` is a buffer of the length of `x`.
     fn mlp(&self, cx: &Cx, x: &mut [f32], y: &mut [f32], mut scratch: Scratch<'_>) {
         let (dim, inner) = (self.lin1.inputs(), self.lin1.outputs());
         let rows = x.len() / dim;
@@ -239,7 +243,7 @@ impl TwoWayLayer {
     }
 }
 
-/// Moves the tokens `kept`, in ascending order, of every prompt of `x: [prompts, tokens, dim]` to its start.
+/// Compacts `x: [prompts, tokens, dim]` in place to the tokens `kept` of every prompt, which ascend.
 fn keep(batch: Batch, dim: usize, kept: impl Iterator<Item = usize> + Clone, x: &mut [f32]) {
     let tokens =
         (0..batch.prompts).flat_map(|prompt| kept.clone().map(move |token| prompt * batch.tokens + token));
@@ -253,7 +257,7 @@ fn sum(a: &[f32], b: &[f32], out: &mut [f32]) {
     out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = a + b);
 }
 
-/// Shows features in panels as tokens, `[prompts, pixels, C]`.
+/// Shows the features of every prompt, in panels, as tokens `[prompts, pixels, C]`.
 fn trace_image(trace: &mut Trace<'_>, name: core::fmt::Arguments<'_>, batch: Batch, x: &[f32]) {
     if trace.is_on() {
         let channels = x.len() / batch.prompts / batch.panels.len(1);

@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 
 use super::naming;
 use crate::error::{Result, err};
-use crate::models::sam::{DecoderConfig, DecoderExtensions, DecoderNames, HeadsConfig, Naming, Stability};
+use crate::models::sam::{
+    DecoderConfig, DecoderExtensions, DecoderNames, Naming, PromptHeadConfig, Stability,
+};
 use crate::weights::{Bundle, Review, Scope};
 
 /// All of a SAM 2.
@@ -199,8 +201,8 @@ impl Sam2Config {
     }
 
     /// What prompt encoder and mask decoder have to know.
-    pub fn heads(&self, naming: Naming) -> HeadsConfig<'_> {
-        HeadsConfig {
+    pub fn prompt_head(&self, naming: Naming) -> PromptHeadConfig<'_> {
+        PromptHeadConfig {
             names: DecoderNames::sam2(naming),
             image_size: self.image_size,
             grid: self.grid(),

@@ -1,4 +1,4 @@
-//! The memory of SAM 2: what makes a tracker of it.
+//! The memory of SAM 2, with which it tracks objects through a video.
 
 use alloc::vec::Vec;
 
@@ -10,16 +10,16 @@ use crate::weights::Scope;
 /// Memory attention, memory encoder and object pointers.
 #[derive(Debug)]
 pub struct Memory {
-    /// A frame's features, conditioned on what is remembered of an object.
+    /// Conditions the features of a frame on the memories of an object.
     pub attention: MemoryAttention,
-    /// A frame and an object's mask to a memory.
+    /// Makes a memory of a frame and the mask of an object.
     pub encoder: MemoryEncoder,
-    /// The decoder's tokens to pointers.
+    /// Makes an object pointer of an output token of the decoder.
     pub pointers: ObjectPointers,
 }
 
 impl Memory {
-    /// Binds the memory of a checkpoint; `None` if it has none.
+    /// Binds the memory of a checkpoint; `None` if it segments pictures only.
     ///
     /// # Errors
     /// As [`Scope::f32`].
@@ -38,7 +38,7 @@ impl Memory {
     }
 }
 
-/// What is remembered of an object.
+/// The memories of one object that a frame attends to.
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectMemory<'a> {
     /// Memories of frames.
@@ -47,13 +47,12 @@ pub struct ObjectMemory<'a> {
     pub pointers: &'a [Pointer<'a>],
 }
 
-/// A frame and an object's mask in it, as the memory encoder made them.
+/// The memory of a frame, as the memory encoder made it of the frame and the mask of the object.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameMemory<'a> {
     /// bfloat16, `[g², D]`.
     pub features: &'a [u16],
-    /// Which row of `maskmem_tpos_enc` is its position in time: `count − t − 1` for the memory of the frame that has
-    /// position `t`.
+    /// The row of `maskmem_tpos_enc` that encodes its position in time: `count − t − 1` for position `t`.
     pub time: usize,
 }
 
@@ -62,18 +61,18 @@ pub struct FrameMemory<'a> {
 pub struct Pointer<'a> {
     /// `[C]`
     pub values: &'a [f32],
-    /// Its distance in frames, with a sign if the model has it so, divided by the greatest distance.
+    /// Distance to its frame, divided by the greatest distance; with a sign if the model wants it.
     pub distance: f32,
 }
 
 impl ObjectMemory<'_> {
-    /// Memories and pointers.
+    /// Numbers of memories and pointers.
     pub(super) fn counts(&self) -> [usize; 2] {
         [self.spatial.len(), self.pointers.len()]
     }
 }
 
-/// `[rows, columns]` ← `left [rows, inner] · right [inner, columns]`, summed in f64: two linear layers made one.
+/// `[rows, columns]` ← `left [rows, inner] · right [inner, columns]`, summed in f64: the weights of two linear layers in one.
 pub(super) fn product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
     let columns = right.len() / inner;
     let row = |left: &[f32]| -> Vec<f32> {

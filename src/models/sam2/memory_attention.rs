@@ -1,15 +1,14 @@
-//! Memory attention: the features of a frame, conditioned on what is remembered of an object.
+//! Memory attention: conditions the features of a frame on the memories of an object.
 //!
-//! Exact savings, beside those of the [kernel](crate::kernels::memory):
+//! Exact savings, beside those of the [kernel](crate::kernels::rotary_attention):
 //!
-//! - the first layer's self-attention depends on the frame alone: [`shared`](MemoryAttention::shared) computes it once,
-//!   for all objects;
-//! - memories are packed once, for all layers: no layer projects them;
+//! - the self-attention of the first layer depends on the frame alone: [`shared`](MemoryAttention::shared) computes it
+//!   once for all objects;
+//! - no layer projects memories, so that they are packed once for all layers;
 //! - `out_proj(v_proj(m))` is one linear layer, since the weights of a query sum to 1.
 //!
-//! Objects come one after the other, and of an object all layers: what an object needs is then needed for one object at a
-//! time, whatever their number. (That the weights are read again for each object costs little: they take the place of 20 ms
-//! of memory traffic beside more than a second of arithmetic.)
+//! Objects pass one by one through all layers, so that there is scratch for one object, whatever their number. The weights
+//! are read again for each object, which costs little: 20 ms of memory traffic beside more than a second of arithmetic.
 
 mod layer;
 mod times;
@@ -22,30 +21,30 @@ use super::memory::ObjectMemory;
 use super::{MemoryConfig, Sam2Config, naming, positions};
 use crate::error::Result;
 use crate::exec::{Cx, Monitor, Scratch};
-use crate::kernels::memory::{Bank, BankShape, PointerToken, Rotary, SpatialMemory};
+use crate::kernels::rotary_attention::{MemoryShape, PackedMemories, PointerToken, Rotary, SpatialMemory};
 use crate::models::sam::Naming;
 use crate::nn::{LayerNorm, Trace};
 use crate::weights::Scope;
 
-/// A transformer whose layers attend to the frame itself and to memories.
+/// A transformer whose layers attend to the frame itself and to the memories of an object.
 #[derive(Debug)]
 pub struct MemoryAttention {
     grid: usize,
-    /// Channels of a memory.
+    /// Channels of a memory, `D`.
     memory_dim: usize,
     layers: Vec<Layer>,
     norm: LayerNorm,
     rotary: Rotary,
-    /// 0.1 × the sine encodings of the frame's places, `[g², C]`.
+    /// Position encodings of the frame times [`POSITIONS`], `[g², C]`.
     positions: Vec<f32>,
-    /// Sine encodings of the memories' places, `[g², D]`.
+    /// Position encodings of a memory, `[g², D]`.
     memory_positions: Vec<f32>,
     /// `maskmem_tpos_enc`, `[count, D]`
     times: Vec<f32>,
     pointers: PointerEncoding,
 }
 
-/// How much of the positions is added to the features.
+/// Multiplies the position encodings that are added to the features.
 const POSITIONS: f32 = 0.1;
 const EPS: f32 = 1e-5;
 
@@ -79,8 +78,8 @@ impl MemoryAttention {
         })
     }
 
-    /// `out: [g², C]` ← what depends on a frame's features `top: [g², C]` alone: positions and the first layer's
-    /// self-attention.
+    /// `out: [g², C]` ← what all objects of a frame share: its features `top: [g², C]` with positions, after the
+    /// self-attention of the first layer.
     ///
     /// # Errors
     /// `Cancelled` by the monitor.
@@ -107,16 +106,16 @@ impl MemoryAttention {
         monitor.report(1, 1)
     }
 
-    /// `out: [objects, g², C]` ← the frame's features, conditioned on the memories of each of `objects`. `shared` is what
-    /// [`shared`](Self::shared) made of the frame.
+    /// `out: [objects, g², C]` ← the features of a frame, conditioned on the memories of each of `objects`. `shared: [g², C]`
+    /// is the output of [`shared`](Self::shared) for the frame.
     ///
     /// # Errors
     /// `Cancelled` by the monitor, which is asked after every layer.
     ///
     /// # Panics
-    /// If a slice does not have its size, an object has no memories (nothing is attended to then, and the caller adds
-    /// `no_mem_embed` instead), or the scratch is shorter than [`scratch_len`](Self::scratch_len).
-    #[allow(clippy::too_many_arguments, reason = "a frame, objects, an output, and who watches")]
+    /// If a slice does not have its size, the scratch is shorter than [`scratch_len`](Self::scratch_len), or an object has
+    /// no memories. (Without memories there is no memory attention: the caller adds `no_mem_embed` to the features.)
+    #[allow(clippy::too_many_arguments, reason = "a frame, objects, an output, a trace and a monitor")]
     pub fn forward(
         &self,
         cx: &Cx,
@@ -133,12 +132,12 @@ impl MemoryAttention {
         for (index, (object, x)) in objects.iter().zip(out.chunks_exact_mut(shared.len())).enumerate() {
             let mut scratch = scratch.frame();
             x.copy_from_slice(shared);
-            let bank = self.pack(cx, object, &mut scratch);
+            let memories = self.pack(cx, object, &mut scratch);
             for (i, layer) in self.layers.iter().enumerate() {
                 if i > 0 {
                     layer.attend_to_frame(cx, &self.rotary, x, scratch.frame());
                 }
-                layer.attend_to_memory(cx, &self.rotary, &bank, x, scratch.frame());
+                layer.attend_to_memory(cx, &self.rotary, &memories, x, scratch.frame());
                 layer.transform(cx, x, scratch.frame());
                 trace.stage(format_args!("memory_attention.layers.{i}.{index}"), x);
                 monitor.report(index * self.layers.len() + i + 1, total)?;
@@ -149,20 +148,20 @@ impl MemoryAttention {
         Ok(())
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for objects with at most `spatial` memories and `pointers`
-    /// pointers each, in f32; with none of either, what [`shared`](Self::shared) needs.
+    /// Scratch that [`forward`](Self::forward) needs for objects with at most `spatial` memories and `pointers` pointers
+    /// each, in f32. For `[0, 0]`, the scratch that [`shared`](Self::shared) needs.
     pub fn scratch_len(&self, cx: &Cx, [spatial, pointers]: [usize; 2]) -> usize {
-        let shape = self.bank_shape([spatial, pointers]);
+        let shape = self.memory_shape([spatial, pointers]);
         let layers = self.layers.iter().map(|layer| layer.scratch_len(cx, &self.rotary, &shape));
-        let bank = if shape.is_empty() {
+        let packed = if shape.is_empty() {
             0
         } else {
             shape.packed_len() + self.pointers.len(pointers) + self.pointers.scratch_len(cx, pointers)
         };
-        bank + layers.fold(0, usize::max)
+        packed + layers.fold(0, usize::max)
     }
 
-    /// f32 of a frame's features, `g² · C`.
+    /// Length of the features of a frame, `g² · C`, in f32.
     pub fn frame_len(&self) -> usize {
         self.positions.len()
     }
@@ -177,8 +176,8 @@ impl MemoryAttention {
             + tables.map(|table| size_of_val(&table[..])).iter().sum::<usize>()
     }
 
-    fn bank_shape(&self, [spatial, pointers]: [usize; 2]) -> BankShape {
-        BankShape {
+    fn memory_shape(&self, [spatial, pointers]: [usize; 2]) -> MemoryShape {
+        MemoryShape {
             grid: [self.grid; 2],
             features: self.memory_dim,
             spatial,
@@ -187,15 +186,15 @@ impl MemoryAttention {
     }
 
     /// Packs the memories of `object`.
-    fn pack<'a>(&self, cx: &Cx, object: &ObjectMemory<'_>, scratch: &mut Scratch<'a>) -> Bank<'a> {
+    fn pack<'a>(&self, cx: &Cx, object: &ObjectMemory<'_>, scratch: &mut Scratch<'a>) -> PackedMemories<'a> {
         let dim = self.memory_dim;
         let encodings = scratch.take(self.pointers.len(object.pointers.len()));
         self.pointers.forward(cx, object.pointers, encodings, scratch.frame());
         let encodings = &*encodings;
         let tokens = self.pointers.tokens();
-        Bank::pack(
+        PackedMemories::pack(
             cx,
-            self.bank_shape(object.counts()),
+            self.memory_shape(object.counts()),
             &self.memory_positions,
             |index| {
                 let memory = &object.spatial[index];

@@ -1,4 +1,4 @@
-//! Memory encoder: the features of a frame and the mask of an object to a memory.
+//! Memory encoder: makes a memory of the features of a frame and the mask of an object.
 
 mod fuser;
 mod mask_downsampler;
@@ -24,9 +24,9 @@ pub struct MemoryEncoder {
     mask_downsampler: MaskDownsampler,
     pix_feat_proj: Linear,
     fuser: Fuser,
-    /// Absent where a memory is as wide as the features.
+    /// `None` if a memory has as many channels as the features.
     out_proj: Option<Linear>,
-    /// `no_obj_embed_spatial`, `[D]`: added where the object cannot be seen.
+    /// `no_obj_embed_spatial`, `[D]`: added to the memory of a frame in which the object is not visible.
     no_object: Option<Vec<f32>>,
     scale: f32,
     bias: f32,
@@ -65,15 +65,15 @@ impl MemoryEncoder {
         })
     }
 
-    /// `out: [g², D]`, bfloat16 ← the memory of a frame with the features `top: [g², C]` and of an object with the
-    /// logits `mask: [16 g, 16 g]`.
+    /// `out: [g², D]`, bfloat16 ← the memory of a frame with the features `top: [g², C]` and an object with the logits
+    /// `mask: [16 g, 16 g]`.
     ///
-    /// The mask's probabilities, or with `binarize` whether a logit is positive, are scaled first. Memories are rounded
-    /// to bfloat16, as the reference does even where it computes in f32.
+    /// Logits become probabilities, or 0 and 1 with `binarize`, and are then scaled. Memories are rounded to bfloat16, as
+    /// in the reference, which does so even if it computes in f32.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
-    #[allow(clippy::too_many_arguments, reason = "two inputs, two facts about them, an output")]
+    #[allow(clippy::too_many_arguments, reason = "two inputs, two flags, an output and a trace")]
     pub fn forward(
         &self,
         cx: &Cx,

@@ -57,8 +57,8 @@ impl Sam2Model {
     /// embeddings are interpolated here, once.
     ///
     /// # Errors
-    /// `Unsupported` if this is no SAM 2, or for tensors and settings that are not understood; `Config` for impossible sizes, `InvalidArgument` for an impossible
-    /// `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
+    /// `Unsupported` if this is no SAM 2, or for tensors and settings that are not understood; `Config` for impossible
+    /// sizes, `InvalidArgument` for an impossible `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
     pub fn bind(
         bundle: &Bundle<'_>,
         level: Level,
@@ -70,9 +70,9 @@ impl Sam2Model {
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
-        let heads = config.heads(naming);
-        let prompt_encoder = PromptEncoder::bind(&scope, &heads)?;
-        let mask_decoder = MaskDecoder::bind(&scope, &heads, &prompt_encoder)?;
+        let prompt_head = config.prompt_head(naming);
+        let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head)?;
+        let mask_decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder)?;
         let model = Self {
             image_encoder: ImageEncoder::bind(&scope, naming, &config)?,
             prompt_encoder,

@@ -1,4 +1,4 @@
-//! Object pointers: what the decoder says of an object on a frame, in one vector.
+//! Object pointers: vectors that describe an object on a frame, made of an output token of the mask decoder.
 
 use alloc::vec::Vec;
 
@@ -8,21 +8,21 @@ use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::Patches;
 use crate::kernels::gemm::{Output, Rows};
-use crate::models::sam::mlp::Mlp;
+use crate::models::sam::relu_mlp::ReluMlp;
 use crate::models::sam::{DecoderNames, Naming};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
-/// Output tokens of the mask decoder to object pointers, and masks that are given to prompts that yield a pointer.
+/// Makes object pointers of output tokens, and mask prompts of given masks, from which the decoder then makes a token.
 #[derive(Debug)]
 pub struct ObjectPointers {
     /// `obj_ptr_proj`
     projection: Projection,
-    /// `no_obj_ptr`, `[C]`; absent in models without object scores.
+    /// `no_obj_ptr`, `[C]`; `None` in models without object scores.
     no_object: Option<Vec<f32>>,
-    /// An object that cannot be seen has `no_object` alone, to which its pointer is not added.
+    /// Whether `no_object` replaces the pointer of an object that is not visible; otherwise it is added to it.
     fixed: bool,
-    /// How well the object is seen is a probability, not a choice.
+    /// Whether the probability that the object is visible weighs `no_object`; otherwise it is 0 or 1.
     soft: bool,
     /// A convolution of 4 × 4 pixels with stride 4.
     mask_downsample: Linear,
@@ -30,7 +30,7 @@ pub struct ObjectPointers {
 
 #[derive(Debug)]
 enum Projection {
-    Mlp(Mlp),
+    Mlp(ReluMlp),
     Linear(Linear),
 }
 
@@ -54,7 +54,7 @@ impl ObjectPointers {
             projection: if projection.contains("weight") {
                 Projection::Linear(Linear::bind(&projection, [dim, dim])?)
             } else {
-                Projection::Mlp(Mlp::bind(&projection, &DecoderNames::sam2(naming), [dim; 3], DEPTH)?)
+                Projection::Mlp(ReluMlp::bind(&projection, &DecoderNames::sam2(naming), [dim; 3], DEPTH)?)
             },
             no_object: scope.contains(no_object).then(|| scope.f32(no_object, &[1, dim])).transpose()?,
             fixed: config.tracking.fixed_no_object_pointer,
@@ -63,7 +63,7 @@ impl ObjectPointers {
         })
     }
 
-    /// `out ← pointer` of the decoder's `token: [C]`, given the logit that the object can be seen.
+    /// `out ← pointer` of the output token `token: [C]`; `object_score` is the logit that the object is visible.
     pub fn forward(&self, cx: &Cx, token: &[f32], object_score: f32, out: &mut [f32], scratch: Scratch<'_>) {
         let row = Rows::new(token, 1, token.len());
         match &self.projection {
@@ -80,8 +80,8 @@ impl ObjectPointers {
         self.mix(seen, out);
     }
 
-    /// `pointer ← seen · pointer + (1 − seen) · no_object`, where `seen` is how likely the object can be seen. The
-    /// reference does so a second time where a mask was given: by whether it is empty.
+    /// `pointer ← seen · pointer + (1 − seen) · no_object`, where `seen` is the probability that the object is visible. The
+    /// reference repeats this for a given mask, with `seen` 0 if the mask is empty and 1 if not.
     pub fn mix(&self, seen: f32, pointer: &mut [f32]) {
         let Some(no_object) = &self.no_object else { return };
         let kept = if self.fixed { seen } else { 1.0 };
@@ -98,8 +98,8 @@ impl ObjectPointers {
         }
     }
 
-    /// `out: [side / 4, side / 4]` ← the mask prompt that is to yield the pointer of `mask: [side, side]`, whose values
-    /// are 0 and 1.
+    /// `out: [side / 4, side / 4]` ← the mask prompt with which the decoder makes the output token of a given
+    /// `mask: [side, side]` of zeros and ones.
     pub fn mask_prompt(&self, cx: &Cx, side: usize, mask: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
         let patches = Patches::new(mask, 1, side, side, PATCH);
         let output = Output::Store { out, stride: 1 };

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::error::{Result, err};
 use crate::image::{ImageView, PixelFormat};
-use crate::kernels::panels::Squares;
+use crate::kernels::mask_decoder::HighResLayout;
 use crate::kernels::resize::upscale::Upscale;
 use crate::weights::Fnv64;
 
@@ -49,7 +49,7 @@ pub struct Embedding {
     /// The decoder's projections of the image, see [`MaskDecoder::cache`](crate::models::sam::MaskDecoder::cache).
     pub(super) cache: Vec<f32>,
     /// The larger maps of a SAM 2, which are the end of the cache.
-    pub(super) maps: Option<Squares>,
+    pub(super) maps: Option<HighResLayout>,
     /// From the decoder's masks to the picture.
     pub(super) upscale: Arc<Upscale>,
 }

@@ -13,8 +13,8 @@ use crate::error::{Result, err};
 use crate::exec::Monitor;
 use crate::pipelines::mask::{Regions, replace_small_regions};
 
-/// Objects that go through the memory attention and the decoder together: weights are read once for all of them, and
-/// each needs its own features, which bounds the number.
+/// Objects that are decoded together, so that the weights of the decoder are read once for all of them. (Memory attention
+/// takes them one by one.) Each needs its own features, which bounds the number.
 const BATCH: usize = 4;
 
 /// Part of a step that attention to memories is.

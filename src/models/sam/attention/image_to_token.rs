@@ -1,11 +1,15 @@
-//! Image to tokens.
+//! Cross attention of the image to the tokens.
 
 use alloc::vec::Vec;
 
 use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, scale, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
-use crate::kernels::panels::{self, Norm, Pixels, Tokens, Transposed, left_len, pack_left};
+use crate::kernels::feature_panels::{Transposed, pack_lhs, packed_lhs_len};
+use crate::kernels::mask_decoder::{
+    self, ImageQueries, ImageSource, ImageToTokenShape, LayerNormParams, PackedTokens, image_to_token,
+};
+use crate::models::sam::image_cache::ImageCache;
 use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
@@ -27,25 +31,6 @@ pub struct ImageToToken {
     norm_bias: Vec<f32>,
     norm_eps: f32,
     heads: usize,
-}
-
-/// What the pixels are, and what they ask.
-#[derive(Clone, Copy, Debug)]
-pub enum ImageSide<'a> {
-    /// Projected once per image.
-    Shared {
-        /// The image embedding.
-        features: &'a [f32],
-        /// Added to it in every pixel, `[C]`.
-        bias: &'a [f32],
-        /// The projected queries.
-        queries: &'a [f32],
-    },
-    /// Each prompt's own, with these positions.
-    Each {
-        /// Position encodings.
-        positions: &'a [f32],
-    },
 }
 
 impl ImageToToken {
@@ -78,15 +63,16 @@ impl ImageToToken {
     }
 
     /// `x ← norm(features + out(attention(q(features + positions), k(keys), v(values))))`, for
-    /// `keys, values: [prompts, tokens, C]` and `x: [prompts]` features in panels.
-    #[allow(clippy::too_many_arguments, reason = "three inputs and an output")]
+    /// keys and values `[prompts, tokens, C]` and `x: [prompts]` features in panels.
+    ///
+    /// The features and queries of a shared image are those of its cache, and `x` is only written. Otherwise `x` holds the
+    /// features of every prompt, and `image` the position encodings.
     pub fn forward(
         &self,
         cx: &Cx,
         batch: Batch,
-        keys: &[f32],
-        values: &[f32],
-        image: ImageSide<'_>,
+        [keys, values]: [&[f32]; 2],
+        image: ImageSource<ImageCache<'_>, &[f32]>,
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
@@ -97,40 +83,40 @@ impl ImageToToken {
         let folded = scratch.take(rows * dim);
         let key_bias = scratch.take(rows);
 
-        // Values, through the output projection.
+        // Values: projected, then multiplied into the output projection, `W_o,h v_ht`.
         linear(cx, &self.v, values, projected, scratch.frame());
         split_heads(projected, batch, self.heads, by_head);
         linear(cx, &self.out, by_head, folded, scratch.frame());
         let prompt_rows = rows / batch.prompts;
-        let packed_values = scratch.take(batch.prompts * left_len(dim, prompt_rows));
-        let prompts = packed_values.chunks_exact_mut(left_len(dim, prompt_rows));
+        let packed_values = scratch.take(batch.prompts * packed_lhs_len(dim, prompt_rows));
+        let prompts = packed_values.chunks_exact_mut(packed_lhs_len(dim, prompt_rows));
         for (packed, folded) in prompts.zip(folded.chunks_exact(prompt_rows * dim)) {
-            pack_left(cx.level(), &Transposed::new(folded, dim), packed);
+            pack_lhs(cx.level(), &Transposed::new(folded, dim), packed);
         }
 
-        // Keys, through the projection of the queries.
+        // Keys: projected, then multiplied into the query projection, `W_q,hᵀ k_ht`, unless queries are in the cache.
         linear(cx, &self.k, keys, projected, scratch.frame());
         projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
-        let (keys, shape, pixels, bias) = match image {
-            ImageSide::Shared { features, bias, queries } => {
+        let (keys, shape, source, bias) = match image {
+            ImageSource::Shared(ImageCache { features, queries, feature_bias, .. }) => {
                 key_bias.fill(0.0);
                 let keys = pack_heads(cx, batch, self.heads, projected, &mut scratch);
                 let shape = self.shape(batch, inner, self.heads);
-                (keys, shape, Pixels::Shared { queries, features }, bias)
+                (keys, shape, ImageSource::Shared(ImageQueries { queries, features }), feature_bias)
             }
-            ImageSide::Each { positions } => {
+            ImageSource::PerPrompt(positions) => {
                 split_heads(projected, batch, self.heads, by_head);
                 for (bias, row) in key_bias.iter_mut().zip(by_head.chunks_exact(inner)) {
                     *bias = row.iter().zip(&self.q_bias).map(|(k, q)| k * q).sum();
                 }
                 linear(cx, &self.q_transposed, by_head, folded, scratch.frame());
                 let keys = pack_prompts(cx, batch, folded, dim, &mut scratch);
-                (keys, self.shape(batch, dim, 1), Pixels::Each { positions }, &self.out_bias[..])
+                (keys, self.shape(batch, dim, 1), ImageSource::PerPrompt(positions), &self.out_bias[..])
             }
         };
-        let tokens = Tokens { keys, key_bias, values: packed_values, bias };
-        let norm = Norm { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
-        panels::image_to_token(cx, &shape, &tokens, norm, pixels, x, scratch);
+        let tokens = PackedTokens { keys, key_bias, values: packed_values, bias };
+        let norm = LayerNormParams { weight: &self.norm_weight, bias: &self.norm_bias, eps: self.norm_eps };
+        image_to_token(cx, &shape, &tokens, norm, source, x, scratch);
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
@@ -142,15 +128,15 @@ impl ImageToToken {
             self.out.scratch_len(cx, rows),
             self.k.scratch_len(cx, tokens),
             self.q_transposed.scratch_len(cx, rows),
-            panels::image_to_token_scratch_len(cx, &self.shape(batch, dim, 1)),
+            mask_decoder::image_to_token_scratch_len(cx, &self.shape(batch, dim, 1)),
         ];
         let prompt_rows = rows / batch.prompts;
         padded(tokens * inner)
             + padded(rows * inner)
             + padded(rows * dim)
             + padded(rows)
-            + padded(batch.prompts * left_len(dim, prompt_rows))
-            + padded(batch.prompts * left_len(prompt_rows, dim))
+            + padded(batch.prompts * packed_lhs_len(dim, prompt_rows))
+            + padded(batch.prompts * packed_lhs_len(prompt_rows, dim))
             + products.into_iter().fold(0, usize::max)
     }
 
@@ -162,9 +148,9 @@ impl ImageToToken {
             + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
     }
 
-    /// The kernel's sizes for queries of `channels` channels, of which a key sees those of its group.
-    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> panels::ImageToToken {
-        panels::ImageToToken {
+    /// The shape of the attention to queries of `channels` channels in `groups` groups.
+    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> ImageToTokenShape {
+        ImageToTokenShape {
             prompts: batch.prompts,
             tokens: batch.tokens,
             heads: self.heads,

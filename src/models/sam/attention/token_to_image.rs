@@ -1,4 +1,4 @@
-//! Tokens to image.
+//! Cross attention of the tokens to the image.
 
 use super::{
     Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, scale, split_heads,
@@ -6,13 +6,16 @@ use super::{
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
+use crate::kernels::feature_panels::packed_lhs_len;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::panels::{self, Keys, left_len};
+use crate::kernels::mask_decoder::{
+    self, ImageFeatures, ImageKeys, ImageSource, TokenToImageShape, token_to_image,
+};
 use crate::models::sam::naming::DecoderNames;
 use crate::nn::Linear;
 use crate::weights::Scope;
 
-/// Tokens of one prompt that attend to the image at a time; more are taken in parts, which bounds the scratch memory.
+/// Most tokens of one prompt that attend to the image at a time. More are taken in parts, which bounds the scratch memory.
 pub const MAX_TOKENS: usize = 64;
 
 /// Cross attention of the tokens to the image.
@@ -33,7 +36,7 @@ impl TokenToImage {
     /// As [`Scope::f32`], or `Config` if the heads do not divide its features.
     pub fn bind(scope: &Scope<'_>, names: &DecoderNames, dim: usize, heads: usize) -> Result<Self> {
         let inner = inner_dim(scope, heads)?;
-        // It adds the same to all scores of a query, which changes no softmax. Read so that it counts as used.
+        // The bias adds the same to all scores of a query, which changes no softmax. It is read so that it counts as used.
         scope.at("k_proj").f32("bias", &[inner])?;
         Ok(Self {
             q: Linear::bind(&scope.at("q_proj"), [inner, dim])?,
@@ -44,20 +47,20 @@ impl TokenToImage {
         })
     }
 
-    /// `queries += out(attention(q(x), keys, values))`, for `x, queries: [prompts, tokens, C]`.
+    /// `queries += out(attention(q(x), k(image + positions), v(image)))`, for `x, queries: [prompts, tokens, C]`.
     pub fn forward_add(
         &self,
         cx: &Cx,
         batch: Batch,
         x: &[f32],
-        keys: Keys<'_>,
+        image: ImageSource<ImageKeys<'_>, ImageFeatures<'_>>,
         queries: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let part = batch.prompts * self.part(batch).tokens * self.q.inputs();
         for (x, queries) in x.chunks(part).zip(queries.chunks_mut(part)) {
             let tokens = x.len() / (batch.prompts * self.q.inputs());
-            self.attend(cx, Batch { tokens, ..batch }, x, keys, queries, scratch.frame());
+            self.attend(cx, Batch { tokens, ..batch }, x, image, queries, scratch.frame());
         }
     }
 
@@ -71,13 +74,13 @@ impl TokenToImage {
             self.k_transposed.scratch_len(cx, rows),
             self.v.scratch_len(cx, rows),
             self.out.scratch_len(cx, tokens),
-            panels::token_to_image_scratch_len(cx, &self.shape(batch, inner, self.heads)),
-            panels::token_to_image_scratch_len(cx, &self.shape(batch, dim, 1)),
+            mask_decoder::token_to_image_scratch_len(cx, &self.shape(batch, inner, self.heads)),
+            mask_decoder::token_to_image_scratch_len(cx, &self.shape(batch, dim, 1)),
         ];
         padded(tokens * inner)
             + 2 * padded(rows * inner)
             + 2 * padded(rows * dim)
-            + padded(batch.prompts * left_len(rows / batch.prompts, dim))
+            + padded(batch.prompts * packed_lhs_len(rows / batch.prompts, dim))
             + products.into_iter().fold(0, usize::max)
     }
 
@@ -86,15 +89,15 @@ impl TokenToImage {
         [&self.q, &self.k_transposed, &self.v, &self.out].iter().map(|linear| linear.bytes()).sum()
     }
 
-    /// The largest part of a batch that attends at a time.
+    /// The largest part of `batch` that attends at a time.
     fn part(&self, batch: Batch) -> Batch {
         let most = if batch.prompts == 1 { MAX_TOKENS } else { batch.tokens };
         Batch { tokens: batch.tokens.min(most), ..batch }
     }
 
-    /// The kernel's sizes for keys and values of `channels` channels, of which a row sees those of its group.
-    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> panels::TokenToImage {
-        panels::TokenToImage {
+    /// The shape of the attention to keys and values of `channels` channels; a row sees one of `groups` groups of them.
+    fn shape(&self, batch: Batch, channels: usize, groups: usize) -> TokenToImageShape {
+        TokenToImageShape {
             prompts: batch.prompts,
             rows: self.heads * batch.tokens,
             groups,
@@ -104,12 +107,13 @@ impl TokenToImage {
         }
     }
 
+    /// [`forward_add`](Self::forward_add) for one part.
     fn attend(
         &self,
         cx: &Cx,
         batch: Batch,
         x: &[f32],
-        keys: Keys<'_>,
+        image: ImageSource<ImageKeys<'_>, ImageFeatures<'_>>,
         queries: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
@@ -120,20 +124,20 @@ impl TokenToImage {
         linear(cx, &self.q, x, q, scratch.frame());
         q.iter_mut().for_each(|q| *q *= scale(inner / self.heads));
 
-        match keys {
-            Keys::Shared { .. } => {
+        match image {
+            ImageSource::Shared(_) => {
                 let packed = pack_heads(cx, batch, self.heads, q, &mut scratch);
                 let shape = self.shape(batch, inner, self.heads);
-                panels::token_to_image(cx, &shape, packed, keys, values, scratch.frame());
+                token_to_image(cx, &shape, packed, image, values, scratch.frame());
             }
-            Keys::Each { .. } => {
+            ImageSource::PerPrompt(_) => {
                 let by_head = scratch.take(rows * inner);
                 let (folded, weighted) = (scratch.take(rows * dim), scratch.take(rows * dim));
                 split_heads(q, batch, self.heads, by_head);
                 linear(cx, &self.k_transposed, by_head, folded, scratch.frame());
                 let packed = pack_prompts(cx, batch, folded, dim, &mut scratch);
                 let shape = self.shape(batch, dim, 1);
-                panels::token_to_image(cx, &shape, packed, keys, weighted, scratch.frame());
+                token_to_image(cx, &shape, packed, image, weighted, scratch.frame());
                 linear(cx, &self.v, weighted, values, scratch.frame());
             }
         }

@@ -1,108 +1,111 @@
-//! From upscaled features and weights to masks: those that are asked for, or of each prompt the stable one.
+//! From image features and mask weights to masks: all masks of a prompt, or its one stable mask.
 
 use super::{DecodeOptions, MaskDecoder};
 use crate::exec::{Cx, Scratch, padded};
+use crate::kernels::feature_panels::{pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{left_len, pack_left};
+use crate::kernels::mask_decoder::UpscaleInputs;
 use crate::models::sam::config::Stability;
 use crate::nn::Trace;
 
-/// What masks are made of.
-pub(super) struct Features<'a> {
+/// What the masks of some prompts are made of.
+#[derive(Clone, Copy)]
+pub(super) struct MaskInputs<'a> {
     pub(super) prompts: usize,
-    /// The prompts' image features, in panels.
-    pub(super) x: &'a [f32],
-    /// The image's larger maps.
+    /// The image features of every prompt, in panels.
+    pub(super) features: &'a [f32],
+    /// The packed maps of higher resolution (SAM 2).
     pub(super) high_res: Option<&'a [f32]>,
-    /// `[prompts, masks, C / 8]`
+    /// The weights of the masks to be made, `[prompts, masks, C / 8]`.
     pub(super) weights: &'a [f32],
-    /// The predicted IoU of all masks, `[prompts, all]`.
+    /// The predicted IoU of every mask of the model, `[prompts, 1 + multimask outputs]`.
     pub(super) quality: &'a [f32],
+    /// As in [`DecodeOptions::least_iou`].
+    pub(super) least_iou: Option<f32>,
 }
 
-impl Features<'_> {
-    /// What belongs to prompts `from..to`.
-    fn of(&self, from: usize, to: usize) -> Self {
+impl MaskInputs<'_> {
+    /// The inputs of the prompts `from..to`.
+    fn part(&self, from: usize, to: usize) -> Self {
         let part = |values: &[f32]| from * values.len() / self.prompts..to * values.len() / self.prompts;
         Self {
             prompts: to - from,
-            x: &self.x[part(self.x)],
+            features: &self.features[part(self.features)],
             weights: &self.weights[part(self.weights)],
             quality: &self.quality[part(self.quality)],
-            high_res: self.high_res,
+            ..*self
         }
     }
 }
 
 impl MaskDecoder {
-    /// The masks of all weights, unless `least_iou` is set and none of a prompt's `iou` is above it.
-    #[allow(clippy::too_many_arguments, reason = "features, which of them, and an output")]
+    /// Makes a mask of every weight. Prompts whose `iou: [prompts, masks]` is nowhere above `least_iou` are skipped.
     pub(super) fn all_masks(
         &self,
         cx: &Cx,
-        features: &Features<'_>,
+        inputs: &MaskInputs<'_>,
         iou: &[f32],
-        least_iou: Option<f32>,
         masks: &mut [f32],
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let prompts = features.prompts;
+        let prompts = inputs.prompts;
         let (count, masks_len) = (iou.len() / prompts, masks.len() / prompts);
-        let is_wanted = |prompt: usize| is_above(&iou[prompt * count..][..count], least_iou);
+        let is_wanted = |prompt: usize| is_above(&iou[prompt * count..][..count], inputs.least_iou);
         let mut start = 0;
         while let Some(from) = (start..prompts).find(|&prompt| is_wanted(prompt)) {
             let to = (from..prompts).find(|&prompt| !is_wanted(prompt)).unwrap_or(prompts);
             let masks = &mut masks[from * masks_len..to * masks_len];
-            self.products(cx, &features.of(from, to), masks, scratch.frame(), trace);
+            self.products(cx, &inputs.part(from, to), masks, scratch.frame(), trace);
             start = to;
         }
     }
 
-    /// Of each prompt the first mask and, if it is not stable, instead of it the one of the others with the highest
-    /// predicted IoU; `iou: [prompts]` becomes that of the mask. Quality is known before there are masks, so that two
-    /// of them are made and not all.
-    #[allow(clippy::too_many_arguments, reason = "features, how to choose among them, and two outputs")]
+    /// Makes one mask of each prompt: the first or, if that is not stable, the one of the others with the highest predicted
+    /// IoU. `iou: [prompts]` enters as that of the first mask and leaves as that of the mask that was made. The IoU is known
+    /// before there are masks, so that only two of them are made. Prompts are skipped as in
+    /// [`all_masks`](Self::all_masks), by the IoU of these two.
+    #[allow(clippy::too_many_arguments, reason = "inputs, how to choose among masks, and two outputs")]
     pub(super) fn stable_masks(
         &self,
         cx: &Cx,
-        features: &Features<'_>,
+        inputs: &MaskInputs<'_>,
         stability: Stability,
-        least_iou: Option<f32>,
         masks: &mut [f32],
         iou: &mut [f32],
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let (mask_len, channels) = (masks.len() / features.prompts, self.upscaling.outputs());
+        let (mask_len, channels) = (masks.len() / inputs.prompts, self.upscaler.outputs());
         let both = scratch.take(2 * mask_len);
         let weights = scratch.take(2 * channels);
         for (prompt, (mask, iou)) in masks.chunks_exact_mut(mask_len).zip(iou).enumerate() {
-            let features = features.of(prompt, prompt + 1);
-            let best = highest(&features.quality[1..]) + 1;
+            let inputs = inputs.part(prompt, prompt + 1);
+            let best = highest(&inputs.quality[1..]) + 1;
             let candidates = [0, best];
-            if !is_above(&candidates.map(|mask| features.quality[mask]), least_iou) {
+            if !is_above(&candidates.map(|mask| inputs.quality[mask]), inputs.least_iou) {
                 continue;
             }
             for (to, mask) in weights.chunks_exact_mut(channels).zip(candidates) {
-                to.copy_from_slice(&features.weights[mask * channels..][..channels]);
+                to.copy_from_slice(&inputs.weights[mask * channels..][..channels]);
             }
-            self.products(cx, &Features { weights, ..features }, both, scratch.frame(), trace);
+            self.products(cx, &MaskInputs { weights, ..inputs }, both, scratch.frame(), trace);
             let (single, several) = both.split_at(mask_len);
             if stability.holds(single) {
                 mask.copy_from_slice(single);
             } else {
                 mask.copy_from_slice(several);
-                *iou = features.quality[best];
+                *iou = inputs.quality[best];
             }
         }
     }
 
-    /// Scratch that either needs, in f32.
+    /// Scratch that [`all_masks`](Self::all_masks) or [`stable_masks`](Self::stable_masks) needs, in f32.
     pub(super) fn masks_scratch_len(&self, cx: &Cx, prompts: usize, options: &DecodeOptions) -> usize {
-        let channels = self.upscaling.outputs();
+        let channels = self.upscaler.outputs();
         let products = |prompts: usize, masks: usize| {
-            padded(prompts * left_len(masks, channels)) + self.upscaling.scratch_len(cx, self.panels, masks)
+            padded(prompts * packed_lhs_len(masks, channels))
+                + self.upscaler.scratch_len(cx, self.panels, masks)
         };
         match options.stability {
             Some(_) if !options.multimask => {
@@ -112,32 +115,38 @@ impl MaskDecoder {
         }
     }
 
-    /// The products of the weights and the upscaled features, for all weights.
+    /// The products of all weights and the upscaled features.
     fn products(
         &self,
         cx: &Cx,
-        features: &Features<'_>,
+        inputs: &MaskInputs<'_>,
         masks: &mut [f32],
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let (prompts, channels) = (features.prompts, self.upscaling.outputs());
-        let count = features.weights.len() / (prompts * channels);
-        let packed_len = left_len(count, channels);
+        let (prompts, channels) = (inputs.prompts, self.upscaler.outputs());
+        let count = inputs.weights.len() / (prompts * channels);
+        let packed_len = packed_lhs_len(count, channels);
         let packed = scratch.take(prompts * packed_len);
-        let of_prompts = features.weights.chunks_exact(count * channels);
+        let of_prompts = inputs.weights.chunks_exact(count * channels);
         for (packed, weights) in packed.chunks_exact_mut(packed_len).zip(of_prompts) {
-            pack_left(cx.level(), &Rows::new(weights, count, channels), packed);
+            pack_lhs(cx.level(), &Rows::new(weights, count, channels), packed);
         }
-        let Features { x, high_res, .. } = *features;
-        let sizes = [prompts, count];
-        self.upscaling.forward(cx, sizes, self.grid, x, packed, high_res, masks, scratch, trace);
+        let inputs = UpscaleInputs {
+            prompts,
+            masks: count,
+            grid: self.grid,
+            features: inputs.features,
+            mask_weights: packed,
+            high_res: inputs.high_res,
+        };
+        self.upscaler.forward(cx, &inputs, masks, scratch, trace);
     }
 }
 
 impl Stability {
-    /// Whether the areas of `logits` above `delta` and above `-delta` are in a ratio of at least `threshold`. Nothing
-    /// above either is stable.
+    /// Whether the areas of `logits` above `delta` and above `-delta` are in a ratio of at least `threshold`. A mask that
+    /// is empty at both is stable.
     pub fn holds(&self, logits: &[f32]) -> bool {
         let area = |threshold: f32| logits.iter().filter(|&&logit| logit > threshold).count() as f32;
         let (inner, outer) = (area(self.delta), area(-self.delta));
@@ -145,12 +154,12 @@ impl Stability {
     }
 }
 
-/// Whether any value is above `least`, if there is such.
+/// Whether any value is above `least`; always if there is no `least`.
 fn is_above(iou: &[f32], least: Option<f32>) -> bool {
     least.is_none_or(|least| iou.iter().any(|&iou| iou > least))
 }
 
-/// The place of the highest value, the first of equals.
+/// The index of the highest value, the first of equals.
 fn highest(values: &[f32]) -> usize {
     (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
 }

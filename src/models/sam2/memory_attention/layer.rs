@@ -7,7 +7,10 @@ use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Output, Rows};
-use crate::kernels::memory::{self, Bank, BankShape, KeyProjection, Rotary};
+use crate::kernels::rotary_attention::{
+    CrossAttentionArgs, KeyProjection, MemoryShape, PackedMemories, Rotary, cross_attention,
+    cross_attention_scratch_len, self_attention, self_attention_scratch_len,
+};
 use crate::models::sam::Naming;
 use crate::models::sam2::MemoryConfig;
 use crate::models::sam2::memory::product;
@@ -36,7 +39,7 @@ struct CrossAttention {
     q_proj: Linear,
     k_proj: KeyProjection,
     /// `out_proj(v_proj(m))`, from `D` to `C` features.
-    value: Linear,
+    out_v_proj: Linear,
 }
 
 const EPS: f32 = 1e-5;
@@ -63,12 +66,12 @@ impl Layer {
         let SelfAttention { qkv, out_proj } = &self.self_attn;
         let y = scratch.take(x.len());
         self.norms[0].forward(cx, x, y);
-        let heads = scratch.take(3 * x.len());
-        let output = Output::Heads { out: heads, tokens, heads: 1, head_dim: dim };
+        let qkv_out = scratch.take(3 * x.len());
+        let output = Output::Heads { out: qkv_out, tokens, heads: 1, head_dim: dim };
         qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
-        let (q, kv) = heads.split_at(x.len());
+        let (q, kv) = qkv_out.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
-        memory::attend_to_frame(cx, rotary, scale(dim), q, k, v, y, scratch.frame());
+        self_attention(cx, rotary, scale(dim), [q, k, v], y, scratch.frame());
         let residual = Output::Add { out: x, stride: dim };
         out_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch);
     }
@@ -78,12 +81,12 @@ impl Layer {
         &self,
         cx: &Cx,
         rotary: &Rotary,
-        bank: &Bank<'_>,
+        memories: &PackedMemories<'_>,
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let (tokens, dim) = (rotary.tokens(), rotary.width());
-        let CrossAttention { q_proj, k_proj, value } = &self.cross_attn;
+        let CrossAttention { q_proj, k_proj, out_v_proj } = &self.cross_attn;
         let q = scratch.take(x.len());
         {
             let mut scratch = scratch.frame();
@@ -92,10 +95,17 @@ impl Layer {
             let output = Output::Store { out: q, stride: dim };
             q_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch);
         }
-        let memory = scratch.take(tokens * value.inputs());
-        memory::attend(cx, rotary, k_proj, bank, scale(dim), q, memory, scratch.frame());
+        let memory = scratch.take(tokens * out_v_proj.inputs());
+        let args = CrossAttentionArgs { rotary, projection: k_proj, memories, scale: scale(dim) };
+        cross_attention(cx, &args, q, memory, scratch.frame());
         let residual = Output::Add { out: x, stride: dim };
-        value.forward(cx, &Rows::new(memory, tokens, value.inputs()), Activation::None, residual, scratch);
+        out_v_proj.forward(
+            cx,
+            &Rows::new(memory, tokens, out_v_proj.inputs()),
+            Activation::None,
+            residual,
+            scratch,
+        );
     }
 
     /// `x += linear2(relu(linear1(norm3(x))))`, `x: [tokens, C]`.
@@ -103,24 +113,26 @@ impl Layer {
         self.mlp.forward_add(cx, &self.norms[2], x, scratch);
     }
 
-    /// Scratch that every part needs, in f32; for an empty bank, what [`attend_to_frame`](Self::attend_to_frame) needs.
-    pub(super) fn scratch_len(&self, cx: &Cx, rotary: &Rotary, bank: &BankShape) -> usize {
+    /// Scratch that each of the three parts needs, in f32. For no memories, the scratch that
+    /// [`attend_to_frame`](Self::attend_to_frame) needs.
+    pub(super) fn scratch_len(&self, cx: &Cx, rotary: &Rotary, memories: &MemoryShape) -> usize {
         let tokens = rotary.tokens();
         let frame = padded(tokens * rotary.width());
         let SelfAttention { qkv, out_proj } = &self.self_attn;
         let inner = [
             qkv.scratch_len(cx, tokens),
-            memory::frame_scratch_len(cx, rotary),
+            self_attention_scratch_len(cx, rotary),
             out_proj.scratch_len(cx, tokens),
         ];
         let to_frame = frame + padded(3 * tokens * rotary.width()) + inner.into_iter().fold(0, usize::max);
-        if bank.is_empty() {
+        if memories.is_empty() {
             return to_frame;
         }
-        let CrossAttention { q_proj, k_proj, value } = &self.cross_attn;
-        let after = memory::scratch_len(cx, rotary, k_proj, bank).max(value.scratch_len(cx, tokens));
-        let to_memory =
-            frame + (frame + q_proj.scratch_len(cx, tokens)).max(padded(tokens * value.inputs()) + after);
+        let CrossAttention { q_proj, k_proj, out_v_proj } = &self.cross_attn;
+        let after =
+            cross_attention_scratch_len(cx, rotary, k_proj, memories).max(out_v_proj.scratch_len(cx, tokens));
+        let to_memory = frame
+            + (frame + q_proj.scratch_len(cx, tokens)).max(padded(tokens * out_v_proj.inputs()) + after);
         to_frame.max(to_memory).max(self.mlp.scratch_len(cx, tokens))
     }
 
@@ -130,7 +142,7 @@ impl Layer {
             + self.self_attn.out_proj.bytes()
             + self.cross_attn.q_proj.bytes()
             + self.cross_attn.k_proj.bytes()
-            + self.cross_attn.value.bytes()
+            + self.cross_attn.out_v_proj.bytes()
             + self.mlp.bytes()
     }
 }
@@ -166,12 +178,12 @@ impl CrossAttention {
         Ok(Self {
             q_proj: Linear::bind(&scope.at("q_proj"), [dim, dim])?,
             k_proj: KeyProjection::new(&key, &k_proj.f32("bias", &[dim])?),
-            value: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
+            out_v_proj: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
         })
     }
 }
 
-/// Of scores, `1 / √C`.
+/// `1 / √C`, which multiplies the scores.
 fn scale(dim: usize) -> f32 {
     1.0 / libm::sqrtf(dim as f32)
 }

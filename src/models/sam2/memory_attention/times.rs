@@ -1,4 +1,4 @@
-//! What is added to object pointers: their distance in time.
+//! Encodings of the distance in time, which are added to object pointers.
 
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
@@ -10,12 +10,12 @@ use crate::models::sam2::{MemoryConfig, Sam2Config, naming, positions};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
-/// Sine encodings of distances, projected or not; or zeros (SAM 2.0).
+/// Sine encodings of the distances: plain, projected, or none (SAM 2.0).
 #[derive(Debug)]
 pub(super) struct PointerEncoding {
     /// Features of a pointer, `C`.
     dim: usize,
-    /// Features of a memory, `D`: a pointer is cut into `C / D` tokens.
+    /// Features of a memory, `D`. A pointer is cut into `C / D` tokens.
     memory_dim: usize,
     encoding: Encoding,
 }
@@ -47,17 +47,17 @@ impl PointerEncoding {
         Ok(Self { dim, memory_dim, encoding })
     }
 
-    /// Tokens of a pointer.
+    /// Number of tokens of a pointer.
     pub(super) fn tokens(&self) -> usize {
         self.dim / self.memory_dim
     }
 
-    /// f32 of the encodings of `pointers` pointers.
+    /// Length of the encodings of `pointers` pointers, in f32.
     pub(super) fn len(&self, pointers: usize) -> usize {
         pointers * self.memory_dim
     }
 
-    /// `out: [pointers, D]` ← the encodings of `pointers`. All tokens of a pointer have the same one.
+    /// `out: [pointers, D]` ← the encodings of `pointers`. All tokens of a pointer share its encoding.
     pub(super) fn forward(
         &self,
         cx: &Cx,

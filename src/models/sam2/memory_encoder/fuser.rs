@@ -11,12 +11,13 @@ use crate::models::sam::Naming;
 use crate::nn::{Conv2d, LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 
+/// A stack of ConvNeXt blocks.
 #[derive(Debug)]
 pub(super) struct Fuser {
     layers: Vec<CxBlock>,
 }
 
-/// `x += γ · pwconv2(gelu(pwconv1(norm(dwconv(x)))))`, with the layer scale `γ` in `pwconv2`.
+/// `x += γ · pwconv2(gelu(pwconv1(norm(dwconv(x)))))`; the layer scale `γ` is multiplied into `pwconv2`.
 #[derive(Debug)]
 struct CxBlock {
     dwconv: Conv2d,
@@ -26,9 +27,9 @@ struct CxBlock {
 }
 
 const EPS: f32 = 1e-6;
-/// Most blocks of a checkpoint; SAM 2 has two.
+/// Most blocks of a checkpoint; those of SAM 2 have two.
 const MAX_LAYERS: usize = 64;
-/// Tokens that pass through both layers at a time, so that the inner features of few exist.
+/// Tokens that pass through both linear layers at a time, which bounds the memory of their inner features.
 const TOKENS: usize = 512;
 
 impl CxBlock {
@@ -43,7 +44,7 @@ impl CxBlock {
         let last = scope.at(pwconv2);
         let mut weight = last.f32("weight", &[dim, inner])?;
         let mut bias = last.f32("bias", &[dim])?;
-        // Absent where training did without.
+        // Checkpoints that were trained without layer scale have none.
         if scope.contains(gamma) {
             let gamma = scope.f32(gamma, &[dim])?;
             for ((weight, bias), gamma) in weight.chunks_exact_mut(inner).zip(&mut bias).zip(gamma) {

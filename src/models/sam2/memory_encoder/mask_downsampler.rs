@@ -12,14 +12,14 @@ use crate::models::sam::Naming;
 use crate::nn::{Conv2d, LayerNorm, Linear};
 use crate::weights::Scope;
 
-/// Four times convolution of 3 × 3 with stride 2, layer norm, GELU; then a convolution of 1 × 1.
+/// Four times a convolution of 3 × 3 with stride 2, layer norm and GELU; then a convolution of 1 × 1.
 #[derive(Debug)]
 pub(super) struct MaskDownsampler {
     layers: Vec<(Conv2d, LayerNorm)>,
     last: Linear,
 }
 
-/// Halvings: 16 pixels become a token.
+/// Number of halvings: 16 × 16 pixels become a token.
 const LAYERS: usize = 4;
 const EPS: f32 = 1e-6;
 
@@ -54,7 +54,7 @@ impl MaskDownsampler {
         out: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        // Every layer's output is as long as the mask.
+        // The output of every layer is as long as the mask.
         let (mut from, mut to) = (mask, scratch.take(side * side));
         let mut side = side;
         for (conv, norm) in &self.layers {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::exec::{Monitor, padded, try_zeroed};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::models::sam::mask_decoder::NO_OBJECT_LOGIT;
-use crate::models::sam::{DecodeOptions, Decoded, Images, Label, Point, Prompt, Prompts};
+use crate::models::sam::{DecodeOptions, Decoded, ImageSource, Label, Point, Prompt, PromptImages, Prompts};
 use crate::nn::Trace;
 use crate::pipelines::tracker::bank::Output;
 use crate::pipelines::tracker::frames::Frame;
@@ -193,7 +193,7 @@ impl Network<'_> {
             }
         }
         let prompts = Prompts { count, sparse, dense: asked.prompt.mask.map(|_| &*dense) };
-        let images = Images::Each { embeddings: features, high_res };
+        let images = ImageSource::PerPrompt(PromptImages { embeddings: features, high_res });
         let out = Decoded { masks: logits, iou, object_scores, tokens: mask_tokens };
         decoder.forward(cx, images, prompts, &options, out, workspace.scratch(), &mut Trace::off());
 

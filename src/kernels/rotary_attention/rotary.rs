@@ -1,9 +1,9 @@
-//! Axial rotary positions.
+//! Axial rotary positions, and queries rotated by them.
 
 use alloc::vec::Vec;
 
+use crate::kernels::feature_panels::LhsWeights;
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::PackedLeft;
 use crate::simd::Level;
 
 /// Rotations of feature pairs `(2d, 2d + 1)` by `angle(d) · place`, with `angle(d) = θ^(−4d / width)`: the first half of
@@ -19,12 +19,12 @@ pub struct Rotary {
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
     len: usize,
-    /// `(cos, sin)` of `angle(d) · place`, with places counted from the middle of the axis, `[len][width / 4]`.
+    /// `(cos, sin)` of `angle(d) · place` for places counted from the middle of the axis, `[len][width / 4]`.
     turns: Vec<[f32; 2]>,
     /// `cos(angle(d) · δ)` for the distances `δ ≥ 0` of places from the middle, `[len.div_ceil(2), width / 4]`.
-    pub(super) cos: PackedLeft,
+    pub(super) cos: LhsWeights,
     /// `sin(angle(d) · δ)`, likewise.
-    pub(super) sin: PackedLeft,
+    pub(super) sin: LhsWeights,
 }
 
 impl Axis {
@@ -42,7 +42,7 @@ impl Axis {
             (0..len.div_ceil(2)).flat_map(|k| turn((len / 2 + k) as f64 - middle)).collect();
         let pack = |part: usize| {
             let part: Vec<f32> = waves.iter().map(|wave| wave[part]).collect();
-            PackedLeft::pack(level, &Rows::new(&part, len.div_ceil(2), pairs))
+            LhsWeights::pack(level, &Rows::new(&part, len.div_ceil(2), pairs))
         };
         Self {
             len,
@@ -62,7 +62,7 @@ impl Axis {
 }
 
 impl Rotary {
-    /// For tokens of `width` features on a grid of `[rows, columns]`.
+    /// The rotations of tokens of `width` features on a grid of `[rows, columns]`.
     ///
     /// # Panics
     /// If 4 does not divide `width`, or anything is 0.
@@ -84,7 +84,7 @@ impl Rotary {
         [self.rows.len, self.columns.len]
     }
 
-    /// The axes of the two halves of the features.
+    /// The axes with which the first and the second half of the features turn.
     pub(super) fn axes(&self) -> [&Axis; 2] {
         [&self.columns, &self.rows]
     }
@@ -94,8 +94,8 @@ impl Rotary {
         self.rows.len * self.columns.len
     }
 
-    /// The rotation of every pair of token `index`, with places counted from the middle of the grid: only differences of
-    /// places matter.
+    /// `(cos, sin)` of every pair of features of token `index`. Places are counted from the middle of the grid, since only
+    /// their differences matter.
     pub(super) fn turns(&self, index: usize) -> impl Iterator<Item = [f32; 2]> {
         let pairs = self.width / 4;
         let [column, row] = [index % self.columns.len, index / self.columns.len];
@@ -106,5 +106,30 @@ impl Rotary {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.columns.bytes() + self.rows.bytes()
+    }
+}
+
+/// Packs the queries `tokens: [n, width]` as the columns of a panel `out: [width][nr]`, times `scale` and rotated by their
+/// places, which are counted from the middle of the grid. The first query is token `first` of the grid. Columns beyond
+/// the last query are 0.
+pub(super) fn pack_queries(
+    rotary: &Rotary,
+    scale: f32,
+    first: usize,
+    tokens: &[f32],
+    nr: usize,
+    out: &mut [f32],
+) {
+    let width = rotary.width();
+    let count = tokens.len() / width;
+    for (column, token) in tokens.chunks_exact(width).enumerate() {
+        let pairs = token.as_chunks::<2>().0.iter().zip(rotary.turns(first + column));
+        for ((&[a, b], [cos, sin]), out) in pairs.zip(out.chunks_exact_mut(2 * nr)) {
+            out[column] = scale * (a * cos - b * sin);
+            out[nr + column] = scale * (a * sin + b * cos);
+        }
+    }
+    if count < nr {
+        out.chunks_exact_mut(nr).for_each(|row| row[count..].fill(0.0));
     }
 }

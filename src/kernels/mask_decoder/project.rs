@@ -1,27 +1,33 @@
 //! A linear layer of the pixels.
 
-use super::columns::{AddBias, Sum};
-use super::{Left, Panels};
+use super::pixelwise::{AddBias, Sum};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{PackedLhs, PanelLayout};
 
-/// Scratch that [`project`] needs, in f32.
-pub fn scratch_len(cx: &Cx, panels: Panels, channels: usize) -> usize {
+/// Scratch that [`project`] needs for inputs of `channels` channels, in f32.
+pub fn scratch_len(cx: &Cx, panels: PanelLayout, channels: usize) -> usize {
     cx.threads() * padded(panels.width() * channels)
 }
 
-/// `out[o][p] = Σ_c weight[o][c] · (x + plus)[c][p] + bias[o]`, with `x`, `plus` (if any) and `out` as panels, and
-/// `bias` (if any) `[outputs]`.
+/// A linear layer of the pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct PixelProjection<'a> {
+    /// `[outputs, inputs]`
+    pub weight: PackedLhs<'a>,
+    /// `[outputs]`, if any.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// `out[o][p] = Σ_c weight[o][c] · (x + plus)[c][p] + bias[o]`, with `x`, `plus` (if any) and `out` in panels.
 ///
 /// # Panics
 /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
-#[allow(clippy::too_many_arguments, reason = "a layer's weights, two inputs, an output")]
 pub fn project(
     cx: &Cx,
-    panels: Panels,
-    weight: Left<'_>,
+    panels: PanelLayout,
+    PixelProjection { weight, bias }: PixelProjection<'_>,
     x: &[f32],
     plus: Option<&[f32]>,
-    bias: Option<&[f32]>,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
@@ -33,7 +39,7 @@ pub fn project(
     let lane_len = padded(panels.width() * inputs);
     let (sums, out) = (SharedMut::new(scratch.take(cx.threads() * lane_len)), SharedMut::new(out));
     cx.parallel_for(panels.count(), |lane, index| {
-        let from = panels.panel(index, inputs);
+        let from = panels.elements_of(index, inputs);
         let mut panel = &x[from.clone()];
         if let Some(plus) = plus {
             // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
@@ -42,7 +48,7 @@ pub fn project(
             panel = sum;
         }
         // SAFETY: tasks' panels are disjoint.
-        let out = unsafe { out.range(panels.panel(index, outputs)) };
+        let out = unsafe { out.range(panels.elements_of(index, outputs)) };
         weight.times(cx.level(), panel, out, false);
         if let Some(bias) = bias {
             cx.level().dispatch(AddBias { x: out, nr: panels.width(), bias });

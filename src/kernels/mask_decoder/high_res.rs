@@ -1,41 +1,43 @@
-//! Two larger maps of an image, twice and four times its side, in the order in which [`upscale`](super::upscale()) adds
-//! them: for each panel of pixels `[2 · 2][channels 1][nr]` of the first, then `[2 · 2][2 · 2][channels 2][nr]` of the
-//! second, where a pixel's square lies in the pixel's column.
+//! The layout of two maps of an image, of twice and of four times its side, as [`upscale`](super::upscale()) adds them.
+//!
+//! The first transposed convolution makes a block of 2 × 2 pixels of a pixel, the second a block of 2 × 2 of each of
+//! these. A panel of the packed maps has what is added to the blocks of a panel of pixels: `[2 · 2][channels 1][nr]` of the
+//! first map, then `[2 · 2][2 · 2][channels 2][nr]` of the second, with the block of a pixel in the pixel's column.
 
 use core::ops::Range;
 
-use super::Panels;
 use crate::exec::{Cx, SharedMut};
+use crate::kernels::feature_panels::PanelLayout;
 
-/// Sides of a transposed convolution's squares.
+/// Side of the block of pixels that a transposed convolution makes of a pixel.
 pub(super) const FACTOR: usize = 2;
-/// Pixels of such a square.
+/// Pixels of a block.
 pub(super) const TAPS: usize = FACTOR * FACTOR;
 
-/// The sizes of two maps over an image of `grid · grid` pixels.
+/// The sizes of both maps of an image of `grid · grid` pixels.
 #[derive(Clone, Copy, Debug)]
-pub struct Squares {
-    panels: Panels,
+pub struct HighResLayout {
+    panels: PanelLayout,
     grid: usize,
     channels: [usize; 2],
 }
 
-impl Squares {
-    /// Maps of `channels` channels, the first of twice the image's side.
+impl HighResLayout {
+    /// Maps of `channels` channels, the first of which has twice the image's side and the second four times.
     ///
     /// # Panics
     /// If `panels` are not those of `grid · grid` pixels.
-    pub fn new(panels: Panels, grid: usize, channels: [usize; 2]) -> Self {
+    pub fn new(panels: PanelLayout, grid: usize, channels: [usize; 2]) -> Self {
         assert_eq!(panels.pixels(), grid * grid, "panels of an image");
         Self { panels, grid, channels }
     }
 
-    /// How many f32 both take together, packed.
+    /// Length of both maps together, packed, in f32.
     pub fn packed_len(&self) -> usize {
         self.panels.count() * self.lengths().iter().sum::<usize>()
     }
 
-    /// Elements of each map as tokens, `[(2 · grid)², channels 1]` and `[(4 · grid)², channels 2]`.
+    /// Length of each map as tokens, `[(2 · grid)², channels 1]` and `[(4 · grid)², channels 2]`.
     pub fn map_lens(&self) -> [usize; 2] {
         let pixels = self.grid * self.grid;
         [TAPS * pixels * self.channels[0], TAPS * TAPS * pixels * self.channels[1]]
@@ -53,7 +55,7 @@ impl Squares {
         cx.parallel_for(self.panels.count(), |_, index| {
             // SAFETY: tasks' panels are disjoint.
             let panel = unsafe { out.range(index * panel_len..(index + 1) * panel_len) };
-            if self.panels.range(index).len() < self.panels.width() {
+            if self.panels.pixels_of(index).len() < self.panels.width() {
                 panel.fill(0.0);
             }
             self.each_place(index, |map, at, from| {
@@ -63,7 +65,7 @@ impl Squares {
         });
     }
 
-    /// The opposite of [`pack`](Self::pack), to the bit.
+    /// Copies packed maps back, to the bit as [`pack`](Self::pack) found them.
     ///
     /// # Panics
     /// If a slice does not have its size.
@@ -78,47 +80,48 @@ impl Squares {
         }
     }
 
-    /// What belongs to panel `index`, of each map.
+    /// Panel `index` of each packed map.
     pub(super) fn panel<'a>(&self, packed: &'a [f32], index: usize) -> [&'a [f32]; 2] {
         let [first, second] = self.lengths();
         let (first, second) = packed[index * (first + second)..][..first + second].split_at(first);
         [first, second]
     }
 
-    /// f32 of a panel of each map.
+    /// Length of a panel of each map, in f32.
     fn lengths(&self) -> [usize; 2] {
         let [first, second] = self.channels;
         [TAPS * first * self.panels.width(), TAPS * TAPS * second * self.panels.width()]
     }
 
-    /// Calls `each` for every pixel of both maps that belongs to panel `index`, with the number of the map, the place of
-    /// its first channel in the panel, from which the others follow at distances of `nr`, and its elements in the map.
+    /// Calls `each(map, at, elements)` for every pixel of both maps that belongs to panel `index`: `map` is 0 or 1, `at`
+    /// the position of its first channel in the panel, from which the other channels follow at distances of `nr`, and
+    /// `elements` its range in the map.
     fn each_place(&self, index: usize, mut each: impl FnMut(usize, usize, Range<usize>)) {
         let (grid, nr, [first, _]) = (self.grid, self.panels.width(), self.lengths());
-        for (column, pixel) in self.panels.range(index).enumerate() {
+        for (column, pixel) in self.panels.pixels_of(index).enumerate() {
             for tap1 in 0..TAPS {
                 let mut element = |map: usize, side: usize, [row, column]: [usize; 2], at: usize| {
                     let (from, channels) = (row * side + column, self.channels[map]);
                     each(map, at, from * channels..(from + 1) * channels);
                 };
                 let at = tap1 * self.channels[0] * nr + column;
-                element(0, FACTOR * grid, square(grid, pixel, tap1), at);
+                element(0, FACTOR * grid, place1(grid, pixel, tap1), at);
                 for tap2 in 0..TAPS {
                     let at = first + (tap1 * TAPS + tap2) * self.channels[1] * nr + column;
-                    element(1, FACTOR * FACTOR * grid, place(grid, pixel, tap1, tap2), at);
+                    element(1, FACTOR * FACTOR * grid, place2(grid, pixel, tap1, tap2), at);
                 }
             }
         }
     }
 }
 
-/// Row and column of place `tap` in the square that becomes of `pixel`.
-fn square(grid: usize, pixel: usize, tap: usize) -> [usize; 2] {
+/// Row and column in the first map of pixel `tap` of the block that is made of `pixel`.
+fn place1(grid: usize, pixel: usize, tap: usize) -> [usize; 2] {
     [pixel / grid * FACTOR + tap / FACTOR, pixel % grid * FACTOR + tap % FACTOR]
 }
 
-/// Row and column of what becomes of `pixel`: place `tap2` in the square of place `tap1` in its square.
-pub(super) fn place(grid: usize, pixel: usize, tap1: usize, tap2: usize) -> [usize; 2] {
-    let [row, column] = square(grid, pixel, tap1);
+/// Row and column in the second map of pixel `tap2` of the block that is made of [`place1`]'s pixel.
+pub(super) fn place2(grid: usize, pixel: usize, tap1: usize, tap2: usize) -> [usize; 2] {
+    let [row, column] = place1(grid, pixel, tap1);
     [row * FACTOR + tap2 / FACTOR, column * FACTOR + tap2 % FACTOR]
 }

@@ -1,4 +1,4 @@
-//! The left-hand side of products with panels.
+//! The left-hand side of a product with panels.
 
 use core::ops::Range;
 
@@ -7,71 +7,75 @@ use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs};
 use crate::simd::Level;
 
 /// `rows` cut into tiles of at most `mr` rows whose heights differ by at most one.
-pub(super) fn tiles(rows: usize, mr: usize) -> impl Iterator<Item = Range<usize>> {
+pub(in crate::kernels) fn row_tiles(rows: usize, mr: usize) -> impl Iterator<Item = Range<usize>> {
     let count = rows.div_ceil(mr).max(1);
     let start = move |i: usize| i * (rows / count) + i.min(rows % count);
     (0..count).map(move |i| start(i)..start(i + 1)).filter(|tile| !tile.is_empty())
 }
 
-/// How many f32 [`pack_left`] writes for a matrix `[rows, depth]`.
-pub const fn left_len(rows: usize, depth: usize) -> usize {
+/// How many f32 [`pack_lhs`] writes for a matrix `[rows, depth]`.
+pub const fn packed_lhs_len(rows: usize, depth: usize) -> usize {
     rows * depth.next_multiple_of(CHUNK)
 }
 
-/// [`left_len`] of `count` matrices, unless it overflows. The tile kernels read and write through bare pointers, so that
+/// [`packed_lhs_len`] of `count` matrices, unless it overflows. The tile kernels read and write through bare pointers, so that
 /// a wrapped length would be unsound.
-pub(super) fn checked_left_len(count: usize, rows: usize, depth: usize) -> Option<usize> {
+pub(in crate::kernels) fn checked_packed_lhs_len(count: usize, rows: usize, depth: usize) -> Option<usize> {
     count.checked_mul(rows)?.checked_mul(depth.checked_next_multiple_of(CHUNK)?)
 }
 
-/// Packs `matrix: [rows, depth]`, tile by tile, for [`Left`].
+/// Packs `matrix: [rows, depth]`, tile by tile, for [`PackedLhs`].
 ///
 /// # Panics
-/// If `out` is shorter than [`left_len`].
-pub fn pack_left(level: Level, matrix: &impl Lhs, out: &mut [f32]) {
-    let mut rest = &mut out[..left_len(matrix.rows(), matrix.depth())];
-    for tile in tiles(matrix.rows(), F32Kernel::of(level).mr) {
-        let (packed, after) = rest.split_at_mut(left_len(tile.len(), matrix.depth()));
+/// If `out` is shorter than [`packed_lhs_len`].
+pub fn pack_lhs(level: Level, matrix: &impl Lhs, out: &mut [f32]) {
+    let mut rest = &mut out[..packed_lhs_len(matrix.rows(), matrix.depth())];
+    for tile in row_tiles(matrix.rows(), F32Kernel::of(level).mr) {
+        let (packed, after) = rest.split_at_mut(packed_lhs_len(tile.len(), matrix.depth()));
         matrix.pack(tile, packed);
         rest = after;
     }
 }
 
-/// A packed matrix `[rows, depth]`, borrowed; or several below each other, each for other channels.
+/// A packed matrix `[rows, depth]`, borrowed. It may be block-diagonal, see [`grouped`](Self::grouped).
 #[derive(Clone, Copy)]
-pub struct Left<'a> {
+pub struct PackedLhs<'a> {
     rows: usize,
     depth: usize,
     groups: usize,
     data: &'a [f32],
 }
 
-impl<'a> Left<'a> {
-    /// What [`pack_left`] wrote for a matrix `[rows, depth]`.
+impl<'a> PackedLhs<'a> {
+    /// What [`pack_lhs`] wrote for a matrix `[rows, depth]`.
     ///
     /// # Panics
-    /// If `data` does not have [`left_len`] f32.
+    /// If `data` does not have [`packed_lhs_len`] f32.
     pub fn new(rows: usize, depth: usize, data: &'a [f32]) -> Self {
-        assert_eq!(Some(data.len()), checked_left_len(1, rows, depth), "packed matrix [{rows}, {depth}]");
+        assert_eq!(
+            Some(data.len()),
+            checked_packed_lhs_len(1, rows, depth),
+            "packed matrix [{rows}, {depth}]"
+        );
         Self { rows, depth, groups: 1, data }
     }
 
-    /// `groups` matrices `[rows / groups, depth]`, each packed by [`pack_left`]: a block-diagonal matrix
-    /// `[rows, groups · depth]`, as the heads of an attention are.
+    /// A block-diagonal matrix `[rows, groups · depth]`: `groups` matrices `[rows / groups, depth]`, each packed by
+    /// [`pack_lhs`]. Each meets the channels of its group only, as the heads of an attention do.
     ///
     /// # Panics
-    /// If `data` does not have [`left_len`] f32, or `groups` does not divide the rows.
+    /// If `data` does not have [`packed_lhs_len`] f32, or `groups` does not divide the rows.
     pub fn grouped(rows: usize, depth: usize, groups: usize, data: &'a [f32]) -> Self {
         assert!(groups > 0 && rows.is_multiple_of(groups), "{rows} rows in {groups} groups");
         Self { groups, ..Self::new(rows, depth, data) }
     }
 
-    /// Rows.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Length of a row; channels of its group.
+    /// Length of a row, which is the number of channels of its group.
     pub fn depth(&self) -> usize {
         self.depth
     }
@@ -86,13 +90,13 @@ impl<'a> Left<'a> {
         let mut rest = self.data;
         let channels = panel.chunks_exact(self.depth * kernel.nr);
         for (panel, out) in channels.zip(out.chunks_exact_mut(rows * kernel.nr)) {
-            for tile in tiles(rows, kernel.mr) {
-                let (a, after) = rest.split_at(left_len(tile.len(), self.depth));
+            for tile in row_tiles(rows, kernel.mr) {
+                let (a, after) = rest.split_at(packed_lhs_len(tile.len(), self.depth));
                 let args = TileArgs {
                     accumulate,
                     ..TileArgs::product(self.depth, a, panel, &mut out[tile.start * kernel.nr..], kernel.nr)
                 };
-                // SAFETY: `a` is a tile packed by `pack_left`; `panel` has `depth` rows of `nr`, and `out` those of
+                // SAFETY: `a` is a tile packed by `pack_lhs`; `panel` has `depth` rows of `nr`, and `out` those of
                 // the tile.
                 unsafe { kernel.run(level, tile.len(), args) };
                 rest = after;
@@ -101,32 +105,32 @@ impl<'a> Left<'a> {
     }
 }
 
-impl core::fmt::Debug for Left<'_> {
+impl core::fmt::Debug for PackedLhs<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Left[{}, {}] in {} groups", self.rows, self.depth, self.groups)
+        write!(f, "PackedLhs[{}, {}] in {} groups", self.rows, self.depth, self.groups)
     }
 }
 
-/// A packed matrix `[rows, depth]`, owned: weights.
+/// Weights `[rows, depth]`, packed as a left-hand side.
 #[derive(Clone)]
-pub struct PackedLeft {
+pub struct LhsWeights {
     rows: usize,
     depth: usize,
     data: AlignedVec,
 }
 
-impl PackedLeft {
+impl LhsWeights {
     /// Packs `matrix`.
     pub fn pack(level: Level, matrix: &impl Lhs) -> Self {
         let (rows, depth) = (matrix.rows(), matrix.depth());
-        let mut data = AlignedVec::zeroed(left_len(rows, depth));
-        pack_left(level, matrix, &mut data);
+        let mut data = AlignedVec::zeroed(packed_lhs_len(rows, depth));
+        pack_lhs(level, matrix, &mut data);
         Self { rows, depth, data }
     }
 
     /// The matrix, borrowed.
-    pub fn left(&self) -> Left<'_> {
-        Left::new(self.rows, self.depth, &self.data[..left_len(self.rows, self.depth)])
+    pub fn lhs(&self) -> PackedLhs<'_> {
+        PackedLhs::new(self.rows, self.depth, &self.data[..packed_lhs_len(self.rows, self.depth)])
     }
 
     /// Bytes held.
@@ -135,13 +139,13 @@ impl PackedLeft {
     }
 }
 
-impl core::fmt::Debug for PackedLeft {
+impl core::fmt::Debug for LhsWeights {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "PackedLeft[{}, {}]", self.rows, self.depth)
+        write!(f, "LhsWeights[{}, {}]", self.rows, self.depth)
     }
 }
 
-/// The transpose of a row-major matrix as a left-hand side: row `r` is column `r` of `data: [depth, rows]`.
+/// The transpose of a row-major matrix as a left-hand side: its row `r` is column `r` of `data: [depth, rows]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Transposed<'a> {
     data: &'a [f32],
@@ -177,8 +181,8 @@ impl Lhs for Transposed<'_> {
     }
 }
 
-/// Packs the channels `tile` of features in panels as rows over the pixels of `panels`, one after the other.
-pub(super) fn pack_channels<'a>(
+/// Packs the channels `tile` of some panels as rows of a left-hand side. A row holds one channel of all their pixels.
+pub(in crate::kernels) fn pack_channels<'a>(
     panels: impl Iterator<Item = &'a [f32]>,
     nr: usize,
     tile: Range<usize>,

@@ -1,10 +1,11 @@
-//! SAM 2's attention to memories: `cargo bench --bench memory`. Operations are those that the kernel does: probes, scores
-//! and the product with the values; a key costs 128 features' worth, where projecting it would make it 320.
+//! SAM 2's attention to memories: `cargo bench --bench rotary_attention`. Operations are those that the kernel does:
+//! absorbed queries, scores and the product with the values. A key costs 128 features' worth; projected, it would cost 320.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vitrum::exec::{Cx, CxOptions, Workspace};
-use vitrum::kernels::memory::{
-    Bank, BankShape, KeyProjection, PointerToken, Rotary, SpatialMemory, attend, scratch_len,
+use vitrum::kernels::rotary_attention::{
+    CrossAttentionArgs, KeyProjection, MemoryShape, PackedMemories, PointerToken, Rotary, SpatialMemory,
+    cross_attention, cross_attention_scratch_len,
 };
 
 /// Features of a query, and of a memory.
@@ -19,10 +20,10 @@ fn values(len: usize) -> Vec<f32> {
 /// Times the attention from a grid of `side × side` to `spatial` memories and `pointers` tokens, with one thread and with
 /// all.
 fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize; 2]) {
-    let shape = BankShape { grid: [side; 2], features: FEATURES, spatial, pointers };
+    let shape = MemoryShape { grid: [side; 2], features: FEATURES, spatial, pointers };
     let tokens = side * side;
-    let per_probe = side.div_ceil(2) * WIDTH / 2 + WIDTH + side;
-    let products = tokens * (shape.len() * 2 * FEATURES + 2 * (FEATURES + 1) * per_probe);
+    let per_absorbed = side.div_ceil(2) * WIDTH / 2 + WIDTH + side;
+    let products = tokens * (shape.len() * 2 * FEATURES + 2 * (FEATURES + 1) * per_absorbed);
     let (q, positions, time) = (values(tokens * WIDTH), values(tokens * FEATURES), values(FEATURES));
     // Bits of 1.0 and of its neighbours.
     let memory: Vec<u16> = (0..tokens * FEATURES).map(|i| 0x3f80 + (i % 61) as u16).collect();
@@ -37,19 +38,25 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
         let mut packed = packed.scratch();
         let spatial = |_| SpatialMemory { features: &memory, time: &time };
         let pointer = |_| PointerToken { features: &q[..FEATURES], time: &time };
-        let bank = Bank::pack(&cx, shape, &positions, spatial, pointer, &mut packed);
+        let memories = PackedMemories::pack(&cx, shape, &positions, spatial, pointer, &mut packed);
+        let args = CrossAttentionArgs {
+            rotary: &rotary,
+            projection: &projection,
+            memories: &memories,
+            scale: 0.0625,
+        };
         let mut out = vec![0.0; tokens * FEATURES];
         let mut workspace = Workspace::default();
-        workspace.reserve(scratch_len(&cx, &rotary, &projection, &shape));
+        workspace.reserve(cross_attention_scratch_len(&cx, &rotary, &projection, &shape));
         group.bench_function(format!("{}/{} threads", cx.level().name(), cx.threads()), |b| {
-            b.iter(|| attend(&cx, &rotary, &projection, &bank, 0.0625, &q, &mut out, workspace.scratch()));
+            b.iter(|| cross_attention(&cx, &args, &q, &mut out, workspace.scratch()));
         });
     }
     group.finish();
 }
 
 fn models(c: &mut Criterion) {
-    bench(c, "SAM 2, a full bank", 64, [7, 64]);
+    bench(c, "SAM 2, all memories", 64, [7, 64]);
     bench(c, "SAM 2, one memory", 64, [1, 4]);
 }
 

@@ -1,4 +1,4 @@
-//! The upscaling of the image features and the product with the masks' weights.
+//! The mask upscaler: image features to four times their side, and their product with the masks' weights.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,26 +6,30 @@ use alloc::vec::Vec;
 use super::naming::DecoderNames;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
+use crate::kernels::feature_panels::{LhsWeights, PanelLayout};
 use crate::kernels::gemm::Rows;
-use crate::kernels::panels::{self, Norm, PackedLeft, Panels, Squares, Upscale};
+use crate::kernels::mask_decoder::{
+    HighResLayout, LayerNormParams, UpscaleInputs, UpscaleWeights, upscale, upscale_scratch_len,
+};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
 /// Added to the variance in the norm, in every published model.
 const EPS: f32 = 1e-6;
 
-/// Transposed convolution, norm, GELU, transposed convolution, GELU: `C → C / 4 → C / 8` channels, four times the side.
+/// Transposed convolution, norm, GELU, transposed convolution, GELU (`output_upscaling`): `C → C / 4 → C / 8` channels, four
+/// times the side.
 #[derive(Debug)]
-pub struct Upscaling {
-    conv1: PackedLeft,
+pub struct MaskUpscaler {
+    conv1: LhsWeights,
     bias1: Vec<f32>,
     norm_weight: Vec<f32>,
     norm_bias: Vec<f32>,
-    conv2: PackedLeft,
+    conv2: LhsWeights,
     bias2: Vec<f32>,
 }
 
-impl Upscaling {
+impl MaskUpscaler {
     /// Binds the layers of the mask decoder `scope`.
     ///
     /// # Errors
@@ -43,43 +47,37 @@ impl Upscaling {
         })
     }
 
-    /// `out: [prompts, masks, 4 · grid, 4 · grid]` from the features `x: [prompts]` in panels and the masks' weights
-    /// `[prompts]` packed `[masks, C / 8]`; `high_res`, if the model has them, are the image's larger maps, packed by
-    /// [`squares`](Self::squares).
-    #[allow(clippy::too_many_arguments, reason = "two inputs, an output and their sizes")]
+    /// `out: [prompts, masks, 4 · grid, 4 · grid] ← mask_weights · upscaled(features)`.
+    ///
+    /// # Panics
+    /// As [`upscale`].
     pub fn forward(
         &self,
         cx: &Cx,
-        [prompts, masks]: [usize; 2],
-        grid: usize,
-        x: &[f32],
-        mask_weights: &[f32],
-        high_res: Option<&[f32]>,
+        inputs: &UpscaleInputs<'_>,
         out: &mut [f32],
         scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
         let weights = self.weights();
         if trace.is_on() {
-            let mut upscaled = vec![0.0; prompts * 16 * grid * grid * self.outputs()];
-            let show = Some(&mut upscaled[..]);
-            let shape = [prompts, masks];
-            panels::upscale(cx, &weights, shape, grid, x, mask_weights, high_res, out, show, scratch);
+            let pixels = inputs.prompts * 16 * inputs.grid * inputs.grid;
+            let mut upscaled = vec![0.0; pixels * self.outputs()];
+            upscale(cx, &weights, inputs, out, Some(&mut upscaled), scratch);
             trace.stage(format_args!("decoder.upscaled"), &upscaled);
         } else {
-            let shape = [prompts, masks];
-            panels::upscale(cx, &weights, shape, grid, x, mask_weights, high_res, out, None, scratch);
+            upscale(cx, &weights, inputs, out, None, scratch);
         }
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, panels: Panels, masks: usize) -> usize {
-        panels::upscale_scratch_len(cx, &self.weights(), panels, masks)
+    pub fn scratch_len(&self, cx: &Cx, panels: PanelLayout, masks: usize) -> usize {
+        upscale_scratch_len(cx, &self.weights(), panels, masks)
     }
 
-    /// The sizes of the larger maps of an image.
-    pub fn squares(&self, panels: Panels, grid: usize) -> Squares {
-        Squares::new(panels, grid, [self.bias1.len(), self.bias2.len()])
+    /// The layout of the maps of higher resolution that SAM 2 adds.
+    pub fn high_res_layout(&self, panels: PanelLayout, grid: usize) -> HighResLayout {
+        HighResLayout::new(panels, grid, [self.bias1.len(), self.bias2.len()])
     }
 
     /// Channels of the upscaled features.
@@ -95,19 +93,19 @@ impl Upscaling {
             + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
     }
 
-    fn weights(&self) -> Upscale<'_> {
-        Upscale {
-            conv1: self.conv1.left(),
+    fn weights(&self) -> UpscaleWeights<'_> {
+        UpscaleWeights {
+            conv1: self.conv1.lhs(),
             bias1: &self.bias1,
-            norm: Norm { weight: &self.norm_weight, bias: &self.norm_bias, eps: EPS },
-            conv2: self.conv2.left(),
+            norm: LayerNormParams { weight: &self.norm_weight, bias: &self.norm_bias, eps: EPS },
+            conv2: self.conv2.lhs(),
             bias2: &self.bias2,
         }
     }
 }
 
-/// A transposed convolution's `weight: [inputs, outputs, 2, 2]` as a left-hand side `[2, 2, outputs] × [inputs]`.
-fn bind_transposed(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<PackedLeft> {
+/// Packs the `weight: [inputs, outputs, 2, 2]` of a transposed convolution as a left-hand side `[2 · 2 · outputs, inputs]`.
+fn bind_transposed(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<LhsWeights> {
     let weight = scope.f32("weight", &[inputs, outputs, 2, 2])?;
     let mut rows = vec![0.0; weight.len()];
     for (i, row) in rows.chunks_exact_mut(inputs).enumerate() {
@@ -115,5 +113,5 @@ fn bind_transposed(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<P
         let column = weight[output * 4 + tap..].iter().step_by(outputs * 4);
         row.iter_mut().zip(column).for_each(|(to, from)| *to = *from);
     }
-    Ok(PackedLeft::pack(scope.level(), &Rows::new(&rows, 4 * outputs, inputs)))
+    Ok(LhsWeights::pack(scope.level(), &Rows::new(&rows, 4 * outputs, inputs)))
 }

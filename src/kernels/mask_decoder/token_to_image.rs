@@ -1,7 +1,8 @@
-//! Few queries attend to all pixels of an image.
+//! The tokens of a prompt attend to all pixels of an image.
 //!
-//! `out[r] = Σ_p softmax_p(q_r · k_p) v_p`, for every row `r` of the queries. The pixels are cut into blocks; a block `b`
-//! gives each row a maximum, a sum and a sum of values, and the blocks are then joined:
+//! `out[r] = Σ_p softmax_p(q_r · k_p) v_p`, for every row `r` of the queries. The pixels are cut into blocks. Of each block
+//! `b` there are, for every row, the maximum of the scores, the sum of the weights and the sum of the weighted values;
+//! these are then joined:
 //!
 //! ```text
 //! m_b = max s        l_b = Σ exp(s − m_b)        o_b = Σ exp(s − m_b) v        (s = q · k over the block's pixels)
@@ -10,77 +11,79 @@
 //!
 //! Source: Dao et al., Flash-Decoding (2023), for the split over keys.
 
-mod parts;
+mod split_softmax;
 
 use core::ops::Range;
 
-use parts::{BlockSoftmax, Factors, Join};
+use split_softmax::{BlockSoftmax, Factors, Join};
 
-use super::columns::Sum;
-use super::left::{checked_left_len, left_len, pack_channels, tiles};
-use super::{Left, Panels};
+use super::ImageSource;
+use super::pixelwise::Sum;
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{
+    PackedLhs, PanelLayout, checked_packed_lhs_len, pack_channels, packed_lhs_len, row_tiles,
+};
 use crate::kernels::gemm::{F32Kernel, MAX_NR, TileArgs};
 
 /// Pixels of a block, a multiple of every tile kernel's `nr`.
 const BLOCK: usize = 256;
 const _: () = assert!(BLOCK.is_multiple_of(MAX_NR));
 
-/// What the pixels offer: `len(channels)` f32 of [`Panels`] for every image.
+/// The keys and values of an image that all prompts share, in panels.
 #[derive(Clone, Copy, Debug)]
-pub enum Keys<'a> {
-    /// Keys and values of one image to which all prompts attend.
-    Shared {
-        /// Keys, `groups · depth` channels.
-        keys: &'a [f32],
-        /// Values.
-        values: &'a [f32],
-    },
-    /// An image for each prompt: the values are its features, the keys are the features and their positions.
-    Each {
-        /// `[prompts]` features.
-        features: &'a [f32],
-        /// Position embeddings of all.
-        positions: &'a [f32],
-    },
+pub struct ImageKeys<'a> {
+    /// `groups · depth` channels.
+    pub keys: &'a [f32],
+    /// `values` channels.
+    pub values: &'a [f32],
+}
+
+/// The features of every prompt's image, in panels. Values are the features, keys are the features plus positions.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageFeatures<'a> {
+    /// `[prompts]` features.
+    pub features: &'a [f32],
+    /// Position encodings, the same for all prompts.
+    pub positions: &'a [f32],
 }
 
 /// The sizes of an attention of tokens to an image.
 #[derive(Clone, Copy, Debug)]
-pub struct TokenToImage {
+pub struct TokenToImageShape {
     /// Independent prompts.
     pub prompts: usize,
-    /// Queries of a prompt: tokens times heads.
+    /// Queries of a prompt: one for every token and head.
     pub rows: usize,
-    /// Groups of rows that see other channels of the keys, as heads do; 1 if all see all.
+    /// Groups into which the channels of the keys are cut: as many as heads if a head sees channels of its own, 1 if
+    /// every row sees all.
     pub groups: usize,
     /// Channels that a row sees.
     pub depth: usize,
     /// Channels of the values.
     pub values: usize,
     /// The image.
-    pub panels: Panels,
+    pub panels: PanelLayout,
 }
 
-impl TokenToImage {
+impl TokenToImageShape {
     /// Channels of the keys.
     fn channels(&self) -> usize {
         self.groups * self.depth
     }
 }
 
-/// Lengths of buffers.
+/// The lengths of the buffers, in f32.
 struct Lengths {
     blocks: usize,
     /// Rows rounded up to whole panels.
     width: usize,
-    /// Of a lane: features and positions of a panel.
+    /// Of a lane: features plus positions of a panel.
     sum: usize,
     /// Of a lane: scores of a block, `[panels][rows][nr]`.
     scores: usize,
-    /// Of a lane: their exponentials, `[width / nr][BLOCK][nr]`.
+    /// Of a lane: the exponentials of the scores, `[width / nr][BLOCK][nr]`.
     weights: usize,
-    /// Of a lane: channels of a block's values, packed.
+    /// Of a lane: some channels of a block's values, packed.
     packed: usize,
     /// Of a block: sums of values, `[values][width]`.
     outputs: usize,
@@ -89,7 +92,7 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn new(shape: &TokenToImage, kernel: &F32Kernel) -> Self {
+    fn new(shape: &TokenToImageShape, kernel: &F32Kernel) -> Self {
         let width = shape.rows.next_multiple_of(kernel.nr);
         Self {
             blocks: shape.panels.pixels().div_ceil(BLOCK),
@@ -97,7 +100,7 @@ impl Lengths {
             sum: shape.channels() * kernel.nr,
             scores: BLOCK * shape.rows,
             weights: BLOCK * width,
-            packed: left_len(kernel.mr, BLOCK),
+            packed: packed_lhs_len(kernel.mr, BLOCK),
             outputs: shape.values * width,
             statistics: 2 * width,
         }
@@ -109,40 +112,40 @@ impl Lengths {
 }
 
 /// Scratch that [`token_to_image`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &TokenToImage) -> usize {
+pub fn scratch_len(cx: &Cx, shape: &TokenToImageShape) -> usize {
     let lengths = Lengths::new(shape, F32Kernel::of(cx.level()));
     let blocks = shape.prompts * lengths.blocks;
     cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
 }
 
-/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt: `queries` are its rows, packed for [`Left::grouped`], one prompt
-/// after the other; `out: [prompts, rows, values]`.
+/// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt; `out: [prompts, rows, values]`. `queries` are the rows of one
+/// prompt after the other, each packed for [`PackedLhs::grouped`].
 ///
 /// # Panics
 /// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
 pub fn token_to_image(
     cx: &Cx,
-    shape: &TokenToImage,
+    shape: &TokenToImageShape,
     queries: &[f32],
-    keys: Keys<'_>,
+    image: ImageSource<ImageKeys<'_>, ImageFeatures<'_>>,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let TokenToImage { prompts, rows, groups, depth, values, panels } = *shape;
+    let TokenToImageShape { prompts, rows, groups, depth, values, panels } = *shape;
     let channels = shape.channels();
     let kernel = F32Kernel::of(cx.level());
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
-    assert_eq!(Some(queries.len()), checked_left_len(prompts, rows, depth), "queries of {shape:?}");
+    assert_eq!(Some(queries.len()), checked_packed_lhs_len(prompts, rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
-    match keys {
-        Keys::Shared { keys, values: v } => {
+    match image {
+        ImageSource::Shared(ImageKeys { keys, values: v }) => {
             assert_eq!(
                 (keys.len(), v.len()),
                 (panels.len(channels), panels.len(values)),
                 "keys of {shape:?}"
             );
         }
-        Keys::Each { features, positions } => {
+        ImageSource::PerPrompt(ImageFeatures { features, positions }) => {
             assert_eq!(channels, values, "features are keys and values");
             assert_eq!(features.len(), prompts * panels.len(channels), "features of {shape:?}");
             assert_eq!(positions.len(), panels.len(channels), "positions of {shape:?}");
@@ -158,7 +161,7 @@ pub fn token_to_image(
         // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
         let mut rest = unsafe { lanes.range(lane * lengths.lane()..(lane + 1) * lengths.lane()) };
         let mut take = |len: usize| rest.split_off_mut(..padded(len)).expect("lengths add up");
-        let queries = &queries[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
+        let queries = &queries[prompt * packed_lhs_len(rows, depth)..][..packed_lhs_len(rows, depth)];
         let mut block = Block {
             cx,
             kernel,
@@ -175,14 +178,14 @@ pub fn token_to_image(
                 statistics.range(task * lengths.statistics..(task + 1) * lengths.statistics)
             },
         };
-        let (keys, positions, values) = match keys {
-            Keys::Shared { keys, values } => (keys, None, values),
-            Keys::Each { features, positions } => {
+        let (keys, positions, values) = match image {
+            ImageSource::Shared(ImageKeys { keys, values }) => (keys, None, values),
+            ImageSource::PerPrompt(ImageFeatures { features, positions }) => {
                 let features = &features[prompt * panels.len(channels)..][..panels.len(channels)];
                 (features, Some(positions), features)
             }
         };
-        block.score(Left::grouped(rows, depth, groups, queries), keys, positions);
+        block.score(PackedLhs::grouped(rows, depth, groups, queries), keys, positions);
         block.weigh();
         block.accumulate(values);
     });
@@ -220,7 +223,7 @@ const CHANNELS: usize = 32;
 struct Block<'a> {
     cx: &'a Cx,
     kernel: &'static F32Kernel,
-    shape: &'a TokenToImage,
+    shape: &'a TokenToImageShape,
     /// The block's panels.
     panels: Range<usize>,
     sum: &'a mut [f32],
@@ -232,26 +235,26 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Scores of all rows against the block's pixels, into `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
-    fn score(&mut self, queries: Left<'_>, keys: &[f32], positions: Option<&[f32]>) {
-        let TokenToImage { rows, panels, .. } = *self.shape;
+    /// Scores of all rows against the block's pixels, `scores: [panels][rows][nr]`; −∞ beyond the last pixel.
+    fn score(&mut self, queries: PackedLhs<'_>, keys: &[f32], positions: Option<&[f32]>) {
+        let TokenToImageShape { rows, panels, .. } = *self.shape;
         let nr = self.kernel.nr;
         for (index, scores) in self.panels.clone().zip(self.scores.chunks_exact_mut(rows * nr)) {
-            let at = panels.panel(index, self.shape.channels());
+            let at = panels.elements_of(index, self.shape.channels());
             let mut panel = &keys[at.clone()];
             if let Some(positions) = positions {
                 self.cx.level().dispatch(Sum { a: panel, b: &positions[at], out: self.sum });
                 panel = self.sum;
             }
             queries.times(self.cx.level(), panel, scores, false);
-            let pixels = panels.range(index).len();
+            let pixels = panels.pixels_of(index).len();
             if pixels < nr {
                 scores.chunks_exact_mut(nr).for_each(|row| row[pixels..].fill(f32::NEG_INFINITY));
             }
         }
     }
 
-    /// Scores to exponentials, with the block's maxima and sums; `weights` is their transpose, a right-hand side.
+    /// Turns the scores into exponentials, takes their maxima and sums, and transposes them to `weights`, a right-hand side.
     fn weigh(&mut self) {
         let (rows, nr) = (self.shape.rows, self.kernel.nr);
         let scores = &mut self.scores[..self.panels.len() * rows * nr];
@@ -272,11 +275,11 @@ impl Block<'_> {
 
     /// `outputs[v][r] = Σ_p value[v][p] · weight[p][r]` over the block's pixels.
     fn accumulate(&mut self, values: &[f32]) {
-        let TokenToImage { rows, values: channels, panels, .. } = *self.shape;
+        let TokenToImageShape { rows, values: channels, panels, .. } = *self.shape;
         let (nr, pixels) = (self.kernel.nr, self.panels.len() * self.kernel.nr);
         let width = rows.next_multiple_of(nr);
-        for tile in tiles(channels, self.kernel.mr) {
-            let block = self.panels.clone().map(|index| &values[panels.panel(index, channels)]);
+        for tile in row_tiles(channels, self.kernel.mr) {
+            let block = self.panels.clone().map(|index| &values[panels.elements_of(index, channels)]);
             pack_channels(block, nr, tile.clone(), self.packed);
             let groups = self.weights.chunks_exact(pixels * nr).take(width / nr);
             for (group, weights) in groups.enumerate() {

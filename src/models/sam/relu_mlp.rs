@@ -1,4 +1,5 @@
-//! The perceptrons of the mask decoder: hypernetworks, IoU head and object score head.
+//! The perceptron that reads a token, of any depth and without a residual: hypernetworks, IoU head, object score head and
+//! object pointer. ([`nn::Mlp`](crate::nn::Mlp) is the MLP of transformer blocks.)
 
 use alloc::vec::Vec;
 
@@ -10,13 +11,13 @@ use crate::kernels::gemm::{Output, Rows};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
-/// Linear layers with ReLU between them.
+/// Linear layers with ReLU between them (`MLP` in `mask_decoder.py` of `segment-anything`).
 #[derive(Debug)]
-pub struct Mlp {
+pub struct ReluMlp {
     layers: Vec<Linear>,
 }
 
-impl Mlp {
+impl ReluMlp {
     /// Binds `depth` layers from `inputs` over `hidden` to `outputs` features.
     ///
     /// # Errors
@@ -39,7 +40,7 @@ impl Mlp {
         Ok(Self { layers: (0..depth).map(layer).collect::<Result<_>>()? })
     }
 
-    /// A perceptron of one layer, `scope` itself.
+    /// Binds a perceptron of one layer, which is at `scope` itself.
     ///
     /// # Errors
     /// As [`Scope::f32`].
@@ -70,7 +71,7 @@ impl Mlp {
         2 * padded(rows * self.width()) + product
     }
 
-    /// Output features.
+    /// Features of the output.
     pub fn outputs(&self) -> usize {
         self.layers.last().map_or(0, Linear::outputs)
     }
@@ -80,7 +81,7 @@ impl Mlp {
         self.layers.iter().map(Linear::bytes).sum()
     }
 
-    /// Features between layers.
+    /// Features between the layers.
     fn width(&self) -> usize {
         self.layers[0].outputs()
     }

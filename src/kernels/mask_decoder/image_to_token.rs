@@ -1,39 +1,40 @@
-//! All pixels of an image attend to few keys.
+//! All pixels of an image attend to the tokens of a prompt.
 //!
-//! For every pixel `p`, with heads `h` of tokens `t`:
+//! For every pixel `p`, over the heads `h` and the tokens `t`:
 //!
 //! ```text
 //! x_p ← norm(x_p + bias + Σ_h Σ_t softmax_t(q_p · k_ht + c_ht) v_ht)
 //! ```
 //!
-//! in one pass over the panels: scores, softmax, sum of values, residual and normalisation while a panel is in cache.
+//! in one pass over the panels: scores, softmax, weighted values, residual and normalisation, while a panel is in cache.
 
-use super::columns::{GroupSoftmax, LayerNorm, Norm, Nothing, Sum};
-use super::left::{checked_left_len, left_len};
-use super::{Left, Panels};
+use super::ImageSource;
+use super::pixelwise::{GroupSoftmax, LayerNormParams, NormalisePixels, Nothing, Sum};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
 
 /// The sizes of an attention of an image to tokens.
 #[derive(Clone, Copy, Debug)]
-pub struct ImageToToken {
-    /// Independent prompts, each with its own features.
+pub struct ImageToTokenShape {
+    /// Independent prompts.
     pub prompts: usize,
     /// Tokens of a prompt.
     pub tokens: usize,
-    /// Heads.
+    /// Attention heads.
     pub heads: usize,
-    /// Groups of heads that see other channels of the queries: as many as heads, or 1 if all see all.
+    /// Groups into which the channels of the queries are cut: as many as heads if a head sees channels of its own, 1 if
+    /// every head sees all.
     pub groups: usize,
     /// Channels that a head sees.
     pub depth: usize,
     /// Channels of values and features.
     pub channels: usize,
     /// The image.
-    pub panels: Panels,
+    pub panels: PanelLayout,
 }
 
-impl ImageToToken {
-    /// Keys of a prompt: heads times tokens.
+impl ImageToTokenShape {
+    /// Keys of a prompt: one for every head and token.
     fn rows(&self) -> usize {
         self.heads * self.tokens
     }
@@ -44,72 +45,71 @@ impl ImageToToken {
     }
 }
 
-/// Where queries and features come from.
+/// The queries and the features of an image that all prompts share, in panels.
 #[derive(Clone, Copy, Debug)]
-pub enum Pixels<'a> {
-    /// Queries and features of one image, the same for all prompts; `x` is only written.
-    Shared {
-        /// Queries, `groups · depth` channels.
-        queries: &'a [f32],
-        /// Features, `channels`.
-        features: &'a [f32],
-    },
-    /// The features are what `x` holds, the queries are these and their positions.
-    Each {
-        /// Position embeddings, `channels`.
-        positions: &'a [f32],
-    },
+pub struct ImageQueries<'a> {
+    /// `groups · depth` channels.
+    pub queries: &'a [f32],
+    /// `channels` channels.
+    pub features: &'a [f32],
 }
 
-/// What the pixels attend to.
+/// The keys and values of the tokens, packed.
 #[derive(Clone, Copy, Debug)]
-pub struct Tokens<'a> {
-    /// For each prompt `k: [heads · tokens, depth]`, packed for [`Left::grouped`], scaled.
+pub struct PackedTokens<'a> {
+    /// For each prompt `k: [heads · tokens, depth]`, packed for [`PackedLhs::grouped`], scaled.
     pub keys: &'a [f32],
     /// `c: [prompts, heads · tokens]`.
     pub key_bias: &'a [f32],
-    /// For each prompt the transpose of `v: [heads · tokens, channels]`, packed as [`Left`].
+    /// For each prompt the transpose of `v: [heads · tokens, channels]`, packed as [`PackedLhs`].
     pub values: &'a [f32],
     /// `[channels]`
     pub bias: &'a [f32],
 }
 
 /// Scratch that [`image_to_token`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &ImageToToken) -> usize {
+pub fn scratch_len(cx: &Cx, shape: &ImageToTokenShape) -> usize {
     let nr = shape.panels.width();
     cx.threads() * (padded(nr * shape.query_channels()) + padded(nr * shape.rows()))
 }
 
-/// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features.
+/// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features in panels.
+///
+/// A shared image brings its features, and `x` is only written. Otherwise `x` holds the features of every prompt, and
+/// the queries are the features plus the position encodings that come with [`ImageSource::PerPrompt`].
 ///
 /// # Panics
 /// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
 pub fn image_to_token(
     cx: &Cx,
-    shape: &ImageToToken,
-    tokens: &Tokens<'_>,
-    norm: Norm<'_>,
-    pixels: Pixels<'_>,
+    shape: &ImageToTokenShape,
+    tokens: &PackedTokens<'_>,
+    norm: LayerNormParams<'_>,
+    image: ImageSource<ImageQueries<'_>, &[f32]>,
     x: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let ImageToToken { prompts, groups, depth, channels, panels, .. } = *shape;
+    let ImageToTokenShape { prompts, groups, depth, channels, panels, .. } = *shape;
     let (rows, nr, query_channels) = (shape.rows(), panels.width(), shape.query_channels());
     let image_len = panels.len(channels);
     assert!(prompts > 0 && rows > 0 && query_channels > 0 && channels > 0, "attention to nothing: {shape:?}");
-    assert_eq!(Some(tokens.keys.len()), checked_left_len(prompts, rows, depth), "keys of {shape:?}");
+    assert_eq!(Some(tokens.keys.len()), checked_packed_lhs_len(prompts, rows, depth), "keys of {shape:?}");
     assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");
-    assert_eq!(Some(tokens.values.len()), checked_left_len(prompts, channels, rows), "values of {shape:?}");
+    assert_eq!(
+        Some(tokens.values.len()),
+        checked_packed_lhs_len(prompts, channels, rows),
+        "values of {shape:?}"
+    );
     assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
-    match pixels {
-        Pixels::Shared { queries, features } => {
+    match image {
+        ImageSource::Shared(ImageQueries { queries, features }) => {
             assert_eq!(
                 (queries.len(), features.len()),
                 (panels.len(query_channels), image_len),
                 "image of {shape:?}"
             );
         }
-        Pixels::Each { positions } => {
+        ImageSource::PerPrompt(positions) => {
             assert_eq!((positions.len(), query_channels), (image_len, channels), "positions of {shape:?}");
         }
     }
@@ -123,26 +123,27 @@ pub fn image_to_token(
         let (sum, scores) =
             unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) }.split_at_mut(sum_len);
         let (sum, scores) = (&mut sum[..nr * query_channels], &mut scores[..nr * rows]);
-        let keys = &tokens.keys[prompt * left_len(rows, depth)..][..left_len(rows, depth)];
-        let values = &tokens.values[prompt * left_len(channels, rows)..][..left_len(channels, rows)];
-        let at = panels.panel(index, channels);
+        let keys = &tokens.keys[prompt * packed_lhs_len(rows, depth)..][..packed_lhs_len(rows, depth)];
+        let values =
+            &tokens.values[prompt * packed_lhs_len(channels, rows)..][..packed_lhs_len(channels, rows)];
+        let at = panels.elements_of(index, channels);
         // SAFETY: tasks' panels are disjoint.
         let x = unsafe { x.range(prompt * image_len + at.start..prompt * image_len + at.end) };
 
-        let queries = match pixels {
-            Pixels::Shared { queries, features } => {
+        let queries = match image {
+            ImageSource::Shared(ImageQueries { queries, features }) => {
                 x.copy_from_slice(&features[at]);
-                &queries[panels.panel(index, query_channels)]
+                &queries[panels.elements_of(index, query_channels)]
             }
-            Pixels::Each { positions } => {
+            ImageSource::PerPrompt(positions) => {
                 cx.level().dispatch(Sum { a: x, b: &positions[at], out: sum });
                 sum
             }
         };
-        Left::grouped(rows, depth, groups, keys).times(cx.level(), queries, scores, false);
+        PackedLhs::grouped(rows, depth, groups, keys).times(cx.level(), queries, scores, false);
         let bias = &tokens.key_bias[prompt * rows..][..rows];
         cx.level().dispatch(GroupSoftmax { x: scores, nr, group: shape.tokens, bias });
-        Left::new(channels, rows, values).times(cx.level(), scores, x, true);
-        cx.level().dispatch(LayerNorm::<_, false> { x, nr, add: tokens.bias, more: Nothing, norm });
+        PackedLhs::new(channels, rows, values).times(cx.level(), scores, x, true);
+        cx.level().dispatch(NormalisePixels::<_, false> { x, nr, add: tokens.bias, more: Nothing, norm });
     });
 }

@@ -3,7 +3,7 @@
 use crate::kernels::gemm::MAX_NR;
 use crate::simd::{Simd, Vectorize};
 
-/// Most keys of a place that are scored together, over all levels.
+/// Most keys of a place that are scored together, at any level.
 pub(super) const MAX_GROUP: usize = 7;
 
 /// `count` keys cut into groups of at most `most` whose sizes differ by at most one.
@@ -15,9 +15,9 @@ pub(super) fn groups(count: usize, most: usize) -> impl Iterator<Item = usize> {
 /// For every place of the block, column by column, and each of its keys `m`:
 /// `out[key][query] = (column(x) + row(y)) · (m, 1)`; and the largest score of every query.
 pub(super) struct Scores<'a> {
-    /// Probes of the block's columns, `[columns][features + 1][nr]`.
+    /// Absorbed queries of the block's columns, `[columns][features + 1][nr]`.
     pub(super) columns: &'a [f32],
-    /// Probes of its rows.
+    /// Absorbed queries of its rows.
     pub(super) rows: &'a [f32],
     pub(super) features: usize,
     pub(super) nr: usize,
@@ -52,18 +52,18 @@ impl Scores<'_> {
     #[inline(always)]
     fn block<S: Simd, const NV: usize>(self, s: S) {
         let Self { columns, rows, features, nr, per_place, group, keys, out, max } = self;
-        let probe = (features + 1) * nr;
-        let places = columns.len() / probe * (rows.len() / probe);
+        let query_len = (features + 1) * nr;
+        let places = columns.len() / query_len * (rows.len() / query_len);
         assert!(nr == NV * S::LANES && group <= MAX_GROUP);
         assert_eq!((keys.len(), out.len()), (places * per_place * features, places * per_place * nr));
         let mut largest = [s.splat(f32::NEG_INFINITY); NV];
         let (mut keys, mut out) = (keys.as_ptr(), out.as_mut_ptr());
-        for column in columns.chunks_exact(probe) {
-            for row in rows.chunks_exact(probe) {
+        for column in columns.chunks_exact(query_len) {
+            for row in rows.chunks_exact(query_len) {
                 for size in groups(per_place, group) {
                     let place = Place { column: column.as_ptr(), row: row.as_ptr(), features, keys, out };
-                    // SAFETY: both probes have `features + 1` rows of `NV` vectors; by the assertion, `size` keys and
-                    // their scores are left.
+                    // SAFETY: both absorbed queries have `features + 1` rows of `NV` vectors; by the assertion, `size` keys
+                    // and their scores are left.
                     unsafe {
                         match size {
                             1 => place.score::<S, 1, NV>(s, &mut largest),
@@ -98,7 +98,7 @@ struct Place {
 }
 
 impl Place {
-    /// Scores `T` keys. The sum of both probes stays in registers, and with it the scores.
+    /// Scores `T` keys. The sum of both absorbed queries and the scores stay in registers.
     ///
     /// # Safety
     /// `column` and `row` are valid for reads of `features + 1` rows of `NV` vectors, `keys` of `features · T` values;
@@ -108,13 +108,13 @@ impl Place {
         let Self { features, keys, out, .. } = self;
         // SAFETY: the indices stay inside what the caller promises.
         unsafe {
-            let mut scores = [self.probe::<S, NV>(s, features); T];
+            let mut scores = [self.query::<S, NV>(s, features); T];
             for feature in 0..features {
-                let probe = self.probe::<S, NV>(s, feature);
+                let query = self.query::<S, NV>(s, feature);
                 for (t, score) in scores.iter_mut().enumerate() {
                     let key = s.splat(*keys.add(feature * T + t));
-                    for (score, &probe) in score.iter_mut().zip(&probe) {
-                        *score = s.fma(key, probe, *score);
+                    for (score, &query) in score.iter_mut().zip(&query) {
+                        *score = s.fma(key, query, *score);
                     }
                 }
             }
@@ -127,18 +127,18 @@ impl Place {
         }
     }
 
-    /// `column(x) + row(y)` for one feature.
+    /// The absorbed query of the place, `column(x) + row(y)`, for one feature.
     ///
     /// # Safety
     /// As [`score`](Self::score), with `feature <= features`.
     #[inline(always)]
-    unsafe fn probe<S: Simd, const NV: usize>(self, s: S, feature: usize) -> [S::F; NV] {
-        let mut probe = [s.splat(0.0); NV];
-        for (v, probe) in probe.iter_mut().enumerate() {
+    unsafe fn query<S: Simd, const NV: usize>(self, s: S, feature: usize) -> [S::F; NV] {
+        let mut query = [s.splat(0.0); NV];
+        for (v, query) in query.iter_mut().enumerate() {
             let at = (feature * NV + v) * S::LANES;
             // SAFETY: forwarded to the caller.
-            *probe = unsafe { s.add(s.load(self.column.add(at)), s.load(self.row.add(at))) };
+            *query = unsafe { s.add(s.load(self.column.add(at)), s.load(self.row.add(at))) };
         }
-        probe
+        query
     }
 }

@@ -1,4 +1,4 @@
-//! The layout of features and the way there and back.
+//! The layout of features in panels, and copies from tokens to panels and back.
 
 use core::ops::Range;
 
@@ -6,16 +6,16 @@ use crate::exec::{Cx, SharedMut};
 use crate::kernels::gemm::F32Kernel;
 use crate::simd::Level;
 
-/// How pixels are cut into panels of `nr` columns, the width of a level's tile kernel. Columns beyond the last pixel
-/// are finite but mean nothing.
+/// How the pixels of an image are cut into panels of `nr` columns, the width of a level's tile kernel. The last panel may
+/// have more columns than there are pixels left; these hold finite values that nobody reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Panels {
+pub struct PanelLayout {
     pixels: usize,
     nr: usize,
 }
 
-impl Panels {
-    /// The panels of `pixels` pixels at `level`.
+impl PanelLayout {
+    /// The layout of `pixels` pixels at `level`.
     ///
     /// # Panics
     /// If there are no pixels.
@@ -24,48 +24,48 @@ impl Panels {
         Self { pixels, nr: F32Kernel::of(level).nr }
     }
 
-    /// Pixels.
+    /// Number of pixels.
     pub fn pixels(&self) -> usize {
         self.pixels
     }
 
-    /// Pixels of a panel.
+    /// Columns of a panel, `nr`.
     pub fn width(&self) -> usize {
         self.nr
     }
 
-    /// Panels.
+    /// Number of panels.
     pub fn count(&self) -> usize {
         self.pixels.div_ceil(self.nr)
     }
 
-    /// How many f32 the features of all pixels take.
+    /// Length of the features of all pixels, in f32.
     pub fn len(&self, channels: usize) -> usize {
         self.count() * self.nr * channels
     }
 
-    /// The elements of panel `index` of features with `channels` channels.
-    pub(super) fn panel(&self, index: usize, channels: usize) -> Range<usize> {
+    /// The range of panel `index` in features of `channels` channels.
+    pub(in crate::kernels) fn elements_of(&self, index: usize, channels: usize) -> Range<usize> {
         let len = self.nr * channels;
         index * len..(index + 1) * len
     }
 
     /// The pixels of panel `index`.
-    pub(super) fn range(&self, index: usize) -> Range<usize> {
+    pub(in crate::kernels) fn pixels_of(&self, index: usize) -> Range<usize> {
         index * self.nr..self.pixels.min((index + 1) * self.nr)
     }
 }
 
-/// What [`from_tokens`] adds.
+/// What [`from_tokens`] adds to the tokens.
 #[derive(Clone, Copy, Debug)]
 pub enum Plus<'a> {
     /// Nothing.
     Nothing,
-    /// The same to every pixel, `[channels]`.
+    /// One vector to every pixel, `[channels]`.
     Channels(&'a [f32]),
     /// Tokens, `[pixels, channels]`.
     Tokens(&'a [f32]),
-    /// Panels.
+    /// Features in panels.
     Panels(&'a [f32]),
 }
 
@@ -75,7 +75,7 @@ pub enum Plus<'a> {
 /// If a slice does not have its size.
 pub fn from_tokens(
     cx: &Cx,
-    panels: Panels,
+    panels: PanelLayout,
     channels: usize,
     tokens: &[f32],
     plus: Plus<'_>,
@@ -91,10 +91,10 @@ pub fn from_tokens(
     }
     let out = SharedMut::new(out);
     cx.parallel_for(panels.count(), |_, index| {
-        let range = panels.panel(index, channels);
+        let range = panels.elements_of(index, channels);
         // SAFETY: tasks' panels are disjoint.
         let panel = unsafe { out.range(range.clone()) };
-        let pixels = panels.range(index);
+        let pixels = panels.pixels_of(index);
         let of_panel = pixels.start * channels..pixels.end * channels;
         let tokens = &tokens[of_panel.clone()];
         for (channel, row) in panel.chunks_exact_mut(panels.nr).enumerate() {
@@ -119,15 +119,15 @@ pub fn from_tokens(
     });
 }
 
-/// `out ← features` as tokens, `[pixels, channels]`.
+/// Copies `features`, in panels, to tokens `out: [pixels, channels]`.
 ///
 /// # Panics
 /// If a slice does not have its size.
-pub fn to_tokens(panels: Panels, channels: usize, features: &[f32], out: &mut [f32]) {
+pub fn to_tokens(panels: PanelLayout, channels: usize, features: &[f32], out: &mut [f32]) {
     assert_eq!(features.len(), panels.len(channels), "panels");
     assert_eq!(out.len(), panels.pixels * channels, "tokens");
     for (pixel, token) in out.chunks_exact_mut(channels).enumerate() {
-        let panel = &features[panels.panel(pixel / panels.nr, channels)];
+        let panel = &features[panels.elements_of(pixel / panels.nr, channels)];
         for (to, row) in token.iter_mut().zip(panel.chunks_exact(panels.nr)) {
             *to = row[pixel % panels.nr];
         }

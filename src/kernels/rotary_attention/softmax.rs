@@ -4,7 +4,7 @@ use crate::kernels::gemm::MAX_NR;
 use crate::kernels::math::exp2;
 use crate::simd::{Simd, Vectorize};
 
-/// Running maxima, in units of `ln 2`, and sums of the queries of a panel.
+/// The maximum of the scores so far, in units of `ln 2`, and the sum of their weights, for every query of a panel.
 pub(super) struct Running {
     pub(super) max: [f32; MAX_NR],
     pub(super) sum: [f32; MAX_NR],
@@ -14,7 +14,8 @@ impl Running {
     pub(super) const START: Self = Self { max: [f32::NEG_INFINITY; MAX_NR], sum: [0.0; MAX_NR] };
 }
 
-/// Turns a block's scores into weights `2^(s − m)`, and rescales what was accumulated before where the maximum rose.
+/// Turns the scores of a block into weights `2^(s − m)`, and rescales the accumulated outputs of the queries whose
+/// maximum `m` rose.
 pub(super) struct Weigh<'a> {
     pub(super) nr: usize,
     /// Scores, then weights, `[keys][nr]`.
@@ -84,7 +85,7 @@ impl Weigh<'_> {
     }
 }
 
-/// The largest of the scores of every query.
+/// Finds the largest score of every query.
 pub(super) struct Largest<'a> {
     pub(super) nr: usize,
     /// `[keys][nr]`

@@ -1,4 +1,4 @@
-//! The softmax of a block of pixels, and what joins the blocks.
+//! The softmax of a block of pixels, and the sum over the blocks.
 
 use core::ops::Range;
 
@@ -6,8 +6,8 @@ use crate::exec::SharedMut;
 use crate::kernels::math::exp;
 use crate::simd::{Simd, Vectorize};
 
-/// Scores `[panels][rows][nr]` of a block to exponentials below the rows' maxima; `statistics: [2][width]` are the
-/// maxima and the sums.
+/// Turns the scores `[panels][rows][nr]` of a block into `exp(s − m_b)`, and writes the maximum `m_b` and the sum `l_b` of
+/// every row to `statistics: [2][width]`.
 pub(super) struct BlockSoftmax<'a> {
     pub(super) scores: &'a mut [f32],
     pub(super) rows: usize,
@@ -56,7 +56,7 @@ impl Vectorize for BlockSoftmax<'_> {
     }
 }
 
-/// Maxima and sums of all blocks, `[blocks][2][width]`: the maxima become the factors `f_b / Σ f_b l_b`.
+/// Turns the maxima of all blocks into the factors `f_b / Σ f_b l_b`; `statistics: [blocks][2][width]` are maxima and sums.
 pub(super) struct Factors<'a> {
     pub(super) statistics: &'a mut [f32],
     pub(super) width: usize,
@@ -101,7 +101,7 @@ impl Vectorize for Factors<'_> {
 pub(super) struct Join<'a> {
     /// `[blocks][values][width]`
     pub(super) outputs: &'a [f32],
-    /// `[blocks][2][width]`, of which the second halves are not used.
+    /// `[blocks][2][width]`: factors, and sums, which are not used.
     pub(super) factors: &'a [f32],
     pub(super) width: usize,
     pub(super) channels: Range<usize>,

@@ -1,4 +1,5 @@
-//! Loops over the columns of a panel.
+//! Loops over the pixels of a panel: biases, normalisation, GELU, softmax. A pixel is a column, and a vector holds
+//! neighbouring pixels of one channel.
 
 use crate::kernels::activation::Activation;
 use crate::kernels::math::exp;
@@ -6,10 +7,10 @@ use crate::simd::{Simd, Vectorize};
 
 /// What is added to every element of a panel, beside the bias of its row.
 pub(super) trait Addend: Copy {
-    /// Whether there is something for each of `len` elements.
+    /// Whether it has a value for each of `len` elements.
     fn covers(self, len: usize) -> bool;
 
-    /// `values`, which belong to the elements from `at` on, and what is to be added to them.
+    /// The sum of `values`, which are the elements from `at` on, and of the addend there.
     ///
     /// # Safety
     /// `covers(len)` holds for a `len ≥ at + S::LANES`.
@@ -44,21 +45,21 @@ impl Addend for &[f32] {
     }
 }
 
-/// `x[c][p] ← act((y − μ_p) / √(σ²_p + eps) · weight + bias)` with `y = x + add + more` over the channels `c` of each
-/// pixel `p`, with `act` the identity or `GELU`; `x: [channels][nr]`.
-pub(super) struct LayerNorm<'a, A, const GELU: bool> {
+/// `x[c][p] ← act((y − μ_p) / √(σ²_p + eps) · weight + bias)` with `y = x + add + more`; `x: [channels][nr]`. Mean `μ_p` and
+/// variance `σ²_p` are those of pixel `p` over the channels; `act` is GELU or the identity.
+pub(super) struct NormalisePixels<'a, A, const GELU: bool> {
     pub(super) x: &'a mut [f32],
     pub(super) nr: usize,
-    /// A bias of the product that made `x`, `[channels]`.
+    /// The bias of the product that made `x`, `[channels]`.
     pub(super) add: &'a [f32],
-    /// More of it, for every element.
+    /// An addend for every element.
     pub(super) more: A,
-    pub(super) norm: Norm<'a>,
+    pub(super) norm: LayerNormParams<'a>,
 }
 
 /// Weights of a layer normalisation over channels.
 #[derive(Clone, Copy, Debug)]
-pub struct Norm<'a> {
+pub struct LayerNormParams<'a> {
     /// `[channels]`
     pub weight: &'a [f32],
     /// `[channels]`
@@ -70,7 +71,7 @@ pub struct Norm<'a> {
 /// Independent partial sums: as many as hide the latency of an addition.
 const SUMS: usize = 4;
 
-impl<A: Addend, const GELU: bool> Vectorize for LayerNorm<'_, A, GELU> {
+impl<A: Addend, const GELU: bool> Vectorize for NormalisePixels<'_, A, GELU> {
     type Output = ();
 
     #[inline(always)]
@@ -196,8 +197,7 @@ impl Vectorize for Sum<'_> {
     }
 }
 
-/// For each group of `group` rows and each pixel: softmax over the group's rows of `x[r][p] + bias[r]`;
-/// `x: [rows][nr]`, `bias: [rows]`.
+/// `x[r][p] ← softmax(x[r][p] + bias[r])` over the rows `r` of each group of `group` rows; `x: [rows][nr]`, `bias: [rows]`.
 pub(super) struct GroupSoftmax<'a> {
     pub(super) x: &'a mut [f32],
     pub(super) nr: usize,

@@ -10,7 +10,7 @@ const THETA: f32 = 10_000.0;
 
 /// Random operands of one attention.
 struct Case {
-    shape: BankShape,
+    shape: MemoryShape,
     width: usize,
     weight: Vec<f32>,
     bias: Vec<f32>,
@@ -26,7 +26,7 @@ impl Case {
         let mut rng = Rng::new((grid[0] * 31 + width * 7 + spatial * 3 + pointers) as u64);
         let tokens = grid[0] * grid[1];
         Self {
-            shape: BankShape { grid, features, spatial, pointers },
+            shape: MemoryShape { grid, features, spatial, pointers },
             width,
             weight: rng.vec(width * features, -0.5..=0.5),
             bias: rng.vec(width, -0.5..=0.5),
@@ -61,7 +61,7 @@ impl Case {
         let pointer_slices: Vec<(&[f32], &[f32])> = pointers.iter().map(|(m, t)| (&**m, &**t)).collect();
         let mut packed = nan_workspace(self.shape.packed_len());
         let mut packed = packed.scratch();
-        let bank = Bank::pack(
+        let memories = PackedMemories::pack(
             cx,
             self.shape,
             &positions,
@@ -71,14 +71,16 @@ impl Case {
         );
         let q = Guarded::new(&self.q, place);
         let mut out = Guarded::unwritten(q.len() / self.width * self.shape.features, place);
-        let mut scratch = nan_workspace(scratch_len(cx, &rotary, &projection, &self.shape));
-        attend(cx, &rotary, &projection, &bank, self.scale(), &q, &mut out, scratch.scratch());
+        let mut scratch = nan_workspace(cross_attention_scratch_len(cx, &rotary, &projection, &self.shape));
+        let (rotary, projection, memories, scale) = (&rotary, &projection, &memories, self.scale());
+        let args = CrossAttentionArgs { rotary, projection, memories, scale };
+        cross_attention(cx, &args, &q, &mut out, scratch.scratch());
         out.to_vec()
     }
 
     /// The definition, in f64: keys projected and rotated, every score, one softmax.
     fn oracle(&self) -> Vec<f64> {
-        let BankShape { grid: [_, columns], features, .. } = self.shape;
+        let MemoryShape { grid: [_, columns], features, .. } = self.shape;
         let mut keys: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
         for (memory, time) in &self.spatial {
             for (place, memory) in memory.chunks_exact(features).enumerate() {
@@ -215,8 +217,8 @@ fn attend_within(cx: &Cx, case: &Case, k: &[f32], v: &[f32], scale: f32, place: 
     let rotary = Rotary::new(cx.level(), case.shape.grid, case.width, THETA);
     let [q, k, v] = [&case.q, k, v].map(|x| Guarded::new(x, place));
     let mut out = Guarded::unwritten(q.len(), place);
-    let mut scratch = nan_workspace(frame_scratch_len(cx, &rotary));
-    attend_to_frame(cx, &rotary, scale, &q, &k, &v, &mut out, scratch.scratch());
+    let mut scratch = nan_workspace(self_attention_scratch_len(cx, &rotary));
+    self_attention(cx, &rotary, scale, [&q, &k, &v], &mut out, scratch.scratch());
     out.to_vec()
 }
 
@@ -243,8 +245,8 @@ fn tokens_attend_to_each_other_as_the_definition_says() {
 
 #[test]
 fn sizes_are_known_beforehand() {
-    // A full bank of SAM 2: keys, values, and no more than 3 % of padding.
-    let shape = BankShape { grid: [64; 2], features: 64, spatial: 7, pointers: 64 };
+    // As many memories as SAM 2 has at most: keys, values, and no more than 3 % of padding.
+    let shape = MemoryShape { grid: [64; 2], features: 64, spatial: 7, pointers: 64 };
     assert_eq!(shape.len(), 28_736);
     let least = 2 * padded(28_736 * 64);
     assert!((least..least + least / 33).contains(&shape.packed_len()), "{}", shape.packed_len());

@@ -1,19 +1,19 @@
-//! The memories of one object, packed as keys and values.
+//! The memories of one object, packed as the keys and values of an attention.
 
 use core::ops::Range;
 
 use super::score::{MAX_GROUP, groups};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{PackedLhs, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs};
-use crate::kernels::panels::{Left, left_len, pack_left};
 use crate::simd::Level;
 
-/// Most columns of the grid in a block: their probes and those of all rows stay in the L2 cache.
+/// Most columns of the grid in a block: the absorbed queries of these and of all rows stay in the L2 cache.
 const COLUMNS: usize = 16;
-/// About as many keys are in a block: their weights stay in the L1 cache.
+/// About how many keys a block has: their weights stay in the L1 cache.
 const KEYS: usize = 256;
 
-/// A memory of the whole grid.
+/// A memory of a frame, one vector for every place of the grid.
 #[derive(Clone, Copy, Debug)]
 pub struct SpatialMemory<'a> {
     /// bfloat16, `[rows · columns, features]`.
@@ -22,7 +22,7 @@ pub struct SpatialMemory<'a> {
     pub time: &'a [f32],
 }
 
-/// A memory without a place.
+/// A token of an object pointer: a memory without a place.
 #[derive(Clone, Copy, Debug)]
 pub struct PointerToken<'a> {
     /// `[features]`
@@ -31,44 +31,44 @@ pub struct PointerToken<'a> {
     pub time: &'a [f32],
 }
 
-/// Sizes of a bank.
+/// The sizes of an object's memories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BankShape {
-    /// `[rows, columns]` of a memory.
+pub struct MemoryShape {
+    /// `[rows, columns]` of a frame.
     pub grid: [usize; 2],
     /// Features of a memory.
     pub features: usize,
-    /// Memories of the whole grid.
+    /// Memories of frames.
     pub spatial: usize,
-    /// Memories without a place.
+    /// Tokens of object pointers.
     pub pointers: usize,
 }
 
-/// A rectangle of places and where its memories are packed.
+/// A rectangle of places, or some pointers, and where their memories are packed.
 pub(super) struct Block {
     pub(super) columns: Range<usize>,
     pub(super) rows: Range<usize>,
     /// Memories of a place.
     pub(super) per_place: usize,
-    /// The first pointer, if these are pointers.
+    /// The first pointer of a block of pointers.
     pointer: Option<usize>,
-    /// Where its keys start, in f32.
+    /// Start of its keys, in f32.
     keys: usize,
-    /// Where its values start, in f32.
+    /// Start of its values, in f32.
     values: usize,
 }
 
 impl Block {
-    /// Keys of the block.
+    /// Number of keys.
     pub(super) fn len(&self) -> usize {
         self.columns.len() * self.rows.len() * self.per_place
     }
 }
 
-/// How a bank is cut into blocks: rectangles of the grid, from left to right and from top to bottom, then pointers.
+/// How memories are cut into blocks: rectangles of the grid, column by column from left to right, then pointers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blocks {
-    shape: BankShape,
+    shape: MemoryShape,
     /// Columns and rows of a block.
     size: [usize; 2],
     /// Pointers of a block.
@@ -76,7 +76,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    fn new(shape: BankShape) -> Self {
+    fn new(shape: MemoryShape) -> Self {
         let [rows, columns] = shape.grid;
         let memories = shape.spatial.max(1);
         let width = (KEYS / memories).clamp(1, COLUMNS.min(columns));
@@ -106,10 +106,10 @@ impl Blocks {
     }
 
     pub(super) fn block(&self, index: usize) -> Block {
-        let BankShape { grid: [rows, columns], features, spatial, pointers } = self.shape;
+        let MemoryShape { grid: [rows, columns], features, spatial, pointers } = self.shape;
         let [width, height] = self.size;
         let [across, down] = self.across();
-        let values = index * left_len(features, self.most_keys());
+        let values = index * packed_lhs_len(features, self.most_keys());
         if index < across * down {
             let [x, y] = [index / down * width, index % down * height];
             let columns = x..(x + width).min(columns);
@@ -125,8 +125,8 @@ impl Blocks {
     }
 }
 
-impl BankShape {
-    /// Memories of all places.
+impl MemoryShape {
+    /// Number of keys: the memories of all places, and pointers.
     pub fn len(&self) -> usize {
         self.grid[0] * self.grid[1] * self.spatial + self.pointers
     }
@@ -136,7 +136,7 @@ impl BankShape {
         self.len() == 0
     }
 
-    /// How many f32 [`Bank::pack`] takes from its scratch.
+    /// Length of what [`PackedMemories::pack`] takes from its scratch, in f32.
     pub fn packed_len(&self) -> usize {
         padded(self.len() * self.features) + padded(self.values_len())
     }
@@ -147,35 +147,35 @@ impl BankShape {
 
     fn values_len(&self) -> usize {
         let blocks = self.blocks();
-        blocks.count() * left_len(self.features, blocks.most_keys())
+        blocks.count() * packed_lhs_len(self.features, blocks.most_keys())
     }
 }
 
-/// Packed memories.
+/// The memories of one object, packed in blocks.
 #[derive(Debug)]
-pub struct Bank<'a> {
+pub struct PackedMemories<'a> {
     pub(super) blocks: Blocks,
     keys: &'a [f32],
     values: &'a [f32],
 }
 
-impl<'a> Bank<'a> {
+impl<'a> PackedMemories<'a> {
     /// Packs `spatial(0)`, … and `pointer(0)`, …: a key is a memory plus its position in time and, if it has a place,
     /// `positions: [rows · columns, features]`; a value is the memory alone.
     ///
     /// # Panics
     /// If a slice does not have its size, there are no memories, or less scratch than
-    /// [`packed_len`](BankShape::packed_len).
+    /// [`packed_len`](MemoryShape::packed_len).
     pub fn pack<'m>(
         cx: &Cx,
-        shape: BankShape,
+        shape: MemoryShape,
         positions: &[f32],
         spatial: impl Fn(usize) -> SpatialMemory<'m> + Sync,
         pointer: impl Fn(usize) -> PointerToken<'m> + Sync,
         scratch: &mut Scratch<'a>,
     ) -> Self {
-        let BankShape { grid: [rows, columns], features, .. } = shape;
-        assert!(!shape.is_empty() && features > 0, "a bank of nothing: {shape:?}");
+        let MemoryShape { grid: [rows, columns], features, .. } = shape;
+        assert!(!shape.is_empty() && features > 0, "no memories: {shape:?}");
         let grid_len = rows * columns * features;
         assert_eq!(positions.len(), grid_len, "positions of {shape:?}");
         for index in 0..shape.spatial {
@@ -194,7 +194,7 @@ impl<'a> Bank<'a> {
         cx.parallel_for(blocks.count(), |_, index| {
             let block = blocks.block(index);
             let len = block.len() * features;
-            let value_len = left_len(features, block.len());
+            let value_len = packed_lhs_len(features, block.len());
             // SAFETY: blocks are disjoint, their keys and their values.
             let (keys, values) = unsafe {
                 (
@@ -204,13 +204,13 @@ impl<'a> Bank<'a> {
             };
             let memories = Memories { block: &block, shape, spatial: &spatial, pointer: &pointer };
             memories.pack_keys(positions, group, keys);
-            pack_left(cx.level(), &memories, values);
+            pack_lhs(cx.level(), &memories, values);
         });
         Self { blocks, keys, values }
     }
 
-    /// Sizes.
-    pub fn shape(&self) -> BankShape {
+    /// The sizes.
+    pub fn shape(&self) -> MemoryShape {
         self.blocks.shape
     }
 
@@ -220,13 +220,17 @@ impl<'a> Bank<'a> {
     }
 
     /// Values of `block`, transposed: `[features, keys]`.
-    pub(super) fn values(&self, block: &Block) -> Left<'a> {
+    pub(super) fn values(&self, block: &Block) -> PackedLhs<'a> {
         let features = self.shape().features;
-        Left::new(features, block.len(), &self.values[block.values..][..left_len(features, block.len())])
+        PackedLhs::new(
+            features,
+            block.len(),
+            &self.values[block.values..][..packed_lhs_len(features, block.len())],
+        )
     }
 }
 
-/// Keys of a place that are scored together: their scores, the probe and a key must fit the register file.
+/// How many keys of a place are scored together: their scores, the absorbed query and a key must fit the register file.
 pub(super) fn group(level: Level) -> usize {
     F32Kernel::of(level).mr.min(MAX_GROUP)
 }
@@ -234,7 +238,7 @@ pub(super) fn group(level: Level) -> usize {
 /// The memories of a block; as a left-hand side, the transpose of its values.
 struct Memories<'b, F, G> {
     block: &'b Block,
-    shape: BankShape,
+    shape: MemoryShape,
     spatial: &'b F,
     pointer: &'b G,
 }

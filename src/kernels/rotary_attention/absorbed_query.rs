@@ -1,19 +1,21 @@
-//! What a query multiplies the memories of a column or a row with.
+//! Absorbed queries: the key projection and the rotation of the keys, multiplied into the queries.
 //!
-//! For one axis, with the angle `φ = angle(d) · δ` of a place at distance `δ` from the middle of the grid, a pair of
-//! the rotated query `(q₀, q₁)` and a pair `(w₀, w₁)` of a row of `Wᵀ`:
+//! A query has one absorbed query for every column of the grid and one for every row. For one axis, a place at the
+//! distance `δ` from the middle of the grid, the angle `φ = angle(d) · δ`, a pair `(q₀, q₁)` of the rotated query and a
+//! pair `(w₀, w₁)` of a row of `Wᵀ`:
 //!
 //! ```text
-//! probe(δ) = Σ_d cos φ · (q₀ w₀ + q₁ w₁) + sin φ · (q₁ w₀ − q₀ w₁) = even(δ) + odd(δ)
-//! probe(−δ) = even(δ) − odd(δ)
+//! absorbed(δ)  = Σ_d cos φ · (q₀ w₀ + q₁ w₁) + sin φ · (q₁ w₀ − q₀ w₁) = even(δ) + odd(δ)
+//! absorbed(−δ) = even(δ) − odd(δ)
 //! ```
 //!
-//! so that one product with a table of cosines and one with a table of sines serve the places on both sides.
+//! so that one product with a table of cosines and one with a table of sines serve the places on both sides of the middle.
 
 use alloc::vec::Vec;
 
 use super::rotary::{Axis, Rotary};
 use crate::exec::{Scratch, padded};
+use crate::kernels::gemm::F32Kernel;
 use crate::simd::{Level, Simd, Vectorize};
 
 /// The projection of memories to keys, `k = W m + b`.
@@ -25,7 +27,7 @@ pub struct KeyProjection {
 }
 
 impl KeyProjection {
-    /// Of `weight: [width, features]` and `bias: [width]`.
+    /// The projection with `weight: [width, features]` and `bias: [width]`.
     ///
     /// # Panics
     /// If `weight` is not whole rows.
@@ -53,49 +55,25 @@ impl KeyProjection {
     }
 }
 
-/// Packs the queries `tokens: [n, width]`, of which the first is token `first` of the grid, rotated from the middle of
-/// the grid and times `scale`, as the columns of a panel `out: [width][nr]`. Columns beyond the last query are 0.
-pub(super) fn pack_queries(
-    rotary: &Rotary,
-    scale: f32,
-    first: usize,
-    tokens: &[f32],
-    nr: usize,
-    out: &mut [f32],
-) {
-    let width = rotary.width();
-    let count = tokens.len() / width;
-    for (column, token) in tokens.chunks_exact(width).enumerate() {
-        let pairs = token.as_chunks::<2>().0.iter().zip(rotary.turns(first + column));
-        for ((&[a, b], [cos, sin]), out) in pairs.zip(out.chunks_exact_mut(2 * nr)) {
-            out[column] = scale * (a * cos - b * sin);
-            out[nr + column] = scale * (a * sin + b * cos);
-        }
-    }
-    if count < nr {
-        out.chunks_exact_mut(nr).for_each(|row| row[count..].fill(0.0));
-    }
-}
-
-/// Scratch that [`probes`] needs, in f32.
-pub(super) fn probes_scratch_len(rotary: &Rotary, nr: usize) -> usize {
+/// Scratch that [`absorb`] needs, in f32.
+pub(super) fn absorb_scratch_len(rotary: &Rotary, nr: usize) -> usize {
     let most = rotary.grid().into_iter().max().unwrap_or(0);
     2 * padded(rotary.width() / 4 * nr) + 2 * padded(most.div_ceil(2) * nr)
 }
 
-/// Writes the probes of the queries of a panel for every place of `axis`, `out: [places][features + 1][nr]`; the last is
-/// the bias's. `queries: [2 · pairs][nr]` are those of the axis, and `half` says which features of a key they are.
-#[allow(clippy::too_many_arguments, reason = "an axis, a projection, queries, an output")]
-pub(super) fn probes(
+/// Absorbs the queries of a panel for every place of `axis`: `out: [places][features + 1][nr]`, where the last row of a
+/// place is the product with the bias. `queries: [2 · pairs][nr]` are the features that turn with this axis, which are
+/// the `half` 0 or 1 of a key's features.
+pub(super) fn absorb(
     level: Level,
     axis: &Axis,
     projection: &KeyProjection,
     half: usize,
     queries: &[f32],
-    nr: usize,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
+    let nr = F32Kernel::of(level).nr;
     let pairs = projection.width / 4;
     let distances = axis.len().div_ceil(2);
     let [same, crossed] = [(); 2].map(|()| scratch.take(pairs * nr));
@@ -103,8 +81,8 @@ pub(super) fn probes(
     for (feature, weights) in projection.rows.chunks_exact(projection.width).enumerate() {
         let weights = &weights[half * 2 * pairs..][..2 * pairs];
         level.dispatch(Pairs { queries, weights, nr, same, crossed });
-        axis.cos.left().times(level, same, even, false);
-        axis.sin.left().times(level, crossed, odd, false);
+        axis.cos.lhs().times(level, same, even, false);
+        axis.sin.lhs().times(level, crossed, odd, false);
         let step = (projection.features() + 1) * nr;
         level.dispatch(Unfold { even, odd, nr, places: axis.len(), step, out: &mut out[feature * nr..] });
     }
@@ -143,7 +121,7 @@ impl Vectorize for Pairs<'_> {
     }
 }
 
-/// `even ± odd` for every place, `step` apart.
+/// Writes `even ± odd` for every place, `step` apart.
 struct Unfold<'a> {
     even: &'a [f32],
     odd: &'a [f32],

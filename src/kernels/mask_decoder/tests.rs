@@ -6,46 +6,10 @@ use alloc::vec::Vec;
 use super::*;
 use crate::exec::Cx;
 use crate::kernels::activation::{Activation, tests::oracle as activation};
-use crate::kernels::gemm::Rows;
-use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
+use crate::kernels::feature_panels::tests::{PIXELS, as_tokens, in_panels, packed, random};
+use crate::kernels::feature_panels::{PackedLhs, PanelLayout, Transposed, pack_lhs, packed_lhs_len};
+use crate::kernels::testing::{Guarded, Place, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
-
-/// Numbers of pixels that end inside, at and behind a panel and a block.
-const PIXELS: [usize; 6] = [1, 9, 32, 49, 256, 301];
-
-fn random(seed: usize, len: usize) -> Vec<f32> {
-    Rng::new(seed as u64).vec(len, -1.0..=1.0)
-}
-
-/// `tokens: [prompts, pixels, channels]` in panels.
-fn in_panels(level: Level, panels: Panels, channels: usize, tokens: &[f32]) -> Vec<f32> {
-    let prompts = tokens.len() / (panels.pixels() * channels);
-    let mut out = vec![f32::NAN; prompts * panels.len(channels)];
-    let each =
-        out.chunks_exact_mut(panels.len(channels)).zip(tokens.chunks_exact(panels.pixels() * channels));
-    each.for_each(|(out, tokens)| {
-        from_tokens(&Cx::serial(level), panels, channels, tokens, Plus::Nothing, out)
-    });
-    out
-}
-
-/// The opposite.
-fn as_tokens(panels: Panels, channels: usize, features: &[f32]) -> Vec<f32> {
-    let prompts = features.len() / panels.len(channels);
-    let mut out = vec![f32::NAN; prompts * panels.pixels() * channels];
-    let each =
-        out.chunks_exact_mut(panels.pixels() * channels).zip(features.chunks_exact(panels.len(channels)));
-    each.for_each(|(out, features)| to_tokens(panels, channels, features, out));
-    out
-}
-
-/// Matrices `[prompts, rows, depth]`, each packed as a left-hand side.
-fn packed(level: Level, [rows, depth]: [usize; 2], matrices: &[f32]) -> Vec<f32> {
-    let mut out = vec![f32::NAN; matrices.len() / (rows * depth) * left_len(rows, depth)];
-    let each = out.chunks_exact_mut(left_len(rows, depth)).zip(matrices.chunks_exact(rows * depth));
-    each.for_each(|(out, matrix)| pack_left(level, &Rows::new(matrix, rows, depth), out));
-    out
-}
 
 fn dot(a: &[f32], b: impl IntoIterator<Item = f64>) -> f64 {
     a.iter().zip(b).map(|(&a, b)| f64::from(a) * b).sum()
@@ -63,7 +27,7 @@ fn softmax(scores: &[f64]) -> Vec<f64> {
 }
 
 /// `(x − mean) / √(variance + eps) · weight + bias`.
-fn layer_norm(x: &[f64], norm: Norm<'_>) -> Vec<f64> {
+fn layer_norm(x: &[f64], norm: LayerNormParams<'_>) -> Vec<f64> {
     let mean = x.iter().sum::<f64>() / x.len() as f64;
     let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
     let scale = 1.0 / libm::sqrt(variance + f64::from(norm.eps));
@@ -72,62 +36,12 @@ fn layer_norm(x: &[f64], norm: Norm<'_>) -> Vec<f64> {
 }
 
 #[test]
-fn tokens_come_back() {
-    for level in Level::available() {
-        for pixels in PIXELS {
-            let (channels, panels) = (5, Panels::new(level, pixels));
-            let (tokens, plus) = (random(pixels, pixels * channels), random(1, panels.len(channels)));
-            for place in Place::ALL {
-                let tokens = Guarded::new(&tokens, place);
-                let mut features = Guarded::unwritten(panels.len(channels), place);
-                let mut from =
-                    |plus| from_tokens(&Cx::serial(level), panels, channels, &tokens, plus, &mut features);
-                from(Plus::Nothing);
-                assert_eq!(as_tokens(panels, channels, &features), *tokens);
-                let sum: Vec<f32> = features.iter().zip(&plus).map(|(a, b)| a + b).collect();
-                let mut from =
-                    |plus| from_tokens(&Cx::serial(level), panels, channels, &tokens, plus, &mut features);
-                from(Plus::Panels(&plus));
-                assert_eq!(*features, *sum);
-
-                let more = random(2, tokens.len());
-                let more = Guarded::new(&more, place);
-                for (plus, period) in
-                    [(Plus::Channels(&more[..channels]), channels), (Plus::Tokens(&more), more.len())]
-                {
-                    from_tokens(&Cx::serial(level), panels, channels, &tokens, plus, &mut features);
-                    let sum: Vec<f32> =
-                        tokens.iter().zip(more[..period].iter().cycle()).map(|(a, b)| a + b).collect();
-                    assert_eq!(as_tokens(panels, channels, &features), sum);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn transposed_packs_as_rows_do() {
-    for level in Level::available() {
-        for [rows, depth] in [[1, 1], [7, 5], [29, 16], [33, 40]] {
-            let matrix = random(rows, rows * depth);
-            let transposed: Vec<f32> =
-                (0..depth * rows).map(|i| matrix[i % rows * depth + i / rows]).collect();
-            let (mut a, mut b) = (vec![0.0; left_len(rows, depth)], vec![0.0; left_len(rows, depth)]);
-            pack_left(level, &Rows::new(&matrix, rows, depth), &mut a);
-            pack_left(level, &Transposed::new(&transposed, rows), &mut b);
-            assert_eq!(a, b);
-            assert_eq!(PackedLeft::pack(level, &Rows::new(&matrix, rows, depth)).left().rows(), rows);
-        }
-    }
-}
-
-#[test]
 fn project_is_a_linear_layer() {
     for level in Level::available() {
         let cx = Cx::serial(level);
         for pixels in PIXELS {
             for [inputs, outputs] in [[1, 1], [16, 3], [19, 14], [33, 37]] {
-                let panels = Panels::new(level, pixels);
+                let panels = PanelLayout::new(level, pixels);
                 let [x, plus, weight, bias] =
                     [(pixels, pixels * inputs), (2, pixels * inputs), (3, inputs * outputs), (4, outputs)]
                         .map(|(seed, len)| random(seed, len));
@@ -153,10 +67,12 @@ fn project_is_a_linear_layer() {
                     project(
                         &cx,
                         panels,
-                        Left::new(outputs, inputs, &weights),
+                        PixelProjection {
+                            weight: PackedLhs::new(outputs, inputs, &weights),
+                            bias: is_on.then_some(&bias),
+                        },
                         &Guarded::new(&x_panels, place),
                         is_on.then_some(&plus_panels),
-                        is_on.then_some(&bias),
                         &mut out,
                         workspace.scratch(),
                     );
@@ -169,7 +85,7 @@ fn project_is_a_linear_layer() {
 
 /// Queries, keys and values of attentions of tokens to an image.
 struct ToImage {
-    shape: TokenToImage,
+    shape: TokenToImageShape,
     queries: Vec<f32>,
     /// `[prompts or 1, pixels, groups · depth]`
     keys: Vec<f32>,
@@ -185,7 +101,14 @@ impl ToImage {
         let (is_shared, groups) = (groups.is_some(), groups.unwrap_or(1));
         let prompts = 2;
         let images = if is_shared { 1 } else { prompts };
-        let shape = TokenToImage { prompts, rows, groups, depth, values, panels: Panels::new(level, pixels) };
+        let shape = TokenToImageShape {
+            prompts,
+            rows,
+            groups,
+            depth,
+            values,
+            panels: PanelLayout::new(level, pixels),
+        };
         // Scores of some tens, so that the weights differ by orders of magnitude.
         let queries = random(rows, prompts * rows * depth).iter().map(|x| 8.0 * x).collect();
         let values = random(2, images * pixels * values);
@@ -194,26 +117,26 @@ impl ToImage {
     }
 
     fn compute(&self, cx: &Cx, is_shared: bool, place: Place) -> Vec<f32> {
-        let TokenToImage { prompts, rows, groups, depth, values, panels } = self.shape;
+        let TokenToImageShape { prompts, rows, groups, depth, values, panels } = self.shape;
         let level = cx.level();
         let in_panels =
             |channels, tokens: &[f32]| Guarded::new(&in_panels(level, panels, channels, tokens), place);
         let queries = Guarded::new(&packed(level, [rows / groups, depth], &self.queries), place);
         let (keys, features) = (in_panels(groups * depth, &self.keys), in_panels(values, &self.values));
         let positions = in_panels(groups * depth, &self.positions);
-        let keys = if is_shared {
-            Keys::Shared { keys: &keys, values: &features }
+        let image = if is_shared {
+            ImageSource::Shared(ImageKeys { keys: &keys, values: &features })
         } else {
-            Keys::Each { features: &features, positions: &positions }
+            ImageSource::PerPrompt(ImageFeatures { features: &features, positions: &positions })
         };
         let mut out = Guarded::unwritten(prompts * rows * values, place);
         let mut workspace = nan_workspace(token_to_image_scratch_len(cx, &self.shape));
-        token_to_image(cx, &self.shape, &queries, keys, &mut out, workspace.scratch());
+        token_to_image(cx, &self.shape, &queries, image, &mut out, workspace.scratch());
         out.to_vec()
     }
 
     fn exact(&self, is_shared: bool) -> Vec<f64> {
-        let TokenToImage { prompts, rows, groups, depth, values, panels } = self.shape;
+        let TokenToImageShape { prompts, rows, groups, depth, values, panels } = self.shape;
         let pixels = panels.pixels();
         let mut out = Vec::new();
         for row in 0..prompts * rows {
@@ -263,7 +186,7 @@ fn token_to_image_is_softmax_over_the_pixels() {
 
 /// A prompt of an attention of an image to tokens, and the image.
 struct ToToken {
-    shape: ImageToToken,
+    shape: ImageToTokenShape,
     keys: Vec<f32>,
     key_bias: Vec<f32>,
     values: Vec<f32>,
@@ -285,9 +208,9 @@ impl ToToken {
         let (prompts, rows) = (2, heads * tokens);
         let groups = if is_shared { heads } else { 1 };
         let images = if is_shared { 1 } else { prompts };
-        let panels = Panels::new(level, pixels);
+        let panels = PanelLayout::new(level, pixels);
         Self {
-            shape: ImageToToken { prompts, tokens, heads, groups, depth, channels, panels },
+            shape: ImageToTokenShape { prompts, tokens, heads, groups, depth, channels, panels },
             keys: random(1, prompts * rows * depth),
             key_bias: random(2, prompts * rows),
             values: random(3, prompts * rows * channels),
@@ -299,21 +222,21 @@ impl ToToken {
         }
     }
 
-    fn norm(&self) -> Norm<'_> {
-        Norm { weight: &self.weight, bias: &self.norm_bias, eps: 1e-5 }
+    fn norm(&self) -> LayerNormParams<'_> {
+        LayerNormParams { weight: &self.weight, bias: &self.norm_bias, eps: 1e-5 }
     }
 
     fn compute(&self, cx: &Cx, is_shared: bool, place: Place) -> Vec<f32> {
-        let ImageToToken { prompts, groups, depth, channels, panels, .. } = self.shape;
+        let ImageToTokenShape { prompts, groups, depth, channels, panels, .. } = self.shape;
         let rows = self.shape.heads * self.shape.tokens;
         let level = cx.level();
         let keys = Guarded::new(&packed(level, [rows / groups, depth], &self.keys), place);
-        let mut values = vec![f32::NAN; prompts * left_len(channels, rows)];
-        let each = values.chunks_exact_mut(left_len(channels, rows));
+        let mut values = vec![f32::NAN; prompts * packed_lhs_len(channels, rows)];
+        let each = values.chunks_exact_mut(packed_lhs_len(channels, rows));
         for (out, values) in each.zip(self.values.chunks_exact(rows * channels)) {
-            pack_left(level, &Transposed::new(values, channels), out);
+            pack_lhs(level, &Transposed::new(values, channels), out);
         }
-        let tokens = Tokens {
+        let tokens = PackedTokens {
             keys: &keys,
             key_bias: &self.key_bias,
             values: &Guarded::new(&values, place),
@@ -322,19 +245,19 @@ impl ToToken {
         let queries = Guarded::new(&in_panels(level, panels, groups * depth, &self.queries), place);
         let features = Guarded::new(&in_panels(level, panels, channels, &self.features), place);
         let mut x = Guarded::unwritten(prompts * panels.len(channels), place);
-        let pixels = if is_shared {
-            Pixels::Shared { queries: &queries, features: &features }
+        let image = if is_shared {
+            ImageSource::Shared(ImageQueries { queries: &queries, features: &features })
         } else {
             x.copy_from_slice(&features);
-            Pixels::Each { positions: &queries }
+            ImageSource::PerPrompt(&queries[..])
         };
         let mut workspace = nan_workspace(image_to_token_scratch_len(cx, &self.shape));
-        image_to_token(cx, &self.shape, &tokens, self.norm(), pixels, &mut x, workspace.scratch());
+        image_to_token(cx, &self.shape, &tokens, self.norm(), image, &mut x, workspace.scratch());
         as_tokens(panels, channels, &x)
     }
 
     fn exact(&self, is_shared: bool) -> Vec<f64> {
-        let ImageToToken { prompts, tokens, heads, groups, depth, channels, panels } = self.shape;
+        let ImageToTokenShape { prompts, tokens, heads, groups, depth, channels, panels } = self.shape;
         let width = groups * depth;
         let mut out = Vec::new();
         for i in 0..prompts * panels.pixels() {
@@ -428,39 +351,44 @@ impl Up {
         }
     }
 
-    fn norm(&self) -> Norm<'_> {
-        Norm { weight: &self.weight, bias: &self.norm_bias, eps: 1e-3 }
+    fn norm(&self) -> LayerNormParams<'_> {
+        LayerNormParams { weight: &self.weight, bias: &self.norm_bias, eps: 1e-3 }
     }
 
     /// Masks and upscaled features.
     fn compute(&self, cx: &Cx, place: Place) -> [Vec<f32>; 2] {
         let (level, [c, c1, c2], side) = (cx.level(), self.channels, 4 * self.grid);
-        let panels = Panels::new(level, self.grid * self.grid);
+        let panels = PanelLayout::new(level, self.grid * self.grid);
         let conv1 = Guarded::new(&packed(level, [4 * c1, c], &self.conv1), place);
         let conv2 = Guarded::new(&packed(level, [4 * c2, c1], &self.conv2), place);
-        let weights = Upscale {
-            conv1: Left::new(4 * c1, c, &conv1),
+        let weights = UpscaleWeights {
+            conv1: PackedLhs::new(4 * c1, c, &conv1),
             bias1: &self.bias1,
             norm: self.norm(),
-            conv2: Left::new(4 * c2, c1, &conv2),
+            conv2: PackedLhs::new(4 * c2, c1, &conv2),
             bias2: &self.bias2,
         };
         let x = Guarded::new(&in_panels(level, panels, c, &self.x), place);
         let mask_weights = Guarded::new(&packed(level, [self.masks, c2], &self.mask_weights), place);
         let mut masks = Guarded::unwritten(self.prompts * self.masks * side * side, place);
         let mut upscaled = Guarded::unwritten(self.prompts * side * side * c2, place);
-        let shape = [self.prompts, self.masks];
         let mut workspace = nan_workspace(upscale_scratch_len(cx, &weights, panels, self.masks));
         let scratch = workspace.scratch();
         let maps = self.maps.as_ref().map(|maps| {
-            let squares = Squares::new(panels, self.grid, [c1, c2]);
-            let mut packed = Guarded::unwritten(squares.packed_len(), place);
-            squares.pack(cx, maps.each_ref().map(|map| &map[..]), &mut packed);
+            let layout = HighResLayout::new(panels, self.grid, [c1, c2]);
+            let mut packed = Guarded::unwritten(layout.packed_len(), place);
+            layout.pack(cx, maps.each_ref().map(|map| &map[..]), &mut packed);
             packed
         });
-        let maps = maps.as_deref();
-        let show = Some(&mut upscaled[..]);
-        upscale(cx, &weights, shape, self.grid, &x, &mask_weights, maps, &mut masks, show, scratch);
+        let inputs = UpscaleInputs {
+            prompts: self.prompts,
+            masks: self.masks,
+            grid: self.grid,
+            features: &x,
+            mask_weights: &mask_weights,
+            high_res: maps.as_deref(),
+        };
+        upscale(cx, &weights, &inputs, &mut masks, Some(&mut upscaled), scratch);
         [masks.to_vec(), upscaled.to_vec()]
     }
 
@@ -522,13 +450,13 @@ fn upscale_is_two_transposed_convolutions() {
 fn packed_maps_come_back() {
     for level in Level::available() {
         for (grid, channels) in [(1, [1, 1]), (5, [4, 2]), (9, [3, 7])] {
-            let squares = Squares::new(Panels::new(level, grid * grid), grid, channels);
-            let maps = squares.map_lens().map(|len| random(len, len));
+            let layout = HighResLayout::new(PanelLayout::new(level, grid * grid), grid, channels);
+            let maps = layout.map_lens().map(|len| random(len, len));
             let (mut packed, mut back) =
-                (vec![f32::NAN; squares.packed_len()], maps.clone().map(|map| vec![f32::NAN; map.len()]));
-            squares.pack(&Cx::serial(level), maps.each_ref().map(|map| &map[..]), &mut packed);
+                (vec![f32::NAN; layout.packed_len()], maps.clone().map(|map| vec![f32::NAN; map.len()]));
+            layout.pack(&Cx::serial(level), maps.each_ref().map(|map| &map[..]), &mut packed);
             assert!(packed.iter().all(|value| !value.is_nan()));
-            squares.unpack(&packed, back.each_mut().map(|map| &mut map[..]));
+            layout.unpack(&packed, back.each_mut().map(|map| &mut map[..]));
             assert_eq!(back, maps);
         }
     }
@@ -546,18 +474,4 @@ fn threads_do_not_change_the_result() {
         let case = Up::new(9, 3, [16, 8, 4], true);
         assert_same_for_any_threads(level, |cx| case.compute(cx, Place::End).concat());
     }
-}
-
-#[test]
-#[should_panic = "packed matrix [3, 5]"]
-fn a_matrix_packed_for_another_size_is_refused() {
-    let _ = Left::new(3, 5, &[0.0; 47]);
-}
-
-#[test]
-#[should_panic = "packed matrix [2, 9223372036854775808]"]
-#[cfg(target_pointer_width = "64")]
-fn a_matrix_whose_size_overflows_is_refused() {
-    // Its packed length is 0, modulo 2^64.
-    let _ = Left::new(2, 1 << 63, &[]);
 }

@@ -1,30 +1,30 @@
-//! Attention of a frame's tokens to each other, with rotary positions and one wide head.
+//! Attention of the tokens of a frame to each other: `out = softmax(scale · (R Q) (R K)ᵀ) V`.
 //!
-//! `out = softmax(scale · (R Q) (R K)ᵀ) V`. Keys and values are packed once, as the left-hand sides of both products:
-//! `scores = K q` and `outputs = Vᵀ weights` for a panel of queries, whose `width · nr` features stay in the L1 cache.
+//! Rotated keys and values are packed once, in blocks, as the left-hand sides of both products: `scores = K' q'` and
+//! `outputs = Vᵀ weights` for a panel of queries, whose `width · nr` features stay in the L1 cache.
 
 use core::f32::consts::LOG2_E;
 use core::ops::Range;
 
-use super::probe::pack_queries;
-use super::rotary::Rotary;
+use super::rotary::{Rotary, pack_queries};
 use super::softmax::{Largest, Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::feature_panels::{PackedLhs, Transposed, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, MAX_NR};
-use crate::kernels::panels::{Left, Transposed, left_len, pack_left};
 
-/// Keys of a block.
+/// Most keys of a block.
 const KEYS: usize = 256;
 
-/// Lengths of what lanes share and of a lane's buffers, in f32.
+/// Lengths of what all lanes read and of a lane's buffers, in f32.
 struct Lengths {
     /// Keys of a block, packed.
     keys: usize,
     /// Values of a block, packed.
     values: usize,
     blocks: usize,
-    /// A panel of queries, or of outputs.
+    /// A panel of queries, or of outputs, `[width][nr]`.
     panel: usize,
+    /// Scores, then weights, of a block, `[keys][nr]`.
     scores: usize,
 }
 
@@ -33,8 +33,8 @@ impl Lengths {
         let nr = F32Kernel::of(cx.level()).nr;
         let keys = KEYS.min(rotary.tokens());
         Self {
-            keys: padded(left_len(keys, rotary.width())),
-            values: padded(left_len(rotary.width(), keys)),
+            keys: padded(packed_lhs_len(keys, rotary.width())),
+            values: padded(packed_lhs_len(rotary.width(), keys)),
             blocks: rotary.tokens().div_ceil(KEYS),
             panel: rotary.width() * nr,
             scores: keys * nr,
@@ -46,25 +46,22 @@ impl Lengths {
     }
 }
 
-/// Scratch that [`attend_to_frame`] needs, in f32.
-pub fn frame_scratch_len(cx: &Cx, rotary: &Rotary) -> usize {
+/// Scratch that [`self_attention`] needs, in f32.
+pub fn self_attention_scratch_len(cx: &Cx, rotary: &Rotary) -> usize {
     let lengths = Lengths::new(cx, rotary);
     lengths.blocks * (lengths.keys + lengths.values) + cx.threads() * lengths.lane()
 }
 
-/// `out ← softmax(scale · Q' K'ᵀ) V` for `q`, `k`, `v` and `out: [tokens, width]` of a whole grid; queries and keys are
-/// rotated here.
+/// `out ← softmax(scale · Q' K'ᵀ) V` for queries, keys, values and `out`, each `[tokens, width]` of a whole grid; queries
+/// and keys are rotated here.
 ///
 /// # Panics
-/// If a slice does not have its size, or the scratch is shorter than [`frame_scratch_len`].
-#[allow(clippy::too_many_arguments, reason = "three inputs, a scale, an output")]
-pub fn attend_to_frame(
+/// If a slice does not have its size, or the scratch is shorter than [`self_attention_scratch_len`].
+pub fn self_attention(
     cx: &Cx,
     rotary: &Rotary,
     scale: f32,
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
+    [q, k, v]: [&[f32]; 3],
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
@@ -89,8 +86,8 @@ pub fn attend_to_frame(
                 )
             };
             let data = tokens.start * width..tokens.end * width;
-            pack_left(level, &Keys { rotary, first: tokens.start, data: &k[data.clone()] }, keys);
-            pack_left(level, &Transposed::new(&v[data], width), values);
+            pack_lhs(level, &Keys { rotary, first: tokens.start, data: &k[data.clone()] }, keys);
+            pack_lhs(level, &Transposed::new(&v[data], width), values);
         });
     }
     let (keys, values) = (&*keys, &*values);
@@ -113,23 +110,23 @@ pub fn attend_to_frame(
         for index in 0..lengths.blocks {
             let count = block(index).len();
             let scores = &mut scores[..count * nr];
-            let keys = &keys[index * lengths.keys..][..left_len(count, width)];
-            Left::new(count, width, keys).times(level, packed, scores, false);
+            let keys = &keys[index * lengths.keys..][..packed_lhs_len(count, width)];
+            PackedLhs::new(count, width, keys).times(level, packed, scores, false);
             let mut max = [0.0; MAX_NR];
             level.dispatch(Largest { nr, scores, max: &mut max });
             let running = &mut running;
             level.dispatch(Weigh { nr, scores, max: &max, running, outputs });
-            let values = &values[index * lengths.values..][..left_len(width, count)];
-            Left::new(width, count, values).times(level, scores, outputs, true);
+            let values = &values[index * lengths.values..][..packed_lhs_len(width, count)];
+            PackedLhs::new(width, count, values).times(level, scores, outputs, true);
         }
         finish(&running, nr, outputs, width, out);
     });
 }
 
-/// Rotated keys, as a left-hand side.
+/// The rotation of keys, as a left-hand side.
 struct Keys<'a> {
     rotary: &'a Rotary,
-    /// The first one's number.
+    /// The token of the grid that the first key is.
     first: usize,
     /// `[keys, width]`
     data: &'a [f32],

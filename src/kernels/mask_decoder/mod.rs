@@ -1,0 +1,34 @@
+//! The operations of SAM's mask decoder on image features.
+//!
+//! The many pixels of an image meet few rows: the tokens of a prompt, or weights. Features stay in panels
+//! ([`feature_panels`](super::feature_panels)) from the image embedding to the masks.
+//!
+//! - [`token_to_image`]: the tokens attend to all pixels;
+//! - [`image_to_token`]: all pixels attend to the tokens;
+//! - [`project`]: a linear layer of the pixels;
+//! - [`upscale`]: two transposed convolutions, between which SAM 2 adds maps of higher resolution ([`HighResLayout`]), and
+//!   the product with the masks' weights.
+//!
+//! Work is cut into panels, or blocks of panels, whatever the number of threads; sums run in the order of the pixels.
+
+mod high_res;
+mod image_source;
+mod image_to_token;
+mod pixelwise;
+mod project;
+#[cfg(test)]
+mod tests;
+mod token_to_image;
+mod upscale;
+
+pub use high_res::HighResLayout;
+pub use image_source::ImageSource;
+pub use image_to_token::{
+    ImageQueries, ImageToTokenShape, PackedTokens, image_to_token, scratch_len as image_to_token_scratch_len,
+};
+pub use pixelwise::LayerNormParams;
+pub use project::{PixelProjection, project, scratch_len as project_scratch_len};
+pub use token_to_image::{
+    ImageFeatures, ImageKeys, TokenToImageShape, scratch_len as token_to_image_scratch_len, token_to_image,
+};
+pub use upscale::{UpscaleInputs, UpscaleWeights, scratch_len as upscale_scratch_len, upscale};

@@ -1,0 +1,160 @@
+//! Attention of the tokens of a frame to the packed memories of an object.
+
+use core::f32::consts::LOG2_E;
+
+use super::absorbed_query::{KeyProjection, absorb, absorb_scratch_len};
+use super::packed_memories::{MemoryShape, PackedMemories, group};
+use super::rotary::{Rotary, pack_queries};
+use super::score::Scores;
+use super::softmax::{Running, Weigh, finish};
+use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::kernels::gemm::{F32Kernel, MAX_NR};
+
+/// What the tokens of a frame attend to, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossAttentionArgs<'a> {
+    /// The rotations of queries and keys.
+    pub rotary: &'a Rotary,
+    /// The projection of memories to keys.
+    pub projection: &'a KeyProjection,
+    /// The memories of one object.
+    pub memories: &'a PackedMemories<'a>,
+    /// Multiplies the scores.
+    pub scale: f32,
+}
+
+/// Lengths of a lane's buffers, in f32.
+struct Lengths {
+    /// Queries of a panel, `[width][nr]`.
+    queries: usize,
+    /// Absorbed queries for the places of both axes, `[places][features + 1][nr]`.
+    absorbed: [usize; 2],
+    /// Scores, then weights, of a block, `[keys][nr]`.
+    scores: usize,
+    /// Accumulated outputs, `[features][nr]`.
+    outputs: usize,
+    /// For the products that absorb queries.
+    products: usize,
+}
+
+impl Lengths {
+    fn new(rotary: &Rotary, projection: &KeyProjection, most_keys: usize, nr: usize) -> Self {
+        Self {
+            queries: rotary.width() * nr,
+            absorbed: rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr),
+            scores: most_keys * nr,
+            outputs: projection.features() * nr,
+            products: absorb_scratch_len(rotary, nr),
+        }
+    }
+
+    fn total(&self) -> usize {
+        padded(self.queries)
+            + self.absorbed.map(padded).iter().sum::<usize>()
+            + padded(self.scores)
+            + padded(self.outputs)
+            + padded(self.products)
+    }
+}
+
+/// Scratch that [`cross_attention`] needs for memories of `shape`, in f32.
+pub fn cross_attention_scratch_len(
+    cx: &Cx,
+    rotary: &Rotary,
+    projection: &KeyProjection,
+    shape: &MemoryShape,
+) -> usize {
+    let nr = F32Kernel::of(cx.level()).nr;
+    cx.threads() * Lengths::new(rotary, projection, shape.blocks().most_keys(), nr).total()
+}
+
+/// `out = softmax(scale · Q' Kᵀ) M` for the queries `q: [tokens, width]` of a whole grid, which are rotated here, and the
+/// memories `M`, whose keys are `K`; `out: [tokens, features]`.
+///
+/// # Panics
+/// If a slice does not have its size, the parts of `args` are of different sizes, or the scratch is shorter than
+/// [`cross_attention_scratch_len`].
+pub fn cross_attention(
+    cx: &Cx,
+    args: &CrossAttentionArgs<'_>,
+    q: &[f32],
+    out: &mut [f32],
+    mut scratch: Scratch<'_>,
+) {
+    let CrossAttentionArgs { rotary, projection, memories, scale } = *args;
+    let (width, features, tokens) = (rotary.width(), projection.features(), rotary.tokens());
+    assert_eq!((projection.width(), memories.shape().features), (width, features), "sizes of keys");
+    assert_eq!(memories.shape().grid, rotary.grid(), "grid of the memories");
+    assert_eq!((q.len(), out.len()), (tokens * width, tokens * features), "queries and output");
+    let nr = F32Kernel::of(cx.level()).nr;
+    let lengths = Lengths::new(rotary, projection, memories.blocks.most_keys(), nr);
+    let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
+    let out = SharedMut::new(out);
+    cx.parallel_for(tokens.div_ceil(nr), |lane, index| {
+        let range = lane * lengths.total()..(lane + 1) * lengths.total();
+        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+        let mut scratch = Scratch::of_lane(unsafe { lane_scratch.range(range) });
+        let queries = index * nr..tokens.min((index + 1) * nr);
+        // SAFETY: panels' queries are disjoint.
+        let out = unsafe { out.range(queries.start * features..queries.end * features) };
+        let packed = scratch.take(lengths.queries);
+        let tokens = &q[queries.start * width..queries.end * width];
+        pack_queries(rotary, scale * LOG2_E, queries.start, tokens, nr, packed);
+        let [columns, rows] = lengths.absorbed.map(|len| scratch.take(len));
+        for (half, (axis, out)) in rotary.axes().into_iter().zip([&mut *columns, &mut *rows]).enumerate() {
+            let queries = &packed[half * width / 2 * nr..][..width / 2 * nr];
+            absorb(cx.level(), axis, projection, half, queries, out, scratch.frame());
+        }
+        let panel = QueryPanel {
+            cx,
+            nr,
+            memories,
+            absorbed: [columns, rows],
+            scores: scratch.take(lengths.scores),
+            outputs: scratch.take(lengths.outputs),
+        };
+        panel.attend(out);
+    });
+}
+
+/// A panel of queries, with its lane's buffers.
+struct QueryPanel<'p> {
+    cx: &'p Cx,
+    nr: usize,
+    memories: &'p PackedMemories<'p>,
+    /// Absorbed queries of all columns and of all rows.
+    absorbed: [&'p [f32]; 2],
+    scores: &'p mut [f32],
+    outputs: &'p mut [f32],
+}
+
+impl QueryPanel<'_> {
+    /// Attends to the memories block by block and writes the queries' outputs, `[queries, features]`.
+    fn attend(self, out: &mut [f32]) {
+        let Self { cx, nr, memories, absorbed: [columns, rows], scores, outputs } = self;
+        let features = memories.shape().features;
+        let query_len = (features + 1) * nr;
+        let mut running = Running::START;
+        outputs.fill(0.0);
+        for index in 0..memories.blocks.count() {
+            let block = memories.blocks.block(index);
+            let scores = &mut scores[..block.len() * nr];
+            let mut max = [0.0; MAX_NR];
+            cx.level().dispatch(Scores {
+                columns: &columns[block.columns.start * query_len..block.columns.end * query_len],
+                rows: &rows[block.rows.start * query_len..block.rows.end * query_len],
+                features,
+                nr,
+                per_place: block.per_place,
+                group: group(cx.level()),
+                keys: memories.keys(&block),
+                out: scores,
+                max: &mut max,
+            });
+            let running = &mut running;
+            cx.level().dispatch(Weigh { nr, scores, max: &max, running, outputs });
+            memories.values(&block).times(cx.level(), scores, outputs, true);
+        }
+        finish(&running, nr, outputs, features, out);
+    }
+}
