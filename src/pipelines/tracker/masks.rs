@@ -1,10 +1,10 @@
 //! Masks to be had from a tracker, at the decoder's resolution and at the picture's.
 
 use super::Tracker;
-use super::bank::Output;
-use super::overlap::suppress;
+use super::object_state::FrameResult;
 use crate::error::{Result, err};
 use crate::exec::padded;
+use crate::models::sam2::overlap::suppress;
 use crate::pipelines::mask::{BitMask, Rle};
 
 impl Tracker {
@@ -100,13 +100,13 @@ impl Tracker {
         Ok(bits.to_rle())
     }
 
-    /// The latest output of `object` on `frame`.
-    fn result(&self, object: u32, frame: Option<u64>) -> Result<&Output> {
+    /// The latest result of `object` on `frame`.
+    fn result(&self, object: u32, frame: Option<u64>) -> Result<&FrameResult> {
         let place = self.find(object)?;
         let frame =
             frame.or(self.frame()).ok_or_else(|| err!(InvalidArgument, "no frame has been pushed"))?;
-        let output = self.objects[place].output(frame).filter(|output| !output.mask.is_empty());
-        output.ok_or_else(|| err!(InvalidArgument, "there is no mask of object {object} on frame {frame}"))
+        let result = self.objects[place].result(frame).filter(|result| !result.mask.is_empty());
+        result.ok_or_else(|| err!(InvalidArgument, "there is no mask of object {object} on frame {frame}"))
     }
 
     /// As many of `out` as the picture has pixels.
@@ -131,7 +131,7 @@ impl Tracker {
         own.copy_from_slice(out);
         let place = self.ids.iter().position(|&id| id == object);
         for (i, rival) in self.objects.iter().enumerate().filter(|&(i, _)| Some(i) != place) {
-            let Some(rival) = rival.output(frame).filter(|rival| !rival.mask.is_empty()) else { continue };
+            let Some(rival) = rival.result(frame).filter(|rival| !rival.mask.is_empty()) else { continue };
             self.upscale_into(&rival.mask, other);
             suppress(out, own, other, Some(i) < place);
         }
