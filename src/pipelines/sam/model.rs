@@ -14,9 +14,6 @@ use crate::pipelines::preprocess::{self, Preprocess};
 use crate::simd::Level;
 use crate::weights::{Bundle, Config, Review};
 
-/// Range of the logits that SAM 2's predictor hands out for a later prompt.
-pub(super) const FED_BACK: core::ops::RangeInclusive<f32> = -32.0..=32.0;
-
 /// A SAM or a SAM 2.
 #[derive(Debug)]
 pub enum Model {
@@ -183,7 +180,7 @@ impl Model {
         }
     }
 
-    /// Whether logits are clamped before they are fed back, to [`FED_BACK`].
+    /// Whether logits are clamped before they are fed back.
     pub(super) fn clamps(&self) -> bool {
         matches!(self, Self::Sam2(_))
     }

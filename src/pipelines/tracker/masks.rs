@@ -1,11 +1,11 @@
 //! Masks to be had from a tracker, at the decoder's resolution and at the picture's.
 
+use alloc::vec::Vec;
+
 use super::Tracker;
 use super::object_state::FrameResult;
 use crate::error::{Result, err};
-use crate::exec::padded;
-use crate::models::sam2::overlap::suppress;
-use crate::pipelines::mask::{BitMask, Rle};
+use crate::pipelines::mask::{MaskView, Rival, Rle};
 
 impl Tracker {
     /// Whether there is a mask of `object` on `frame`.
@@ -43,61 +43,41 @@ impl Tracker {
         Ok(self.result(object, frame)?.iou)
     }
 
-    /// Logits for every pixel of the picture: `out: [height, width]`.
+    /// The mask of `object` on `frame`, to be read at the picture's size; the current frame for `None`.
+    ///
+    /// # Errors
+    /// As [`low_res`](Self::low_res).
+    pub fn view(&self, object: u32, frame: Option<u64>) -> Result<MaskView<'_>> {
+        let result = self.result(object, frame)?;
+        let rivals = match self.options.non_overlap_output {
+            true => self.rivals(object, result.frame),
+            false => Vec::new(),
+        };
+        Ok(MaskView::new(&self.upscale, &result.mask, rivals))
+    }
+
+    /// [`MaskView::logits_into`] of an object's mask.
     ///
     /// # Errors
     /// As [`low_res`](Self::low_res); `BufferTooSmall`.
     pub fn logits_into(&self, object: u32, frame: Option<u64>, out: &mut [f32]) -> Result<()> {
-        let logits = self.result(object, frame)?;
-        let out = self.pixels(out)?;
-        self.upscale_into(&logits.mask, out);
-        if self.options.non_overlap_output {
-            self.exclude(object, logits.frame, out);
-        }
-        Ok(())
+        self.view(object, frame)?.logits_into(self.sam.cx(), out)
     }
 
-    /// 1 for every pixel of the picture whose logit is above `threshold` (0 in the reference), otherwise 0:
-    /// `out: [height, width]`.
+    /// [`MaskView::mask_into`] of an object's mask.
     ///
     /// # Errors
     /// As [`logits_into`](Self::logits_into); `InvalidArgument` if the threshold is NaN.
     pub fn mask_into(&self, object: u32, frame: Option<u64>, threshold: f32, out: &mut [u8]) -> Result<()> {
-        let logits = self.result(object, frame)?;
-        check_threshold(threshold)?;
-        let out = self.pixels(out)?;
-        let cx = self.sam.cx();
-        if self.options.non_overlap_output {
-            let mut workspace = cx.workspace(padded(out.len()));
-            let pixels = workspace.scratch().take(out.len());
-            self.upscale_into(&logits.mask, pixels);
-            self.exclude(object, logits.frame, pixels);
-            out.iter_mut().zip(pixels).for_each(|(out, logit)| *out = u8::from(*logit > threshold));
-        } else {
-            let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
-            self.upscale.mask(cx, &logits.mask, threshold, out, workspace.scratch());
-        }
-        Ok(())
+        self.view(object, frame)?.mask_into(self.sam.cx(), threshold, out)
     }
 
-    /// The mask as run lengths, from which its area, box, outlines and COCO string are to be had.
+    /// [`MaskView::rle`] of an object's mask.
     ///
     /// # Errors
     /// As [`mask_into`](Self::mask_into); `OutOfMemory`.
     pub fn rle(&self, object: u32, frame: Option<u64>, threshold: f32) -> Result<Rle> {
-        let logits = self.result(object, frame)?;
-        check_threshold(threshold)?;
-        let [height, width] = self.size();
-        if self.options.non_overlap_output {
-            let mut mask = crate::exec::try_zeroed(height * width)?;
-            self.mask_into(object, frame, threshold, &mut mask)?;
-            return Ok(BitMask::from_mask(&mask, width, height)?.to_rle());
-        }
-        let mut bits = BitMask::new(width, height)?;
-        let cx = self.sam.cx();
-        let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
-        self.upscale.bits(cx, &logits.mask, [threshold], bits.words_mut(), workspace.scratch());
-        Ok(bits.to_rle())
+        self.view(object, frame)?.rle(self.sam.cx(), threshold)
     }
 
     /// The latest result of `object` on `frame`.
@@ -109,38 +89,14 @@ impl Tracker {
         result.ok_or_else(|| err!(InvalidArgument, "there is no mask of object {object} on frame {frame}"))
     }
 
-    /// As many of `out` as the picture has pixels.
-    fn pixels<'a, T>(&self, out: &'a mut [T]) -> Result<&'a mut [T]> {
-        let [height, width] = self.size();
-        let (len, needed) = (out.len(), width * height);
-        out.get_mut(..needed).ok_or_else(|| err!(BufferTooSmall, "output of {len} pixels, {needed} needed"))
-    }
-
-    fn upscale_into(&self, logits: &[f32], out: &mut [f32]) {
-        let cx = self.sam.cx();
-        let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
-        self.upscale.logits(cx, logits, out, workspace.scratch());
-    }
-
-    /// Takes the pixels of others from `out`, the logits of an object on a frame.
-    fn exclude(&self, object: u32, frame: u64, out: &mut [f32]) {
-        let cx = self.sam.cx();
-        let mut workspace = cx.workspace(2 * padded(out.len()));
-        let mut scratch = workspace.scratch();
-        let (own, other) = (scratch.take(out.len()), scratch.take(out.len()));
-        own.copy_from_slice(out);
+    /// The masks of all other objects on `frame`.
+    fn rivals(&self, object: u32, frame: u64) -> Vec<Rival<'_>> {
         let place = self.ids.iter().position(|&id| id == object);
-        for (i, rival) in self.objects.iter().enumerate().filter(|&(i, _)| Some(i) != place) {
-            let Some(rival) = rival.result(frame).filter(|rival| !rival.mask.is_empty()) else { continue };
-            self.upscale_into(&rival.mask, other);
-            suppress(out, own, other, Some(i) < place);
-        }
-    }
-}
-
-fn check_threshold(threshold: f32) -> Result<()> {
-    match threshold.is_nan() {
-        true => Err(err!(InvalidArgument, "mask threshold is not a number")),
-        false => Ok(()),
+        let others = self.objects.iter().enumerate().filter(|&(i, _)| Some(i) != place);
+        let rivals = others.filter_map(|(i, other)| {
+            let result = other.result(frame).filter(|result| !result.mask.is_empty())?;
+            Some(Rival { logits: &result.mask, is_earlier: Some(i) < place })
+        });
+        rivals.collect()
     }
 }

@@ -10,9 +10,7 @@ use crate::error::{Result, err};
 use crate::exec::Monitor;
 use crate::models::sam::Prompt;
 use crate::models::sam2::tracking::DecoderPrompt;
-
-/// Largest logit that is fed back to the decoder, in both directions.
-const MAX_LOGIT: f32 = 32.0;
+use crate::pipelines::mask::clamp_prompt;
 
 impl Tracker {
     /// Says with points or a box where `object` is on a held frame, in pixels. An object that is not known yet comes
@@ -55,8 +53,10 @@ impl Tracker {
 
         let (kind, direction) = self.kind(entry, frame)?;
         let earlier = entry.earlier(kind, frame).filter(|result| !result.mask.is_empty());
-        let earlier: Option<Vec<f32>> = earlier
-            .map(|result| result.mask.iter().map(|logit| logit.clamp(-MAX_LOGIT, MAX_LOGIT)).collect());
+        let mut earlier: Option<Vec<f32>> = earlier.map(|result| result.mask.to_vec());
+        if let Some(mask) = &mut earlier {
+            clamp_prompt(mask);
+        }
         let [height, width] = self.size();
         let size = self.sam.image_size() as f64;
         let prompt = DecoderPrompt {
