@@ -2,12 +2,12 @@
 
 use alloc::vec::Vec;
 
-use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, scale, split_heads};
+use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::panels::{self, Norm, Pixels, Tokens, Transposed, left_len, pack_left};
 use crate::models::sam::naming::DecoderNames;
-use crate::nn::Linear;
+use crate::nn::{Linear, attention_scale};
 use crate::weights::Scope;
 
 /// Cross attention of the image to the tokens, with the norm that follows.
@@ -110,7 +110,7 @@ impl ImageToToken {
 
         // Keys, through the projection of the queries.
         linear(cx, &self.k, keys, projected, scratch.frame());
-        projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
+        projected.iter_mut().for_each(|k| *k *= attention_scale(inner / self.heads));
         let (keys, shape, pixels, bias) = match image {
             ImageSide::Shared { features, bias, queries } => {
                 key_bias.fill(0.0);

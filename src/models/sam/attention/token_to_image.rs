@@ -1,15 +1,13 @@
 //! Tokens to image.
 
-use super::{
-    Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, scale, split_heads,
-};
+use super::{Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Output, Rows};
 use crate::kernels::panels::{self, Keys, left_len};
 use crate::models::sam::naming::DecoderNames;
-use crate::nn::Linear;
+use crate::nn::{Linear, attention_scale};
 use crate::weights::Scope;
 
 /// Tokens of one prompt that attend to the image at a time; more are taken in parts, which bounds the scratch memory.
@@ -118,7 +116,7 @@ impl TokenToImage {
         let q = scratch.take(tokens * inner);
         let values = scratch.take(rows * inner);
         linear(cx, &self.q, x, q, scratch.frame());
-        q.iter_mut().for_each(|q| *q *= scale(inner / self.heads));
+        q.iter_mut().for_each(|q| *q *= attention_scale(inner / self.heads));
 
         match keys {
             Keys::Shared { .. } => {
