@@ -11,6 +11,7 @@ use crate::models::sam2::overlap::suppress;
 /// A predicted mask, to be read at the picture's size.
 #[derive(Clone, Debug)]
 pub struct MaskView<'a> {
+    cx: &'a Cx,
     upscale: &'a Upscale,
     logits: &'a [f32],
     rivals: Vec<Rival<'a>>,
@@ -27,8 +28,13 @@ pub(in crate::pipelines) struct Rival<'a> {
 
 impl<'a> MaskView<'a> {
     /// The mask of the decoder's `logits`. Pixels of `rivals` are taken from it.
-    pub(in crate::pipelines) fn new(upscale: &'a Upscale, logits: &'a [f32], rivals: Vec<Rival<'a>>) -> Self {
-        Self { upscale, logits, rivals }
+    pub(in crate::pipelines) fn new(
+        cx: &'a Cx,
+        upscale: &'a Upscale,
+        logits: &'a [f32],
+        rivals: Vec<Rival<'a>>,
+    ) -> Self {
+        Self { cx, upscale, logits, rivals }
     }
 
     /// Width and height of the picture, in pixels.
@@ -41,11 +47,11 @@ impl<'a> MaskView<'a> {
     ///
     /// # Errors
     /// `BufferTooSmall`.
-    pub fn logits_into(&self, cx: &Cx, out: &mut [f32]) -> Result<()> {
+    pub fn logits_into(&self, out: &mut [f32]) -> Result<()> {
         let out = self.pixels(out)?;
-        self.upscale(cx, self.logits, out);
+        self.upscale(self.logits, out);
         if !self.rivals.is_empty() {
-            self.exclude(cx, out);
+            self.exclude(out);
         }
         Ok(())
     }
@@ -55,17 +61,17 @@ impl<'a> MaskView<'a> {
     ///
     /// # Errors
     /// `InvalidArgument` if the threshold is NaN, `BufferTooSmall`.
-    pub fn mask_into(&self, cx: &Cx, threshold: f32, out: &mut [u8]) -> Result<()> {
+    pub fn mask_into(&self, threshold: f32, out: &mut [u8]) -> Result<()> {
         let out = self.pixels(out)?;
         check_threshold(threshold)?;
         if self.rivals.is_empty() {
-            let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
-            self.upscale.mask(cx, self.logits, threshold, out, workspace.scratch());
+            let mut workspace = self.cx.workspace(self.upscale.scratch_len(self.cx));
+            self.upscale.mask(self.cx, self.logits, threshold, out, workspace.scratch());
             return Ok(());
         }
-        let mut workspace = cx.workspace(padded(out.len()));
+        let mut workspace = self.cx.workspace(padded(out.len()));
         let logits = workspace.scratch().take(out.len());
-        self.logits_into(cx, logits)?;
+        self.logits_into(logits)?;
         out.iter_mut().zip(logits).for_each(|(out, logit)| *out = u8::from(*logit > threshold));
         Ok(())
     }
@@ -74,13 +80,13 @@ impl<'a> MaskView<'a> {
     ///
     /// # Errors
     /// `InvalidArgument` if the threshold is NaN, `OutOfMemory`.
-    pub fn rle(&self, cx: &Cx, threshold: f32) -> Result<Rle> {
+    pub fn rle(&self, threshold: f32) -> Result<Rle> {
         if self.rivals.is_empty() {
-            return Ok(self.bits(cx, [threshold])?.0.to_rle());
+            return Ok(self.bits([threshold])?.0.to_rle());
         }
         let (width, height) = self.size();
         let mut mask = try_zeroed(height * width)?;
-        self.mask_into(cx, threshold, &mut mask)?;
+        self.mask_into(threshold, &mut mask)?;
         Ok(BitMask::from_mask(&mask, width, height)?.to_rle())
     }
 
@@ -89,36 +95,37 @@ impl<'a> MaskView<'a> {
     ///
     /// # Errors
     /// As [`rle`](Self::rle).
-    pub fn stability(&self, cx: &Cx, threshold: f32, offset: f32) -> Result<f32> {
-        let (_, [higher, lower]) = self.bits(cx, [threshold + offset, threshold - offset])?;
+    pub fn stability(&self, threshold: f32, offset: f32) -> Result<f32> {
+        let (_, [higher, lower]) = self.bits([threshold + offset, threshold - offset])?;
         Ok(stability_score(higher, lower))
     }
 
     /// The pixels above `thresholds[0]`, and how many are above each.
-    fn bits<const N: usize>(&self, cx: &Cx, thresholds: [f32; N]) -> Result<(BitMask, [u32; N])> {
+    fn bits<const N: usize>(&self, thresholds: [f32; N]) -> Result<(BitMask, [u32; N])> {
         thresholds.into_iter().try_for_each(check_threshold)?;
         let (width, height) = self.size();
         let mut bits = BitMask::new(width, height)?;
-        let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
-        let counts = self.upscale.bits(cx, self.logits, thresholds, bits.words_mut(), workspace.scratch());
+        let mut workspace = self.cx.workspace(self.upscale.scratch_len(self.cx));
+        let counts =
+            self.upscale.bits(self.cx, self.logits, thresholds, bits.words_mut(), workspace.scratch());
         Ok((bits, counts))
     }
 
     /// Takes the pixels of rivals from `out`, the logits of the mask.
-    fn exclude(&self, cx: &Cx, out: &mut [f32]) {
-        let mut workspace = cx.workspace(2 * padded(out.len()));
+    fn exclude(&self, out: &mut [f32]) {
+        let mut workspace = self.cx.workspace(2 * padded(out.len()));
         let mut scratch = workspace.scratch();
         let (own, other) = (scratch.take(out.len()), scratch.take(out.len()));
         own.copy_from_slice(out);
         for rival in &self.rivals {
-            self.upscale(cx, rival.logits, other);
+            self.upscale(rival.logits, other);
             suppress(out, own, other, rival.is_earlier);
         }
     }
 
-    fn upscale(&self, cx: &Cx, logits: &[f32], out: &mut [f32]) {
-        let mut workspace = cx.workspace(self.upscale.scratch_len(cx));
-        self.upscale.logits(cx, logits, out, workspace.scratch());
+    fn upscale(&self, logits: &[f32], out: &mut [f32]) {
+        let mut workspace = self.cx.workspace(self.upscale.scratch_len(self.cx));
+        self.upscale.logits(self.cx, logits, out, workspace.scratch());
     }
 
     /// As many of `out` as the picture has pixels.

@@ -95,10 +95,10 @@ impl Prediction {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask.
-    pub fn view(&self, prompt: usize, mask: usize) -> Result<MaskView<'_>> {
+    pub fn view<'a>(&'a self, cx: &'a Cx, prompt: usize, mask: usize) -> Result<MaskView<'a>> {
         match &self.upscale {
             Some(upscale) if prompt < self.prompts && mask < self.masks => {
-                Ok(MaskView::new(upscale, self.shown(prompt, mask), Vec::new()))
+                Ok(MaskView::new(cx, upscale, self.shown(prompt, mask), Vec::new()))
             }
             _ => Err(err!(
                 InvalidArgument,
@@ -114,7 +114,7 @@ impl Prediction {
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask, `BufferTooSmall`.
     pub fn logits_into(&self, cx: &Cx, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
-        self.view(prompt, mask)?.logits_into(cx, out)
+        self.view(cx, prompt, mask)?.logits_into(out)
     }
 
     /// [`MaskView::mask_into`] of a mask of a prompt.
@@ -129,7 +129,7 @@ impl Prediction {
         threshold: f32,
         out: &mut [u8],
     ) -> Result<()> {
-        self.view(prompt, mask)?.mask_into(cx, threshold, out)
+        self.view(cx, prompt, mask)?.mask_into(threshold, out)
     }
 
     /// [`MaskView::rle`] of a mask of a prompt.
@@ -137,7 +137,7 @@ impl Prediction {
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `OutOfMemory`.
     pub fn rle(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
-        self.view(prompt, mask)?.rle(cx, threshold)
+        self.view(cx, prompt, mask)?.rle(threshold)
     }
 
     /// [`MaskView::stability`] of a mask of a prompt.
@@ -145,7 +145,7 @@ impl Prediction {
     /// # Errors
     /// As [`rle`](Self::rle).
     pub fn stability(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
-        self.view(prompt, mask)?.stability(cx, threshold, offset)
+        self.view(cx, prompt, mask)?.stability(threshold, offset)
     }
 
     /// Makes room for masks of `embedding`'s picture: `[prompts, masks]` IoU values and

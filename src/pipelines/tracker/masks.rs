@@ -53,7 +53,7 @@ impl Tracker {
             true => self.rivals(object, result.frame),
             false => Vec::new(),
         };
-        Ok(MaskView::new(&self.upscale, &result.mask, rivals))
+        Ok(MaskView::new(self.sam.cx(), &self.upscale, &result.mask, rivals))
     }
 
     /// [`MaskView::logits_into`] of an object's mask.
@@ -61,7 +61,7 @@ impl Tracker {
     /// # Errors
     /// As [`low_res`](Self::low_res); `BufferTooSmall`.
     pub fn logits_into(&self, object: u32, frame: Option<u64>, out: &mut [f32]) -> Result<()> {
-        self.view(object, frame)?.logits_into(self.sam.cx(), out)
+        self.view(object, frame)?.logits_into(out)
     }
 
     /// [`MaskView::mask_into`] of an object's mask.
@@ -69,7 +69,7 @@ impl Tracker {
     /// # Errors
     /// As [`logits_into`](Self::logits_into); `InvalidArgument` if the threshold is NaN.
     pub fn mask_into(&self, object: u32, frame: Option<u64>, threshold: f32, out: &mut [u8]) -> Result<()> {
-        self.view(object, frame)?.mask_into(self.sam.cx(), threshold, out)
+        self.view(object, frame)?.mask_into(threshold, out)
     }
 
     /// [`MaskView::rle`] of an object's mask.
@@ -77,7 +77,7 @@ impl Tracker {
     /// # Errors
     /// As [`mask_into`](Self::mask_into); `OutOfMemory`.
     pub fn rle(&self, object: u32, frame: Option<u64>, threshold: f32) -> Result<Rle> {
-        self.view(object, frame)?.rle(self.sam.cx(), threshold)
+        self.view(object, frame)?.rle(threshold)
     }
 
     /// The latest result of `object` on `frame`.

@@ -68,7 +68,8 @@ pub(super) struct ObjectState {
     pub(super) conditioning: Vec<FrameResult>,
     /// In no particular order.
     pub(super) tracked: Vec<FrameResult>,
-    /// In the order of the prompts; at most one of each kind on a frame. Without memory while its frame is held.
+    /// Results that wait for the next step, in the order of the prompts, at most one of each kind on a frame. While its frame
+    /// is held, a result has no memory.
     pub(super) pending: Vec<(Kind, FrameResult)>,
     /// Of held frames.
     pub(super) clicks: Vec<Clicks>,
@@ -83,7 +84,7 @@ impl ObjectState {
         pending.chain(&self.conditioning).chain(&self.tracked).find(|result| result.frame == frame)
     }
 
-    /// The result that a prompt of `kind` on `frame` refines.
+    /// The result from whose mask a prompt of `kind` on `frame` starts.
     pub(super) fn earlier(&self, kind: Kind, frame: u64) -> Option<&FrameResult> {
         let pending = self.pending.iter().filter(|(of, _)| *of == kind).map(|(_, result)| result);
         pending.chain(&self.conditioning).chain(&self.tracked).find(|result| result.frame == frame)

@@ -1,5 +1,5 @@
-//! A step: prompts are taken up, and every object is followed on a frame (`propagate_in_video_preflight` and one turn of
-//! `propagate_in_video`).
+//! A step takes up the pending prompts and follows every object on a frame (`propagate_in_video_preflight`, and one turn
+//! of `propagate_in_video`).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -67,7 +67,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Makes prompts final.
+    /// Takes up the pending results of all objects.
     fn take_up(&self, objects: &mut [ObjectState]) -> Result<()> {
         for frame in &self.frames {
             self.remember_prompts(frame, objects)?;
@@ -81,7 +81,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Encodes the memory of prompts on `frame`, which is still to be done.
+    /// Encodes the memories of prompted masks on `frame` that have none yet.
     pub(super) fn remember_prompts(&self, frame: &Frame, objects: &mut [ObjectState]) -> Result<()> {
         let waits = |result: &FrameResult| result.frame == frame.index && result.memory.is_empty();
         let is_waiting = |object: &ObjectState| object.pending.iter().any(|(_, result)| waits(result));
