@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use common::Golden;
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::ClipModel;
+use vitrum::models::clip::{ClipModel, EncoderConfig};
 use vitrum::nn::Trace;
 use vitrum::pipelines::clip::{Clip, prompts};
 use vitrum::simd::Level;
@@ -35,7 +35,8 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
     };
     let trace = Trace::to(&mut observer);
     vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace).unwrap();
-    assert_eq!(stages, model.config.vision.unwrap().tower.layers + 4);
+    let EncoderConfig::Vit(vit) = model.config.vision.unwrap().encoder;
+    assert_eq!(stages, vit.tower.layers + 4);
     out.fill(f32::NAN);
     vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off()).unwrap();
     golden.check("image_embeds", &out);

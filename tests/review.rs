@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use vitrum::exec::Cx;
 use vitrum::kernels::activation::Activation;
-use vitrum::models::clip::{ImagePooling, Pooling};
+use vitrum::models::clip::{EncoderConfig, ImagePooling, Pooling, VitConfig};
 use vitrum::pipelines::clip::{Clip, ClipOptions};
 use vitrum::pipelines::sam::{Sam, SamOptions};
 use vitrum::simd::Level;
@@ -212,12 +212,17 @@ fn open_clip_settings_are_used_refused_or_checked() {
     let clip = load(&settings("/model_cfg/text_cfg/pool_type", json!("first")), false).unwrap();
     assert_eq!(clip.config().text.unwrap().pooling, Pooling::First);
     let clip = load(&settings("/model_cfg/vision_cfg/pool_type", json!("avg")), false).unwrap();
-    assert_eq!(clip.config().vision.unwrap().pooling, ImagePooling::MeanOfNormed);
+    assert_eq!(vit(&clip).pooling, ImagePooling::MeanOfNormed);
     let clip =
         load(&settings("/model_cfg/text_cfg/act_kwargs", json!({ "approximate": "tanh" })), false).unwrap();
     assert_eq!(clip.config().text.unwrap().tower.activation, Activation::GeluTanh);
     let clip = load(&settings("/model_cfg/vision_cfg/sparkle", json!(true)), false).unwrap();
     warned(&clip, &["model_cfg.vision_cfg.sparkle"]);
+}
+
+fn vit(clip: &Clip) -> VitConfig {
+    let EncoderConfig::Vit(vit) = clip.config().vision.unwrap().encoder;
+    vit
 }
 
 fn load_open_clip(weights: &[u8], config: &[u8], lenient: bool) -> Result<Clip> {
@@ -233,7 +238,7 @@ fn what_cannot_be_known_is_said() {
     let options = ClipOptions { activation: Some(Activation::QuickGelu), ..ClipOptions::default() };
     let clip = Clip::load_with(&cx, &parts(), &options).unwrap();
     warned(&clip, &[]);
-    assert_eq!(clip.config().vision.unwrap().tower.activation, Activation::QuickGelu);
+    assert_eq!(vit(&clip).tower.activation, Activation::QuickGelu);
 }
 
 #[test]

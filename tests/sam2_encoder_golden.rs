@@ -13,7 +13,7 @@ use common::Golden;
 use vitrum::ErrorCode;
 use vitrum::exec::{Cx, CxOptions, Monitor, Workspace};
 use vitrum::models::sam::Naming;
-use vitrum::models::sam2::{FeatureLayout, ImageEncoder, Sam2Config, naming};
+use vitrum::models::sam2::{FrameFeatures, ImageEncoder, Sam2Config, naming};
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions, Review};
@@ -33,16 +33,22 @@ fn bind(bundle: &Bundle<'_>, level: Level, size: usize) -> ImageEncoder {
     config.set_image_size(size).unwrap();
     let (naming, scope) = naming::detect(&bundle.scope(level)).unwrap();
     let encoder = ImageEncoder::bind(&scope, naming, &config).unwrap();
-    assert_eq!(*encoder.layout(), FeatureLayout::of(&config));
+    assert_eq!(encoder.features_lens(), FrameFeatures::lens(&config));
     encoder
 }
 
-/// Compares the three parts of an encoding.
-fn check_features(golden: &Golden, encoder: &ImageEncoder, out: &[f32]) {
-    let features = encoder.layout().split(out);
-    for (name, values) in [("top", features.top), ("s1", features.s1), ("s0", features.s0)] {
+/// Compares a frame's features.
+fn check_features(golden: &Golden, features: &FrameFeatures) {
+    for (name, values) in ["top", "s1", "s0"].into_iter().zip(features.parts()) {
         golden.check(&format!("image_encoder.neck.{name}"), values);
     }
+}
+
+/// Features that are still to be computed.
+fn empty(encoder: &ImageEncoder) -> FrameFeatures {
+    let mut features = FrameFeatures::zeroed(encoder.features_lens()).unwrap();
+    features.parts_mut().into_iter().for_each(|part| part.fill(f32::NAN));
+    features
 }
 
 /// Compares every stage at every level, and the result without looking, for inputs of `sizes`.
@@ -56,7 +62,7 @@ fn check(name: &str, sizes: &[usize], expected_stages: usize) {
             let mut results = Vec::new();
             for threads in [1, 2, 3] {
                 let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
-                let mut out = vec![f32::NAN; encoder.features_len()];
+                let mut out = empty(&encoder);
                 // Exactly what it asks for.
                 let mut workspace = Workspace::default();
                 workspace.reserve(encoder.scratch_len(&cx));
@@ -68,9 +74,9 @@ fn check(name: &str, sizes: &[usize], expected_stages: usize) {
                 let (trace, monitor) = (Trace::to(&mut observer), Monitor::none());
                 encoder.forward(&cx, pixels, &mut out, workspace.scratch(), trace, &monitor).unwrap();
                 assert_eq!(stages, expected_stages);
-                out.fill(f32::NAN);
+                out = empty(&encoder);
                 encoder.forward(&cx, pixels, &mut out, workspace.scratch(), Trace::off(), &monitor).unwrap();
-                check_features(&golden, &encoder, &out);
+                check_features(&golden, &out);
                 results.push(out);
             }
             assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "results depend on the threads");
@@ -145,7 +151,7 @@ fn cancelling_and_going_on() {
     let (_, pixels) = golden.get("pixels");
     let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
     let encoder = bind(&bundle, cx.level(), 32);
-    let mut out = vec![f32::NAN; encoder.features_len()];
+    let mut out = empty(&encoder);
     let mut workspace = cx.workspace(encoder.scratch_len(&cx));
     let mut run = |most: usize| {
         let reports = AtomicUsize::new(0);
@@ -157,7 +163,7 @@ fn cancelling_and_going_on() {
         let monitor = Monitor::new(&report);
         let result = encoder.forward(&cx, pixels, &mut out, workspace.scratch(), Trace::off(), &monitor);
         if result.is_ok() {
-            check_features(&golden, &encoder, &out);
+            check_features(&golden, &out);
         }
         (result, reports.into_inner())
     };

@@ -10,6 +10,14 @@ use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
 use crate::weights::{Config, Review};
 
+/// `Config` unless the size `name` is within `1..=most`.
+fn limit(name: &str, value: usize, most: usize) -> Result<()> {
+    if value == 0 || value > most {
+        return Err(err!(Config, "{name} of {value} is outside 1..={most}"));
+    }
+    Ok(())
+}
+
 /// Refuses the `model_type` of another architecture than those called `expected`.
 fn model_type(config: &Config, expected: &[&str], review: &mut Review) -> Result<()> {
     let default = expected.first().copied().unwrap_or_default();

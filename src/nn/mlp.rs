@@ -30,11 +30,17 @@ impl Mlp {
         activation: Activation,
     ) -> Result<Self> {
         let [fc1, fc2] = names.map(|name| scope.at(name));
-        Ok(Self {
-            fc1: Linear::bind(&fc1, [inner, dim])?,
-            fc2: Linear::bind(&fc2, [dim, inner])?,
-            activation,
-        })
+        let fc1 = Linear::bind(&fc1, [inner, dim])?;
+        Ok(Self::new(fc1, Linear::bind(&fc2, [dim, inner])?, activation))
+    }
+
+    /// Two layers that are bound already.
+    ///
+    /// # Panics
+    /// If the second does not lead back from the features of the first.
+    pub fn new(fc1: Linear, fc2: Linear, activation: Activation) -> Self {
+        assert_eq!((fc1.inputs(), fc1.outputs()), (fc2.outputs(), fc2.inputs()), "layers of an MLP");
+        Self { fc1, fc2, activation }
     }
 
     /// `x += fc2(act(fc1(norm(x))))` for tokens `x: [tokens, dim]`.

@@ -11,15 +11,15 @@ use crate::exec::Cx;
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::{norm, softmax};
-use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionTower};
+use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
 use crate::nn::Trace;
 use crate::weights::{Bundle, Review};
 
 /// Template of [`Clip::classify`] where the caller gives none.
 pub const DEFAULT_TEMPLATE: &str = "a photo of a {}";
 
-/// Rows that go through a tower at once: enough to keep the arithmetic busy, few enough to bound the scratch memory.
-const ROWS: usize = 2560;
+/// Tokens that go through a tower at once: enough to keep the arithmetic busy, few enough to bound the scratch memory.
+const TOKENS: usize = 2560;
 
 /// How to load a [`Clip`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -219,7 +219,7 @@ impl Clip {
                 let mut padding = tokenizer.padding_id();
                 if config.is_padded() {
                     (length, padding) = (config.context_length, config.padding);
-                    count = count.min((ROWS / length).max(1));
+                    count = count.min((TOKENS / length).max(1));
                 }
                 let (now, later) = tokens.split_at(count);
                 let (out_now, out_later) = out.split_at_mut(count * self.embed_dim());
@@ -310,7 +310,7 @@ impl Clip {
         text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::off())
     }
 
-    fn vision(&self) -> Result<&VisionTower> {
+    fn vision(&self) -> Result<&VisionEncoder> {
         let vision = self.model.vision.as_ref();
         vision.ok_or_else(|| err!(Unsupported, "the model has only a text tower: pictures cannot be encoded"))
     }
@@ -325,10 +325,9 @@ impl Clip {
     }
 
     /// How many images go through the tower at once.
-    fn image_batch(&self, vision: &VisionTower) -> usize {
+    fn image_batch(&self, vision: &VisionEncoder) -> usize {
         let (height, width) = self.preprocess.output_size();
-        let patch = vision.patch_size();
-        (ROWS / (1 + (height / patch) * (width / patch))).max(1)
+        (TOKENS / vision.tokens([height, width])).max(1)
     }
 
     /// The part of `out` for `count` embeddings.
@@ -362,7 +361,7 @@ fn text_batch(tokens: &[Vec<u32>]) -> (usize, usize) {
     let (mut count, mut length) = (0, 0);
     for ids in tokens {
         let longest = length.max(ids.len());
-        if count > 0 && (count + 1) * longest > ROWS {
+        if count > 0 && (count + 1) * longest > TOKENS {
             break;
         }
         (count, length) = (count + 1, longest);

@@ -1,7 +1,7 @@
 //! The towers of a CLIP model.
 
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::config::{TextConfig, TowerConfig, VisionConfig};
+use vitrum::models::clip::config::{EncoderConfig, TextConfig, TowerConfig, VitConfig};
 use vitrum::pipelines::clip::Clip;
 
 use super::{Bench, Work};
@@ -15,7 +15,8 @@ const BATCHES: [usize; 2] = [1, 8];
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     let clip = model::load(name, bench.load, bench.cx)?;
     if let Some(config) = clip.config().vision {
-        image(&clip, &config, bench)?;
+        let EncoderConfig::Vit(vit) = config.encoder;
+        image(&clip, &vit, bench)?;
     }
     match (clip.config().text, clip.tokenizer()) {
         (Some(config), Some(_)) => text(&clip, &config, bench),
@@ -23,7 +24,7 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     }
 }
 
-fn image(clip: &Clip, config: &VisionConfig, bench: &mut Bench<'_>) -> Result<()> {
+fn image(clip: &Clip, config: &VitConfig, bench: &mut Bench<'_>) -> Result<()> {
     let (height, width) = clip.preprocess().output_size();
     let pixels: Vec<u8> = (0..height * width * 3).map(|i| (i * 31 % 251) as u8).collect();
     let view = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).or_exit(Exit::Other)?;

@@ -6,6 +6,7 @@ mod original;
 use super::naming::Naming;
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
+use crate::models::limit;
 use crate::weights::{Bundle, Review, Scope};
 pub(super) use original::LONG_POSITIONS;
 
@@ -55,16 +56,58 @@ pub struct TowerConfig {
 /// The image tower.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VisionConfig {
+    /// Side of the square input that the tower was trained with.
+    pub image_size: usize,
+    /// The architecture and its sizes.
+    pub encoder: EncoderConfig,
+}
+
+/// The architecture of the image tower.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EncoderConfig {
+    /// A Vision Transformer.
+    Vit(VitConfig),
+}
+
+impl EncoderConfig {
+    /// Features of an embedding.
+    pub fn embed_dim(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.tower.embed_dim(),
+        }
+    }
+
+    fn set_activation(&mut self, activation: Activation) {
+        match self {
+            Self::Vit(vit) => vit.tower.activation = activation,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Vit(vit) => limit("patch size", vit.patch_size, MAX_IMAGE),
+        }
+    }
+}
+
+/// A Vision Transformer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VitConfig {
     /// The transformer.
     pub tower: TowerConfig,
-    /// Side of the square input that the position embeddings are for.
-    pub image_size: usize,
     /// Side of a patch.
     pub patch_size: usize,
     /// Whether there is a layer norm before the transformer.
     pub has_pre_norm: bool,
     /// Which tokens are the picture's.
     pub pooling: ImagePooling,
+}
+
+impl TowerConfig {
+    /// Features of an embedding.
+    pub fn embed_dim(&self) -> usize {
+        self.projection.unwrap_or(self.hidden_size)
+    }
 }
 
 /// The text tower.
@@ -139,11 +182,12 @@ impl ClipConfig {
             original::read(scope, naming, config.as_ref(), activation.is_some(), review)?
         };
         if let Some(activation) = activation {
-            let towers = [
-                config.vision.as_mut().map(|it| &mut it.tower),
-                config.text.as_mut().map(|it| &mut it.tower),
-            ];
-            towers.into_iter().flatten().for_each(|tower| tower.activation = activation);
+            if let Some(vision) = &mut config.vision {
+                vision.encoder.set_activation(activation);
+            }
+            if let Some(text) = &mut config.text {
+                text.tower.activation = activation;
+            }
         }
         config.check()?;
         Ok(config)
@@ -151,27 +195,22 @@ impl ClipConfig {
 
     /// Features of an embedding.
     pub fn embed_dim(&self) -> usize {
-        let towers = [self.vision.map(|vision| vision.tower), self.text.map(|text| text.tower)];
-        let mut dims =
-            towers.into_iter().flatten().map(|tower| tower.projection.unwrap_or(tower.hidden_size));
-        dims.next().unwrap_or(0)
+        let image = self.vision.map(|vision| vision.encoder.embed_dim());
+        image.or(self.text.map(|text| text.tower.embed_dim())).unwrap_or(0)
     }
 
-    /// Limits, and what both towers must agree on.
+    /// Whether all sizes are possible and within the limits.
     fn check(&self) -> Result<()> {
-        let Self { vision, text } = self;
-        for (name, value, most) in [
-            ("patch size", vision.map(|it| it.patch_size), MAX_IMAGE),
-            ("image size", vision.map(|it| it.image_size), MAX_IMAGE),
-            ("vocabulary", text.map(|it| it.vocab_size), MAX_VOCABULARY),
-            ("context length", text.map(|it| it.context_length), MAX_CONTEXT),
-            ("embedding", vision.and_then(|it| it.tower.projection), MAX_WIDTH),
-            ("embedding", text.and_then(|it| it.tower.projection), MAX_WIDTH),
-        ] {
-            if value.is_some_and(|value| value == 0 || value > most) {
-                return Err(err!(Config, "{name} of {} is outside 1..={most}", value.unwrap_or(0)));
-            }
+        if let Some(vision) = &self.vision {
+            vision.encoder.check()?;
+            limit("image size", vision.image_size, MAX_IMAGE)?;
         }
-        Ok(())
+        if let Some(text) = &self.text {
+            limit("vocabulary", text.vocab_size, MAX_VOCABULARY)?;
+            limit("context length", text.context_length, MAX_CONTEXT)?;
+        }
+        let image = self.vision.map(|vision| vision.encoder.embed_dim());
+        let text = self.text.map(|text| text.tower.embed_dim());
+        image.into_iter().chain(text).try_for_each(|dim| limit("embedding", dim, MAX_WIDTH))
     }
 }

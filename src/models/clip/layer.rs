@@ -1,7 +1,5 @@
 //! The pre-norm transformer layer (Vaswani et al., 2017, with layer norms moved to the front).
 
-use alloc::vec;
-
 use super::config::TowerConfig;
 use super::naming::Naming;
 use crate::error::Result;
@@ -9,7 +7,7 @@ use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
 use crate::kernels::gemm::{Output, Rows};
-use crate::nn::{LayerNorm, Linear};
+use crate::nn::{LayerNorm, Linear, Mlp, attention_scale, bind_fused};
 use crate::weights::Scope;
 
 /// `x += attn(norm1(x)); x += mlp(norm2(x))`.
@@ -20,10 +18,8 @@ pub struct Layer {
     qkv: Linear,
     out_proj: Linear,
     norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+    mlp: Mlp,
     heads: usize,
-    activation: Activation,
 }
 
 impl Layer {
@@ -41,15 +37,16 @@ impl Layer {
                 ("ln_1", "ln_2", "attn.out_proj", "mlp.c_fc", "mlp.c_proj")
             }
         };
+        let (width, inner) = ([config.intermediate_size, dim], [dim, config.intermediate_size]);
+        let fc1 = Linear::bind(&scope.at(fc1), width)?;
+        let fc2 = bind_scaled(scope, fc2, "ls_2.gamma", inner)?;
         Ok(Self {
             norm1: LayerNorm::bind(&scope.at(norm1), dim, config.layer_norm_eps)?,
             qkv: bind_qkv(scope, naming, dim)?,
             out_proj: bind_scaled(scope, out_proj, "ls_1.gamma", [dim, dim])?,
             norm2: LayerNorm::bind(&scope.at(norm2), dim, config.layer_norm_eps)?,
-            fc1: Linear::bind(&scope.at(fc1), [config.intermediate_size, dim])?,
-            fc2: bind_scaled(scope, fc2, "ls_2.gamma", [dim, config.intermediate_size])?,
+            mlp: Mlp::new(fc1, fc2, config.activation),
             heads: config.heads,
-            activation: config.activation,
         })
     }
 
@@ -62,10 +59,13 @@ impl Layer {
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let y = scratch.take(x.len());
-        self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
-        self.project(cx, y, x, scratch.frame());
-        self.mlp(cx, x, y, scratch);
+        {
+            let mut scratch = scratch.frame();
+            let y = scratch.take(x.len());
+            self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
+            self.project(cx, y, x, scratch);
+        }
+        self.mlp.forward_add(cx, &self.norm2, x, scratch);
     }
 
     /// Updates only token `at(batch)` of each sequence and writes it to `x[..batches · D]`: all that is needed of
@@ -80,16 +80,18 @@ impl Layer {
         mut scratch: Scratch<'_>,
     ) {
         let dim = self.dim();
-        let y = scratch.take(x.len());
-        self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
-        for batch in 0..batches {
-            let token = batch * tokens + at(batch);
-            x.copy_within(token * dim..(token + 1) * dim, batch * dim);
-            y.copy_within(token * dim..(token + 1) * dim, batch * dim);
+        {
+            let mut scratch = scratch.frame();
+            let y = scratch.take(x.len());
+            self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
+            for batch in 0..batches {
+                let token = batch * tokens + at(batch);
+                x.copy_within(token * dim..(token + 1) * dim, batch * dim);
+                y.copy_within(token * dim..(token + 1) * dim, batch * dim);
+            }
+            self.project(cx, &y[..batches * dim], &mut x[..batches * dim], scratch);
         }
-        let (x, y) = (&mut x[..batches * dim], &mut y[..batches * dim]);
-        self.project(cx, y, x, scratch.frame());
-        self.mlp(cx, x, y, scratch);
+        self.mlp.forward_add(cx, &self.norm2, &mut x[..batches * dim], scratch);
     }
 
     /// Scratch that the forward passes need, in f32.
@@ -98,19 +100,13 @@ impl Layer {
         let shape = self.attention_shape(batches, tokens);
         let attend = padded(3 * rows * self.dim())
             + self.qkv.scratch_len(cx, rows).max(attention::scratch_len(cx, &shape));
-        let mlp = padded(rows * self.fc1.outputs())
-            + self.fc1.scratch_len(cx, rows).max(self.fc2.scratch_len(cx, rows));
-        padded(rows * self.dim()) + attend.max(mlp).max(self.out_proj.scratch_len(cx, rows))
+        let attention = padded(rows * self.dim()) + attend.max(self.out_proj.scratch_len(cx, rows));
+        attention.max(self.mlp.scratch_len(cx, rows))
     }
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
-        self.norm1.bytes()
-            + self.norm2.bytes()
-            + [&self.qkv, &self.out_proj, &self.fc1, &self.fc2]
-                .iter()
-                .map(|linear| linear.bytes())
-                .sum::<usize>()
+        self.norm1.bytes() + self.qkv.bytes() + self.out_proj.bytes() + self.norm2.bytes() + self.mlp.bytes()
     }
 
     fn dim(&self) -> usize {
@@ -140,8 +136,7 @@ impl Layer {
         self.qkv.forward(cx, &Rows::new(y, rows, self.dim()), Activation::None, output, scratch.frame());
         let (q, kv) = qkv.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
-        let scale = 1.0 / libm::sqrtf(shape.head_dim as f32);
-        attention(cx, &shape, scale, q, k, v, bias, y, scratch);
+        attention(cx, &shape, attention_scale(shape.head_dim), q, k, v, bias, y, scratch);
     }
 
     /// `x += out_proj(y)`.
@@ -149,18 +144,6 @@ impl Layer {
         let dim = self.dim();
         let residual = Output::Add { out: x, stride: dim };
         self.out_proj.forward(cx, &Rows::new(y, y.len() / dim, dim), Activation::None, residual, scratch);
-    }
-
-    /// `x += fc2(act(fc1(norm2(x))))`; `y` is a buffer like `x`.
-    fn mlp(&self, cx: &Cx, x: &mut [f32], y: &mut [f32], mut scratch: Scratch<'_>) {
-        let (dim, inner) = (self.dim(), self.fc1.outputs());
-        let rows = x.len() / dim;
-        let h = scratch.take(rows * inner);
-        self.norm2.forward(cx, x, y);
-        let hidden = Output::Store { out: h, stride: inner };
-        self.fc1.forward(cx, &Rows::new(y, rows, dim), self.activation, hidden, scratch.frame());
-        let residual = Output::Add { out: x, stride: dim };
-        self.fc2.forward(cx, &Rows::new(h, rows, inner), Activation::None, residual, scratch);
     }
 }
 
@@ -182,18 +165,11 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
 
 /// The three input projections, concatenated to `[3 · D, D]`.
 fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
-    let (weight, bias) = if naming.is_hugging_face() {
-        let mut weight = vec![0.0; 3 * dim * dim];
-        let mut bias = vec![0.0; 3 * dim];
-        for (i, name) in ["q_proj", "k_proj", "v_proj"].into_iter().enumerate() {
-            let part = scope.at("self_attn").at(name);
-            part.f32_into("weight", &[dim, dim], &mut weight[i * dim * dim..][..dim * dim])?;
-            part.f32_into("bias", &[dim], &mut bias[i * dim..][..dim])?;
-        }
-        (weight, bias)
-    } else {
-        let part = scope.at("attn");
-        (part.f32("in_proj_weight", &[3 * dim, dim])?, part.f32("in_proj_bias", &[3 * dim])?)
-    };
+    if naming.is_hugging_face() {
+        return bind_fused(&scope.at("self_attn"), &["q_proj", "k_proj", "v_proj"], dim);
+    }
+    let attn = scope.at("attn");
+    let weight = attn.f32("in_proj_weight", &[3 * dim, dim])?;
+    let bias = attn.f32("in_proj_bias", &[3 * dim])?;
     Ok(Linear::new(scope.level(), [3 * dim, dim], &weight, Some(bias)))
 }

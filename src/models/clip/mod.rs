@@ -3,17 +3,18 @@
 //! - [`config`]: the sizes, from `config.json`, `open_clip_config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
 //! - [`layer`]: the pre-norm transformer layer of both towers;
-//! - [`vision`], [`text`]: the towers.
+//! - [`vision`]: the image tower, one file per architecture; [`text`]: the text tower.
 
 pub mod config;
 pub mod layer;
 pub mod naming;
+mod projection;
 pub mod text;
 pub mod vision;
 
-pub use config::{ClipConfig, ImagePooling, Pooling, TextConfig, VisionConfig};
+pub use config::{ClipConfig, EncoderConfig, ImagePooling, Pooling, TextConfig, VisionConfig, VitConfig};
 pub use text::TextTower;
-pub use vision::VisionTower;
+pub use vision::VisionEncoder;
 
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -29,7 +30,7 @@ pub struct ClipModel {
     /// The sizes.
     pub config: ClipConfig,
     /// Pictures to embeddings; `None` if the checkpoint has no image tower.
-    pub vision: Option<VisionTower>,
+    pub vision: Option<VisionEncoder>,
     /// Tokens to embeddings; `None` if the checkpoint has no text tower.
     pub text: Option<TextTower>,
     /// `exp(logit_scale)`, the factor from cosine to logit; `None` where a checkpoint of one tower has none.
@@ -52,7 +53,7 @@ impl ClipModel {
     ) -> Result<Self> {
         let (naming, scope) = Naming::detect(&bundle.scope(level))?;
         let config = ClipConfig::of(bundle, &scope, naming, activation, review)?;
-        let vision = config.vision.map(|config| VisionTower::bind(&scope, naming, &config)).transpose()?;
+        let vision = config.vision.map(|config| VisionEncoder::bind(&scope, naming, &config)).transpose()?;
         let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;
         let is_whole = vision.is_some() && text.is_some();
         let has_scale = is_whole || scope.contains("logit_scale");
@@ -68,6 +69,6 @@ impl ClipModel {
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
-        self.vision.as_ref().map_or(0, VisionTower::bytes) + self.text.as_ref().map_or(0, TextTower::bytes)
+        self.vision.as_ref().map_or(0, VisionEncoder::bytes) + self.text.as_ref().map_or(0, TextTower::bytes)
     }
 }

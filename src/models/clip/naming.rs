@@ -18,14 +18,35 @@ pub enum Naming {
     OriginalCustomText,
 }
 
-/// The names of one tower's parts.
+/// The names of a Vision Transformer's parts.
 #[derive(Clone, Copy, Debug)]
-pub struct TowerNames {
+pub struct VitNames {
+    /// The class token, `[D]`.
+    pub class_embedding: &'static str,
+    /// The patch convolution, `[D, 3, patch, patch]`.
+    pub patch_embedding: &'static str,
+    /// Position embeddings, `[1 + patches, D]`.
+    pub positions: &'static str,
+    /// The layer norm before the layers.
+    pub pre_norm: &'static str,
     /// Scope of the layers, followed by their numbers.
     pub layers: &'static str,
-    /// Position embeddings.
+    /// The final layer norm.
+    pub final_norm: &'static str,
+    /// The projection into the common space.
+    pub projection: &'static str,
+}
+
+/// The names of a text tower's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct TextNames {
+    /// The token embeddings, `[vocabulary, D]`.
+    pub token_embedding: &'static str,
+    /// Position embeddings, `[context, D]`.
     pub positions: &'static str,
-    /// The final layer norm (of the class token, or of the text).
+    /// Scope of the layers, followed by their numbers.
+    pub layers: &'static str,
+    /// The final layer norm.
     pub final_norm: &'static str,
     /// The projection into the common space.
     pub projection: &'static str,
@@ -41,7 +62,7 @@ impl Naming {
         const RESNET: &str = "visual.layer1.0.conv1.weight";
         let mut markers = alloc::vec![RESNET];
         for naming in [Self::HuggingFace, Self::HuggingFaceTower, Self::Original, Self::OriginalCustomText] {
-            markers.extend([naming.class_embedding(), naming.token_embedding()]);
+            markers.extend([naming.vit().class_embedding, naming.text().token_embedding]);
         }
         let Some(root) = scope.root(&markers)? else {
             return Err(err!(
@@ -50,38 +71,55 @@ impl Naming {
                  nor \"visual.class_embedding\" is present"
             ));
         };
-        let has_part = |naming: &Self| {
-            root.contains(naming.class_embedding()) || root.contains(naming.token_embedding())
-        };
+        let has_part = |naming: &Self| naming.has_image_tower(&root) || naming.has_text_tower(&root);
         if root.contains(RESNET) {
             return Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"));
         }
         // Both original namings have the same image tower.
         let namings = [Self::HuggingFace, Self::HuggingFaceTower, Self::OriginalCustomText, Self::Original];
-        let custom_text = root.contains(Self::OriginalCustomText.token_embedding());
+        let custom_text = Self::OriginalCustomText.has_text_tower(&root);
         let fits = |naming: &Self| has_part(naming) && (*naming != Self::OriginalCustomText || custom_text);
         let naming = namings.into_iter().find(fits).unwrap_or(Self::Original);
         Ok((naming, root))
     }
 
-    /// Names of the image tower.
-    pub fn vision(self) -> TowerNames {
+    /// Whether the checkpoint `scope` has an image tower.
+    pub fn has_image_tower(self, scope: &Scope<'_>) -> bool {
+        scope.contains(self.vit().class_embedding)
+    }
+
+    /// Whether the checkpoint `scope` has a text tower.
+    pub fn has_text_tower(self, scope: &Scope<'_>) -> bool {
+        scope.contains(self.text().token_embedding)
+    }
+
+    /// Names of an image tower that is a Vision Transformer.
+    pub fn vit(self) -> VitNames {
         match self {
-            Self::HuggingFaceTower => TowerNames {
-                layers: "encoder.layers",
+            Self::HuggingFaceTower => VitNames {
+                class_embedding: "embeddings.class_embedding",
+                patch_embedding: "embeddings.patch_embedding.weight",
                 positions: "embeddings.position_embedding.weight",
+                pre_norm: "pre_layrnorm",
+                layers: "encoder.layers",
                 final_norm: "post_layernorm",
                 projection: "visual_projection.weight",
             },
-            Self::HuggingFace => TowerNames {
-                layers: "vision_model.encoder.layers",
+            Self::HuggingFace => VitNames {
+                class_embedding: "vision_model.embeddings.class_embedding",
+                patch_embedding: "vision_model.embeddings.patch_embedding.weight",
                 positions: "vision_model.embeddings.position_embedding.weight",
+                pre_norm: "vision_model.pre_layrnorm", // [sic]
+                layers: "vision_model.encoder.layers",
                 final_norm: "vision_model.post_layernorm",
                 projection: "visual_projection.weight",
             },
-            Self::Original | Self::OriginalCustomText => TowerNames {
-                layers: "visual.transformer.resblocks",
+            Self::Original | Self::OriginalCustomText => VitNames {
+                class_embedding: "visual.class_embedding",
+                patch_embedding: "visual.conv1.weight",
                 positions: "visual.positional_embedding",
+                pre_norm: "visual.ln_pre",
+                layers: "visual.transformer.resblocks",
                 final_norm: "visual.ln_post",
                 projection: "visual.proj",
             },
@@ -89,69 +127,36 @@ impl Naming {
     }
 
     /// Names of the text tower.
-    pub fn text(self) -> TowerNames {
+    pub fn text(self) -> TextNames {
         match self {
-            Self::HuggingFaceTower => TowerNames {
-                layers: "encoder.layers",
+            Self::HuggingFaceTower => TextNames {
+                token_embedding: "embeddings.token_embedding.weight",
                 positions: "embeddings.position_embedding.weight",
+                layers: "encoder.layers",
                 final_norm: "final_layer_norm",
                 projection: "text_projection.weight",
             },
-            Self::HuggingFace => TowerNames {
-                layers: "text_model.encoder.layers",
+            Self::HuggingFace => TextNames {
+                token_embedding: "text_model.embeddings.token_embedding.weight",
                 positions: "text_model.embeddings.position_embedding.weight",
+                layers: "text_model.encoder.layers",
                 final_norm: "text_model.final_layer_norm",
                 projection: "text_projection.weight",
             },
-            Self::Original => TowerNames {
-                layers: "transformer.resblocks",
+            Self::Original => TextNames {
+                token_embedding: "token_embedding.weight",
                 positions: "positional_embedding",
+                layers: "transformer.resblocks",
                 final_norm: "ln_final",
                 projection: "text_projection",
             },
-            Self::OriginalCustomText => TowerNames {
-                layers: "text.transformer.resblocks",
+            Self::OriginalCustomText => TextNames {
+                token_embedding: "text.token_embedding.weight",
                 positions: "text.positional_embedding",
+                layers: "text.transformer.resblocks",
                 final_norm: "text.ln_final",
                 projection: "text.text_projection",
             },
-        }
-    }
-
-    /// The class token, `[D]`.
-    pub fn class_embedding(self) -> &'static str {
-        match self {
-            Self::HuggingFaceTower => "embeddings.class_embedding",
-            Self::HuggingFace => "vision_model.embeddings.class_embedding",
-            Self::Original | Self::OriginalCustomText => "visual.class_embedding",
-        }
-    }
-
-    /// The patch convolution, `[D, 3, patch, patch]`.
-    pub fn patch_embedding(self) -> &'static str {
-        match self {
-            Self::HuggingFaceTower => "embeddings.patch_embedding.weight",
-            Self::HuggingFace => "vision_model.embeddings.patch_embedding.weight",
-            Self::Original | Self::OriginalCustomText => "visual.conv1.weight",
-        }
-    }
-
-    /// The layer norm before the image tower's layers.
-    pub fn pre_norm(self) -> &'static str {
-        match self {
-            Self::HuggingFaceTower => "pre_layrnorm",
-            Self::HuggingFace => "vision_model.pre_layrnorm", // [sic]
-            Self::Original | Self::OriginalCustomText => "visual.ln_pre",
-        }
-    }
-
-    /// The token embeddings, `[vocabulary, D]`.
-    pub fn token_embedding(self) -> &'static str {
-        match self {
-            Self::HuggingFaceTower => "embeddings.token_embedding.weight",
-            Self::HuggingFace => "text_model.embeddings.token_embedding.weight",
-            Self::Original => "token_embedding.weight",
-            Self::OriginalCustomText => "text.token_embedding.weight",
         }
     }
 

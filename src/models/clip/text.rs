@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use super::config::{LONG_POSITIONS, Pooling, TextConfig};
 use super::layer::Layer;
 use super::naming::Naming;
-use super::vision::{bind_projection, project};
+use super::projection::Projection;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::attention::Bias;
-use crate::nn::{LayerNorm, Linear, Trace};
+use crate::nn::{LayerNorm, Trace};
 use crate::weights::Scope;
 
 /// Tokens to embeddings.
@@ -23,7 +23,7 @@ pub struct TextTower {
     positions: Vec<f32>,
     layers: Vec<Layer>,
     final_norm: LayerNorm,
-    projection: Option<Linear>,
+    projection: Projection,
     pooling: Pooling,
     is_causal: bool,
     /// Whether texts are as long as the context.
@@ -49,13 +49,13 @@ impl TextTower {
             rows.for_each(|(position, &long)| *position = long);
         }
         Ok(Self {
-            token_embedding: scope.f32(naming.token_embedding(), &[config.vocab_size, dim])?,
+            token_embedding: scope.f32(names.token_embedding, &[config.vocab_size, dim])?,
             positions,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
                 .collect::<Result<_>>()?,
             final_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
-            projection: bind_projection(scope, naming, names.projection, dim, tower.projection)?,
+            projection: Projection::bind(scope, naming, names.projection, dim, tower.projection)?,
             pooling: config.pooling,
             is_causal: config.is_causal,
             is_padded: config.is_padded(),
@@ -133,7 +133,7 @@ impl TextTower {
 
         // Projection.
         trace.stage(format_args!("text.pooled"), pooled);
-        project(cx, self.projection.as_ref(), pooled, batches, out, scratch);
+        self.projection.forward(cx, pooled, out, scratch);
         trace.stage(format_args!("text_embeds"), out);
         Ok(())
     }
@@ -142,8 +142,7 @@ impl TextTower {
     pub fn scratch_len(&self, cx: &Cx, [batches, length]: [usize; 2]) -> usize {
         let layers =
             self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, length])).max().unwrap_or(0);
-        let projection = self.projection.as_ref().map_or(0, |projection| projection.scratch_len(cx, batches));
-        padded(batches * length * self.dim()) + layers.max(projection)
+        padded(batches * length * self.dim()) + layers.max(self.projection.scratch_len(cx, batches))
     }
 
     /// Bytes of weights held.
@@ -152,12 +151,12 @@ impl TextTower {
             + size_of_val(&self.positions[..])
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.final_norm.bytes()
-            + self.projection.as_ref().map_or(0, Linear::bytes)
+            + self.projection.bytes()
     }
 
     /// Features of an embedding.
     pub fn outputs(&self) -> usize {
-        self.projection.as_ref().map_or(self.dim(), Linear::outputs)
+        self.projection.outputs()
     }
 
     fn dim(&self) -> usize {

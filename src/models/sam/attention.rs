@@ -30,7 +30,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
 use crate::kernels::feature_panels::{PanelLayout, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{Output, Rows};
-use crate::nn::Linear;
+use crate::nn::{Linear, attention_scale, bind_fused};
 use crate::weights::Scope;
 
 /// Prompts that are decoded together, all with the same number of tokens.
@@ -67,15 +67,8 @@ impl SelfAttention {
     /// # Errors
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, names: &DecoderNames, dim: usize, heads: usize) -> Result<Self> {
-        let mut weight = alloc::vec![0.0; 2 * dim * dim];
-        let mut bias = alloc::vec![0.0; 2 * dim];
-        for (i, name) in ["q_proj", "k_proj"].into_iter().enumerate() {
-            let part = scope.at(name);
-            part.f32_into("weight", &[dim, dim], &mut weight[i * dim * dim..][..dim * dim])?;
-            part.f32_into("bias", &[dim], &mut bias[i * dim..][..dim])?;
-        }
         Ok(Self {
-            qk: Linear::new(scope.level(), [2 * dim, dim], &weight, Some(bias)),
+            qk: bind_fused(scope, &["q_proj", "k_proj"], dim)?,
             v: Linear::bind(&scope.at("v_proj"), [dim, dim])?,
             out: Linear::bind(&scope.at(names.attention_out), [dim, dim])?,
             heads,
@@ -107,7 +100,7 @@ impl SelfAttention {
         );
         self.v.forward(cx, &Rows::new(values, rows, dim), Activation::None, by_head(v), scratch.frame());
         let (q, k) = queries_keys.split_at(rows * dim);
-        attention(cx, &shape, scale(shape.head_dim), q, k, v, Bias::None, y, scratch.frame());
+        attention(cx, &shape, attention_scale(shape.head_dim), q, k, v, Bias::None, y, scratch.frame());
         self.out.forward(cx, &Rows::new(y, rows, dim), Activation::None, output, scratch);
     }
 
@@ -128,11 +121,6 @@ impl SelfAttention {
         let head_dim = self.v.outputs() / self.heads;
         AttentionShape { batches: prompts, heads: self.heads, queries: tokens, keys: tokens, head_dim }
     }
-}
-
-/// `1 / √d`.
-fn scale(head_dim: usize) -> f32 {
-    1.0 / libm::sqrtf(head_dim as f32)
 }
 
 /// Features of all heads of the cross attention at `scope`, taken from the shape of its tensors. The configuration does

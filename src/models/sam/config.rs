@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::naming::{DecoderNames, Naming};
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
+use crate::models::limit;
 use crate::weights::{Bundle, Review, Scope};
 
 /// All of a SAM.
@@ -176,24 +177,16 @@ pub struct PromptHeadConfig<'a> {
     pub decoder: &'a DecoderConfig,
 }
 
-// Limits: several times the largest published SAM (ViT-H: 32 blocks of 1280, 64 × 64 patches), small enough that no
-// product of a few of them overflows 32 bits.
-const MAX_WIDTH: usize = 1 << 13;
-const MAX_MLP: usize = 1 << 15;
-const MAX_LAYERS: usize = 256;
-const MAX_IMAGE: usize = 1 << 12;
-const MAX_GRID: usize = 1 << 8;
+// Limits of SAM and SAM 2: several times the largest published ones (ViT-H: 32 blocks of 1280, 64 × 64 patches; Hiera-L:
+// 48 blocks of up to 1152), small enough that no product of a few of them overflows 32 bits.
+pub(in crate::models) const MAX_WIDTH: usize = 1 << 13;
+pub(in crate::models) const MAX_MLP: usize = 1 << 15;
+pub(in crate::models) const MAX_LAYERS: usize = 256;
+pub(in crate::models) const MAX_IMAGE: usize = 1 << 12;
+pub(in crate::models) const MAX_GRID: usize = 1 << 8;
 /// Of TinyViT's attention biases, once they are spread over all pairs of places in a window: a file holds one for every
 /// distance, so that it could ask for far more memory than it has bytes. MobileSAM has 1.2 million.
 const MAX_BIASES: usize = 1 << 26;
-
-/// `Config` unless `value` is within `1..=most`.
-fn limit(name: &str, value: usize, most: usize) -> Result<()> {
-    if value == 0 || value > most {
-        return Err(err!(Config, "{name} of {value} is outside 1..={most}"));
-    }
-    Ok(())
-}
 
 impl SamConfig {
     /// Reads `config.json` (Hugging Face), or deduces the sizes of a checkpoint in the original naming.

@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 
 use super::naming;
 use crate::error::{Result, err};
+use crate::models::limit;
+use crate::models::sam::config::{MAX_GRID, MAX_IMAGE, MAX_LAYERS, MAX_MLP, MAX_WIDTH};
 use crate::models::sam::{
     DecoderConfig, DecoderExtensions, DecoderNames, Naming, PromptHeadConfig, Stability,
 };
@@ -159,13 +161,7 @@ impl Default for TrackingConfig {
     }
 }
 
-// Limits, as those of SAM: several times the largest published SAM 2 (48 blocks of up to 1152).
-const MAX_WIDTH: usize = 1 << 13;
-const MAX_MLP: usize = 1 << 15;
-const MAX_LAYERS: usize = 256;
-const MAX_IMAGE: usize = 1 << 12;
-const MAX_GRID: usize = 1 << 8;
-/// Of memories and pointers.
+/// Most memories and pointers, several times those of any published SAM 2.
 const MAX_FRAMES: usize = 1 << 8;
 
 /// Pixels of the input per token of the coarsest stage, which has to be whole.
@@ -298,14 +294,6 @@ impl HieraConfig {
         }
         Ok(())
     }
-}
-
-/// `Config` unless `value` is within `1..=most`.
-fn limit(name: &str, value: usize, most: usize) -> Result<()> {
-    if value == 0 || value > most {
-        return Err(err!(Config, "{name} of {value} is outside 1..={most}"));
-    }
-    Ok(())
 }
 
 /// What the tensors tell of the mask decoder.

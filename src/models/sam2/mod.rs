@@ -3,10 +3,12 @@
 //!
 //! - [`config`]: the sizes, from `config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
-//! - [`image_encoder`]: the [`hiera`] trunk and its [`fpn_neck`];
-//! - [`memory`]: [`memory_attention`], [`memory_encoder`] and object [`pointers`].
+//! - [`image_encoder`]: the [`hiera`] trunk and its [`fpn_neck`]; [`features`]: what it makes of a frame;
+//! - [`memory`]: [`memory_attention`], [`memory_encoder`] and object [`pointers`];
+//! - [`tracking`]: an object on one frame of a video, through all of these; [`overlap`]: every pixel to one object.
 
 pub mod config;
+pub mod features;
 pub mod fpn_neck;
 pub mod hiera;
 pub mod image_encoder;
@@ -14,17 +16,21 @@ pub mod memory;
 pub mod memory_attention;
 pub mod memory_encoder;
 pub mod naming;
+pub mod overlap;
 pub mod pointers;
 mod positions;
+pub mod tracking;
 
 pub use config::{
     HieraBlock, HieraConfig, HieraStage, MemoryConfig, PointerTimes, Sam2Config, TrackingConfig,
 };
-pub use image_encoder::{FeatureLayout, Features, ImageEncoder};
+pub use features::FrameFeatures;
+pub use image_encoder::ImageEncoder;
 pub use memory::{FrameMemory, Memory, ObjectMemory, Pointer};
 pub use memory_attention::MemoryAttention;
 pub use memory_encoder::MemoryEncoder;
 pub use pointers::ObjectPointers;
+pub use tracking::Tracking;
 
 use alloc::vec::Vec;
 
@@ -46,8 +52,8 @@ pub struct Sam2Model {
     pub mask_decoder: MaskDecoder,
     /// What makes a tracker of it; `None` for a checkpoint that segments pictures only.
     pub memory: Option<Memory>,
-    /// Added to every token of the image embedding of a frame that has no memories, and of a picture, `[C]`.
-    pub no_memory: Vec<f32>,
+    /// The no-memory embedding, `[C]`.
+    no_memory: Vec<f32>,
 }
 
 impl Sam2Model {
@@ -92,6 +98,14 @@ impl Sam2Model {
             mask_decoder: &self.mask_decoder,
             least_iou: None,
             stability: self.config.decoder.extensions.stability,
+        }
+    }
+
+    /// Adds the no-memory embedding to every token of the image embedding `top: [g, g, C]`: of a picture, and of a frame
+    /// on which an object has no memories.
+    pub fn add_no_memory(&self, top: &mut [f32]) {
+        for token in top.chunks_exact_mut(self.no_memory.len()) {
+            token.iter_mut().zip(&self.no_memory).for_each(|(x, no_memory)| *x += no_memory);
         }
     }
 

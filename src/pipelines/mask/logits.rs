@@ -1,4 +1,4 @@
-//! Small regions of a mask that is still logits.
+//! Masks that are still logits: small regions, and the range of a mask prompt.
 
 use alloc::vec::Vec;
 
@@ -51,6 +51,14 @@ pub fn replace_small_regions(
             region.iter().for_each(|&pixel| logits[pixel] = value);
         }
     }
+}
+
+/// Largest logit of a mask that SAM 2's predictors feed back to the decoder, in both directions.
+const MAX_PROMPT_LOGIT: f32 = 32.0;
+
+/// Clamps the logits of a mask that is to be fed back, as SAM 2's predictors do.
+pub fn clamp_prompt(logits: &mut [f32]) {
+    logits.iter_mut().for_each(|logit| *logit = logit.clamp(-MAX_PROMPT_LOGIT, MAX_PROMPT_LOGIT));
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! [`Rle`] has the lengths of its runs in columns, as COCO stores masks. Everything that changes or describes a shape
 //! works on the runs, whose number grows with the outline and not with the area.
 //!
-//! Masks as bit rows, and their way to runs, are in [`bits`]; runs, boxes and overlap in [`rle`], COCO's compressed
+//! A predicted mask is read through a [`MaskView`] ([`view`]), and clamped before it is fed back, in [`logits`]. Masks as
+//! bit rows, and their way to runs, are in [`bits`]; runs, boxes and overlap in [`rle`], COCO's compressed
 //! strings in [`coco`]; connected components, small islands and holes in [`components`], and of masks that are still
 //! logits in [`logits`]; outlines in [`polygon`], with the holes
 //! of each part in [`mod@parts`]; suppression of boxes that overlap in [`mod@nms`].
@@ -19,14 +20,17 @@ pub mod nms;
 pub mod parts;
 pub mod polygon;
 pub mod rle;
+pub mod view;
 
 pub use bits::BitMask;
 pub use components::{Regions, remove_small_regions};
-pub use logits::replace_small_regions;
+pub use logits::{clamp_prompt, replace_small_regions};
 pub use nms::{Suppression, nms};
 pub use parts::{Part, parts};
 pub use polygon::{Polygon, polygons};
 pub use rle::Rle;
+pub use view::MaskView;
+pub(super) use view::Rival;
 
 /// How little a mask depends on its threshold: the intersection over union of the masks at a higher and at a lower
 /// threshold, of which the higher one's lies within the lower one's (`calculate_stability_score`).

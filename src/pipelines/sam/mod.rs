@@ -44,10 +44,10 @@ use self::embedding::Saved;
 use super::mask::{Regions, replace_small_regions};
 use super::preprocess::Preprocess;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Monitor, try_zeroed};
+use crate::exec::{Cx, Monitor};
 use crate::image::{ImageView, PixelFormat};
 use crate::models::sam::Predictor;
-use crate::models::sam2::Sam2Model;
+use crate::models::sam2::{FrameFeatures, Sam2Model};
 use crate::nn::Trace;
 use crate::weights::{Bundle, Review};
 
@@ -202,7 +202,7 @@ impl Sam {
             resized: [height, width],
             input: self.image_size(),
         };
-        let mut features = try_zeroed(self.model.features_len())?;
+        let mut features = FrameFeatures::zeroed(self.model.features_lens())?;
         let mut pixels = self.cx.workspace(self.input_len());
         let mut workspace = self.cx.workspace(self.model.encode_scratch_len(&self.cx));
         self.cx.enter(|| {
@@ -278,26 +278,27 @@ impl Sam {
         let resized = ImageView::byte_len(width, height, width, PixelFormat::Gray8)
             .and_then(|_| self.preprocess.resized(height, width))
             .map_err(|error| err!(Format, "saved embedding: {error}"))?;
-        let has_maps = self.model.mask_decoder().maps().is_some();
-        if (saved.len(), saved.has_maps) != (self.model.features_len(), has_maps)
+        let (lens, has_maps) = (self.model.features_lens(), self.model.mask_decoder().maps().is_some());
+        if (saved.len(), saved.has_maps) != (lens.iter().sum(), has_maps)
             || geometry.resized != [resized.0, resized.1]
         {
             return Err(err!(Format, "saved embedding contradicts itself"));
         }
-        let mut values = try_zeroed(saved.len())?;
-        values.iter_mut().zip(saved.values()).for_each(|(to, from)| *to = from);
-        self.embedding(geometry, saved.picture, values)
+        let mut features = FrameFeatures::zeroed(lens)?;
+        let features_mut = features.parts_mut().into_iter().flatten();
+        features_mut.zip(saved.values()).for_each(|(to, from)| *to = from);
+        self.embedding(geometry, saved.picture, features)
     }
 
-    /// Adds what the decoder derives from the image alone.
-    fn embedding(&self, geometry: Geometry, picture: Option<u64>, mut values: Vec<f32>) -> Result<Embedding> {
-        let cache = self.model.cache(&self.cx, &values)?;
-        // The larger maps are in the cache now.
-        let maps = self.model.mask_decoder().maps();
-        if let Some(maps) = maps {
-            values.truncate(values.len() - maps.map_lens().iter().sum::<usize>());
-            values.shrink_to_fit();
-        }
+    /// Adds the decoder's projections of the picture, which hold the high-resolution features.
+    fn embedding(
+        &self,
+        geometry: Geometry,
+        picture: Option<u64>,
+        features: FrameFeatures,
+    ) -> Result<Embedding> {
+        let cache = self.model.cache(&self.cx, &features)?;
+        let (values, maps) = (features.top, self.model.mask_decoder().maps());
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);
         Ok(Embedding { fingerprint: self.fingerprint, picture, geometry, values, cache, maps, upscale })
     }

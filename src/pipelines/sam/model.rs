@@ -8,14 +8,11 @@ use crate::error::Result;
 use crate::exec::{Cx, Monitor, Scratch, try_zeroed};
 use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam::{DecoderConfig, MaskDecoder, Predictor, SamModel};
-use crate::models::sam2::{self, Sam2Model};
+use crate::models::sam2::{self, FrameFeatures, Sam2Model};
 use crate::nn::Trace;
 use crate::pipelines::preprocess::{self, Preprocess};
 use crate::simd::Level;
 use crate::weights::{Bundle, Config, Review};
-
-/// Range of the logits that SAM 2's predictor hands out for a later prompt.
-pub(super) const FED_BACK: core::ops::RangeInclusive<f32> = -32.0..=32.0;
 
 /// A SAM or a SAM 2.
 #[derive(Debug)]
@@ -133,41 +130,42 @@ impl Model {
         }
     }
 
-    /// Values of an embedding: `[grid², C]`, and in SAM 2 the larger maps behind them.
-    pub(super) fn features_len(&self) -> usize {
-        let maps = self.mask_decoder().maps().map_or([0; 2], |maps| maps.map_lens());
-        self.grid() * self.grid() * self.dim() + maps[0] + maps[1]
+    /// Lengths of a picture's features. Those of a SAM are the image embedding alone.
+    pub(super) fn features_lens(&self) -> [usize; 3] {
+        match self {
+            Self::Sam(_) => [self.grid() * self.grid() * self.dim(), 0, 0],
+            Self::Sam2(sam2) => sam2.image_encoder.features_lens(),
+        }
     }
 
-    /// `pixels: [3, S, S]` to `out: [features_len]`.
+    /// `pixels: [3, S, S]` to the features of a picture.
     pub(super) fn encode(
         &self,
         cx: &Cx,
         pixels: &[f32],
-        out: &mut [f32],
+        out: &mut FrameFeatures,
         scratch: Scratch<'_>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         match self {
-            Self::Sam(sam) => sam.image_encoder.forward(cx, pixels, out, scratch, Trace::off(), monitor),
+            Self::Sam(sam) => {
+                sam.image_encoder.forward(cx, pixels, &mut out.top, scratch, Trace::off(), monitor)
+            }
             Self::Sam2(sam2) => {
                 sam2.image_encoder.forward(cx, pixels, out, scratch, Trace::off(), monitor)?;
-                // A picture has no past.
-                let tokens = out[..self.grid() * self.grid() * self.dim()].chunks_exact_mut(self.dim());
-                tokens.flat_map(|token| token.iter_mut().zip(&sam2.no_memory)).for_each(|(x, no)| *x += no);
+                sam2.add_no_memory(&mut out.top);
                 Ok(())
             }
         }
     }
 
-    /// What the decoder needs of an image's features.
-    pub(super) fn cache(&self, cx: &Cx, features: &[f32]) -> Result<Vec<f32>> {
+    /// The decoder's projections of a picture.
+    pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures) -> Result<Vec<f32>> {
         let decoder = self.mask_decoder();
         let mut cache = try_zeroed(decoder.cache_len())?;
         let mut workspace = cx.workspace(decoder.cache_scratch_len(cx));
-        let (embedding, rest) = features.split_at(self.grid() * self.grid() * self.dim());
-        let maps = decoder.maps().map(|maps| <[&[f32]; 2]>::from(rest.split_at(maps.map_lens()[0])));
-        cx.enter(|| decoder.cache(cx, embedding, maps, &mut cache, workspace.scratch()));
+        let high_res = decoder.maps().map(|_| features.high_res());
+        cx.enter(|| decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch()));
         Ok(cache)
     }
 
@@ -182,7 +180,7 @@ impl Model {
         }
     }
 
-    /// Whether logits are clamped before they are fed back, to [`FED_BACK`].
+    /// Whether logits are clamped before they are fed back.
     pub(super) fn clamps(&self) -> bool {
         matches!(self, Self::Sam2(_))
     }

@@ -5,11 +5,10 @@ use alloc::vec::Vec;
 
 use super::PredictOptions;
 use super::embedding::Embedding;
-use super::model::FED_BACK;
 use crate::error::{Result, err};
 use crate::exec::Cx;
 use crate::kernels::resize::upscale::Upscale;
-use crate::pipelines::mask::{BitMask, Rle, stability_score};
+use crate::pipelines::mask::{MaskView, Rle, clamp_prompt};
 
 /// The masks of some prompts, at the decoder's resolution, with the IoU that the model expects of each.
 ///
@@ -92,20 +91,33 @@ impl Prediction {
         &logits[(prompt * self.masks + mask) * len..][..len]
     }
 
-    /// Logits of a mask for every pixel of the picture: `out: [height, width]`.
+    /// A mask of a prompt, to be read at the picture's size.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if there is no such prompt or mask.
+    pub fn view<'a>(&'a self, cx: &'a Cx, prompt: usize, mask: usize) -> Result<MaskView<'a>> {
+        match &self.upscale {
+            Some(upscale) if prompt < self.prompts && mask < self.masks => {
+                Ok(MaskView::new(cx, upscale, self.shown(prompt, mask), Vec::new()))
+            }
+            _ => Err(err!(
+                InvalidArgument,
+                "mask {mask} of prompt {prompt}: there are {} of {} prompts",
+                self.masks,
+                self.prompts
+            )),
+        }
+    }
+
+    /// [`MaskView::logits_into`] of a mask of a prompt.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask, `BufferTooSmall`.
     pub fn logits_into(&self, cx: &Cx, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
-        let (upscale, logits) = self.find(prompt, mask)?;
-        let out = pixels(upscale, out)?;
-        let mut workspace = cx.workspace(upscale.scratch_len(cx));
-        upscale.logits(cx, logits, out, workspace.scratch());
-        Ok(())
+        self.view(cx, prompt, mask)?.logits_into(out)
     }
 
-    /// 1 for every pixel of the picture whose logit is above `threshold` (0 in the reference), otherwise 0:
-    /// `out: [height, width]`.
+    /// [`MaskView::mask_into`] of a mask of a prompt.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `BufferTooSmall`.
@@ -117,61 +129,23 @@ impl Prediction {
         threshold: f32,
         out: &mut [u8],
     ) -> Result<()> {
-        let (upscale, logits) = self.find(prompt, mask)?;
-        let out = pixels(upscale, out)?;
-        check_threshold(threshold)?;
-        let mut workspace = cx.workspace(upscale.scratch_len(cx));
-        upscale.mask(cx, logits, threshold, out, workspace.scratch());
-        Ok(())
+        self.view(cx, prompt, mask)?.mask_into(threshold, out)
     }
 
-    /// The mask as run lengths, from which its area, box, outlines and COCO string are to be had.
+    /// [`MaskView::rle`] of a mask of a prompt.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `OutOfMemory`.
     pub fn rle(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
-        Ok(self.bits(cx, prompt, mask, [threshold])?.0.to_rle())
+        self.view(cx, prompt, mask)?.rle(threshold)
     }
 
-    /// How little the mask depends on its threshold: the IoU of the masks at `threshold ± offset` (1 in the
-    /// reference).
+    /// [`MaskView::stability`] of a mask of a prompt.
     ///
     /// # Errors
     /// As [`rle`](Self::rle).
     pub fn stability(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
-        let (_, [higher, lower]) = self.bits(cx, prompt, mask, [threshold + offset, threshold - offset])?;
-        Ok(stability_score(higher, lower))
-    }
-
-    /// The pixels above `thresholds[0]`, and how many are above each.
-    fn bits<const N: usize>(
-        &self,
-        cx: &Cx,
-        prompt: usize,
-        mask: usize,
-        thresholds: [f32; N],
-    ) -> Result<(BitMask, [u32; N])> {
-        let (upscale, logits) = self.find(prompt, mask)?;
-        thresholds.into_iter().try_for_each(check_threshold)?;
-        let (height, width) = upscale.size();
-        let mut bits = BitMask::new(width, height)?;
-        let mut workspace = cx.workspace(upscale.scratch_len(cx));
-        let counts = upscale.bits(cx, logits, thresholds, bits.words_mut(), workspace.scratch());
-        Ok((bits, counts))
-    }
-
-    fn find(&self, prompt: usize, mask: usize) -> Result<(&Upscale, &[f32])> {
-        match &self.upscale {
-            Some(upscale) if prompt < self.prompts && mask < self.masks => {
-                Ok((upscale, self.shown(prompt, mask)))
-            }
-            _ => Err(err!(
-                InvalidArgument,
-                "mask {mask} of prompt {prompt}: there are {} of {} prompts",
-                self.masks,
-                self.prompts
-            )),
-        }
+        self.view(cx, prompt, mask)?.stability(threshold, offset)
     }
 
     /// Makes room for masks of `embedding`'s picture: `[prompts, masks]` IoU values and
@@ -191,7 +165,7 @@ impl Prediction {
         Ok((&mut self.iou, &mut self.low_res))
     }
 
-    /// Says that the masks of `prompts` prompts are there, as logits that are fed back and as logits that are shown.
+    /// Finishes the masks of `prompts` prompts: cleans the logits that are shown, clamps those that are fed back.
     ///
     /// # Errors
     /// `OutOfMemory`.
@@ -204,16 +178,14 @@ impl Prediction {
                 .for_each(|mask| options.clean(mask, self.side));
         }
         if clamps {
-            self.low_res
-                .iter_mut()
-                .for_each(|logit| *logit = logit.clamp(*FED_BACK.start(), *FED_BACK.end()));
+            clamp_prompt(&mut self.low_res);
         }
         self.prompts = prompts;
         Ok(())
     }
 
-    /// The same of masks that are shown only: [`low_res`](Self::low_res) is theirs. Masks that are not made are left as
-    /// they are.
+    /// Finishes masks that are never fed back: [`low_res`](Self::low_res) are the logits that are shown. Masks with an
+    /// expected IoU up to `least_iou` were not computed.
     pub(super) fn finish_shown(&mut self, prompts: usize, options: &PredictOptions, least_iou: Option<f32>) {
         if options.cleans() {
             let masks = self.low_res.chunks_exact_mut(self.side * self.side).zip(&self.iou);
@@ -221,20 +193,6 @@ impl Prediction {
             made.for_each(|(mask, _)| options.clean(mask, self.side));
         }
         self.prompts = prompts;
-    }
-}
-
-/// As many of `out` as the picture has pixels.
-fn pixels<'a, T>(upscale: &Upscale, out: &'a mut [T]) -> Result<&'a mut [T]> {
-    let (height, width) = upscale.size();
-    let (len, needed) = (out.len(), width * height);
-    out.get_mut(..needed).ok_or_else(|| err!(BufferTooSmall, "output of {len} pixels, {needed} needed"))
-}
-
-fn check_threshold(threshold: f32) -> Result<()> {
-    match threshold.is_nan() {
-        true => Err(err!(InvalidArgument, "mask threshold is not a number")),
-        false => Ok(()),
     }
 }
 

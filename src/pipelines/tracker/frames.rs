@@ -2,29 +2,28 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem::size_of_val;
 
-use super::Tracker;
-use super::network::Network;
+use super::{Tracker, tracking};
 use crate::error::{Result, err};
-use crate::exec::Monitor;
+use crate::exec::{Monitor, padded};
 use crate::image::ImageView;
+use crate::models::sam2::FrameFeatures;
+use crate::nn::Trace;
 
 /// A frame as the model sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) index: u64,
-    /// The image encoder's output.
-    pub(super) features: Arc<Vec<f32>>,
+    pub(super) features: Arc<FrameFeatures>,
 }
 
 impl Frame {
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&self.features[..])
+        self.features.bytes()
     }
 }
 
-/// Part of the work of pushing a frame that its encoding is, if prompts on a frame that leaves are to be remembered.
+/// The share of the work of pushing a frame that encoding is, for progress reports.
 const ENCODING: f32 = 0.95;
 
 impl Tracker {
@@ -58,8 +57,7 @@ impl Tracker {
                 image.height()
             ));
         }
-        let network = Network::of(&self.sam)?;
-        let features = network.encode(image, &monitor.part(0.0, ENCODING))?;
+        let features = self.encode(image, &monitor.part(0.0, ENCODING))?;
 
         let (same, mut frames): (Vec<Frame>, Vec<Frame>) =
             self.frames.iter().cloned().partition(|frame| frame.index == index);
@@ -70,13 +68,28 @@ impl Tracker {
         let mut objects = self.objects.clone();
         let monitor = monitor.part(ENCODING, 1.0);
         for (i, frame) in leaving.iter().enumerate() {
-            self.remember_prompts(&network, frame, &mut objects)?;
+            self.remember_prompts(frame, &mut objects)?;
             monitor.report(i + 1, leaving.len())?;
         }
         let held: Vec<u64> = frames.iter().map(|frame| frame.index).collect();
         self.retain(&mut objects, &held, self.direction);
         (self.frames, self.objects) = (frames, objects);
         Ok(())
+    }
+
+    /// The features of a frame of the video.
+    fn encode(&self, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<FrameFeatures> {
+        let (cx, encoder) = (self.sam.cx(), &tracking(&self.sam)?.sam2().image_encoder);
+        let mut features = FrameFeatures::zeroed(encoder.features_lens())?;
+        let pixels = 3 * self.sam.image_size() * self.sam.image_size();
+        let mut input = cx.workspace(padded(pixels));
+        let mut workspace = cx.workspace(encoder.scratch_len(cx));
+        cx.enter(|| {
+            let input = input.scratch().take(pixels);
+            self.sam.video_preprocess().run(cx, image, input)?;
+            encoder.forward(cx, input, &mut features, workspace.scratch(), Trace::off(), monitor)
+        })?;
+        Ok(features)
     }
 
     /// The number of the frame that was pushed last.

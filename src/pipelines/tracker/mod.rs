@@ -55,12 +55,10 @@
 //! Every call that fails or is cancelled leaves the tracker as it was. How transformers' `Sam2VideoModel` differs is in
 //! `docs/references.md`.
 
-mod bank;
 mod frames;
-mod network;
+mod masks;
+mod object_state;
 mod options;
-mod output;
-mod overlap;
 mod prompts;
 mod propagate;
 mod restore;
@@ -75,14 +73,14 @@ pub use propagate::{FrameSource, Propagation};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use self::bank::{Object, Output, Window, kept};
 use self::frames::Frame;
-use self::network::Network;
+use self::object_state::{FrameResult, ObjectState, Window, kept};
 use self::selection::Rules;
 use super::sam::Sam;
 use crate::error::{Result, err};
 use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam::Point;
+use crate::models::sam2::{FrameFeatures, Tracking};
 
 /// Which way time goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -117,7 +115,7 @@ pub struct Tracker {
     /// Callers' names of the objects.
     ids: Vec<u32>,
     /// What is remembered of each.
-    objects: Vec<Object>,
+    objects: Vec<ObjectState>,
     /// Of the last step.
     direction: Direction,
 }
@@ -130,9 +128,8 @@ impl Tracker {
     /// [`TrackerOptions::check`]; `Limit` for an impossible size.
     pub fn new(sam: Arc<Sam>, [height, width]: [usize; 2], options: &TrackerOptions) -> Result<Self> {
         options.check()?;
-        let network = Network::of(&sam)?;
-        let rules = network.rules(options);
-        let side = network.mask_side();
+        let rules = Rules::new(&tracking(&sam)?.sam2().config, options);
+        let side = sam.mask_side();
         let upscale = Upscale::new(side, side, (side, side), (height, width))?;
         Ok(Self {
             options: *options,
@@ -147,35 +144,39 @@ impl Tracker {
     }
 
     /// The most bytes that a tracker made of the same arguments will hold, and while it steps, however long the video:
-    /// image features of held frames and of the one that is pushed, and of each object the outputs that
+    /// image features of held frames and of the one that is pushed, and of each object the results that
     /// [`TrackerOptions`] allow. Most trackers hold much less. Scratch memory is the context's.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn memory_bytes(sam: &Sam, [height, width]: [usize; 2], options: &TrackerOptions) -> Result<usize> {
         options.check()?;
-        let network = Network::of(sam)?;
-        let rules = network.rules(options);
+        let model = tracking(sam)?;
+        let config = &model.sam2().config;
+        let rules = Rules::new(config, options);
         let TrackerOptions { held_frames, max_prompted_frames, .. } = *options;
-        let [memory, pointer, mask] = network.output_bytes();
+        let [memory, pointer, mask] = model.object_lens();
+        let [memory, pointer, mask] =
+            [memory * size_of::<u16>(), pointer * size_of::<f32>(), mask * size_of::<f32>()];
+        let features = FrameFeatures::lens(config).iter().sum::<usize>() * size_of::<f32>();
         // Conditioning frames, corrections that wait, and what a step computes.
         let whole = 2 * max_prompted_frames + 1;
         let around = if options.both_directions { max_prompted_frames } else { 0 };
         let [memories, pointers] = [rules.memory_reach(), rules.pointer_reach()]
             .map(|reach| whole + kept(held_frames, around, reach));
         let object = memories * memory
-            + pointers * (pointer + size_of::<Output>() + OVERHEAD)
+            + pointers * (pointer + size_of::<FrameResult>() + OVERHEAD)
             + (whole + held_frames) * mask
             + held_frames * (MAX_TRACKER_POINTS * size_of::<Point>() + OVERHEAD);
-        Ok((held_frames + 1) * (network.features_len() * size_of::<f32>() + OVERHEAD)
-            + options.max_objects * (object + size_of::<Object>() + OVERHEAD)
+        Ok((held_frames + 1) * (features + OVERHEAD)
+            + options.max_objects * (object + size_of::<ObjectState>() + OVERHEAD)
             + Upscale::bytes_of((height, width)))
     }
 
     /// Bytes held now.
     pub fn bytes(&self) -> usize {
         self.frames.iter().map(Frame::bytes).sum::<usize>()
-            + self.objects.iter().map(Object::bytes).sum::<usize>()
+            + self.objects.iter().map(ObjectState::bytes).sum::<usize>()
             + Upscale::bytes_of(self.upscale.size())
     }
 
@@ -207,7 +208,7 @@ impl Tracker {
     }
 
     /// Drops what is no longer of use from `objects`, if the frames `held` are held and the last of them is current.
-    fn retain(&self, objects: &mut [Object], held: &[u64], direction: Direction) {
+    fn retain(&self, objects: &mut [ObjectState], held: &[u64], direction: Direction) {
         let Some(&current) = held.last() else { return };
         let both_directions = self.options.both_directions;
         let window = Window { rules: &self.rules, held, current, direction, both_directions };
@@ -215,5 +216,14 @@ impl Tracker {
     }
 }
 
-/// Bytes that an allocation or two take beside their content.
+/// The model of a tracker.
+///
+/// # Errors
+/// `Unsupported` if it cannot track.
+fn tracking(sam: &Sam) -> Result<Tracking<'_>> {
+    let sam2 = sam.sam2().ok_or_else(|| err!(Unsupported, "the model is no SAM 2 and cannot track"))?;
+    sam2.tracking().ok_or_else(|| err!(Unsupported, "the checkpoint has no memory and cannot track"))
+}
+
+/// Bytes that a few allocations take beside their content.
 const OVERHEAD: usize = 256;

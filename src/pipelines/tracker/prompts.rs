@@ -3,16 +3,14 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::bank::{Clicks, Kind, Object};
-use super::network::{Asked, Network};
+use super::object_state::{Clicks, FrameResult, Kind, ObjectState};
 use super::options::MAX_TRACKER_POINTS;
-use super::{Direction, Tracker};
+use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
 use crate::models::sam::Prompt;
-
-/// Largest logit that is fed back to the decoder, in both directions.
-const MAX_LOGIT: f32 = 32.0;
+use crate::models::sam2::tracking::DecoderPrompt;
+use crate::pipelines::mask::clamp_prompt;
 
 impl Tracker {
     /// Says with points or a box where `object` is on a held frame, in pixels. An object that is not known yet comes
@@ -35,9 +33,9 @@ impl Tracker {
         keep_earlier: bool,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let network = Network::of(&self.sam)?;
+        let model = tracking(&self.sam)?;
         let held = self.held_frame(frame)?;
-        prompt.check(network.mask_side())?;
+        prompt.check(self.mask_side())?;
         if prompt.mask.is_some() {
             return Err(err!(InvalidArgument, "the tracker itself starts from the mask found before"));
         }
@@ -54,18 +52,21 @@ impl Tracker {
         let prompt = Prompt { points: &clicks.points, bounding_box: clicks.bounding_box, mask: None };
 
         let (kind, direction) = self.kind(entry, frame)?;
-        let earlier = entry.earlier(kind, frame).filter(|output| !output.mask.is_empty());
-        let earlier: Option<Vec<f32>> = earlier
-            .map(|output| output.mask.iter().map(|logit| logit.clamp(-MAX_LOGIT, MAX_LOGIT)).collect());
+        let earlier = entry.earlier(kind, frame).filter(|result| !result.mask.is_empty());
+        let mut earlier: Option<Vec<f32>> = earlier.map(|result| result.mask.to_vec());
+        if let Some(mask) = &mut earlier {
+            clamp_prompt(mask);
+        }
         let [height, width] = self.size();
-        let size = network.image_size() as f64;
-        let asked = Asked {
+        let size = self.sam.image_size() as f64;
+        let prompt = DecoderPrompt {
             prompt: Prompt { mask: earlier.as_deref(), ..prompt },
             scale: [size / width as f64, size / height as f64],
             stability: self.options.dynamic_multimask_via_stability,
         };
-        let mut output = match direction {
-            None => network.answer(held, &asked, None, monitor)?,
+        let cx = self.sam.cx();
+        let predicted = match direction {
+            None => model.predict(cx, &held.features, &prompt, None, monitor)?,
             Some(_) if entry.conditioning.is_empty() => {
                 return Err(err!(
                     InvalidArgument,
@@ -74,11 +75,12 @@ impl Tracker {
             }
             Some(direction) => {
                 let attended = self.attended(entry, frame, direction);
-                network.answer(held, &asked, Some(attended), monitor)?
+                model.predict(cx, &held.features, &prompt, Some(attended.memory()), monitor)?
             }
         };
-        self.fill_holes(&network, &mut output);
-        entry.propose(kind, output, &self.options);
+        let mut result = FrameResult::new(frame, predicted);
+        self.fill_holes(&mut result);
+        entry.propose(kind, result, &self.options);
         match entry.clicks.iter_mut().find(|earlier| earlier.frame == frame) {
             Some(earlier) => *earlier = clicks,
             None => entry.clicks.push(clicks),
@@ -102,7 +104,7 @@ impl Tracker {
         size: [usize; 2],
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let network = Network::of(&self.sam)?;
+        let model = tracking(&self.sam)?;
         let held = self.held_frame(frame)?;
         let [height, width] = self.size();
         if size != [height, width] || mask.len() != height * width {
@@ -118,9 +120,10 @@ impl Tracker {
         let place = self.place(object, &mut ids, &mut objects)?;
         let entry = &mut objects[place];
         let (kind, _) = self.kind(entry, frame)?;
-        let mut output = network.adopt(held, mask, size, monitor)?;
-        self.fill_holes(&network, &mut output);
-        entry.propose(kind, output, &self.options);
+        let predicted = model.use_mask(self.sam.cx(), &held.features, mask, size, monitor)?;
+        let mut result = FrameResult::new(frame, predicted);
+        self.fill_holes(&mut result);
+        entry.propose(kind, result, &self.options);
         entry.clicks.retain(|clicks| clicks.frame != frame);
         (self.ids, self.objects) = (ids, objects);
         Ok(())
@@ -161,7 +164,7 @@ impl Tracker {
     }
 
     /// The place of `object` in the lists, which get it if they do not have it.
-    fn place(&self, object: u32, ids: &mut Vec<u32>, objects: &mut Vec<Object>) -> Result<usize> {
+    fn place(&self, object: u32, ids: &mut Vec<u32>, objects: &mut Vec<ObjectState>) -> Result<usize> {
         if let Some(place) = ids.iter().position(|&id| id == object) {
             return Ok(place);
         }
@@ -169,19 +172,19 @@ impl Tracker {
             return Err(err!(Limit, "object {object} would be one more than {}", self.options.max_objects));
         }
         ids.push(object);
-        objects.push(Object::default());
+        objects.push(ObjectState::default());
         Ok(ids.len() - 1)
     }
 
     /// What a prompt on `frame` makes of it, and the direction in which the frame was tracked, if it was.
-    fn kind(&self, object: &Object, frame: u64) -> Result<(Kind, Option<Direction>)> {
+    fn kind(&self, object: &ObjectState, frame: u64) -> Result<(Kind, Option<Direction>)> {
         let direction = object.runs.direction(frame);
         if direction.is_none() || self.options.corrections_are_conditioning {
             return Ok((Kind::Conditioning, direction));
         }
         let most = self.options.max_prompted_frames;
         let corrected = object.pending.iter().filter(|(kind, _)| *kind == Kind::Tracked);
-        if corrected.filter(|(_, output)| output.frame != frame).count() >= most {
+        if corrected.filter(|(_, result)| result.frame != frame).count() >= most {
             return Err(err!(Limit, "corrections of {most} frames wait for a step already"));
         }
         Ok((Kind::Tracked, direction))
@@ -189,7 +192,7 @@ impl Tracker {
 }
 
 /// The points and the box that `prompt` leaves on `frame`.
-fn clicks(object: &Object, frame: u64, prompt: &Prompt<'_>, keep_earlier: bool) -> Result<Clicks> {
+fn clicks(object: &ObjectState, frame: u64, prompt: &Prompt<'_>, keep_earlier: bool) -> Result<Clicks> {
     let earlier = object.clicks.iter().find(|clicks| clicks.frame == frame && keep_earlier);
     let bounding_box = prompt.bounding_box.or(earlier.and_then(|clicks| clicks.bounding_box));
     let earlier = earlier.map_or(&[][..], |clicks| &clicks.points[..]);

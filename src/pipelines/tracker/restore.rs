@@ -6,17 +6,17 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::bank::{Clicks, Kind, Object, Output, kept};
 use super::frames::Frame;
-use super::network::Network;
+use super::object_state::{Clicks, FrameResult, Kind, ObjectState, kept};
 use super::options::MAX_TRACKER_POINTS;
 use super::runs::{MAX_RUNS, Run, Runs};
 use super::save::{HAS_MASK, HAS_MEMORY, MAGIC, VERSION};
 use super::selection::Rules;
-use super::{Direction, Tracker, TrackerOptions};
+use super::{Direction, Tracker, TrackerOptions, tracking};
 use crate::error::{Result, err};
 use crate::exec::try_zeroed;
 use crate::models::sam::{Label, Point, Prompt};
+use crate::models::sam2::{FrameFeatures, Tracking};
 use crate::pipelines::sam::Sam;
 use crate::weights::Fnv64;
 
@@ -49,8 +49,7 @@ impl Tracker {
         let mut tracker = Self::new(sam, size, &options).map_err(|error| impossible(error.message()))?;
         tracker.direction = fields.direction()?;
         let sam = tracker.sam.clone();
-        let mut reader =
-            Reader { fields, network: Network::of(&sam)?, options: &options, rules: tracker.rules };
+        let mut reader = Reader { fields, model: tracking(&sam)?, options: &options, rules: tracker.rules };
         let frames = reader.frames()?;
         let held: Vec<u64> = frames.iter().map(|frame| frame.index).collect();
         let (ids, objects) = reader.objects(&held)?;
@@ -116,17 +115,17 @@ impl<'a> Fields<'a> {
         &mut self,
         len: usize,
         read: impl Fn([u8; N]) -> T,
-    ) -> Result<Arc<Vec<T>>> {
+    ) -> Result<Vec<T>> {
         let bytes = len.checked_mul(N).and_then(|len| self.0.split_at_checked(len));
         let (bytes, rest) = bytes.ok_or_else(cut_off)?;
         self.0 = rest;
         let mut values = try_zeroed(len)?;
         let (chunks, _) = bytes.as_chunks();
         values.iter_mut().zip(chunks).for_each(|(value, &bytes)| *value = read(bytes));
-        Ok(Arc::new(values))
+        Ok(values)
     }
 
-    fn floats(&mut self, len: usize) -> Result<Arc<Vec<f32>>> {
+    fn floats(&mut self, len: usize) -> Result<Vec<f32>> {
         self.values(len, f32::from_le_bytes)
     }
 
@@ -158,7 +157,7 @@ impl<'a> Fields<'a> {
 /// Reads what a tracker of some model and options can hold.
 struct Reader<'a> {
     fields: Fields<'a>,
-    network: Network<'a>,
+    model: Tracking<'a>,
     options: &'a TrackerOptions,
     rules: Rules,
 }
@@ -182,62 +181,65 @@ impl Reader<'_> {
     fn frames(&mut self) -> Result<Vec<Frame>> {
         let frames = self.list(self.options.held_frames, |reader| {
             let index = reader.frame()?;
-            Ok(Frame { index, features: reader.fields.floats(reader.network.features_len())? })
+            let [top, s1, s0] = reader.model.sam2().image_encoder.features_lens();
+            let mut floats = |len| reader.fields.floats(len);
+            let features = FrameFeatures { top: floats(top)?, s1: floats(s1)?, s0: floats(s0)? };
+            Ok(Frame { index, features: Arc::new(features) })
         })?;
         ensure(is_set(frames.iter().map(|frame| frame.index)), "a frame is held twice")?;
         Ok(frames)
     }
 
-    fn objects(&mut self, held: &[u64]) -> Result<(Vec<u32>, Vec<Object>)> {
+    fn objects(&mut self, held: &[u64]) -> Result<(Vec<u32>, Vec<ObjectState>)> {
         let objects =
             self.list(self.options.max_objects, |reader| Ok((reader.fields.u32()?, reader.object(held)?)))?;
-        let (ids, objects): (Vec<u32>, Vec<Object>) = objects.into_iter().unzip();
+        let (ids, objects): (Vec<u32>, Vec<ObjectState>) = objects.into_iter().unzip();
         ensure(is_set(ids.iter()), "an object comes twice")?;
         Ok((ids, objects))
     }
 
-    fn object(&mut self, held: &[u64]) -> Result<Object> {
+    fn object(&mut self, held: &[u64]) -> Result<ObjectState> {
         let most = self.options.max_prompted_frames;
         let around = if self.options.both_directions { most } else { 0 };
         let tracked = kept(self.options.held_frames, around, self.rules.pointer_reach());
-        let object = Object {
-            conditioning: self.list(most, Self::output)?,
-            tracked: self.list(tracked, Self::output)?,
+        let object = ObjectState {
+            conditioning: self.list(most, Self::result)?,
+            tracked: self.list(tracked, Self::result)?,
             pending: self.list(2 * most, |reader| {
                 let kind = if reader.fields.flag()? { Kind::Conditioning } else { Kind::Tracked };
-                Ok((kind, reader.output()?))
+                Ok((kind, reader.result()?))
             })?,
             clicks: self.list(held.len(), Self::clicks)?,
             runs: self.runs()?,
         };
-        let frame = |output: &Output| output.frame;
+        let frame = |result: &FrameResult| result.frame;
         ensure(is_set(object.conditioning.iter().map(frame)), "a conditioning frame comes twice")?;
         ensure(is_set(object.tracked.iter().map(frame)), "a tracked frame comes twice")?;
-        let pending = object.pending.iter().map(|(kind, output)| (*kind == Kind::Tracked, output.frame));
+        let pending = object.pending.iter().map(|(kind, result)| (*kind == Kind::Tracked, result.frame));
         ensure(is_set(pending), "a prompt comes twice")?;
         ensure(object.conditioning_frames().count() <= most, "there are too many prompted frames")?;
-        let whole = |output: &Output| !output.memory.is_empty() && !output.mask.is_empty();
+        let whole = |result: &FrameResult| !result.memory.is_empty() && !result.mask.is_empty();
         ensure(object.conditioning.iter().all(whole), "a conditioning frame lacks memory or mask")?;
         let usable =
-            |output: &Output| whole(output) || (!output.mask.is_empty() && held.contains(&output.frame));
-        ensure(object.pending.iter().all(|(_, output)| usable(output)), "a prompt cannot be remembered")?;
+            |result: &FrameResult| whole(result) || (!result.mask.is_empty() && held.contains(&result.frame));
+        ensure(object.pending.iter().all(|(_, result)| usable(result)), "a prompt cannot be remembered")?;
         let clicked = || object.clicks.iter().map(|clicks| clicks.frame);
         ensure(clicked().all(|frame| held.contains(&frame)) && is_set(clicked()), "clicks on no frame")?;
         Ok(object)
     }
 
-    fn output(&mut self) -> Result<Output> {
+    fn result(&mut self) -> Result<FrameResult> {
         let frame = self.frame()?;
         let [parts] = self.fields.array()?;
-        ensure(parts & !(HAS_MEMORY | HAS_MASK) == 0, "an output has unknown parts")?;
+        ensure(parts & !(HAS_MEMORY | HAS_MASK) == 0, "a result has unknown parts")?;
         let object_score = self.fields.f32()?;
         let iou = self.fields.f32()?;
-        let [memory, pointer, mask] = self.network.output_lens();
-        let pointer = self.fields.floats(pointer)?;
+        let [memory, pointer, mask] = self.model.object_lens();
+        let pointer = Arc::new(self.fields.floats(pointer)?);
         let memory = if parts & HAS_MEMORY == 0 { 0 } else { memory };
-        let memory = self.fields.values(memory, u16::from_le_bytes)?;
-        let mask = self.fields.floats(if parts & HAS_MASK == 0 { 0 } else { mask })?;
-        Ok(Output { frame, memory, pointer, mask, object_score, iou })
+        let memory = Arc::new(self.fields.values(memory, u16::from_le_bytes)?);
+        let mask = Arc::new(self.fields.floats(if parts & HAS_MASK == 0 { 0 } else { mask })?);
+        Ok(FrameResult { frame, memory, pointer, mask, object_score, iou })
     }
 
     fn clicks(&mut self) -> Result<Clicks> {
@@ -252,7 +254,7 @@ impl Reader<'_> {
             Ok(Point { x, y, label: label.map_err(|error| impossible(error.message()))? })
         })?;
         let prompt = Prompt { points: &points, bounding_box, mask: None };
-        prompt.check(self.network.mask_side()).map_err(|error| impossible(error.message()))?;
+        prompt.check(self.model.sam2().config.mask_side()).map_err(|error| impossible(error.message()))?;
         Ok(Clicks { frame, bounding_box, points: Arc::new(points) })
     }
 

@@ -3,13 +3,13 @@
 //! Little endian. A header: the magic `vitrumTR`, version u32, fingerprint of the model u64, side of its input u32,
 //! height and width of the frames u32 each, the options, and the direction of the last step u8. Then the held frames, a
 //! count u32 and of each its number u64 and its features; then the objects, a count u32 and of each its id u32, and five
-//! lists that begin with their lengths u32: conditioning outputs, tracked outputs, outputs that wait with their kinds
+//! lists that begin with their lengths u32: conditioning results, tracked results, results that wait with their kinds
 //! u8, clicks, and runs of tracked frames. Behind all this is its FNV-1a hash, u64. Lengths of tensors are the model's
 //! and are not stored.
 
 use alloc::vec::Vec;
 
-use super::bank::{Clicks, Kind, Object, Output};
+use super::object_state::{Clicks, FrameResult, Kind, ObjectState};
 use super::runs::Run;
 use super::{Direction, Tracker, TrackerOptions};
 use crate::weights::Fnv64;
@@ -19,7 +19,7 @@ pub(super) const MAGIC: [u8; 8] = *b"vitrumTR";
 /// The only version of the format so far.
 pub(super) const VERSION: u32 = 1;
 
-/// Parts of an output that may be there or not.
+/// Parts of a result that may be there or not.
 pub(super) const HAS_MEMORY: u8 = 1;
 pub(super) const HAS_MASK: u8 = 2;
 
@@ -37,7 +37,7 @@ impl Tracker {
         out.direction(self.direction);
         out.list(&self.frames, |out, frame| {
             out.u64(frame.index);
-            out.floats(&frame.features);
+            frame.features.parts().into_iter().for_each(|part| out.floats(part));
         });
         out.u32(self.ids.len() as u32);
         for (&id, object) in self.ids.iter().zip(&self.objects) {
@@ -90,12 +90,12 @@ impl Writer {
         self.bytes(&[u8::from(direction == Direction::Backward)]);
     }
 
-    fn object(&mut self, object: &Object) {
-        self.list(&object.conditioning, Self::output);
-        self.list(&object.tracked, Self::output);
-        self.list(&object.pending, |out, (kind, output)| {
+    fn object(&mut self, object: &ObjectState) {
+        self.list(&object.conditioning, Self::result);
+        self.list(&object.tracked, Self::result);
+        self.list(&object.pending, |out, (kind, result)| {
             out.bytes(&[u8::from(*kind == Kind::Conditioning)]);
-            out.output(output);
+            out.result(result);
         });
         self.list(&object.clicks, Self::clicks);
         self.list(object.runs.as_slice(), |out, &Run { first, last, direction }| {
@@ -105,14 +105,14 @@ impl Writer {
         });
     }
 
-    fn output(&mut self, output: &Output) {
+    fn result(&mut self, result: &FrameResult) {
         let part = |is_there: bool, flag: u8| if is_there { flag } else { 0 };
-        self.u64(output.frame);
-        self.bytes(&[part(!output.memory.is_empty(), HAS_MEMORY) | part(!output.mask.is_empty(), HAS_MASK)]);
-        self.floats(&[output.object_score, output.iou]);
-        self.floats(&output.pointer);
-        output.memory.iter().for_each(|value| self.bytes(&value.to_le_bytes()));
-        self.floats(&output.mask);
+        self.u64(result.frame);
+        self.bytes(&[part(!result.memory.is_empty(), HAS_MEMORY) | part(!result.mask.is_empty(), HAS_MASK)]);
+        self.floats(&[result.object_score, result.iou]);
+        self.floats(&result.pointer);
+        result.memory.iter().for_each(|value| self.bytes(&value.to_le_bytes()));
+        self.floats(&result.mask);
     }
 
     fn clicks(&mut self, clicks: &Clicks) {

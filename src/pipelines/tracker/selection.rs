@@ -1,11 +1,12 @@
 //! Which memories and object pointers a frame attends to (`_prepare_memory_conditioned_features` and
 //! `select_closest_cond_frames` of the reference).
 //!
-//! Nothing here touches a tensor: frames go in, and which of an object's outputs to use comes out.
+//! Nothing here touches a tensor: frames go in, and which of an object's results to use comes out.
 
 use alloc::vec::Vec;
 
-use super::Direction;
+use super::{Direction, TrackerOptions};
+use crate::models::sam2::Sam2Config;
 
 /// What the model's configuration and the video's length say about attending to the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,21 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The rules of a model and of how it is to be used.
+    pub(super) fn new(config: &Sam2Config, options: &TrackerOptions) -> Self {
+        let (tracking, memory) = (&config.tracking, config.memory.as_ref());
+        let pointer_times = memory.and_then(|memory| memory.pointer_times);
+        Self {
+            memories: memory.map_or(0, |memory| memory.count) as u64,
+            stride: tracking.memory_stride as u64,
+            conditioning: tracking.max_prompted_frames,
+            pointers: tracking.max_pointers as u64,
+            only_past_pointers: tracking.past_pointers_only,
+            signed_distances: pointer_times.is_some_and(|times| times.signed),
+            frames: options.num_frames,
+        }
+    }
+
     /// How far back a memory of a tracked frame is used, in frames.
     pub(super) fn memory_reach(&self) -> u64 {
         match self.memories {
@@ -53,7 +69,7 @@ impl Rules {
     }
 }
 
-/// An output of an object: its place in the list of conditioning, or of tracked outputs.
+/// A result of an object: its place in the list of conditioning, or of tracked results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Conditioning(usize),
@@ -70,8 +86,8 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// What `frame` attends to when it is tracked in `direction`, of conditioning outputs on the frames `conditioning`
-    /// and tracked outputs on the frames `tracked`.
+    /// What `frame` attends to when it is tracked in `direction`, of conditioning results on the frames `conditioning`
+    /// and tracked results on the frames `tracked`.
     pub(super) fn new(
         rules: &Rules,
         frame: u64,
@@ -203,7 +219,7 @@ mod tests {
             let got = selection.pointers.iter().map(|&(source, distance)| (frame_of(source), distance));
             assert_eq!(got.collect::<Vec<_>>(), pairs(pointers), "pointers of {case}");
 
-            // Whatever is attended to as a tracked frame lies within the reach that the bank keeps.
+            // Whatever is attended to as a tracked frame lies within the reach that the object's state keeps.
             let is_within = |(source, reach): (Source, u64)| match source {
                 Source::Conditioning(_) => true,
                 Source::Tracked(i) => tracked[i].abs_diff(frame) <= reach,

@@ -1,27 +1,38 @@
-//! A step: prompts are taken up, and every object is followed on a frame (`propagate_in_video_preflight` and one turn of
-//! `propagate_in_video`).
+//! A step takes up the pending prompts and follows every object on a frame (`propagate_in_video_preflight`, and one turn
+//! of `propagate_in_video`).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::bank::{Object, Output};
 use super::frames::Frame;
-use super::network::{Attended, Masks, Network};
+use super::object_state::{FrameResult, ObjectState};
 use super::selection::Selection;
-use super::{Direction, Tracker};
+use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
+use crate::models::sam2::tracking::{ATTENTION_SHARE, FrameMasks};
+use crate::models::sam2::{FrameMemory, ObjectMemory, Pointer};
 use crate::pipelines::mask::{Regions, replace_small_regions};
 
-/// Objects that are decoded together, so that the weights of the decoder are read once for all of them. (Memory attention
-/// takes them one by one.) Each needs its own features, which bounds the number.
+/// Objects that the decoder takes together: its weights are read once for all of them. Each needs its own features, which
+/// bounds the number.
 const BATCH: usize = 4;
-
-/// Part of a step that attention to memories is.
-const ATTENTION: f32 = 0.9;
 
 /// Logit of a filled hole.
 const FILLED: f32 = 0.1;
+
+/// The memories and pointers of an object that a frame attends to.
+#[derive(Debug)]
+pub(super) struct Attended<'a> {
+    spatial: Vec<FrameMemory<'a>>,
+    pointers: Vec<Pointer<'a>>,
+}
+
+impl Attended<'_> {
+    pub(super) fn memory(&self) -> ObjectMemory<'_> {
+        ObjectMemory { spatial: &self.spatial, pointers: &self.pointers }
+    }
+}
 
 impl Tracker {
     /// Takes up all prompts, and follows every object on the current frame, forward in time.
@@ -41,15 +52,14 @@ impl Tracker {
     /// conditioning frame; `OutOfMemory`; `Cancelled`. The tracker is then as before.
     pub fn step_at(&mut self, frame: u64, direction: Direction, monitor: &Monitor<'_>) -> Result<()> {
         let frame = self.held_frame(frame)?;
-        let network = Network::of(&self.sam)?;
         if self.objects.is_empty() {
             return Err(err!(InvalidArgument, "no objects to follow: add prompts first"));
         }
         let mut objects = self.objects.clone();
         let cx = self.sam.cx();
         cx.enter(|| {
-            self.take_up(&network, &mut objects)?;
-            self.follow(&network, frame, direction, &mut objects, monitor)
+            self.take_up(&mut objects)?;
+            self.follow(frame, direction, &mut objects, monitor)
         })?;
         let held: Vec<u64> = self.held().collect();
         self.retain(&mut objects, &held, direction);
@@ -57,10 +67,10 @@ impl Tracker {
         Ok(())
     }
 
-    /// Makes prompts final.
-    fn take_up(&self, network: &Network<'_>, objects: &mut [Object]) -> Result<()> {
+    /// Takes up the pending results of all objects.
+    fn take_up(&self, objects: &mut [ObjectState]) -> Result<()> {
         for frame in &self.frames {
-            self.remember_prompts(network, frame, objects)?;
+            self.remember_prompts(frame, objects)?;
         }
         for (object, id) in objects.iter_mut().zip(&self.ids) {
             object.take_up(&self.rules, &self.options);
@@ -71,34 +81,31 @@ impl Tracker {
         Ok(())
     }
 
-    /// Encodes the memory of prompts on `frame`, which is still to be done.
-    pub(super) fn remember_prompts(
-        &self,
-        network: &Network<'_>,
-        frame: &Frame,
-        objects: &mut [Object],
-    ) -> Result<()> {
-        let waits = |output: &Output| output.frame == frame.index && output.memory.is_empty();
-        let is_waiting = |object: &Object| object.pending.iter().any(|(_, output)| waits(output));
+    /// Encodes the memories of prompted masks on `frame` that have none yet.
+    pub(super) fn remember_prompts(&self, frame: &Frame, objects: &mut [ObjectState]) -> Result<()> {
+        let waits = |result: &FrameResult| result.frame == frame.index && result.memory.is_empty();
+        let is_waiting = |object: &ObjectState| object.pending.iter().any(|(_, result)| waits(result));
         if !objects.iter().any(is_waiting) {
             return Ok(());
         }
+        let (model, cx) = (tracking(&self.sam)?, self.sam.cx());
         let (all, overlap) = (objects.to_vec(), self.options.non_overlap_memory);
-        let shown: Vec<&Output> = all.iter().filter_map(|object| object.output(frame.index)).collect();
+        let shown: Vec<&FrameResult> = all.iter().filter_map(|object| object.result(frame.index)).collect();
         for (object, before) in objects.iter_mut().zip(&all) {
-            for (_, output) in object.pending.iter_mut().filter(|(_, output)| waits(output)) {
+            for (_, result) in object.pending.iter_mut().filter(|(_, result)| waits(result)) {
                 // The place of this mask among all that may not overlap.
-                let latest = before.output(frame.index).filter(|_| overlap);
+                let latest = before.result(frame.index).filter(|_| overlap);
                 let place =
                     latest.and_then(|latest| shown.iter().position(|shown| core::ptr::eq(*shown, latest)));
                 let masks: Vec<&[f32]> = match place {
                     Some(_) => shown.iter().map(|shown| &shown.mask[..]).collect(),
-                    None => [&output.mask[..]].into(),
+                    None => [&result.mask[..]].into(),
                 };
-                let masks = Masks { logits: &masks, wanted: place.unwrap_or(0) };
+                let masks = FrameMasks { logits: &masks, wanted: place.unwrap_or(0) };
                 let binarize = self.options.binarize_clicked_masks;
-                let appears = output.object_score > 0.0;
-                output.memory = Arc::new(network.remember(&frame.features, masks, binarize, appears)?);
+                let is_present = result.object_score > 0.0;
+                let memory = model.encode_memory(cx, &frame.features, masks, binarize, is_present)?;
+                result.memory = Arc::new(memory);
             }
         }
         Ok(())
@@ -107,44 +114,47 @@ impl Tracker {
     /// Follows all objects on `frame` for which it is not a conditioning frame.
     fn follow(
         &self,
-        network: &Network<'_>,
         frame: &Frame,
         direction: Direction,
-        objects: &mut [Object],
+        objects: &mut [ObjectState],
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let (model, cx) = (tracking(&self.sam)?, self.sam.cx());
         let followed: Vec<usize> =
             (0..objects.len()).filter(|&i| !objects[i].is_conditioning(frame.index)).collect();
-        let mut outputs = Vec::with_capacity(followed.len());
+        let mut results = Vec::with_capacity(followed.len());
         if !followed.is_empty() {
             let attended: Vec<Attended<'_>> =
                 followed.iter().map(|&i| self.attended(&objects[i], frame.index, direction)).collect();
-            let shared = network.share(&frame.features, &monitor.part(0.0, ATTENTION / 4.0))?;
-            let attention = monitor.part(ATTENTION / 4.0, ATTENTION);
+            let shared = model.share(cx, &frame.features, &monitor.part(0.0, ATTENTION_SHARE / 4.0))?;
+            let attention = monitor.part(ATTENTION_SHARE / 4.0, ATTENTION_SHARE);
             for (batch, attended) in attended.chunks(BATCH).enumerate() {
                 let part = |done: usize| (done * BATCH).min(followed.len()) as f32 / followed.len() as f32;
                 let monitor = attention.part(part(batch), part(batch + 1));
                 let stability = self.options.dynamic_multimask_via_stability;
-                outputs.extend(network.track(frame, &shared, attended, stability, &monitor)?);
+                let memories: Vec<ObjectMemory<'_>> = attended.iter().map(Attended::memory).collect();
+                let predicted = model.track(cx, &shared, &memories, stability, &monitor)?;
+                results.extend(predicted.into_iter().map(|it| FrameResult::new(frame.index, it)));
             }
         }
 
         // Memories are made of masks as they were predicted; then small holes are filled.
-        let monitor = monitor.part(ATTENTION, 1.0);
-        let masks: Vec<&[f32]> = outputs.iter().map(|output: &Output| &output.mask[..]).collect();
-        let mut memories = Vec::with_capacity(outputs.len());
-        for (i, output) in outputs.iter().enumerate() {
+        let monitor = monitor.part(ATTENTION_SHARE, 1.0);
+        let masks: Vec<&[f32]> = results.iter().map(|result: &FrameResult| &result.mask[..]).collect();
+        let mut memories = Vec::with_capacity(results.len());
+        for (i, result) in results.iter().enumerate() {
             let masks = match self.options.non_overlap_memory {
-                true => Masks { logits: &masks, wanted: i },
-                false => Masks { logits: &masks[i..=i], wanted: 0 },
+                true => FrameMasks { logits: &masks, wanted: i },
+                false => FrameMasks { logits: &masks[i..=i], wanted: 0 },
             };
-            memories.push(network.remember(&frame.features, masks, false, output.object_score > 0.0)?);
+            let is_present = result.object_score > 0.0;
+            memories.push(model.encode_memory(cx, &frame.features, masks, false, is_present)?);
             monitor.report(i + 1, followed.len())?;
         }
-        for ((i, mut output), memory) in followed.into_iter().zip(outputs).zip(memories) {
-            output.memory = Arc::new(memory);
-            self.fill_holes(network, &mut output);
-            objects[i].store_tracked(output);
+        for ((i, mut result), memory) in followed.into_iter().zip(results).zip(memories) {
+            result.memory = Arc::new(memory);
+            self.fill_holes(&mut result);
+            objects[i].store_tracked(result);
         }
         for object in objects {
             if self.options.clear_memory_around_input && object.is_conditioning(frame.index) {
@@ -155,26 +165,35 @@ impl Tracker {
         Ok(())
     }
 
-    /// What `object` remembers for `frame`.
-    pub(super) fn attended<'a>(&self, object: &'a Object, frame: u64, direction: Direction) -> Attended<'a> {
-        let frames = |outputs: &[Output]| outputs.iter().map(|output| output.frame).collect::<Vec<_>>();
+    /// What `frame` attends to of what is remembered of `object`.
+    pub(super) fn attended<'a>(
+        &self,
+        object: &'a ObjectState,
+        frame: u64,
+        direction: Direction,
+    ) -> Attended<'a> {
+        let frames = |results: &[FrameResult]| results.iter().map(|result| result.frame).collect::<Vec<_>>();
         let conditioning = frames(&object.conditioning);
         let selection =
             Selection::new(&self.rules, frame, direction, &conditioning, &frames(&object.tracked));
         let memories = selection.memories.iter().map(|&(source, row)| (object.source(source), row));
-        let pointers = selection.pointers.iter().map(|&(source, distance)| (object.source(source), distance));
+        let spatial = memories.filter(|(result, _)| !result.memory.is_empty());
+        let pointers = selection
+            .pointers
+            .iter()
+            .map(|&(source, distance)| Pointer { values: &object.source(source).pointer, distance });
         Attended {
-            memories: memories.filter(|(output, _)| !output.memory.is_empty()).collect(),
+            spatial: spatial.map(|(result, time)| FrameMemory { features: &result.memory, time }).collect(),
             pointers: pointers.collect(),
         }
     }
 
     /// Fills the small holes of a mask.
-    pub(super) fn fill_holes(&self, network: &Network<'_>, output: &mut Output) {
+    pub(super) fn fill_holes(&self, result: &mut FrameResult) {
         let area = self.options.fill_hole_area;
         if area > 0 {
-            let mask = Arc::make_mut(&mut output.mask);
-            replace_small_regions(mask, network.mask_side(), Regions::Holes, 0.0, area, FILLED);
+            let mask = Arc::make_mut(&mut result.mask);
+            replace_small_regions(mask, self.mask_side(), Regions::Holes, 0.0, area, FILLED);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The sizes of a CLIP.
 
 use serde::Serialize;
-use vitrum::models::clip::config::TowerConfig;
+use vitrum::models::clip::config::{EncoderConfig, TowerConfig};
 use vitrum::pipelines::clip::Clip;
 
 use super::Lines;
@@ -64,10 +64,9 @@ impl Sizes {
         let config = clip.config();
         Self {
             embed_dim: clip.embed_dim(),
-            image: config.vision.map(|vision| Image {
-                size: vision.image_size,
-                patch: vision.patch_size,
-                tower: Tower::of(&vision.tower),
+            image: config.vision.map(|vision| {
+                let EncoderConfig::Vit(vit) = vision.encoder;
+                Image { size: vision.image_size, patch: vit.patch_size, tower: Tower::of(&vit.tower) }
             }),
             text: config.text.map(|text| Text {
                 context: text.context_length,

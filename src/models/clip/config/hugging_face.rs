@@ -3,8 +3,8 @@
 use alloc::format;
 
 use super::{
-    ClipConfig, ImagePooling, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCABULARY,
-    MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig,
+    ClipConfig, EncoderConfig, ImagePooling, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS,
+    MAX_VOCABULARY, MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -47,8 +47,7 @@ pub(super) fn read(
         "clip_text_model" => (None, Some("")),
         _ => (Some("vision_config."), Some("text_config.")),
     };
-    let (has_vision, has_text) =
-        (scope.contains(naming.class_embedding()), scope.contains(naming.token_embedding()));
+    let (has_vision, has_text) = (naming.has_image_tower(scope), naming.has_text_tower(scope));
     if (vision == Some("") && !has_vision) || (text == Some("") && !has_text) {
         return Err(config.unusable("model_type", "that of the tower that the weights hold"));
     }
@@ -120,19 +119,19 @@ fn vision_tower(
     review: &mut Review,
 ) -> Result<VisionConfig> {
     let key = |name: &str| format!("{at}{name}");
-    let projection = Naming::HuggingFace.vision().projection;
+    let projection = Naming::HuggingFace.vit().projection;
     let tower = tower(config, scope, at, [768, 3072, 12, 12], (projection, whole), review)?;
     let image_size = config.usize_or(&key("image_size"), 224, 1..=MAX_IMAGE)?;
     if config.usize_or(&key("num_channels"), 3, 0..=MAX_WIDTH)? != 3 {
         return Err(config.unusable(&key("num_channels"), 3));
     }
-    Ok(VisionConfig {
+    let vit = VitConfig {
         tower,
-        image_size,
         patch_size: config.usize_or(&key("patch_size"), 32, 1..=image_size)?,
         has_pre_norm: true,
         pooling: ImagePooling::ClassToken,
-    })
+    };
+    Ok(VisionConfig { image_size, encoder: EncoderConfig::Vit(vit) })
 }
 
 fn text_tower(

@@ -5,8 +5,8 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::{
-    ClipConfig, ImagePooling, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_WIDTH, Pooling, TextConfig,
-    TowerConfig, VisionConfig,
+    ClipConfig, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_WIDTH, Pooling,
+    TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::{Error, Result, err};
 use crate::kernels::activation::Activation;
@@ -57,8 +57,7 @@ pub(super) fn read(
     review: &mut Review,
 ) -> Result<ClipConfig> {
     let activation = activation(scope, config, is_activation_given, review)?;
-    let has_vision = scope.contains(naming.class_embedding());
-    let has_text = scope.contains(naming.token_embedding());
+    let (has_vision, has_text) = (naming.has_image_tower(scope), naming.has_text_tower(scope));
     if !(has_vision && has_text) {
         review.warn(format_args!(
             "the weights hold only the {} tower",
@@ -66,7 +65,7 @@ pub(super) fn read(
         ));
     }
     let read = ClipConfig {
-        vision: has_vision.then(|| vision(scope, naming, config, activation, review)).transpose()?,
+        vision: has_vision.then(|| vit(scope, naming, config, activation, review)).transpose()?,
         text: has_text.then(|| text(scope, naming, config, activation, review)).transpose()?,
     };
     if let Some(config) = config {
@@ -108,14 +107,15 @@ fn activation(
     Ok(if quick_gelu { Activation::QuickGelu } else { Activation::Gelu })
 }
 
-fn vision(
+fn vit(
     scope: &Scope<'_>,
     naming: Naming,
     config: Option<&Config>,
     activation: Activation,
     review: &mut Review,
 ) -> Result<VisionConfig> {
-    let name = naming.patch_embedding();
+    let names = naming.vit();
+    let name = names.patch_embedding;
     let [width, channels, patch_size, _] = scope.dims(name)?;
     if channels != 3 {
         return Err(err!(TensorShape, "tensor \"{name}\": expected 3 input channels, found {channels}"));
@@ -126,7 +126,7 @@ fn vision(
             "tensors \"visual.attn_pool…\": an image tower with attentional pooling (CoCa)"
         ));
     }
-    let [tokens, _] = scope.dims(naming.vision().positions)?;
+    let [tokens, _] = scope.dims(names.positions)?;
     let side = (1..=MAX_IMAGE).find(|side| side * side + 1 >= tokens).unwrap_or(MAX_IMAGE);
     let head_width = match (config, width) {
         (Some(config), _) => config.usize_or(&format!("{VISION}.head_width"), 64, 1..=MAX_WIDTH)?,
@@ -135,15 +135,14 @@ fn vision(
         (None, 1664) => 104,
         (None, _) => 64,
     };
-    let names = naming.vision();
     let tower =
         tower(scope, (VISION, names.layers), (width, width / head_width), activation, config, review)?;
     let [_, projection_dim] = scope.dims(names.projection)?;
-    let read = VisionConfig {
+    let image_size = side * patch_size;
+    let read = VitConfig {
         tower: TowerConfig { projection: Some(projection_dim), ..tower },
-        image_size: side * patch_size,
         patch_size,
-        has_pre_norm: scope.at(naming.pre_norm()).contains("weight"),
+        has_pre_norm: scope.at(names.pre_norm).contains("weight"),
         pooling: image_pooling(config)?,
     };
     if let Some(config) = config {
@@ -151,14 +150,14 @@ fn vision(
         let attentional_pool = key("attentional_pool");
         review.neutral(config, &[(&attentional_pool, "false"), (&key("timm_model_name"), "null")])?;
         agrees(config, &key("patch_size"), patch_size)?;
-        agrees(config, &key("image_size"), read.image_size)?;
+        agrees(config, &key("image_size"), image_size)?;
         // The table is in the weights, however it was made.
         config.str_or(&key("pos_embed_type"), "learnable")?;
         if config.bool_or(&key("no_ln_pre"), !read.has_pre_norm)? == read.has_pre_norm {
             return Err(config.unusable(&key("no_ln_pre"), "what the tensors say"));
         }
     }
-    Ok(read)
+    Ok(VisionConfig { image_size, encoder: EncoderConfig::Vit(read) })
 }
 
 fn image_pooling(config: Option<&Config>) -> Result<ImagePooling> {
@@ -187,7 +186,7 @@ fn text(
         Some(config) => config.usize_or(&format!("{TEXT}.heads"), 8, 1..=MAX_WIDTH)?,
         None => width / 64,
     };
-    let [vocab_size, _] = scope.dims(naming.token_embedding())?;
+    let [vocab_size, _] = scope.dims(names.token_embedding)?;
     let tower = tower(scope, (TEXT, names.layers), (width, heads), activation, config, review)?;
     let mut read = TextConfig {
         tower: TowerConfig { projection: text_projection(scope, names.projection)?, ..tower },

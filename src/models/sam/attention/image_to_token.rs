@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, scale, split_heads};
+use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::feature_panels::{Transposed, pack_lhs, packed_lhs_len};
@@ -11,7 +11,7 @@ use crate::kernels::mask_decoder::{
 };
 use crate::models::sam::image_cache::ImageCache;
 use crate::models::sam::naming::DecoderNames;
-use crate::nn::Linear;
+use crate::nn::{Linear, attention_scale};
 use crate::weights::Scope;
 
 /// Cross attention of the image to the tokens, with the norm that follows.
@@ -96,7 +96,7 @@ impl ImageToToken {
 
         // Keys: projected, then multiplied into the query projection, `W_q,hᵀ k_ht`, unless queries are in the cache.
         linear(cx, &self.k, keys, projected, scratch.frame());
-        projected.iter_mut().for_each(|k| *k *= scale(inner / self.heads));
+        projected.iter_mut().for_each(|k| *k *= attention_scale(inner / self.heads));
         let (keys, shape, source, bias) = match image {
             ImageSource::Shared(ImageCache { features, queries, feature_bias, .. }) => {
                 key_bias.fill(0.0);

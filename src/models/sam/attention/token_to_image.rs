@@ -1,8 +1,6 @@
 //! Cross attention of the tokens to the image.
 
-use super::{
-    Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, scale, split_heads,
-};
+use super::{Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, split_heads};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
@@ -12,7 +10,7 @@ use crate::kernels::mask_decoder::{
     self, ImageFeatures, ImageKeys, ImageSource, TokenToImageShape, token_to_image,
 };
 use crate::models::sam::naming::DecoderNames;
-use crate::nn::Linear;
+use crate::nn::{Linear, attention_scale};
 use crate::weights::Scope;
 
 /// Most tokens of one prompt that attend to the image at a time. More are taken in parts, which bounds the scratch memory.
@@ -122,7 +120,7 @@ impl TokenToImage {
         let q = scratch.take(tokens * inner);
         let values = scratch.take(rows * inner);
         linear(cx, &self.q, x, q, scratch.frame());
-        q.iter_mut().for_each(|q| *q *= scale(inner / self.heads));
+        q.iter_mut().for_each(|q| *q *= attention_scale(inner / self.heads));
 
         match image {
             ImageSource::Shared(_) => {

@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 
 use super::conv::bind_conv;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
-use crate::kernels::attention::{Bias, WindowShape, attention_windows, windows_scratch_len};
+use crate::kernels::attention::Bias;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Output, Rows};
 use crate::models::sam::config::StageConfig;
-use crate::nn::{Conv2d, LayerNorm, Linear, Mlp};
+use crate::nn::{Conv2d, LayerNorm, Linear, Mlp, WindowAttention};
 use crate::weights::Scope;
 
 /// `x += attn(x); y = local_conv(x); y += mlp(y)`.
@@ -21,17 +21,12 @@ use crate::weights::Scope;
 #[derive(Debug)]
 pub(super) struct Block {
     norm: LayerNorm,
-    qkv: Linear,
-    /// What `qkv` is for the padding of windows, `[3, heads, head_dim]`.
-    padding: Vec<f32>,
+    attn: WindowAttention,
     /// `[heads, window², window²]`
     biases: Vec<f32>,
-    proj: Linear,
     local_conv: Conv2d,
     mlp_norm: LayerNorm,
     mlp: Mlp,
-    heads: usize,
-    window: usize,
 }
 
 /// `LayerNorm`'s default.
@@ -48,17 +43,14 @@ impl Block {
         let kernel = config.local_kernel;
         let shape = ConvShape::depthwise(dim, [kernel; 2]).with_padding([kernel / 2; 2]);
         let biases = attn.f32("attention_biases", &[heads, window * window])?;
+        let proj = Linear::bind(&attn.at("proj"), [dim, dim])?;
         Ok(Self {
             norm,
-            qkv,
-            padding,
+            attn: WindowAttention::new(qkv, padding, proj, heads, window),
             biases: biases.chunks_exact(window * window).flat_map(|biases| spread(biases, window)).collect(),
-            proj: Linear::bind(&attn.at("proj"), [dim, dim])?,
             local_conv: bind_conv(&scope.at("local_conv"), shape)?,
             mlp_norm: LayerNorm::bind(&scope.at("mlp.norm"), dim, EPS)?,
             mlp: Mlp::bind(&scope.at("mlp"), ["fc1", "fc2"], [dim, config.mlp_dim], Activation::Gelu)?,
-            heads,
-            window,
         })
     }
 
@@ -71,48 +63,24 @@ impl Block {
         y: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let (tokens, dim) = (side * side, self.proj.outputs());
-        self.norm.forward(cx, x, y);
-        {
-            let mut scratch = scratch.frame();
-            let qkv = scratch.take(3 * tokens * dim);
-            let output = Output::Store { out: qkv, stride: 3 * dim };
-            self.qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
-            let (shape, bias) = (self.attention_shape(side), Bias::PerHead(&self.biases));
-            let scale = 1.0 / libm::sqrtf(shape.head_dim as f32);
-            attention_windows(cx, &shape, scale, qkv, &self.padding, bias, y, scratch);
-        }
-        let residual = Output::Add { out: x, stride: dim };
-        self.proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch.frame());
-
+        let bias = Bias::PerHead(&self.biases);
+        self.attn.forward_add(cx, &self.norm, [side; 2], bias, x, y, scratch.frame());
         self.local_conv.forward(cx, [side; 2], x, Activation::None, y, scratch.frame());
         self.mlp.forward_add(cx, &self.mlp_norm, y, scratch);
     }
 
     pub(super) fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
-        let (tokens, dim) = (side * side, self.proj.outputs());
-        let (shape, bias) = (self.attention_shape(side), Bias::PerHead(&self.biases));
-        let attention = self.qkv.scratch_len(cx, tokens).max(windows_scratch_len(cx, &shape, &bias));
-        (padded(3 * tokens * dim) + attention)
-            .max(self.proj.scratch_len(cx, tokens))
-            .max(self.local_conv.scratch_len(cx, [side; 2]))
-            .max(self.mlp.scratch_len(cx, tokens))
+        let attend = self.attn.scratch_len(cx, [side; 2], &Bias::PerHead(&self.biases));
+        attend.max(self.local_conv.scratch_len(cx, [side; 2])).max(self.mlp.scratch_len(cx, side * side))
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.norm.bytes()
-            + self.qkv.bytes()
-            + size_of_val(&self.padding[..])
+            + self.attn.bytes()
             + size_of_val(&self.biases[..])
-            + self.proj.bytes()
             + self.local_conv.bytes()
             + self.mlp_norm.bytes()
             + self.mlp.bytes()
-    }
-
-    fn attention_shape(&self, side: usize) -> WindowShape {
-        let head_dim = self.proj.inputs() / self.heads;
-        WindowShape { grid: [side; 2], window: [self.window; 2], heads: self.heads, head_dim }
     }
 }
 

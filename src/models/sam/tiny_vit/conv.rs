@@ -7,29 +7,17 @@ use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Output, Rows};
-use crate::nn::{Conv2d, Linear};
+use crate::nn::{BatchNorm, Conv2d, Linear};
 use crate::weights::Scope;
 
 /// Added to the variance in batch norms.
 const EPS: f32 = 1e-5;
 
-/// Weight and bias of the convolution `c` followed by the batch norm `bn`, which is linear once trained:
-/// `W · γ / √(σ² + eps)` and `β − μ · γ / √(σ² + eps)`.
+/// Weight and bias of the convolution `c` with the batch norm `bn` folded into it.
 fn fold(scope: &Scope<'_>, shape: ConvShape) -> Result<(Vec<f32>, Vec<f32>)> {
     shape.check()?;
     let mut weight = scope.at("c").f32("weight", &shape.weight_shape())?;
-    let norm = scope.at("bn");
-    let channels = [shape.outputs];
-    let gamma = norm.f32("weight", &channels)?;
-    let mut bias = norm.f32("bias", &channels)?;
-    let mean = norm.f32("running_mean", &channels)?;
-    let variance = norm.f32("running_var", &channels)?;
-    let window = weight.len() / shape.outputs;
-    for (i, weight) in weight.chunks_exact_mut(window).enumerate() {
-        let factor = gamma[i] / libm::sqrtf(variance[i] + EPS);
-        weight.iter_mut().for_each(|weight| *weight *= factor);
-        bias[i] -= mean[i] * factor;
-    }
+    let bias = BatchNorm::bind(&scope.at("bn"), shape.outputs, EPS)?.fold(&mut weight);
     Ok((weight, bias))
 }
 

@@ -5,16 +5,12 @@ use alloc::vec::Vec;
 
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
-use crate::kernels::activation::Activation;
-use crate::kernels::attention::{
-    Bias, RelativePositions, WindowShape, attention_windows, windows_scratch_len,
-};
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::attention::{Bias, RelativePositions};
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::positions;
 use crate::models::sam::config::VitConfig;
 use crate::models::sam::naming::Naming;
-use crate::nn::{LayerNorm, Linear, Mlp};
+use crate::nn::{LayerNorm, Linear, Mlp, WindowAttention, attention_scale};
 use crate::weights::Scope;
 
 /// `x += attn(norm1(x)); x += mlp(norm2(x))`.
@@ -24,16 +20,10 @@ use crate::weights::Scope;
 #[derive(Debug)]
 pub(super) struct Block {
     norm1: LayerNorm,
-    qkv: Linear,
-    /// What `qkv` is for the padding of windows, `[3, heads, head_dim]`.
-    padding: Vec<f32>,
+    attn: WindowAttention,
     positions: Option<RelativePositions>,
-    proj: Linear,
     norm2: LayerNorm,
     mlp: Mlp,
-    heads: usize,
-    head_dim: usize,
-    window: Option<usize>,
 }
 
 impl Block {
@@ -47,6 +37,7 @@ impl Block {
     ) -> Result<Self> {
         let (dim, eps) = (config.dim, config.layer_norm_eps);
         let block = &config.blocks[index];
+        let window = block.window.unwrap_or(grid);
         let width = block.heads * block.head_dim;
         let [norm1, norm2] = naming.encoder().norms;
         let attn = scope.at("attn");
@@ -56,85 +47,53 @@ impl Block {
         let mut positions = None;
         if config.has_relative_positions {
             let native = block.positions;
-            let side = block.window.unwrap_or(grid);
-            let [rows, columns] =
-                ["rel_pos_h", "rel_pos_w"].map(|name| distances(&attn, name, [native, side], block.head_dim));
-            let scale = scale(block.head_dim);
-            positions = Some(RelativePositions::new(scope.level(), [side; 2], scale, &rows?, &columns?));
+            let [rows, columns] = ["rel_pos_h", "rel_pos_w"]
+                .map(|name| distances(&attn, name, [native, window], block.head_dim));
+            let scale = attention_scale(block.head_dim);
+            positions = Some(RelativePositions::new(scope.level(), [window; 2], scale, &rows?, &columns?));
         }
+        let qkv = Linear::new(scope.level(), [3 * width, dim], &weight, bias);
+        let proj = Linear::bind(&attn.at("proj"), [dim, width])?;
         Ok(Self {
             norm1: LayerNorm::bind(&scope.at(norm1), dim, eps)?,
-            qkv: Linear::new(scope.level(), [3 * width, dim], &weight, bias),
-            padding,
+            attn: WindowAttention::new(qkv, padding, proj, block.heads, window),
             positions,
-            proj: Linear::bind(&attn.at("proj"), [dim, width])?,
             norm2: LayerNorm::bind(&scope.at(norm2), dim, eps)?,
             mlp: Mlp::bind(&scope.at("mlp"), ["lin1", "lin2"], [dim, block.mlp_dim], config.activation)?,
-            heads: block.heads,
-            head_dim: block.head_dim,
-            window: block.window,
         })
     }
 
     /// Updates `x: [grid, grid, D]`.
     pub(super) fn forward(&self, cx: &Cx, grid: usize, x: &mut [f32], mut scratch: Scratch<'_>) {
-        self.attend(cx, grid, x, scratch.frame());
+        {
+            let mut scratch = scratch.frame();
+            let y = scratch.take(self.buffer_len(grid));
+            self.attn.forward_add(cx, &self.norm1, [grid; 2], self.bias(), x, y, scratch);
+        }
         self.mlp.forward_add(cx, &self.norm2, x, scratch);
     }
 
-    /// `x += proj(attn(qkv(norm1(x))))`.
-    fn attend(&self, cx: &Cx, grid: usize, x: &mut [f32], mut scratch: Scratch<'_>) {
-        let (tokens, dim, width) = (grid * grid, self.proj.outputs(), self.proj.inputs());
-        let qkv = scratch.take(tokens * 3 * width);
-        let y = scratch.take(tokens * dim.max(width));
-
-        let normed = &mut y[..tokens * dim];
-        self.norm1.forward(cx, x, normed);
-        let output = Output::Store { out: qkv, stride: 3 * width };
-        self.qkv.forward(cx, &Rows::new(normed, tokens, dim), Activation::None, output, scratch.frame());
-
-        let attended = &mut y[..tokens * width];
-        let (shape, scale) = (self.attention_shape(grid), scale(self.head_dim));
-        let scratch = &mut scratch;
-        attention_windows(cx, &shape, scale, qkv, &self.padding, self.bias(), attended, scratch.frame());
-
-        let residual = Output::Add { out: x, stride: dim };
-        let attended = Rows::new(attended, tokens, width);
-        self.proj.forward(cx, &attended, Activation::None, residual, scratch.frame());
-    }
-
     pub(super) fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
-        let (tokens, dim, width) = (grid * grid, self.proj.outputs(), self.proj.inputs());
-        let attend = padded(tokens * 3 * width)
-            + padded(tokens * dim.max(width))
-            + windows_scratch_len(cx, &self.attention_shape(grid), &self.bias())
-                .max(self.qkv.scratch_len(cx, tokens))
-                .max(self.proj.scratch_len(cx, tokens));
-        attend.max(self.mlp.scratch_len(cx, tokens))
+        let attend = padded(self.buffer_len(grid)) + self.attn.scratch_len(cx, [grid; 2], &self.bias());
+        attend.max(self.mlp.scratch_len(cx, grid * grid))
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.norm1.bytes()
-            + self.qkv.bytes()
-            + size_of_val(&self.padding[..])
+            + self.attn.bytes()
             + self.positions.as_ref().map_or(0, RelativePositions::bytes)
-            + self.proj.bytes()
             + self.norm2.bytes()
             + self.mlp.bytes()
     }
 
-    fn attention_shape(&self, grid: usize) -> WindowShape {
-        let window = self.window.unwrap_or(grid);
-        WindowShape { grid: [grid; 2], window: [window; 2], heads: self.heads, head_dim: self.head_dim }
+    /// f32 of the tokens' features, or of those of all heads.
+    fn buffer_len(&self, grid: usize) -> usize {
+        grid * grid * self.attn.outputs().max(self.attn.width())
     }
 
     fn bias(&self) -> Bias<'_> {
         self.positions.as_ref().map_or(Bias::None, Bias::Relative)
     }
-}
-
-fn scale(head_dim: usize) -> f32 {
-    1.0 / libm::sqrtf(head_dim as f32)
 }
 
 /// The table of distances called `name` for a grid of side `native`, `[2 · native − 1, head_dim]`, interpolated to one

@@ -1,19 +1,16 @@
 //! A transformer block with attention in windows or over the whole grid, which may reduce the grid to half its sides.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
-use crate::kernels::attention::{
-    Bias, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_len,
-};
+use crate::kernels::attention::Bias;
 use crate::kernels::gemm::{Output, Rows};
 use crate::kernels::pool::max_pool;
 use crate::models::sam2::config::HieraBlock;
 use crate::models::sam2::naming::EncoderNames;
-use crate::nn::{LayerNorm, Linear, Mlp};
+use crate::nn::{LayerNorm, Linear, Mlp, WindowAttention};
 use crate::weights::Scope;
 
 /// `x += attn(norm1(x)); x += mlp(norm2(x))`; where the grid is reduced,
@@ -27,17 +24,12 @@ use crate::weights::Scope;
 #[derive(Debug)]
 pub(super) struct Block {
     norm1: LayerNorm,
-    qkv: Linear,
-    /// What `qkv` is for the padding of windows, `[3, heads, head_dim]`.
-    padding: Vec<f32>,
-    attn_proj: Linear,
+    /// In windows, or over the whole grid if these are as large.
+    attn: WindowAttention,
     /// From the width that comes in to the one that goes out.
     proj: Option<Linear>,
     norm2: LayerNorm,
     mlp: Mlp,
-    heads: usize,
-    /// Side of the windows; of the grid if attention is global.
-    window: usize,
     /// Tokens along a side that come in.
     side: usize,
 }
@@ -60,16 +52,15 @@ impl Block {
         let padding = attn.f32("qkv.bias", &[3 * dim])?;
         let [norm1, norm2] = names.norms.map(|name| scope.at(name));
         let proj = config.pooled.then(|| Linear::bind(&scope.at("proj"), [dim, input]));
+        let qkv = Linear::new(scope.level(), [3 * dim, input], &weight, Some(padding.clone()));
+        let attn_proj = Linear::bind(&attn.at("proj"), [dim, dim])?;
+        let window = config.window.unwrap_or(side);
         Ok(Self {
             norm1: LayerNorm::bind(&norm1, input, eps)?,
-            qkv: Linear::new(scope.level(), [3 * dim, input], &weight, Some(padding.clone())),
-            padding,
-            attn_proj: Linear::bind(&attn.at("proj"), [dim, dim])?,
+            attn: WindowAttention::new(qkv, padding, attn_proj, config.heads, window),
             proj: proj.transpose()?,
             norm2: LayerNorm::bind(&norm2, dim, eps)?,
             mlp: Mlp::bind(scope, names.mlp, [dim, config.mlp_dim], Activation::Gelu)?,
-            heads: config.heads,
-            window: config.window.unwrap_or(side),
             side,
         })
     }
@@ -85,15 +76,9 @@ impl Block {
             let x = &mut x[rows.start * self.side * dim..rows.end * self.side * dim];
             let tokens = rows.len() * self.side;
             let mut frame = scratch.frame();
-            let qkv = frame.take(tokens * 3 * dim);
             let y = frame.take(tokens * dim);
-            self.norm1.forward(cx, x, y);
-            let output = Output::Store { out: qkv, stride: 3 * dim };
-            self.qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, frame.frame());
-
-            let (shape, scale) = (self.attention(rows.len()), self.scale());
-            attention_windows(cx, &shape, scale, qkv, &self.padding, Bias::None, y, frame.frame());
-            self.add_attended(cx, y, x, frame);
+            let grid = [rows.len(), self.side];
+            self.attn.forward_add(cx, &self.norm1, grid, Bias::None, x, y, frame);
             self.mlp.forward_add(cx, &self.norm2, x, scratch.frame());
         }
     }
@@ -121,34 +106,22 @@ impl Block {
             proj.forward(cx, &normed, Activation::None, output, frame.frame());
             max_pool(cx, size, dim, wide, dim, y);
 
-            let output = Output::Store { out: qkv, stride: 3 * dim };
-            self.qkv.forward(cx, &normed, Activation::None, output, frame.frame());
+            self.attn.project(cx, &normed, qkv, frame.frame());
             let queries = frame.take(y.len());
             max_pool(cx, size, dim, qkv, 3 * dim, queries);
             let attended = frame.take(y.len());
-            let (shape, scale) = (self.attention(rows.len()), self.scale());
-            attention_pooled_windows(cx, &shape, scale, queries, qkv, &self.padding, attended, frame.frame());
-            self.add_attended(cx, attended, y, frame);
+            self.attn.attend_pooled(cx, size, queries, qkv, attended, frame.frame());
+            self.attn.add_attended(cx, attended, y, frame);
             self.mlp.forward_add(cx, &self.norm2, y, scratch.frame());
         }
     }
 
-    /// `x += attn_proj(attended)`.
-    fn add_attended(&self, cx: &Cx, attended: &[f32], x: &mut [f32], scratch: Scratch<'_>) {
-        let dim = self.outputs();
-        let output = Output::Add { out: x, stride: dim };
-        let attended = Rows::new(attended, attended.len() / dim, dim);
-        self.attn_proj.forward(cx, &attended, Activation::None, output, scratch);
-    }
-
     pub(super) fn scratch_len(&self, cx: &Cx) -> usize {
-        let (inputs, dim) = (self.qkv.inputs(), self.outputs());
+        let (inputs, dim) = (self.attn.inputs(), self.outputs());
         // The first band is the largest.
         let rows = self.bands().next().map_or(0, |rows| rows.len());
         let tokens = rows * self.side;
-        let work = windows_scratch_len(cx, &self.attention(rows), &Bias::None)
-            .max(self.qkv.scratch_len(cx, tokens))
-            .max(self.attn_proj.scratch_len(cx, tokens));
+        let work = self.attn.parts_scratch_len(cx, [rows, self.side], &Bias::None);
         let reduced = self.proj.as_ref().map_or(0, |proj| {
             2 * padded(tokens / 4 * dim) + proj.scratch_len(cx, tokens).saturating_sub(work)
         });
@@ -158,9 +131,7 @@ impl Block {
 
     pub(super) fn bytes(&self) -> usize {
         self.norm1.bytes()
-            + self.qkv.bytes()
-            + size_of_val(&self.padding[..])
-            + self.attn_proj.bytes()
+            + self.attn.bytes()
             + self.proj.as_ref().map_or(0, Linear::bytes)
             + self.norm2.bytes()
             + self.mlp.bytes()
@@ -168,7 +139,7 @@ impl Block {
 
     /// Features of a token that goes out.
     pub(super) fn outputs(&self) -> usize {
-        self.attn_proj.outputs()
+        self.attn.outputs()
     }
 
     /// Tokens along a side that go out.
@@ -178,24 +149,10 @@ impl Block {
 
     /// The rows of tokens of every band: whole windows, alike up to one window, the larger bands first.
     fn bands(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (side, window) = (self.side, self.window);
+        let (side, window) = (self.side, self.attn.window());
         let windows = side.div_ceil(window);
         let count = windows.div_ceil(BAND.div_ceil(window * side));
         let start = move |band: usize| (band * (windows / count) + band.min(windows % count)) * window;
         (0..count).map(move |band| start(band)..start(band + 1).min(side))
-    }
-
-    /// Attention in a band of `rows` rows.
-    fn attention(&self, rows: usize) -> WindowShape {
-        WindowShape {
-            grid: [rows, self.side],
-            window: [self.window; 2],
-            heads: self.heads,
-            head_dim: self.outputs() / self.heads,
-        }
-    }
-
-    fn scale(&self) -> f32 {
-        1.0 / libm::sqrtf((self.outputs() / self.heads) as f32)
     }
 }

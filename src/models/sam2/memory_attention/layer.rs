@@ -1,6 +1,5 @@
 //! A layer of the memory attention.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::Result;
@@ -14,7 +13,7 @@ use crate::kernels::rotary_attention::{
 use crate::models::sam::Naming;
 use crate::models::sam2::MemoryConfig;
 use crate::models::sam2::memory::product;
-use crate::nn::{LayerNorm, Linear, Mlp};
+use crate::nn::{LayerNorm, Linear, Mlp, attention_scale, bind_fused};
 use crate::weights::Scope;
 
 /// `x += self_attn(norm1(x)); x += cross_attn(norm2(x), memories); x += linear2(relu(linear1(norm3(x))))`.
@@ -71,7 +70,7 @@ impl Layer {
         qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
         let (q, kv) = qkv_out.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
-        self_attention(cx, rotary, scale(dim), [q, k, v], y, scratch.frame());
+        self_attention(cx, rotary, attention_scale(dim), [q, k, v], y, scratch.frame());
         let residual = Output::Add { out: x, stride: dim };
         out_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch);
     }
@@ -96,7 +95,7 @@ impl Layer {
             q_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch);
         }
         let memory = scratch.take(tokens * out_v_proj.inputs());
-        let args = CrossAttentionArgs { rotary, projection: k_proj, memories, scale: scale(dim) };
+        let args = CrossAttentionArgs { rotary, projection: k_proj, memories, scale: attention_scale(dim) };
         cross_attention(cx, &args, q, memory, scratch.frame());
         let residual = Output::Add { out: x, stride: dim };
         out_v_proj.forward(
@@ -149,15 +148,8 @@ impl Layer {
 
 impl SelfAttention {
     fn bind(scope: &Scope<'_>, out: &str, dim: usize) -> Result<Self> {
-        let mut weight = vec![0.0; 3 * dim * dim];
-        let mut bias = vec![0.0; 3 * dim];
-        let parts = weight.chunks_exact_mut(dim * dim).zip(bias.chunks_exact_mut(dim));
-        for (name, (weight, bias)) in ["q_proj", "k_proj", "v_proj"].into_iter().zip(parts) {
-            scope.at(name).f32_into("weight", &[dim, dim], weight)?;
-            scope.at(name).f32_into("bias", &[dim], bias)?;
-        }
         Ok(Self {
-            qkv: Linear::new(scope.level(), [3 * dim, dim], &weight, Some(bias)),
+            qkv: bind_fused(scope, &["q_proj", "k_proj", "v_proj"], dim)?,
             out_proj: Linear::bind(&scope.at(out), [dim, dim])?,
         })
     }
@@ -181,9 +173,4 @@ impl CrossAttention {
             out_v_proj: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
         })
     }
-}
-
-/// `1 / √C`, which multiplies the scores.
-fn scale(dim: usize) -> f32 {
-    1.0 / libm::sqrtf(dim as f32)
 }

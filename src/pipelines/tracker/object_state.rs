@@ -1,8 +1,8 @@
-//! What is remembered of an object: outputs of conditioning frames, of tracked frames, and of prompts that no step has
-//! taken up yet (`cond_frame_outputs`, `non_cond_frame_outputs`, `temp_output_dict_per_obj` of the reference).
+//! The state of an object: its results on conditioning frames and on tracked frames, and those of prompts that wait for
+//! the next step (`cond_frame_outputs`, `non_cond_frame_outputs`, `temp_output_dict_per_obj` of the reference).
 //!
-//! Tensors are shared, never changed: a bank is copied before something is tried, and the copy thrown away if that
-//! fails or is cancelled. So nothing is ever half done.
+//! Tensors are shared and never changed: every call works on a copy of the state, which is thrown away if the call fails
+//! or is cancelled.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,31 +12,39 @@ use super::runs::Runs;
 use super::selection::{Rules, Source};
 use super::{Direction, TrackerOptions};
 use crate::models::sam::Point;
+use crate::models::sam2::tracking::ObjectPrediction;
 
-/// What is known of an object on a frame. Empty tensors are those that are not needed, or not made yet.
+/// An object on a frame: its mask and what later frames attend to. A tensor is empty if it is not needed, or not made yet.
 #[derive(Clone, Debug)]
-pub(super) struct Output {
+pub(super) struct FrameResult {
     pub(super) frame: u64,
-    /// What the memory encoder made of the frame and its mask, bfloat16, `[grid², D]`.
+    /// The memory of the mask, bfloat16, `[grid², D]`.
     pub(super) memory: Arc<Vec<u16>>,
     /// The object pointer, `[C]`.
     pub(super) pointer: Arc<Vec<f32>>,
     /// Logits of the mask, holes filled, `[mask_side, mask_side]`.
     pub(super) mask: Arc<Vec<f32>>,
-    /// Logit of the object's being on the frame.
+    /// The object score, a logit: the object is on the frame if it is above 0.
     pub(super) object_score: f32,
-    /// Expected IoU of the mask.
+    /// The predicted IoU of the mask.
     pub(super) iou: f32,
 }
 
-impl Output {
+impl FrameResult {
+    /// What the model predicts on `frame`, without a memory.
+    pub(super) fn new(frame: u64, predicted: ObjectPrediction) -> Self {
+        let ObjectPrediction { pointer, mask, object_score, iou } = predicted;
+        let (pointer, mask) = (Arc::new(pointer), Arc::new(mask));
+        Self { frame, memory: Arc::default(), pointer, mask, object_score, iou }
+    }
+
     /// Bytes of the tensors.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&self.memory[..]) + size_of_val(&self.pointer[..]) + size_of_val(&self.mask[..])
     }
 }
 
-/// What becomes of an output at the next step.
+/// What the next step makes of a prompted frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The object's first prompt on a frame that was not tracked, or any with `corrections_are_conditioning`.
@@ -53,35 +61,36 @@ pub(super) struct Clicks {
     pub(super) points: Arc<Vec<Point>>,
 }
 
-/// One object's memory.
+/// The state of one object.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Object {
+pub(super) struct ObjectState {
     /// In the order of the prompts.
-    pub(super) conditioning: Vec<Output>,
+    pub(super) conditioning: Vec<FrameResult>,
     /// In no particular order.
-    pub(super) tracked: Vec<Output>,
-    /// In the order of the prompts; at most one of each kind on a frame. Without memory while its frame is held.
-    pub(super) pending: Vec<(Kind, Output)>,
+    pub(super) tracked: Vec<FrameResult>,
+    /// Results that wait for the next step, in the order of the prompts, at most one of each kind on a frame. While its frame
+    /// is held, a result has no memory.
+    pub(super) pending: Vec<(Kind, FrameResult)>,
     /// Of held frames.
     pub(super) clicks: Vec<Clicks>,
     /// Frames that were tracked.
     pub(super) runs: Runs,
 }
 
-impl Object {
-    /// The latest output on `frame`.
-    pub(super) fn output(&self, frame: u64) -> Option<&Output> {
-        let pending = self.pending.iter().rev().map(|(_, output)| output);
-        pending.chain(&self.conditioning).chain(&self.tracked).find(|output| output.frame == frame)
+impl ObjectState {
+    /// The latest result on `frame`.
+    pub(super) fn result(&self, frame: u64) -> Option<&FrameResult> {
+        let pending = self.pending.iter().rev().map(|(_, result)| result);
+        pending.chain(&self.conditioning).chain(&self.tracked).find(|result| result.frame == frame)
     }
 
-    /// The output that a prompt of `kind` on `frame` refines.
-    pub(super) fn earlier(&self, kind: Kind, frame: u64) -> Option<&Output> {
-        let pending = self.pending.iter().filter(|(of, _)| *of == kind).map(|(_, output)| output);
-        pending.chain(&self.conditioning).chain(&self.tracked).find(|output| output.frame == frame)
+    /// The result from whose mask a prompt of `kind` on `frame` starts.
+    pub(super) fn earlier(&self, kind: Kind, frame: u64) -> Option<&FrameResult> {
+        let pending = self.pending.iter().filter(|(of, _)| *of == kind).map(|(_, result)| result);
+        pending.chain(&self.conditioning).chain(&self.tracked).find(|result| result.frame == frame)
     }
 
-    pub(super) fn source(&self, source: Source) -> &Output {
+    pub(super) fn source(&self, source: Source) -> &FrameResult {
         match source {
             Source::Conditioning(i) => &self.conditioning[i],
             Source::Tracked(i) => &self.tracked[i],
@@ -89,22 +98,22 @@ impl Object {
     }
 
     pub(super) fn is_conditioning(&self, frame: u64) -> bool {
-        self.conditioning.iter().any(|output| output.frame == frame)
+        self.conditioning.iter().any(|result| result.frame == frame)
     }
 
     /// Frames that are, or will be at the next step, conditioning frames.
     pub(super) fn conditioning_frames(&self) -> impl Iterator<Item = u64> + '_ {
         let pending = self.pending.iter().filter(|(kind, _)| *kind == Kind::Conditioning);
-        let pending = pending.map(|(_, output)| output.frame).filter(|&frame| !self.is_conditioning(frame));
-        self.conditioning.iter().map(|output| output.frame).chain(pending)
+        let pending = pending.map(|(_, result)| result.frame).filter(|&frame| !self.is_conditioning(frame));
+        self.conditioning.iter().map(|result| result.frame).chain(pending)
     }
 
-    /// Stores the output of a prompt until the next step.
-    pub(super) fn propose(&mut self, kind: Kind, output: Output, options: &TrackerOptions) {
-        let same = |(of, old): &&mut (Kind, Output)| *of == kind && old.frame == output.frame;
+    /// Stores the result of a prompt until the next step.
+    pub(super) fn propose(&mut self, kind: Kind, result: FrameResult, options: &TrackerOptions) {
+        let same = |(of, old): &&mut (Kind, FrameResult)| *of == kind && old.frame == result.frame;
         match self.pending.iter_mut().find(same) {
-            Some((_, old)) => *old = output,
-            None => self.pending.push((kind, output)),
+            Some((_, old)) => *old = result,
+            None => self.pending.push((kind, result)),
         }
         while kind == Kind::Conditioning && self.conditioning_frames().count() > options.max_prompted_frames {
             self.replace_prompt();
@@ -116,14 +125,14 @@ impl Object {
     fn replace_prompt(&mut self) {
         let taken_up = self.conditioning.len();
         let waits = |&i: &usize| {
-            let (kind, output) = &self.pending[i];
-            *kind == Kind::Conditioning && !self.is_conditioning(output.frame)
+            let (kind, result) = &self.pending[i];
+            *kind == Kind::Conditioning && !self.is_conditioning(result.frame)
         };
         let waiting: Vec<usize> = (0..self.pending.len()).filter(waits).collect();
         let second = usize::from(taken_up + waiting.len() > 2);
         if second < taken_up {
-            let output = self.conditioning.remove(second);
-            self.store_tracked(output);
+            let result = self.conditioning.remove(second);
+            self.store_tracked(result);
         } else {
             self.pending.remove(waiting[second - taken_up]);
         }
@@ -132,11 +141,11 @@ impl Object {
     /// Takes up what was prompted (`propagate_in_video_preflight`): corrections, then conditioning frames.
     pub(super) fn take_up(&mut self, rules: &Rules, options: &TrackerOptions) {
         for wanted in [Kind::Tracked, Kind::Conditioning] {
-            for (_, output) in self.pending.extract_if(.., |(kind, _)| *kind == wanted).collect::<Vec<_>>() {
-                let frame = output.frame;
+            for (_, result) in self.pending.extract_if(.., |(kind, _)| *kind == wanted).collect::<Vec<_>>() {
+                let frame = result.frame;
                 match wanted {
-                    Kind::Tracked => self.store_tracked(output),
-                    Kind::Conditioning => store(&mut self.conditioning, output),
+                    Kind::Tracked => self.store_tracked(result),
+                    Kind::Conditioning => store(&mut self.conditioning, result),
                 }
                 if options.clear_memory_around_input {
                     self.forget_around(frame, rules);
@@ -144,17 +153,17 @@ impl Object {
             }
         }
         let conditioning = &self.conditioning;
-        self.tracked.retain(|output| conditioning.iter().all(|other| other.frame != output.frame));
+        self.tracked.retain(|result| conditioning.iter().all(|other| other.frame != result.frame));
     }
 
     /// Forgets tracked frames around `frame` (`_clear_non_cond_mem_around_input`).
     pub(super) fn forget_around(&mut self, frame: u64, rules: &Rules) {
         let reach = rules.stride * rules.memories;
-        self.tracked.retain(|output| output.frame.abs_diff(frame) > reach);
+        self.tracked.retain(|result| result.frame.abs_diff(frame) > reach);
     }
 
-    pub(super) fn store_tracked(&mut self, output: Output) {
-        store(&mut self.tracked, output);
+    pub(super) fn store_tracked(&mut self, result: FrameResult) {
+        store(&mut self.tracked, result);
     }
 
     /// Removes what was said on `frame`; a conditioning frame counts as tracked from then on
@@ -162,13 +171,13 @@ impl Object {
     pub(super) fn clear(&mut self, frame: u64) -> bool {
         let before = self.clicks.len() + self.pending.len();
         self.clicks.retain(|clicks| clicks.frame != frame);
-        self.pending.retain(|(_, output)| output.frame != frame);
+        self.pending.retain(|(_, result)| result.frame != frame);
         let is_changed = before != self.clicks.len() + self.pending.len();
-        let Some(at) = self.conditioning.iter().position(|output| output.frame == frame) else {
+        let Some(at) = self.conditioning.iter().position(|result| result.frame == frame) else {
             return is_changed;
         };
-        let output = self.conditioning.remove(at);
-        self.store_tracked(output);
+        let result = self.conditioning.remove(at);
+        self.store_tracked(result);
         self.runs.remove(frame);
         true
     }
@@ -190,34 +199,34 @@ impl Object {
                 || held.iter().any(before)
                 || prompts.iter().any(|prompt| prompt.abs_diff(frame) <= reach)
         };
-        for output in &mut self.tracked {
-            if !is_within(output.frame, rules.memory_reach()) {
-                output.memory = Arc::default();
+        for result in &mut self.tracked {
+            if !is_within(result.frame, rules.memory_reach()) {
+                result.memory = Arc::default();
             }
-            if !held.contains(&output.frame) {
-                output.mask = Arc::default();
+            if !held.contains(&result.frame) {
+                result.mask = Arc::default();
             }
         }
-        self.tracked.retain(|output| is_within(output.frame, rules.pointer_reach()));
+        self.tracked.retain(|result| is_within(result.frame, rules.pointer_reach()));
         // Frames that are held in no order could reach farther: what is nearest stays.
         let most = window.most(prompts.len());
         if self.tracked.len() > most[1] {
-            self.tracked.sort_by_key(|output| (output.frame.abs_diff(current), output.frame));
+            self.tracked.sort_by_key(|result| (result.frame.abs_diff(current), result.frame));
             self.tracked.truncate(most[1]);
         }
-        let mut memories: Vec<&mut Output> =
-            self.tracked.iter_mut().filter(|output| !output.memory.is_empty()).collect();
+        let mut memories: Vec<&mut FrameResult> =
+            self.tracked.iter_mut().filter(|result| !result.memory.is_empty()).collect();
         if memories.len() > most[0] {
-            memories.sort_by_key(|output| (output.frame.abs_diff(current), output.frame));
-            memories[most[0]..].iter_mut().for_each(|output| output.memory = Arc::default());
+            memories.sort_by_key(|result| (result.frame.abs_diff(current), result.frame));
+            memories[most[0]..].iter_mut().for_each(|result| result.memory = Arc::default());
         }
     }
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        let outputs = self.conditioning.iter().chain(&self.tracked);
-        let pending = self.pending.iter().map(|(_, output)| output);
-        outputs.chain(pending).map(Output::bytes).sum::<usize>()
+        let results = self.conditioning.iter().chain(&self.tracked);
+        let pending = self.pending.iter().map(|(_, result)| result);
+        results.chain(pending).map(FrameResult::bytes).sum::<usize>()
             + self.clicks.iter().map(|clicks| size_of_val(&clicks.points[..])).sum::<usize>()
     }
 }
@@ -248,10 +257,10 @@ pub(super) fn kept(held: usize, prompts: usize, reach: u64) -> usize {
     held + (1 + 2 * prompts) * reach as usize
 }
 
-/// Puts `output` in the place of that of the same frame, or at the end.
-fn store(outputs: &mut Vec<Output>, output: Output) {
-    match outputs.iter_mut().find(|old| old.frame == output.frame) {
-        Some(old) => *old = output,
-        None => outputs.push(output),
+/// Puts `result` in the place of that of the same frame, or at the end.
+fn store(results: &mut Vec<FrameResult>, result: FrameResult) {
+    match results.iter_mut().find(|old| old.frame == result.frame) {
+        Some(old) => *old = result,
+        None => results.push(result),
     }
 }

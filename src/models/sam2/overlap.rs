@@ -5,7 +5,7 @@ const SUPPRESSED: f32 = -10.0;
 
 /// Lowers logits of `out` where those of a `rival` are higher than the object's `own`, or the same if the rival
 /// `is_earlier` in the list of objects.
-pub(super) fn suppress(out: &mut [f32], own: &[f32], rival: &[f32], is_earlier: bool) {
+pub fn suppress(out: &mut [f32], own: &[f32], rival: &[f32], is_earlier: bool) {
     for ((out, &own), &rival) in out.iter_mut().zip(own).zip(rival) {
         if rival > own || (is_earlier && rival == own) {
             *out = out.min(SUPPRESSED);

@@ -1,25 +1,26 @@
-//! The image tower: a Vision Transformer (Dosovitskiy et al., 2021) with a layer norm before its layers.
+//! A Vision Transformer (Dosovitskiy et al., 2021) with a layer norm before its layers.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::config::{ImagePooling, VisionConfig};
-use super::layer::Layer;
-use super::naming::Naming;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, padded};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::Patches;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::Output;
 use crate::kernels::resize::interpolate::Mode;
+use crate::models::clip::config::{ImagePooling, VitConfig};
+use crate::models::clip::layer::Layer;
+use crate::models::clip::naming::Naming;
+use crate::models::clip::projection::Projection;
 use crate::models::positions;
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
 
-/// Pictures to embeddings.
+/// Patches through a transformer; the class token or the mean of the patches is projected.
 #[derive(Debug)]
-pub struct VisionTower {
+pub struct Vit {
     /// `[D]`
     class_embedding: Vec<f32>,
     patch_embedding: Linear,
@@ -28,37 +29,37 @@ pub struct VisionTower {
     pre_norm: Option<LayerNorm>,
     layers: Vec<Layer>,
     post_norm: LayerNorm,
-    projection: Option<Linear>,
+    projection: Projection,
     pooling: ImagePooling,
     patch_size: usize,
     /// Patches along a side of the native input.
     grid: usize,
 }
 
-impl VisionTower {
-    /// Binds the tower.
+impl Vit {
+    /// Binds the tower, whose position embeddings are for inputs of `image_size` pixels a side.
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VisionConfig) -> Result<Self> {
-        let names = naming.vision();
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VitConfig, image_size: usize) -> Result<Self> {
+        let names = naming.vit();
         let tower = &config.tower;
         let (dim, patch) = (tower.hidden_size, config.patch_size);
-        let grid = config.image_size / patch;
+        let grid = image_size / patch;
         let norm = |name: &str| LayerNorm::bind(&scope.at(name), dim, tower.layer_norm_eps);
-        let patches = scope.f32(naming.patch_embedding(), &[dim, 3, patch, patch])?;
+        let patches = scope.f32(names.patch_embedding, &[dim, 3, patch, patch])?;
         let patch_embedding = Linear::new(scope.level(), [dim, 3 * patch * patch], &patches, None);
         drop(patches);
         Ok(Self {
-            class_embedding: scope.f32(naming.class_embedding(), &[dim])?,
+            class_embedding: scope.f32(names.class_embedding, &[dim])?,
             patch_embedding,
             positions: scope.f32(names.positions, &[1 + grid * grid, dim])?,
-            pre_norm: config.has_pre_norm.then(|| norm(naming.pre_norm())).transpose()?,
+            pre_norm: config.has_pre_norm.then(|| norm(names.pre_norm)).transpose()?,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
                 .collect::<Result<_>>()?,
             post_norm: norm(names.final_norm)?,
-            projection: bind_projection(scope, naming, names.projection, dim, tower.projection)?,
+            projection: Projection::bind(scope, naming, names.projection, dim, tower.projection)?,
             pooling: config.pooling,
             patch_size: patch,
             grid,
@@ -141,7 +142,7 @@ impl VisionTower {
             self.post_norm.forward_in_place(cx, pooled);
         }
         trace.stage(format_args!("vision.pooled"), pooled);
-        project(cx, self.projection.as_ref(), pooled, batches, out, scratch);
+        self.projection.forward(cx, pooled, out, scratch);
         trace.stage(format_args!("image_embeds"), out);
         Ok(())
     }
@@ -169,24 +170,23 @@ impl VisionTower {
 
     /// Features of an embedding.
     pub fn outputs(&self) -> usize {
-        self.projection.as_ref().map_or(self.class_embedding.len(), Linear::outputs)
+        self.projection.outputs()
     }
 
-    /// Side of a patch.
-    pub fn patch_size(&self) -> usize {
-        self.patch_size
+    /// The class token and the patches of a picture of `[height, width]`.
+    pub fn tokens(&self, [height, width]: [usize; 2]) -> usize {
+        1 + (height / self.patch_size) * (width / self.patch_size)
     }
 
     /// Scratch that [`forward`](Self::forward) needs, in f32.
     pub fn scratch_len(&self, cx: &Cx, [batches, height, width]: [usize; 3]) -> usize {
-        let patches = (height / self.patch_size) * (width / self.patch_size);
-        let tokens = 1 + patches;
+        let tokens = self.tokens([height, width]);
         let layers =
             self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, tokens])).max().unwrap_or(0);
         padded(batches * tokens * self.class_embedding.len())
             + layers
-                .max(self.patch_embedding.scratch_len(cx, patches))
-                .max(self.projection.as_ref().map_or(0, |projection| projection.scratch_len(cx, batches)))
+                .max(self.patch_embedding.scratch_len(cx, tokens - 1))
+                .max(self.projection.scratch_len(cx, batches))
     }
 
     /// Bytes of weights held.
@@ -197,7 +197,7 @@ impl VisionTower {
             + self.pre_norm.as_ref().map_or(0, LayerNorm::bytes)
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.post_norm.bytes()
-            + self.projection.as_ref().map_or(0, Linear::bytes)
+            + self.projection.bytes()
     }
 
     /// Position embeddings for a grid of `rows × columns` patches, `[1 + rows · columns, D]`.
@@ -212,41 +212,4 @@ impl VisionTower {
         positions.extend(positions::resize(cx, Mode::Bicubic, native, from, to)?);
         Ok(Cow::Owned(positions))
     }
-}
-
-/// The projection from `dim` to `embed` features, if there is one. In OpenCLIP it may have a bias, and is then a layer.
-pub(super) fn bind_projection(
-    scope: &Scope<'_>,
-    naming: Naming,
-    name: &str,
-    dim: usize,
-    embed: Option<usize>,
-) -> Result<Option<Linear>> {
-    let Some(embed) = embed else { return Ok(None) };
-    let layer = scope.at(name);
-    let projection = if naming.transposed_projections() && layer.contains("weight") {
-        Linear::bind(&layer, [embed, dim])?
-    } else if naming.transposed_projections() {
-        let weight = scope.f32(name, &[dim, embed])?;
-        Linear::new_transposed(scope.level(), [dim, embed], &weight)
-    } else {
-        let weight = scope.f32(name, &[embed, dim])?;
-        Linear::new(scope.level(), [embed, dim], &weight, None)
-    };
-    Ok(Some(projection))
-}
-
-/// `out ← projection(pooled)`, or `pooled` itself.
-pub(super) fn project(
-    cx: &Cx,
-    projection: Option<&Linear>,
-    pooled: &[f32],
-    rows: usize,
-    out: &mut [f32],
-    scratch: Scratch<'_>,
-) {
-    let Some(projection) = projection else { return out.copy_from_slice(pooled) };
-    let output = Output::Store { out, stride: projection.outputs() };
-    let pooled = Rows::new(pooled, rows, projection.inputs());
-    projection.forward(cx, &pooled, Activation::None, output, scratch);
 }

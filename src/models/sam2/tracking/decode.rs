@@ -1,113 +1,118 @@
-//! From features to an object's mask and pointer (`_forward_sam_heads`, `_use_mask_as_output`).
+//! From a frame's features to an object's mask and pointer (`_forward_sam_heads`, `_use_mask_as_output`).
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Attended, Network, Shared};
+use super::{ATTENTION_SHARE, SharedFrame, Tracking};
 use crate::error::Result;
-use crate::exec::{Monitor, padded, try_zeroed};
+use crate::exec::{Cx, Monitor, padded, try_zeroed};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::models::sam::mask_decoder::NO_OBJECT_LOGIT;
 use crate::models::sam::{DecodeOptions, Decoded, ImageSource, Label, Point, Prompt, PromptImages, Prompts};
+use crate::models::sam2::{FrameFeatures, ObjectMemory};
 use crate::nn::Trace;
-use crate::pipelines::tracker::bank::Output;
-use crate::pipelines::tracker::frames::Frame;
 
 /// A prompt for the decoder.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::pipelines::tracker) struct Asked<'a> {
+pub struct DecoderPrompt<'a> {
     /// Points, box and the mask to start from.
-    pub(in crate::pipelines::tracker) prompt: Prompt<'a>,
+    pub prompt: Prompt<'a>,
     /// Pixels of the input per pixel of the picture, horizontally and vertically.
-    pub(in crate::pipelines::tracker) scale: [f64; 2],
-    /// Whether the best of three masks may take the place of one that is not stable.
-    pub(in crate::pipelines::tracker) stability: bool,
+    pub scale: [f64; 2],
+    /// Whether an unstable single mask gives way to the best of three (`dynamic_multimask_via_stability`).
+    pub stability: bool,
 }
 
-/// What stands for a prompt where there is none.
-const NOTHING: [Point; 1] = [Point { x: 0.0, y: 0.0, label: Label::Padding }];
+/// An object on a frame, as the decoder predicts it.
+#[derive(Clone, Debug)]
+pub struct ObjectPrediction {
+    /// The object pointer, `[C]`.
+    pub pointer: Vec<f32>,
+    /// Logits of the mask, `[mask_side, mask_side]`; −1024 everywhere if the object is not on the frame.
+    pub mask: Vec<f32>,
+    /// The object score, a logit: the object is on the frame if it is above 0.
+    pub object_score: f32,
+    /// The predicted IoU of the mask.
+    pub iou: f32,
+}
 
-/// Logits of the pixels of a given mask: those of the object, and others.
+/// The point that stands for no prompt.
+const NO_PROMPT: [Point; 1] = [Point { x: 0.0, y: 0.0, label: Label::Padding }];
+
+/// Logits of a mask that the caller gives: of the object's pixels, and of others.
 const GIVEN: [f32; 2] = [10.0, -10.0];
 
-/// Part of the work of answering a prompt that attention to memories is.
-const ATTENTION: f32 = 0.9;
-
-impl Network<'_> {
-    /// The outputs of objects that are followed on `frame`, in their order, still without memories.
+impl Tracking<'_> {
+    /// Follows objects to a frame: predicts each from its memories, without a prompt.
     ///
     /// # Errors
     /// `OutOfMemory`, `Cancelled`.
-    pub(in crate::pipelines::tracker) fn track(
+    pub fn track(
         &self,
-        frame: &Frame,
-        shared: &Shared,
-        attended: &[Attended<'_>],
+        cx: &Cx,
+        frame: &SharedFrame,
+        objects: &[ObjectMemory<'_>],
         stability: bool,
         monitor: &Monitor<'_>,
-    ) -> Result<Vec<Output>> {
-        let len = attended.len() * self.memory.attention.frame_len();
-        let mut workspace = self.sam.cx().workspace(padded(len));
+    ) -> Result<Vec<ObjectPrediction>> {
+        let len = objects.len() * self.memory.attention.frame_len();
+        let mut workspace = cx.workspace(padded(len));
         let features = workspace.scratch().take(len);
-        self.condition(&shared.attended, attended, features, monitor)?;
-        let asked = Asked { prompt: Prompt::points(&NOTHING), scale: [1.0; 2], stability };
-        let multimask = self.is_ambiguous(&Prompt::default(), false);
-        self.decode(frame.index, features, &shared.high_res, &asked, multimask)
+        self.condition(cx, frame, objects, features, monitor)?;
+        let prompt = DecoderPrompt { prompt: Prompt::points(&NO_PROMPT), scale: [1.0; 2], stability };
+        let multimask = self.uses_multimask(&Prompt::default(), false);
+        self.decode(cx, features, &frame.high_res, &prompt, multimask)
     }
 
-    /// The output of an object on `frame` that a prompt asks for: with what the object remembers, or without.
+    /// Predicts the object that a prompt points at: from the object's memories, or from the frame alone.
     ///
     /// # Errors
     /// `OutOfMemory`, `Cancelled`.
-    pub(in crate::pipelines::tracker) fn answer(
+    pub fn predict(
         &self,
-        frame: &Frame,
-        asked: &Asked<'_>,
-        attended: Option<Attended<'_>>,
+        cx: &Cx,
+        features: &FrameFeatures,
+        prompt: &DecoderPrompt<'_>,
+        memory: Option<ObjectMemory<'_>>,
         monitor: &Monitor<'_>,
-    ) -> Result<Output> {
-        let cx = self.sam.cx();
+    ) -> Result<ObjectPrediction> {
         let len = self.memory.attention.frame_len();
         let mut workspace = cx.workspace(padded(len));
-        let features = workspace.scratch().take(len);
-        let multimask = self.is_ambiguous(&asked.prompt, attended.is_none());
-        let outputs = cx.enter(|| {
-            let high_res = match attended {
-                Some(attended) => {
-                    let shared = self.share(&frame.features, &monitor.part(0.0, ATTENTION / 4.0))?;
-                    let monitor = monitor.part(ATTENTION / 4.0, ATTENTION);
-                    self.condition(&shared.attended, &[attended], features, &monitor)?;
+        let conditioned = workspace.scratch().take(len);
+        let multimask = self.uses_multimask(&prompt.prompt, memory.is_none());
+        let objects = cx.enter(|| {
+            let high_res = match memory {
+                Some(memory) => {
+                    let shared = self.share(cx, features, &monitor.part(0.0, ATTENTION_SHARE / 4.0))?;
+                    let monitor = monitor.part(ATTENTION_SHARE / 4.0, ATTENTION_SHARE);
+                    self.condition(cx, &shared, &[memory], conditioned, &monitor)?;
                     shared.high_res
                 }
                 None => {
-                    features.copy_from_slice(self.model.image_encoder.layout().split(&frame.features).top);
-                    for token in features.chunks_exact_mut(self.model.no_memory.len()) {
-                        token.iter_mut().zip(&self.model.no_memory).for_each(|(x, none)| *x += none);
-                    }
-                    self.high_res(&frame.features)?
+                    conditioned.copy_from_slice(&features.top);
+                    self.sam2.add_no_memory(conditioned);
+                    self.pack_high_res(cx, features)?
                 }
             };
-            self.decode(frame.index, features, &high_res, asked, multimask)
+            self.decode(cx, conditioned, &high_res, prompt, multimask)
         });
-        let output = outputs?.swap_remove(0);
+        let object = objects?.swap_remove(0);
         monitor.report(1, 1)?;
-        Ok(output)
+        Ok(object)
     }
 
-    /// The output of an object whose `mask`, of `size` (height, width), is given. The decoder is asked for the pointer
-    /// alone.
+    /// Takes a `mask` of `[height, width]` for the object's own; the decoder makes its pointer.
     ///
     /// # Errors
     /// `OutOfMemory`, `Cancelled`, `Limit`.
-    pub(in crate::pipelines::tracker) fn adopt(
+    pub fn use_mask(
         &self,
-        frame: &Frame,
+        cx: &Cx,
+        features: &FrameFeatures,
         mask: &[u8],
         [height, width]: [usize; 2],
         monitor: &Monitor<'_>,
-    ) -> Result<Output> {
-        let cx = self.sam.cx();
-        let (size, side) = (self.image_size(), self.mask_side());
+    ) -> Result<ObjectPrediction> {
+        let (size, side) = (self.sam2.config.image_size, self.sam2.config.mask_side());
         let to_input = Interpolate::new((height, width), (size, size), Mode::Bilinear, true)?;
         let to_low_res = Interpolate::new((size, size), (side, side), Mode::Bilinear, true)?;
         let pointers = &self.memory.pointers;
@@ -126,49 +131,49 @@ impl Network<'_> {
             to_input.run(cx, 1, given, input, scratch.scratch());
             input.iter_mut().for_each(|value| *value = f32::from(*value >= 0.5));
         }
-        let is_there = input.contains(&1.0);
-        let shown = |seen: bool| GIVEN[usize::from(!seen)];
-        let output = cx.enter(|| {
+        let is_present = input.contains(&1.0);
+        let logit = |is_set: bool| GIVEN[usize::from(!is_set)];
+        let object = cx.enter(|| {
             pointers.mask_prompt(cx, size, input, prompt, scratch.scratch());
-            input.iter_mut().for_each(|value| *value = shown(*value == 1.0));
+            input.iter_mut().for_each(|value| *value = logit(*value == 1.0));
             let mut low_res = try_zeroed(side * side)?;
             to_low_res.run(cx, 1, input, &mut low_res, scratch.scratch());
             monitor.report(0, 1)?;
 
-            let asked = Asked {
-                prompt: Prompt { points: &NOTHING, mask: Some(prompt), bounding_box: None },
+            let prompt = DecoderPrompt {
+                prompt: Prompt { points: &NO_PROMPT, mask: Some(prompt), bounding_box: None },
                 scale: [1.0; 2],
                 stability: false,
             };
-            let top = self.model.image_encoder.layout().split(&frame.features).top;
-            let high_res = self.high_res(&frame.features)?;
-            let mut output = self.decode(frame.index, top, &high_res, &asked, false)?.swap_remove(0);
-            pointers.mix(f32::from(is_there), &mut Arc::make_mut(&mut output.pointer)[..]);
-            Ok(Output { mask: Arc::new(low_res), object_score: shown(is_there), iou: 1.0, ..output })
+            let high_res = self.pack_high_res(cx, features)?;
+            let mut object = self.decode(cx, &features.top, &high_res, &prompt, false)?.swap_remove(0);
+            pointers.mix(f32::from(is_present), &mut object.pointer);
+            Ok(ObjectPrediction { mask: low_res, object_score: logit(is_present), iou: 1.0, ..object })
         });
-        let output = output?;
+        let object = object?;
         monitor.report(1, 1)?;
-        Ok(output)
+        Ok(object)
     }
 
     /// Decodes the same prompt for each of the `features: [objects, grid², C]`.
     fn decode(
         &self,
-        frame: u64,
+        cx: &Cx,
         features: &[f32],
         high_res: &[f32],
-        asked: &Asked<'_>,
+        prompt: &DecoderPrompt<'_>,
         multimask: bool,
-    ) -> Result<Vec<Output>> {
-        let (cx, config) = (self.sam.cx(), &self.model.config);
-        let (encoder, decoder) = (&self.model.prompt_encoder, &self.model.mask_decoder);
+    ) -> Result<Vec<ObjectPrediction>> {
+        let DecoderPrompt { prompt, scale, stability } = *prompt;
+        let config = &self.sam2.config;
+        let (encoder, decoder) = (&self.sam2.prompt_encoder, &self.sam2.mask_decoder);
         let count = features.len() / self.memory.attention.frame_len();
-        let (tokens, dim, area) = (encoder.tokens(&asked.prompt), config.dim, self.output_lens()[2]);
+        let (tokens, dim, area) = (encoder.tokens(&prompt), config.dim, self.object_lens()[2]);
         let (masks, all) = (decoder.masks(multimask), decoder.masks(true) + 1);
-        let stability = config.decoder.extensions.stability.filter(|_| asked.stability);
+        let stability = config.decoder.extensions.stability.filter(|_| stability);
         let options = DecodeOptions { multimask, stability, least_iou: None };
 
-        let dense_len = if asked.prompt.mask.is_some() { area / 16 * dim } else { 0 };
+        let dense_len = if prompt.mask.is_some() { area / 16 * dim } else { 0 };
         let lens = [count * tokens * dim, count * dense_len, count * masks * area, count * masks, count];
         let lens = lens.map(padded).iter().sum::<usize>() + padded(count * all * dim);
         let mut workspace = cx.workspace(lens);
@@ -185,19 +190,19 @@ impl Network<'_> {
         let mut workspace = cx.workspace(scratch_len);
 
         for sparse in sparse.chunks_exact_mut(tokens * dim) {
-            encoder.encode_sparse(&asked.prompt, asked.scale, sparse);
+            encoder.encode_sparse(&prompt, scale, sparse);
         }
-        if let Some(mask) = asked.prompt.mask {
+        if let Some(mask) = prompt.mask {
             for dense in dense.chunks_exact_mut(dense_len) {
                 encoder.encode_mask(cx, mask, dense, workspace.scratch());
             }
         }
-        let prompts = Prompts { count, sparse, dense: asked.prompt.mask.map(|_| &*dense) };
+        let prompts = Prompts { count, sparse, dense: prompt.mask.map(|_| &*dense) };
         let images = ImageSource::PerPrompt(PromptImages { embeddings: features, high_res });
         let out = Decoded { masks: logits, iou, object_scores, tokens: mask_tokens };
         decoder.forward(cx, images, prompts, &options, out, workspace.scratch(), &mut Trace::off());
 
-        let mut outputs = Vec::with_capacity(count);
+        let mut objects = Vec::with_capacity(count);
         for object in 0..count {
             let iou = &iou[object * masks..][..masks];
             let best = (1..masks).fold(0, |best, mask| if iou[mask] > iou[best] { mask } else { best });
@@ -212,22 +217,14 @@ impl Network<'_> {
             } else {
                 mask.fill(NO_OBJECT_LOGIT);
             }
-            let (pointer, mask) = (Arc::new(pointer), Arc::new(mask));
-            outputs.push(Output {
-                frame,
-                memory: Arc::default(),
-                pointer,
-                mask,
-                object_score,
-                iou: iou[best],
-            });
+            objects.push(ObjectPrediction { pointer, mask, object_score, iou: iou[best] });
         }
-        Ok(outputs)
+        Ok(objects)
     }
 
-    /// Whether a prompt gets several masks (`_use_multimask`): one `is_first` if memories do not answer it.
-    fn is_ambiguous(&self, prompt: &Prompt<'_>, is_first: bool) -> bool {
-        let tracking = &self.model.config.tracking;
+    /// Whether the best of several masks is taken (`_use_multimask`). `is_first` says that the object has no memories.
+    fn uses_multimask(&self, prompt: &Prompt<'_>, is_first: bool) -> bool {
+        let tracking = &self.sam2.config.tracking;
         let [least, most] = tracking.multimask_points;
         let points = prompt.points.len() + if prompt.bounding_box.is_some() { 2 } else { 0 };
         tracking.multimask

@@ -1,0 +1,62 @@
+//! The projection of a tower's features into the common embedding space.
+
+use super::naming::Naming;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Output, Rows};
+use crate::nn::Linear;
+use crate::weights::Scope;
+
+/// A linear map, or nothing: then the tower's features are the embedding.
+#[derive(Debug)]
+pub(super) struct Projection {
+    linear: Option<Linear>,
+    dim: usize,
+}
+
+impl Projection {
+    /// Binds the projection `name` from `dim` to `embed` features. In OpenCLIP it may have a bias, and is then a layer.
+    pub(super) fn bind(
+        scope: &Scope<'_>,
+        naming: Naming,
+        name: &str,
+        dim: usize,
+        embed: Option<usize>,
+    ) -> Result<Self> {
+        let Some(embed) = embed else { return Ok(Self { linear: None, dim }) };
+        let layer = scope.at(name);
+        let linear = if naming.transposed_projections() && layer.contains("weight") {
+            Linear::bind(&layer, [embed, dim])?
+        } else if naming.transposed_projections() {
+            let weight = scope.f32(name, &[dim, embed])?;
+            Linear::new_transposed(scope.level(), [dim, embed], &weight)
+        } else {
+            let weight = scope.f32(name, &[embed, dim])?;
+            Linear::new(scope.level(), [embed, dim], &weight, None)
+        };
+        Ok(Self { linear: Some(linear), dim })
+    }
+
+    /// `out: [rows, outputs]` ← the projected `pooled: [rows, dim]`.
+    pub(super) fn forward(&self, cx: &Cx, pooled: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
+        let Some(linear) = &self.linear else { return out.copy_from_slice(pooled) };
+        let output = Output::Store { out, stride: linear.outputs() };
+        let pooled = Rows::new(pooled, pooled.len() / self.dim, self.dim);
+        linear.forward(cx, &pooled, Activation::None, output, scratch);
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs for `rows` rows, in f32.
+    pub(super) fn scratch_len(&self, cx: &Cx, rows: usize) -> usize {
+        self.linear.as_ref().map_or(0, |linear| linear.scratch_len(cx, rows))
+    }
+
+    /// Features of an embedding.
+    pub(super) fn outputs(&self) -> usize {
+        self.linear.as_ref().map_or(self.dim, Linear::outputs)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.linear.as_ref().map_or(0, Linear::bytes)
+    }
+}

@@ -1,0 +1,82 @@
+//! The image tower, whichever a checkpoint has.
+
+mod vit;
+
+pub use vit::Vit;
+
+use alloc::boxed::Box;
+
+use super::config::{EncoderConfig, VisionConfig};
+use super::naming::Naming;
+use crate::error::Result;
+use crate::exec::{Cx, Scratch};
+use crate::nn::Trace;
+use crate::weights::Scope;
+
+/// Pictures to embeddings.
+#[derive(Debug)]
+pub enum VisionEncoder {
+    /// OpenAI's, and most of OpenCLIP's.
+    Vit(Box<Vit>),
+}
+
+impl VisionEncoder {
+    /// Binds the image tower of `scope`, the whole checkpoint.
+    ///
+    /// # Errors
+    /// As [`Scope::f32`].
+    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VisionConfig) -> Result<Self> {
+        Ok(match &config.encoder {
+            EncoderConfig::Vit(vit) => Self::Vit(Box::new(Vit::bind(scope, naming, vit, config.image_size)?)),
+        })
+    }
+
+    /// Embeds `pixels: [batches, 3, height, width]`, normalised, into `out: [batches, outputs]`, which are not.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the tower cannot take pictures of this size.
+    ///
+    /// # Panics
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        pixels: &[f32],
+        size: [usize; 3],
+        out: &mut [f32],
+        scratch: Scratch<'_>,
+        trace: Trace<'_>,
+    ) -> Result<()> {
+        match self {
+            Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace),
+        }
+    }
+
+    /// Scratch that [`forward`](Self::forward) needs for `[batches, height, width]`, in f32.
+    pub fn scratch_len(&self, cx: &Cx, size: [usize; 3]) -> usize {
+        match self {
+            Self::Vit(vit) => vit.scratch_len(cx, size),
+        }
+    }
+
+    /// Tokens of a picture of `[height, width]`, by which callers bound their batches.
+    pub fn tokens(&self, size: [usize; 2]) -> usize {
+        match self {
+            Self::Vit(vit) => vit.tokens(size),
+        }
+    }
+
+    /// Features of an embedding.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.outputs(),
+        }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Vit(vit) => vit.bytes(),
+        }
+    }
+}
