@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::scratch::Workspace;
 use super::shared::SharedMut;
 use crate::error::{Result, err};
+use crate::setters::setters;
 use crate::simd::Level;
 
 /// Runs lanes of work, concurrently if it can. A host application may supply its own.
@@ -29,11 +30,19 @@ pub trait Runner: Send + Sync {
 
 /// How to make a [`Cx`].
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct CxOptions {
     /// Threads; 0 means one per core that this process may use.
     pub threads: usize,
     /// Instruction set; `None` means the best of this CPU.
     pub level: Option<Level>,
+}
+
+impl CxOptions {
+    setters! {
+        with_threads(threads: usize),
+        with_level(level: impl Into<Option<Level>>),
+    }
 }
 
 /// Most threads a context accepts.

@@ -16,7 +16,7 @@ use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::exec::{Cx, padded};
 use crate::kernels::activation::Activation;
-use crate::pipelines::clip::{Clip, ClipOptions};
+use crate::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use crate::weights::Bundle;
 
 /// A CLIP model: image tower, text tower, tokenizer. Opaque and immutable.
@@ -210,8 +210,8 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
             let clip = required(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let images = views(images, image_count, "images")?;
-            let normalize = flag(normalize, "normalize")?;
-            clip.embed(image_count, output, |out| clip.clip.encode_images_into(&images, normalize, out))
+            let options = EncodeOptions::default().with_normalize(flag(normalize, "normalize")?);
+            clip.embed(image_count, output, |out| clip.clip.encode_images_into(&images, &options, out))
         })
     }
 }
@@ -242,8 +242,8 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
             let clip = required(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let texts = self::texts(texts, text_count, "texts")?;
-            let normalize = flag(normalize, "normalize")?;
-            clip.embed(text_count, output, |out| clip.clip.encode_texts_into(&texts, normalize, out))
+            let options = EncodeOptions::default().with_normalize(flag(normalize, "normalize")?);
+            clip.embed(text_count, output, |out| clip.clip.encode_texts_into(&texts, &options, out))
         })
     }
 }
@@ -280,7 +280,8 @@ pub unsafe extern "C" fn vitrum_clip_classify(
             let labels = texts(labels, label_count, "labels")?;
             let template = optional(label_template, || text(label_template, "label_template"))?;
             if output.wants(label_count)? {
-                output.write(&clip.clip.classify(image, &labels, template)?);
+                let options = ClassifyOptions::default().with_template(template);
+                output.write(&clip.clip.classify(&image, &labels, &options)?);
             }
             Ok(())
         })
@@ -383,6 +384,6 @@ fn new_clip(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_clip_options>)
             other => return Err(err!(InvalidArgument, "activation: {other} is none of VITRUM_ACTIVATION_*")),
         };
     }
-    let clip = Clip::load_with(cx, bundle, &clip_options)?;
+    let clip = Clip::load(cx, bundle, &clip_options)?;
     Ok(Box::into_raw(Box::new(vitrum_clip { clip, cx: cx.clone() })))
 }

@@ -156,7 +156,7 @@ fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
     let level = level_of(options.isa)?;
     let threads = options.threads as usize;
     let Some(parallel_for) = options.parallel_for else {
-        return Cx::new(&CxOptions { threads, level });
+        return Cx::new(&CxOptions::default().with_threads(threads).with_level(level));
     };
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(err!(

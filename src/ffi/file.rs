@@ -30,7 +30,7 @@ pub(super) unsafe fn open(path: *const c_char, mmap: u32) -> Result<Bundle<'stat
 #[cfg(feature = "std")]
 fn open_path(path: &str, mmap: bool) -> Result<Bundle<'static>> {
     use crate::weights::OpenOptions;
-    Bundle::open(std::path::Path::new(path), OpenOptions::new().mmap(mmap))
+    Bundle::open(std::path::Path::new(path), OpenOptions::new().with_mmap(mmap))
 }
 
 #[cfg(not(feature = "std"))]

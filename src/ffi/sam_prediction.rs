@@ -13,7 +13,6 @@ use super::sam_embedding::vitrum_sam_embedding;
 use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
-use crate::exec::Cx;
 use crate::pipelines::sam::{PredictOptions, Prediction};
 
 /// How far the threshold is moved to see how stable a mask is, as in segment-anything.
@@ -58,7 +57,6 @@ pub unsafe extern "C" fn vitrum_sam_mask_stats_init(
 /// Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
 pub struct vitrum_sam_prediction {
     prediction: Prediction,
-    cx: Cx,
 }
 
 /// Makes an empty prediction for results of `sam` and writes it to `prediction`; the caller frees it with
@@ -73,8 +71,8 @@ pub unsafe extern "C" fn vitrum_sam_prediction_new(
     unsafe {
         guard(error, || {
             let place = place(prediction, "prediction")?;
-            let cx = required(sam, "sam")?.sam.cx().clone();
-            let empty = vitrum_sam_prediction { prediction: Prediction::default(), cx };
+            required(sam, "sam")?;
+            let empty = vitrum_sam_prediction { prediction: Prediction::default() };
             place.write(Box::into_raw(Box::new(empty)));
             Ok(())
         })
@@ -195,7 +193,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_mask(
             let it = required(prediction, "prediction")?;
             let output = Output::new(pixels, capacity, needed, "pixels")?;
             let len = it.check(prompt, mask)?;
-            output.fill(len, |pixels| it.prediction.mask_into(&it.cx, prompt, mask, threshold, pixels))
+            output.fill(len, |pixels| it.prediction.mask_into(prompt, mask, threshold, pixels))
         })
     }
 }
@@ -222,7 +220,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_rle(
             let it = required(prediction, "prediction")?;
             let output = Output::new(counts, capacity, needed, "counts")?;
             it.check(prompt, mask)?;
-            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            let rle = it.prediction.rle(prompt, mask, threshold)?;
             if output.wants(rle.counts().len())? {
                 output.write(rle.counts());
             }
@@ -257,7 +255,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
             let corners = Output::new(corners, corner_capacity, corners_needed, "corners")?;
             let polygons = Output::new(polygons, polygon_capacity, polygons_needed, "polygons")?;
             it.check(prompt, mask)?;
-            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            let rle = it.prediction.rle(prompt, mask, threshold)?;
             write_polygons(&rle, tolerance, corners, polygons)
         })
     }
@@ -285,9 +283,8 @@ pub unsafe extern "C" fn vitrum_sam_prediction_stats(
             let it = required(prediction, "prediction")?;
             let stats = versioned_mut(stats, "stats")?;
             it.check(prompt, mask)?;
-            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
-            let stability_score =
-                it.prediction.stability(&it.cx, prompt, mask, threshold, STABILITY_OFFSET)?;
+            let rle = it.prediction.rle(prompt, mask, threshold)?;
+            let stability_score = it.prediction.stability(prompt, mask, threshold, STABILITY_OFFSET)?;
             stats.area = rle.area();
             stats.bounding_box = rle.bounding_box();
             stats.score = it.prediction.iou(prompt)[mask];
@@ -317,7 +314,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_logits(
             let it = required(prediction, "prediction")?;
             let output = Output::new(logits, capacity, needed, "logits")?;
             let len = it.check(prompt, mask)?;
-            output.fill(len, |logits| it.prediction.logits_into(&it.cx, prompt, mask, logits))
+            output.fill(len, |logits| it.prediction.logits_into(prompt, mask, logits))
         })
     }
 }

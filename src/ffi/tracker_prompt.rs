@@ -10,6 +10,7 @@ use super::progress::{monitored, vitrum_progress};
 use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
 use super::status::vitrum_status;
 use super::tracker::{number_of, vitrum_tracker};
+use crate::pipelines::tracker::PromptOptions;
 
 /// Says by clicks, or by a box and clicks, where object number `object` is on frame `frame`, which must be held. An
 /// object comes into being with its first prompt.
@@ -40,13 +41,13 @@ pub unsafe extern "C" fn vitrum_tracker_add_points(
         guard(error, || {
             let tracker = &mut required_mut(tracker, "tracker")?.tracker;
             let frame = number_of(tracker, frame)?;
-            let keep_earlier = flag(keep_earlier, "keep_earlier")?;
+            let options = PromptOptions::default().with_keep_earlier(flag(keep_earlier, "keep_earlier")?);
             let prompt = versioned(prompt, "prompt")?;
             let prompts = slice::from_ref(&prompt);
             let points = read_points(prompts)?;
             let prompts = read_prompts(prompts, &points)?;
             monitored(progress, progress_user, |monitor| {
-                tracker.add_prompt(frame, object, &prompts[0], keep_earlier, monitor)
+                tracker.add_prompt(frame, object, &prompts[0], &options, monitor)
             })
         })
     }

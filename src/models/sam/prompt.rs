@@ -1,6 +1,7 @@
 //! What a user points at: clicks, a box, a mask.
 
 use crate::error::{Result, err};
+use crate::setters::setters;
 
 /// Farthest coordinate from the origin that is accepted, in pixels: beyond it, positions are noise in f32.
 pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
@@ -67,6 +68,7 @@ impl Point {
 ///
 /// Points and boxes outside the picture are allowed, as in the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Prompt<'a> {
     /// Clicks, up to [`MAX_POINTS`].
     pub points: &'a [Point],
@@ -88,10 +90,10 @@ impl<'a> Prompt<'a> {
         Self { bounding_box: Some(bounding_box), ..Self::default() }
     }
 
-    /// The same with a mask from an earlier call. A mask alone, see [`Prompt`], is not the same in all references.
-    #[must_use]
-    pub fn with_mask(self, mask: &'a [f32]) -> Self {
-        Self { mask: Some(mask), ..self }
+    setters! {
+        with_points(points: &'a [Point]),
+        with_bounding_box(bounding_box: impl Into<Option<[f32; 4]>>),
+        with_mask(mask: impl Into<Option<&'a [f32]>>),
     }
 
     /// Checks what types cannot: coordinates are numbers of at most ±[`MAX_COORDINATE`], the box is not inverted, the
@@ -165,8 +167,8 @@ mod tests {
         let points = alloc::vec![Point::foreground(1.0, 1.0); MAX_POINTS + 1];
         assert_eq!(check(Prompt::points(&points[1..])), Ok(()));
         assert_eq!(check(Prompt::points(&points)), Err(crate::ErrorCode::Limit));
-        assert_eq!(check(Prompt::default().with_mask(&[0.0; 5])), bad);
-        assert_eq!(check(Prompt::default().with_mask(&[0.0, 1.0, f32::NAN, 0.0])), bad);
+        assert_eq!(check(Prompt::default().with_mask(&[0.0; 5][..])), bad);
+        assert_eq!(check(Prompt::default().with_mask(&[0.0, 1.0, f32::NAN, 0.0][..])), bad);
     }
 
     #[test]
@@ -175,6 +177,6 @@ mod tests {
         Prompt::points(&[Point::foreground(-40.0, 9000.0), padding]).check(2).unwrap();
         Prompt::bounding_box([3.0, 3.0, 3.0, 3.0]).check(2).unwrap();
         Prompt::default().check(2).unwrap();
-        Prompt::default().with_mask(&[-32.0; 4]).check(2).unwrap();
+        Prompt::default().with_mask(&[-32.0; 4][..]).check(2).unwrap();
     }
 }

@@ -25,6 +25,7 @@ const CHECKSUM: usize = 8;
 
 /// Where a picture lies in the model's input. Sizes are heights and widths, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Geometry {
     /// The picture.
     pub original: [usize; 2],

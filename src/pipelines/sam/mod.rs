@@ -2,12 +2,10 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "std")] fn main() -> vitrum::Result<()> {
-//! use vitrum::exec::{Cx, CxOptions, Monitor};
-//! use vitrum::image::{ImageView, PixelFormat};
-//! use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
-//! use vitrum::weights::{Bundle, OpenOptions};
+//! use vitrum::{Bundle, Context, ContextOptions, ImageView, Monitor, OpenOptions, PixelFormat};
+//! use vitrum::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 //!
-//! let cx = Cx::new(&CxOptions::default())?;
+//! let cx = Context::new(&ContextOptions::default())?;
 //! let bundle = Bundle::open("sam-vit-base".as_ref(), OpenOptions::default())?;
 //! let sam = Sam::load(&cx, &bundle, &SamOptions::default())?;
 //! # let (pixels, width, height) = (vec![0; 3], 1, 1);
@@ -18,7 +16,7 @@
 //! let click = [Point::foreground(320.0, 200.0)];
 //! sam.predict(&embedding, &[Prompt::points(&click)], &PredictOptions::default(), &mut prediction)?;
 //! let mut mask = vec![0; width * height];
-//! prediction.mask_into(&cx, 0, prediction.best(0), 0.0, &mut mask)?;
+//! prediction.mask_into(0, prediction.best(0), 0.0, &mut mask)?;
 //! # Ok(()) }
 //! # #[cfg(not(feature = "std"))] fn main() {}
 //! ```
@@ -49,10 +47,12 @@ use crate::image::{ImageView, PixelFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::Sam2Model;
 use crate::nn::Trace;
+use crate::setters::setters;
 use crate::weights::{Bundle, Review};
 
 /// How to load a [`Sam`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SamOptions {
     /// Side of the model's input in pixels, a multiple of its patch size; `None` for the checkpoint's own. A smaller
     /// input is faster and sees less; position embeddings are interpolated.
@@ -62,8 +62,16 @@ pub struct SamOptions {
     pub lenient: bool,
 }
 
+impl SamOptions {
+    setters! {
+        with_image_size(image_size: impl Into<Option<usize>>),
+        with_lenient(lenient: bool),
+    }
+}
+
 /// What [`Sam::predict`] computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PredictOptions {
     /// Three masks, for prompts that may mean a part, an object or a group of them; otherwise one, for prompts that
     /// leave no doubt. SAM 2 replaces a single mask that is not stable by the best of three.
@@ -82,6 +90,12 @@ impl Default for PredictOptions {
 }
 
 impl PredictOptions {
+    setters! {
+        with_multimask(multimask: bool),
+        with_max_hole_area(max_hole_area: u32),
+        with_max_sprinkle_area(max_sprinkle_area: u32),
+    }
+
     /// Fills and removes small regions of logits of `side × side` (`SAM2Transforms.postprocess_masks`).
     fn clean(&self, logits: &mut [f32], side: usize) {
         for (regions, max_area, value) in [
@@ -242,7 +256,7 @@ impl Sam {
         let side = self.mask_side();
         let predictor = Predictor { least_iou, ..self.model.predictor() };
         let masks = predictor.mask_decoder.masks(options.multimask);
-        let (iou, low_res) = out.prepare(embedding, [prompts.len(), masks, side])?;
+        let (iou, low_res) = out.prepare(&self.cx, embedding, [prompts.len(), masks, side])?;
         if (embedding.fingerprint, embedding.geometry.input) != (self.fingerprint, self.image_size()) {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
         }

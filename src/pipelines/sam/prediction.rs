@@ -16,6 +16,8 @@ use crate::pipelines::mask::{BitMask, Rle, stability_score};
 /// Filled by [`Sam::predict`](super::Sam::predict). Use one again and again: its memory is reused.
 #[derive(Clone, Debug, Default)]
 pub struct Prediction {
+    /// That of the model; `None` before the first prediction.
+    cx: Option<Cx>,
     /// From the decoder's resolution to the picture's; `None` before the first prediction.
     upscale: Option<Arc<Upscale>>,
     prompts: usize,
@@ -96,8 +98,8 @@ impl Prediction {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask, `BufferTooSmall`.
-    pub fn logits_into(&self, cx: &Cx, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
-        let (upscale, logits) = self.find(prompt, mask)?;
+    pub fn logits_into(&self, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
+        let (cx, upscale, logits) = self.find(prompt, mask)?;
         let out = pixels(upscale, out)?;
         let mut workspace = cx.workspace(upscale.scratch_len(cx));
         upscale.logits(cx, logits, out, workspace.scratch());
@@ -109,15 +111,8 @@ impl Prediction {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `BufferTooSmall`.
-    pub fn mask_into(
-        &self,
-        cx: &Cx,
-        prompt: usize,
-        mask: usize,
-        threshold: f32,
-        out: &mut [u8],
-    ) -> Result<()> {
-        let (upscale, logits) = self.find(prompt, mask)?;
+    pub fn mask_into(&self, prompt: usize, mask: usize, threshold: f32, out: &mut [u8]) -> Result<()> {
+        let (cx, upscale, logits) = self.find(prompt, mask)?;
         let out = pixels(upscale, out)?;
         check_threshold(threshold)?;
         let mut workspace = cx.workspace(upscale.scratch_len(cx));
@@ -129,8 +124,8 @@ impl Prediction {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `OutOfMemory`.
-    pub fn rle(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
-        Ok(self.bits(cx, prompt, mask, [threshold])?.0.to_rle())
+    pub fn rle(&self, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
+        Ok(self.bits(prompt, mask, [threshold])?.0.to_rle())
     }
 
     /// How little the mask depends on its threshold: the IoU of the masks at `threshold ± offset` (1 in the
@@ -138,20 +133,19 @@ impl Prediction {
     ///
     /// # Errors
     /// As [`rle`](Self::rle).
-    pub fn stability(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
-        let (_, [higher, lower]) = self.bits(cx, prompt, mask, [threshold + offset, threshold - offset])?;
+    pub fn stability(&self, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
+        let (_, [higher, lower]) = self.bits(prompt, mask, [threshold + offset, threshold - offset])?;
         Ok(stability_score(higher, lower))
     }
 
     /// The pixels above `thresholds[0]`, and how many are above each.
     fn bits<const N: usize>(
         &self,
-        cx: &Cx,
         prompt: usize,
         mask: usize,
         thresholds: [f32; N],
     ) -> Result<(BitMask, [u32; N])> {
-        let (upscale, logits) = self.find(prompt, mask)?;
+        let (cx, upscale, logits) = self.find(prompt, mask)?;
         thresholds.into_iter().try_for_each(check_threshold)?;
         let (height, width) = upscale.size();
         let mut bits = BitMask::new(width, height)?;
@@ -160,10 +154,10 @@ impl Prediction {
         Ok((bits, counts))
     }
 
-    fn find(&self, prompt: usize, mask: usize) -> Result<(&Upscale, &[f32])> {
-        match &self.upscale {
-            Some(upscale) if prompt < self.prompts && mask < self.masks => {
-                Ok((upscale, self.shown(prompt, mask)))
+    fn find(&self, prompt: usize, mask: usize) -> Result<(&Cx, &Upscale, &[f32])> {
+        match self.cx.as_ref().zip(self.upscale.as_ref()) {
+            Some((cx, upscale)) if prompt < self.prompts && mask < self.masks => {
+                Ok((cx, upscale, self.shown(prompt, mask)))
             }
             _ => Err(err!(
                 InvalidArgument,
@@ -178,6 +172,7 @@ impl Prediction {
     /// `[prompts, masks, side, side]` logits.
     pub(super) fn prepare(
         &mut self,
+        cx: &Cx,
         embedding: &Embedding,
         [prompts, masks, side]: [usize; 3],
     ) -> Result<(&mut [f32], &mut [f32])> {
@@ -186,6 +181,7 @@ impl Prediction {
         resize(&mut self.iou, prompts.checked_mul(masks))?;
         resize(&mut self.low_res, prompts.checked_mul(masks * side * side))?;
         self.shown.clear();
+        self.cx = Some(cx.clone());
         self.upscale = Some(embedding.upscale.clone());
         (self.masks, self.side) = (masks, side);
         Ok((&mut self.iou, &mut self.low_res))

@@ -8,8 +8,9 @@ use super::{AutomaticOptions, Embedding, MaskRecord, Sam};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
 use crate::image::ImageView;
-use crate::pipelines::clip::{Clip, prompts};
+use crate::pipelines::clip::{Clip, EncodeOptions, prompts};
 use crate::pipelines::mask::nms::descending;
+use crate::setters::setters;
 
 /// Template of a [`TextPrompt`] that has none. Texts bring their article along.
 pub const TEXT_TEMPLATE: &str = "a photo of {}";
@@ -22,6 +23,7 @@ const FOUND: f32 = 0.75;
 
 /// What is looked for, in words.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TextPrompt<'a> {
     /// Each of them is looked for.
     pub texts: &'a [&'a str],
@@ -44,6 +46,17 @@ impl Default for TextPrompt<'_> {
     }
 }
 
+impl<'a> TextPrompt<'a> {
+    setters! {
+        with_texts(texts: &'a [&'a str]),
+        with_others(others: &'a [&'a str]),
+        with_template(template: impl Into<Option<&'a str>>),
+        with_top(top: usize),
+        with_min_probability(min_probability: f32),
+        with_automatic(automatic: impl Into<Option<AutomaticOptions>>),
+    }
+}
+
 impl TextPrompt<'_> {
     /// The sentences: first those of the texts, then those of what they compete with.
     fn sentences(&self) -> Result<Vec<alloc::string::String>> {
@@ -62,6 +75,7 @@ impl TextPrompt<'_> {
 
 /// A mask that answers a text.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Match {
     /// Which of the texts.
     pub text: usize,
@@ -91,7 +105,7 @@ impl Sam {
     ) -> Result<(Vec<Match>, Embedding)> {
         let sentences = prompt.sentences()?;
         let sentences: Vec<&str> = sentences.iter().map(|sentence| &sentence[..]).collect();
-        let texts = clip.encode_texts(&sentences, true)?;
+        let texts = clip.encode_texts(&sentences, &EncodeOptions::default())?;
 
         let mut records = Vec::new();
         let mut keep = |record| {

@@ -1,6 +1,7 @@
 //! How a tracker behaves. Defaults are those of the reference's `build_sam2_video_predictor`.
 
 use crate::error::{Result, err};
+use crate::setters::setters;
 
 /// Most frames that a video may have: beyond it, frame numbers and their distances would not be exact everywhere.
 pub const MAX_FRAMES: u64 = 1 << 48;
@@ -13,6 +14,7 @@ pub const MAX_TRACKER_POINTS: usize = 1 << 10;
 
 /// How a [`Tracker`](super::Tracker) behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrackerOptions {
     /// Frames of the video, if that is known. A video shorter than the model's number of object pointers (16) encodes
     /// their distances on a finer scale, as the reference does, and no frame beyond it can be pushed. `None` for a live
@@ -71,6 +73,21 @@ impl Default for TrackerOptions {
 }
 
 impl TrackerOptions {
+    setters! {
+        with_num_frames(num_frames: impl Into<Option<u64>>),
+        with_max_objects(max_objects: usize),
+        with_max_prompted_frames(max_prompted_frames: usize),
+        with_held_frames(held_frames: usize),
+        with_both_directions(both_directions: bool),
+        with_fill_hole_area(fill_hole_area: u32),
+        with_non_overlap_output(non_overlap_output: bool),
+        with_non_overlap_memory(non_overlap_memory: bool),
+        with_binarize_clicked_masks(binarize_clicked_masks: bool),
+        with_corrections_are_conditioning(corrections_are_conditioning: bool),
+        with_clear_memory_around_input(clear_memory_around_input: bool),
+        with_dynamic_multimask_via_stability(dynamic_multimask_via_stability: bool),
+    }
+
     /// Checks that every number is possible.
     ///
     /// # Errors
@@ -139,6 +156,20 @@ impl TrackerOptions {
             return Err(err!(InvalidArgument, "frame {frame} of a video of at most {frames} frames"));
         }
         Ok(())
+    }
+}
+
+/// How [`Tracker::add_prompt`](super::Tracker::add_prompt) takes a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PromptOptions {
+    /// Adds the points to those of earlier prompts for the object on the frame. By default they replace them.
+    pub keep_earlier: bool,
+}
+
+impl PromptOptions {
+    setters! {
+        with_keep_earlier(keep_earlier: bool),
     }
 }
 

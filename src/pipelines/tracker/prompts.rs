@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::bank::{Clicks, Kind, Object};
 use super::network::{Asked, Network};
-use super::options::MAX_TRACKER_POINTS;
+use super::options::{MAX_TRACKER_POINTS, PromptOptions};
 use super::{Direction, Tracker};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
@@ -15,9 +15,9 @@ use crate::models::sam::Prompt;
 const MAX_LOGIT: f32 = 32.0;
 
 impl Tracker {
-    /// Says with points or a box where `object` is on a held frame, in pixels. An object that is not known yet comes
-    /// into being. With `keep_earlier`, points are added to those said before about the object on the frame; the mask
-    /// found before is the start of the new one in any case.
+    /// Says with points or a box where `object` is on a held frame, in pixels. The first prompt with a new number adds
+    /// the object. The new mask starts from the mask found before on the frame, also where
+    /// [`keep_earlier`](PromptOptions::keep_earlier) is off and the points replace earlier ones.
     ///
     /// The mask can be read at once. It is remembered at the next step. More conditioning frames than
     /// [`max_prompted_frames`](super::TrackerOptions::max_prompted_frames) replace the earliest after the first.
@@ -32,9 +32,10 @@ impl Tracker {
         frame: u64,
         object: u32,
         prompt: &Prompt<'_>,
-        keep_earlier: bool,
+        options: &PromptOptions,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let PromptOptions { keep_earlier } = *options;
         let network = Network::of(&self.sam)?;
         let held = self.held_frame(frame)?;
         prompt.check(network.mask_side())?;

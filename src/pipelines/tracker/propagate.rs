@@ -6,6 +6,7 @@ use super::{Direction, Tracker};
 use crate::error::{Error, Result, err};
 use crate::exec::Monitor;
 use crate::image::ImageView;
+use crate::setters::setters;
 
 /// A video that can be read at any frame.
 pub trait FrameSource {
@@ -21,6 +22,7 @@ pub trait FrameSource {
 
 /// Through which frames to follow objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Propagation {
     /// The first frame; `None` for the earliest that has prompts.
     pub start: Option<u64>,
@@ -29,6 +31,14 @@ pub struct Propagation {
     /// How many frames to go on after the first; `None` for the rest of the video. As in the reference, one frame more
     /// than this is tracked.
     pub max_frames: Option<u64>,
+}
+
+impl Propagation {
+    setters! {
+        with_start(start: impl Into<Option<u64>>),
+        with_direction(direction: Direction),
+        with_max_frames(max_frames: impl Into<Option<u64>>),
+    }
 }
 
 impl Tracker {

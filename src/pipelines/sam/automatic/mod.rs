@@ -33,6 +33,7 @@ const ENCODED: f32 = 0.25;
 
 /// A mask of the picture, with the reference's fields.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct MaskRecord {
     /// The mask.
     pub segmentation: Rle,

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::setters::setters;
 
 /// Most layers of crops: the fifth has 1,024.
 const MAX_CROP_LAYERS: usize = 5;
@@ -12,6 +13,7 @@ const MAX_POINTS: usize = 1 << 20;
 /// The options of `SamAutomaticMaskGenerator`, with its names and defaults, and what `SAM2AutomaticMaskGenerator` has in
 /// addition; see [`sam2`](AutomaticOptions::sam2) for its defaults.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AutomaticOptions {
     /// Points along each side of the grid.
     pub points_per_side: usize,
@@ -68,6 +70,23 @@ impl Default for AutomaticOptions {
 }
 
 impl AutomaticOptions {
+    setters! {
+        with_points_per_side(points_per_side: usize),
+        with_points_per_batch(points_per_batch: usize),
+        with_pred_iou_thresh(pred_iou_thresh: f64),
+        with_stability_score_thresh(stability_score_thresh: f64),
+        with_stability_score_offset(stability_score_offset: f64),
+        with_box_nms_thresh(box_nms_thresh: f64),
+        with_crop_n_layers(crop_n_layers: usize),
+        with_crop_nms_thresh(crop_nms_thresh: f64),
+        with_crop_overlap_ratio(crop_overlap_ratio: f64),
+        with_crop_n_points_downscale_factor(crop_n_points_downscale_factor: usize),
+        with_point_grids(point_grids: impl Into<Option<Vec<Vec<[f64; 2]>>>>),
+        with_min_mask_region_area(min_mask_region_area: u32),
+        with_use_m2m(use_m2m: bool),
+        with_multimask_output(multimask_output: bool),
+    }
+
     /// The defaults of `SAM2AutomaticMaskGenerator`.
     pub fn sam2() -> Self {
         Self { pred_iou_thresh: 0.8, ..Self::default() }
