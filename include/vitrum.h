@@ -5,7 +5,7 @@
  *
  * Functions that can fail return a vitrum_status and take a vitrum_error, which may be NULL. They write their
  * results only if they succeed. Strings are UTF-8 and NUL-terminated. A function says which threads may call
- * it; "any thread" means several at the same time, too. Pointers must not be NULL unless it is said.
+ * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked VITRUM_NULLABLE.
  */
 #ifndef VITRUM_H
 #define VITRUM_H
@@ -230,16 +230,42 @@ typedef struct vitrum_clip_options {
      * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
      */
     uint32_t lenient;
-    /* One of `VITRUM_ACTIVATION_*`: the activation, whatever the files say. */
+    /*
+     * The activation of the towers: `VITRUM_ACTIVATION_OF_FILES`, the default, or another one, which then takes the
+     * place of what the files say.
+     */
     vitrum_activation activation;
+    /*
+     * OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not), only read during the call; NULL for none.
+     * It is used for weights in OpenCLIP's naming with OpenAI's vocabulary and no tokenizer beside them.
+     */
+    const uint8_t *VITRUM_NULLABLE vocabulary;
+    /* Bytes at `vocabulary`. */
+    size_t vocabulary_size;
 } vitrum_clip_options;
+
+/* How pictures and texts are embedded. The defaults are not zeros. */
+typedef struct vitrum_clip_encode_options {
+    /* `sizeof(vitrum_clip_encode_options)`; set by `vitrum_clip_encode_options_init`. */
+    uint32_t struct_size;
+    /* 1, the default: embeddings have length 1. 0: embeddings are the output of the model's projection. */
+    uint32_t normalize;
+} vitrum_clip_encode_options;
+
+/* How a picture is compared with labels. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_clip_classify_options {
+    /* `sizeof(vitrum_clip_classify_options)`; set by `vitrum_clip_classify_options_init`. */
+    uint32_t struct_size;
+    /* A sentence in which each label takes the place of `{}`. NULL means "a photo of a {}". */
+    const char *VITRUM_NULLABLE label_template;
+} vitrum_clip_classify_options;
 
 /* A file of a model in the caller's memory. This struct will never change. */
 typedef struct vitrum_file {
     /* Its name without directories, NUL-terminated UTF-8: such as `config.json`. */
     const char *name;
-    /* Its contents. Need no alignment. */
-    const uint8_t *data;
+    /* Its contents, which need no alignment; may be NULL if `size` is 0. */
+    const uint8_t *VITRUM_NULLABLE data;
     /* How many bytes there are at `data`. */
     size_t size;
 } vitrum_file;
@@ -323,7 +349,25 @@ typedef struct vitrum_sam_prompt {
     size_t mask_size;
 } vitrum_sam_prompt;
 
-/* What there is to know of a mask. */
+/* How prompts are answered. The defaults are not zeros. */
+typedef struct vitrum_sam_predict_options {
+    /* `sizeof(vitrum_sam_predict_options)`; set by `vitrum_sam_predict_options_init`. */
+    uint32_t struct_size;
+    /*
+     * 1, the default: three masks for each prompt, for prompts that may mean a part, the whole object or more, such as
+     * a single click. 0: one mask.
+     */
+    uint32_t multimask;
+    /*
+     * Holes of at most this area are filled; 0, the default, leaves them. Areas are counted in values of the
+     * low-resolution mask. `vitrum_sam_prediction_low_res` still has the holes of a SAM 2.
+     */
+    uint32_t max_hole_area;
+    /* Islands of at most this area are removed, after holes were filled; 0, the default, leaves them. */
+    uint32_t max_sprinkle_area;
+} vitrum_sam_predict_options;
+
+/* Area, box and scores of a mask. */
 typedef struct vitrum_sam_mask_stats {
     /* `sizeof(vitrum_sam_mask_stats)`; set by `vitrum_sam_mask_stats_init`. */
     uint32_t struct_size;
@@ -342,6 +386,14 @@ typedef struct vitrum_sam_mask_stats {
      */
     float stability_score;
 } vitrum_sam_mask_stats;
+
+/* A grid of points. This struct will never change. */
+typedef struct vitrum_point_grid {
+    /* x and y of each point, from 0 to 1 of the crop's width and height. */
+    const double *points;
+    /* How many points there are, at least 1. There are twice as many numbers at `points`. */
+    size_t count;
+} vitrum_point_grid;
 
 /*
  * How to look for everything in a picture. The names and the defaults are those of segment-anything's
@@ -381,8 +433,15 @@ typedef struct vitrum_sam_everything_options {
     double crop_overlap_ratio;
     /* 1: each mask is asked again, with itself as a prompt, and what comes of it takes its place. */
     uint32_t use_m2m;
-    /* 1: one mask for each point, not three. */
+    /* 1: one mask for each point, not three. 0 by default. */
     uint32_t single_mask;
+    /*
+     * Points that take the place of the regular grids: a grid for the whole picture, and one for each layer of crops.
+     * NULL, the default, for regular grids.
+     */
+    const struct vitrum_point_grid *VITRUM_NULLABLE point_grids;
+    /* How many grids there are: 0, or 1 more than `crop_n_layers`. */
+    size_t point_grid_count;
 } vitrum_sam_everything_options;
 
 /*
@@ -402,7 +461,7 @@ typedef struct vitrum_sam_record {
      * The mask as run lengths: of 0, of 1, of 0 and so on, down the columns from left to right, as COCO stores
      * masks.
      */
-    const uint32_t *VITRUM_NULLABLE counts;
+    const uint32_t *counts;
     /* How many runs there are. */
     size_t count_size;
     /*
@@ -503,6 +562,17 @@ typedef struct vitrum_tracker_options {
 /* Which way through the video: one of `VITRUM_DIRECTION_*`. */
 typedef int32_t vitrum_direction;
 
+/* How `vitrum_tracker_add_points` takes a prompt. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_tracker_prompt_options {
+    /* `sizeof(vitrum_tracker_prompt_options)`; set by `vitrum_tracker_prompt_options_init`. */
+    uint32_t struct_size;
+    /*
+     * 1: the clicks are added to those of earlier prompts for the object on the frame, to which no box can be added. 0:
+     * they replace them.
+     */
+    uint32_t keep_earlier;
+} vitrum_tracker_prompt_options;
+
 /* What there is to know of an object on a frame. */
 typedef struct vitrum_tracker_stats {
     /* `sizeof(vitrum_tracker_stats)`; set by `vitrum_tracker_stats_init`. */
@@ -517,6 +587,18 @@ typedef struct vitrum_tracker_stats {
     float score;
 } vitrum_tracker_stats;
 
+/* Through which frames objects are followed. The defaults are not zeros. */
+typedef struct vitrum_tracker_propagate_options {
+    /* `sizeof(vitrum_tracker_propagate_options)`; set by `vitrum_tracker_propagate_options_init`. */
+    uint32_t struct_size;
+    /* Which way; forward by default. */
+    vitrum_direction direction;
+    /* The first frame; -1, the default, for the earliest one that has prompts. */
+    int64_t start;
+    /* How many frames are tracked after the first; -1, the default, for all up to the end of the video. */
+    int64_t max_frames;
+} vitrum_tracker_propagate_options;
+
 /* What a `vitrum_frame_reader` came to: one of `VITRUM_READ_*`, or anything else for a failure. */
 typedef int32_t vitrum_read_result;
 
@@ -527,14 +609,18 @@ typedef int32_t vitrum_read_result;
  * Returns `VITRUM_READ_OK` or `VITRUM_READ_END`; anything else ends the call, which then returns `VITRUM_E_IO`. Neither
  * an exception nor `longjmp` may leave it, and it must not use the tracker.
  */
-typedef vitrum_read_result (*vitrum_frame_reader)(void *VITRUM_NULLABLE user, int64_t frame, struct vitrum_image *image);
+typedef vitrum_read_result (*vitrum_frame_reader)(void *VITRUM_NULLABLE user,
+                                                  int64_t frame,
+                                                  struct vitrum_image *image);
 
 /*
  * Says that frame number `frame` has been tracked, on the thread that made the call: its masks can be read from
  * `tracker`, which is valid until the callback returns and must not be changed. Anything but 0 ends the call, which then
  * returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
  */
-typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user, const struct vitrum_tracker *tracker, int64_t frame);
+typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
+                                         const struct vitrum_tracker *tracker,
+                                         int64_t frame);
 
 /* The call succeeded. */
 #define VITRUM_OK 0
@@ -811,6 +897,21 @@ vitrum_status vitrum_rle_polygons(const uint32_t *runs,
 vitrum_status vitrum_clip_options_init(struct vitrum_clip_options *options, size_t struct_size);
 
 /*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_clip_encode_options_init(struct vitrum_clip_encode_options *options, size_t struct_size);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_clip_classify_options_init(struct vitrum_clip_classify_options *options,
+                                                size_t struct_size);
+
+/*
  * Loads the model at `path` and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
  *
  * `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file whose directory holds the
@@ -878,18 +979,17 @@ size_t vitrum_clip_memory_bytes(const struct vitrum_clip *VITRUM_NULLABLE clip);
  * Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
  * says, runs the image tower and projects. Any thread.
  *
- * `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats, picture after picture; with
- * `normalize` 1 each has length 1, with 0 they are as the model gives them. `capacity` is the room there, in
- * floats. `needed`, if not NULL, receives the number of floats, also when `capacity` is too small; with
- * `embeddings` NULL and `capacity` 0 that is all that happens.
+ * `options` may be NULL for the defaults. `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats,
+ * picture after picture. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of floats,
+ * also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or another `normalize`;
- * `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or an option outside its domain;
+ * `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
  */
 vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
                                        const struct vitrum_image *images,
                                        size_t image_count,
-                                       uint32_t normalize,
+                                       const struct vitrum_clip_encode_options *VITRUM_NULLABLE options,
                                        float *VITRUM_NULLABLE embeddings,
                                        size_t capacity,
                                        size_t *VITRUM_NULLABLE needed,
@@ -898,18 +998,19 @@ vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
 /*
  * Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
  *
- * Texts longer than the model's context are cut as the model's reference does; an empty text, or one of white space, is
- * start and end token. Beside OpenAI's vocabulary texts are cleaned as OpenAI does. `normalize`, `embeddings`,
- * `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+ * Texts longer than the model's context are cut as the model's reference does. An empty text, or one of white space,
+ * becomes the start and the end token. With OpenAI's vocabulary, texts are cleaned as OpenAI's code cleans them.
+ * `options`, `embeddings`, `capacity` and `needed` are as for `vitrum_clip_encode_image`.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the model
+ * has no text tower;
  * `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
  * `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
  */
 vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
                                       const char *VITRUM_NONNULL const *VITRUM_NONNULL texts,
                                       size_t text_count,
-                                      uint32_t normalize,
+                                      const struct vitrum_clip_encode_options *VITRUM_NULLABLE options,
                                       float *VITRUM_NULLABLE embeddings,
                                       size_t capacity,
                                       size_t *VITRUM_NULLABLE needed,
@@ -918,8 +1019,8 @@ vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
 /*
  * Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
  *
- * Each label takes the place of `{}` in `label_template`; NULL means "a photo of a {}". `probabilities`
- * receives `label_count` floats that sum to 1, in the order of the labels. `capacity` and `needed` are as for
+ * `options` may be NULL for the defaults. `probabilities` receives `label_count` floats that sum to 1, in the order of
+ * the labels. `capacity` and `needed` are as for
  * `vitrum_clip_encode_image`.
  *
  * To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
@@ -932,7 +1033,7 @@ vitrum_status vitrum_clip_classify(const struct vitrum_clip *clip,
                                    const struct vitrum_image *image,
                                    const char *VITRUM_NONNULL const *VITRUM_NONNULL labels,
                                    size_t label_count,
-                                   const char *VITRUM_NULLABLE label_template,
+                                   const struct vitrum_clip_classify_options *VITRUM_NULLABLE options,
                                    float *VITRUM_NULLABLE probabilities,
                                    size_t capacity,
                                    size_t *VITRUM_NULLABLE needed,
@@ -1151,6 +1252,13 @@ vitrum_status vitrum_sam_embedding_load(const struct vitrum_sam *sam,
 vitrum_status vitrum_sam_prompt_init(struct vitrum_sam_prompt *prompt, size_t struct_size);
 
 /*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_predict_options_init(struct vitrum_sam_predict_options *options, size_t struct_size);
+
+/*
  * Prepares `stats` for `vitrum_sam_prediction_stats`. `struct_size` is `sizeof *stats`.
  *
  * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
@@ -1173,10 +1281,9 @@ void vitrum_sam_prediction_free(struct vitrum_sam_prediction *VITRUM_NULLABLE pr
  * made from. The answers replace what `prediction` held; if the call fails, it holds none or the earlier ones.
  * Any thread, each with a prediction of its own.
  *
- * `multimask` 1: three masks for each prompt, for prompts that may mean a part, the whole or more, such as a
- * single click. 0: one mask. Many prompts in one call are faster than one after the other.
+ * `options` may be NULL for the defaults. Many prompts in one call are faster than one after the other.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an unknown label, coordinates that are not finite or beyond
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that are not finite or beyond
  * a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
  * are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in a
  * prompt; `VITRUM_E_OUT_OF_MEMORY`.
@@ -1185,7 +1292,7 @@ vitrum_status vitrum_sam_predict(const struct vitrum_sam *sam,
                                  const struct vitrum_sam_embedding *embedding,
                                  const struct vitrum_sam_prompt *prompts,
                                  size_t prompt_count,
-                                 uint32_t multimask,
+                                 const struct vitrum_sam_predict_options *VITRUM_NULLABLE options,
                                  struct vitrum_sam_prediction *prediction,
                                  struct vitrum_error *VITRUM_NULLABLE error);
 
@@ -1278,6 +1385,22 @@ vitrum_status vitrum_sam_prediction_stats(const struct vitrum_sam_prediction *pr
                                           float threshold,
                                           struct vitrum_sam_mask_stats *stats,
                                           struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * How little mask number `mask` of prompt number `prompt` depends on its threshold: the number of pixels above
+ * `threshold + offset`, over the number of those above `threshold - offset`. Any thread. In `vitrum_sam_mask_stats`, the
+ * offset is 1.
+ *
+ * `stability` receives it: not a number if there are no such pixels. The errors are those of
+ * `vitrum_sam_prediction_stats`.
+ */
+vitrum_status vitrum_sam_prediction_stability(const struct vitrum_sam_prediction *prediction,
+                                              size_t prompt,
+                                              size_t mask,
+                                              float threshold,
+                                              float offset,
+                                              float *stability,
+                                              struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
  * The logits of a mask in the size of the picture, row after row: above 0 where the object is. Any thread.
@@ -1496,14 +1619,21 @@ vitrum_status vitrum_tracker_step_at(struct vitrum_tracker *tracker,
 vitrum_status vitrum_tracker_reset(struct vitrum_tracker *tracker, struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_tracker_prompt_options_init(struct vitrum_tracker_prompt_options *options,
+                                                 size_t struct_size);
+
+/*
  * Says by clicks, or by a box and clicks, where object number `object` is on frame `frame`, which must be held. An
  * object comes into being with its first prompt.
  *
  * The mask on this frame can be read at once, and corrected by more clicks; other frames change with the next step. On
  * a frame that was tracked, clicks correct the mask that was found. `frame` may be `VITRUM_FRAME_CURRENT`. The
- * prompt's `mask` must be NULL: earlier masks are taken into account without it. `keep_earlier` 1: the clicks are added
- * to those said before about the object on this frame; 0: they replace them. A box cannot be added to them.
- * `progress` may be NULL; it is called with `progress_user` during the call.
+ * prompt's `mask` must be NULL: earlier masks are taken into account without it. `options` may be NULL for the defaults,
+ * and `progress` may be NULL; it is called with `progress_user` during the call.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, an empty prompt, an unknown label, coordinates that
  * are not finite or beyond a million, a box whose right or bottom comes before its left or top, or a box with
@@ -1514,7 +1644,7 @@ vitrum_status vitrum_tracker_add_points(struct vitrum_tracker *tracker,
                                         int64_t frame,
                                         uint32_t object,
                                         const struct vitrum_sam_prompt *prompt,
-                                        uint32_t keep_earlier,
+                                        const struct vitrum_tracker_prompt_options *VITRUM_NULLABLE options,
                                         vitrum_progress VITRUM_NULLABLE progress,
                                         void *VITRUM_NULLABLE progress_user,
                                         struct vitrum_error *VITRUM_NULLABLE error);
@@ -1532,7 +1662,7 @@ vitrum_status vitrum_tracker_add_points(struct vitrum_tracker *tracker,
 vitrum_status vitrum_tracker_add_mask(struct vitrum_tracker *tracker,
                                       int64_t frame,
                                       uint32_t object,
-                                      const uint8_t *VITRUM_NULLABLE mask,
+                                      const uint8_t *mask,
                                       uint32_t width,
                                       uint32_t height,
                                       vitrum_progress VITRUM_NULLABLE progress,
@@ -1676,13 +1806,22 @@ vitrum_status vitrum_tracker_low_res(const struct vitrum_tracker *tracker,
                                      struct vitrum_error *VITRUM_NULLABLE error);
 
 /* 1 if there is a mask of object number `object` on frame `frame`, otherwise 0; also 0 if `tracker` is NULL. */
-uint32_t vitrum_tracker_has_mask(const struct vitrum_tracker *VITRUM_NULLABLE tracker, uint32_t object, int64_t frame);
+uint32_t vitrum_tracker_has_mask(const struct vitrum_tracker *VITRUM_NULLABLE tracker,
+                                 uint32_t object,
+                                 int64_t frame);
 
 /*
- * Follows all objects through a video: from frame `start` in `direction`, for `max_frames` frames after it, and calls
- * `on_frame` after each.
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
- * `start` -1: the earliest frame with prompts. `max_frames` -1: up to the end of the video. `reader` is asked for every
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_tracker_propagate_options_init(struct vitrum_tracker_propagate_options *options,
+                                                    size_t struct_size);
+
+/*
+ * Follows all objects through a video, and calls `on_frame` after each frame.
+ *
+ * `options` may be NULL for the defaults. `reader` is asked for every
  * frame that is not held. `reader`, `on_frame` and `progress`, which may be NULL, are handed `user`; progress is that of
  * the whole call if `max_frames` or the option `num_frames` says where it ends, otherwise that of the frame. Backward
  * from frame 0, nothing is done. If the call fails or is stopped, frames up to the last one that `on_frame` was told of
@@ -1692,9 +1831,7 @@ uint32_t vitrum_tracker_has_mask(const struct vitrum_tracker *VITRUM_NULLABLE tr
  * `VITRUM_E_CANCELLED`.
  */
 vitrum_status vitrum_tracker_propagate(struct vitrum_tracker *tracker,
-                                       int64_t start,
-                                       vitrum_direction direction,
-                                       int64_t max_frames,
+                                       const struct vitrum_tracker_propagate_options *VITRUM_NULLABLE options,
                                        vitrum_frame_reader reader,
                                        vitrum_frame_callback on_frame,
                                        vitrum_progress VITRUM_NULLABLE progress,

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem::offset_of;
 use core::slice;
 
-use super::args::{CStruct, flag, init, versioned, versioned_array};
+use super::args::{CStruct, Nullable, flag, init, versioned, versioned_array};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
@@ -54,7 +54,7 @@ pub struct vitrum_image {
     pub row_stride: usize,
     /// NV12: the first row of the second plane, which has half as many rows as the picture, rounded up. Needs no
     /// alignment. For other formats, this and what follows is not looked at.
-    pub chroma: *const u8,
+    pub chroma: Nullable<*const u8>,
     /// NV12: bytes from one row to the next of the second plane, at least `width` rounded up to an even number.
     pub chroma_stride: usize,
     /// NV12: the weights of the colours.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::args::{Output, array};
+use super::args::{Nullable, Output, array};
 use super::error::vitrum_error;
 use super::guard::guard;
 use super::status::vitrum_status;
@@ -49,13 +49,13 @@ pub unsafe extern "C" fn vitrum_rle_polygons(
     width: u32,
     height: u32,
     tolerance: f32,
-    corners: *mut u32,
+    corners: Nullable<*mut u32>,
     corner_capacity: usize,
-    corners_needed: *mut usize,
-    polygons: *mut vitrum_polygon,
+    corners_needed: Nullable<*mut usize>,
+    polygons: Nullable<*mut vitrum_polygon>,
     polygon_capacity: usize,
-    polygons_needed: *mut usize,
-    error: *mut vitrum_error,
+    polygons_needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {

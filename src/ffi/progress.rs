@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 use core::ops::ControlFlow;
 
+use super::args::Nullable;
 use crate::error::Result;
 use crate::exec::Monitor;
 
@@ -11,7 +12,7 @@ use crate::exec::Monitor;
 ///
 /// It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
 /// call waits for it. It must return: neither an exception nor `longjmp` may leave it.
-pub type vitrum_progress = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f32) -> i32>;
+pub type vitrum_progress = Option<unsafe extern "C" fn(user: Nullable<*mut c_void>, fraction: f32) -> i32>;
 
 /// A caller's callback with what it wants to be handed.
 struct Caller {

@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::args::Nullable;
 use super::guard::PanicSlot;
 use crate::exec::Runner;
 
@@ -18,8 +19,9 @@ pub type vitrum_work = Option<unsafe extern "C" fn(data: *mut c_void, index: usi
 /// It is called often, from every thread that uses the context's models, several at the same time if they do.
 /// If some of the work is not called, it is done on the calling thread. It must not unwind, nor return while
 /// `work` is running. Apple's `dispatch_apply_f(count, queue, data, work)` is of this form.
-pub type vitrum_parallel_for =
-    Option<unsafe extern "C" fn(user: *mut c_void, count: usize, data: *mut c_void, work: vitrum_work)>;
+pub type vitrum_parallel_for = Option<
+    unsafe extern "C" fn(user: Nullable<*mut c_void>, count: usize, data: *mut c_void, work: vitrum_work),
+>;
 
 /// A [`Runner`] over a [`vitrum_parallel_for`].
 pub(super) struct HostRunner {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
 
-use super::args::{CStruct, Output, flag, init, optional, place, required, versioned, write_text};
+use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, required, write_text};
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
 use super::file::{open, open_memory, vitrum_file};
@@ -75,16 +75,16 @@ pub unsafe extern "C" fn vitrum_sam_options_init(
 pub unsafe extern "C" fn vitrum_sam_load(
     context: *const vitrum_context,
     path: *const c_char,
-    options: *const vitrum_sam_options,
+    options: Nullable<*const vitrum_sam_options>,
     sam: *mut *mut vitrum_sam,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(sam, "sam")?;
             let cx = cx_of(context)?;
-            let options = optional(options, || versioned(options, "options"))?;
+            let options = optional_versioned(options, "options")?;
             let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
             place.write(new_sam(cx, &bundle, options.as_ref())?);
             Ok(())
@@ -105,16 +105,16 @@ pub unsafe extern "C" fn vitrum_sam_load_memory(
     context: *const vitrum_context,
     files: *const vitrum_file,
     file_count: usize,
-    options: *const vitrum_sam_options,
+    options: Nullable<*const vitrum_sam_options>,
     sam: *mut *mut vitrum_sam,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(sam, "sam")?;
             let cx = cx_of(context)?;
-            let options = optional(options, || versioned(options, "options"))?;
+            let options = optional_versioned(options, "options")?;
             let bundle = open_memory(files, file_count, options.as_ref().map_or(0, |options| options.mmap))?;
             place.write(new_sam(cx, &bundle, options.as_ref())?);
             Ok(())
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn vitrum_sam_load_memory(
 /// Frees `sam`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
 /// afterwards. Embeddings and predictions made with it can still be read, saved and freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_free(sam: *mut vitrum_sam) {
+pub unsafe extern "C" fn vitrum_sam_free(sam: Nullable<*mut vitrum_sam>) {
     if !sam.is_null() {
         // SAFETY: the caller owns the handle, which a load function made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(sam) }));
@@ -143,10 +143,10 @@ pub unsafe extern "C" fn vitrum_sam_free(sam: *mut vitrum_sam) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_warnings(
     sam: *const vitrum_sam,
-    warnings: *mut c_char,
+    warnings: Nullable<*mut c_char>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn vitrum_sam_warnings(
 
 /// Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize {
+pub unsafe extern "C" fn vitrum_sam_image_size(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.image_size()))
 }
@@ -167,14 +167,14 @@ pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize 
 /// Side of the squares in which masks are predicted, and in which a mask is given as a prompt, in values; 0 if
 /// `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_mask_side(sam: *const vitrum_sam) -> usize {
+pub unsafe extern "C" fn vitrum_sam_mask_side(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.mask_side()))
 }
 
 /// Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: *const vitrum_sam) -> usize {
+pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.memory_bytes()))
 }
@@ -191,10 +191,10 @@ pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: *const vitrum_sam) -> usiz
 pub unsafe extern "C" fn vitrum_sam_encode(
     sam: *const vitrum_sam,
     image: *const vitrum_image,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
     embedding: *mut *mut vitrum_sam_embedding,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -210,8 +210,11 @@ pub unsafe extern "C" fn vitrum_sam_encode(
 }
 
 fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
-    let image_size = options.map(|options| options.image_size as usize).filter(|&size| size != 0);
-    let lenient = options.map_or(Ok(false), |options| flag(options.lenient, "lenient"))?;
-    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size, lenient })?);
+    let mut sam_options = SamOptions::default();
+    if let Some(options) = options {
+        sam_options.image_size = Some(options.image_size as usize).filter(|&size| size != 0);
+        sam_options.lenient = flag(options.lenient, "lenient")?;
+    }
+    let sam = Arc::new(Sam::load(cx, bundle, &sam_options)?);
     Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
 }

@@ -3,7 +3,8 @@
 use alloc::boxed::Box;
 
 use super::args::{
-    CStruct, Output, flag, init, place, product, required, required_mut, versioned_array, versioned_mut,
+    CStruct, Nullable, Output, flag, init, init_with, optional_versioned, place, product, required,
+    required_mut, versioned_array, versioned_place,
 };
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
@@ -18,7 +19,40 @@ use crate::pipelines::sam::{PredictOptions, Prediction};
 /// How far the threshold is moved to see how stable a mask is, as in segment-anything.
 const STABILITY_OFFSET: f32 = 1.0;
 
-/// What there is to know of a mask.
+/// How prompts are answered. The defaults are not zeros.
+#[repr(C)]
+pub struct vitrum_sam_predict_options {
+    /// `sizeof(vitrum_sam_predict_options)`; set by `vitrum_sam_predict_options_init`.
+    pub struct_size: u32,
+    /// 1, the default: three masks for each prompt, for prompts that may mean a part, the whole object or more, such as
+    /// a single click. 0: one mask.
+    pub multimask: u32,
+    /// Holes of at most this area are filled; 0, the default, leaves them. Areas are counted in values of the
+    /// low-resolution mask. `vitrum_sam_prediction_low_res` still has the holes of a SAM 2.
+    pub max_hole_area: u32,
+    /// Islands of at most this area are removed, after holes were filled; 0, the default, leaves them.
+    pub max_sprinkle_area: u32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_sam_predict_options {
+    const NAME: &'static str = "vitrum_sam_predict_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_predict_options_init(
+    options: *mut vitrum_sam_predict_options,
+    struct_size: usize,
+) -> vitrum_status {
+    let defaults = vitrum_sam_predict_options::new(&PredictOptions::default());
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init_with(options, struct_size, &defaults) }
+}
+
+/// Area, box and scores of a mask.
 #[repr(C)]
 pub struct vitrum_sam_mask_stats {
     /// `sizeof(vitrum_sam_mask_stats)`; set by `vitrum_sam_mask_stats_init`.
@@ -65,7 +99,7 @@ pub struct vitrum_sam_prediction {
 pub unsafe extern "C" fn vitrum_sam_prediction_new(
     sam: *const vitrum_sam,
     prediction: *mut *mut vitrum_sam_prediction,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -81,7 +115,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_new(
 
 /// Frees `prediction`, which may be NULL. It must not be used, nor freed again, afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: *mut vitrum_sam_prediction) {
+pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: Nullable<*mut vitrum_sam_prediction>) {
     if !prediction.is_null() {
         // SAFETY: the caller owns the handle, which `vitrum_sam_prediction_new` made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(prediction) }));
@@ -92,10 +126,9 @@ pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: *mut vitrum_sam_
 /// made from. The answers replace what `prediction` held; if the call fails, it holds none or the earlier ones.
 /// Any thread, each with a prediction of its own.
 ///
-/// `multimask` 1: three masks for each prompt, for prompts that may mean a part, the whole or more, such as a
-/// single click. 0: one mask. Many prompts in one call are faster than one after the other.
+/// `options` may be NULL for the defaults. Many prompts in one call are faster than one after the other.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an unknown label, coordinates that are not finite or beyond
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that are not finite or beyond
 /// a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
 /// are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in a
 /// prompt; `VITRUM_E_OUT_OF_MEMORY`.
@@ -105,9 +138,9 @@ pub unsafe extern "C" fn vitrum_sam_predict(
     embedding: *const vitrum_sam_embedding,
     prompts: *const vitrum_sam_prompt,
     prompt_count: usize,
-    multimask: u32,
+    options: Nullable<*const vitrum_sam_predict_options>,
     prediction: *mut vitrum_sam_prediction,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -115,11 +148,13 @@ pub unsafe extern "C" fn vitrum_sam_predict(
             let sam = &required(sam, "sam")?.sam;
             let embedding = &required(embedding, "embedding")?.embedding;
             let prediction = required_mut(prediction, "prediction")?;
-            let multimask = flag(multimask, "multimask")?;
+            let options = match optional_versioned(options, "options")? {
+                Some(options) => options.read()?,
+                None => PredictOptions::default(),
+            };
             let prompts = versioned_array(prompts, prompt_count, "prompts")?;
             let points = read_points(&prompts)?;
             let prompts = read_prompts(&prompts, &points)?;
-            let options = PredictOptions { multimask, ..PredictOptions::default() };
             sam.predict(embedding, &prompts, &options, &mut prediction.prediction)
         })
     }
@@ -127,14 +162,18 @@ pub unsafe extern "C" fn vitrum_sam_predict(
 
 /// How many prompts were answered; 0 if `prediction` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prediction_prompts(prediction: *const vitrum_sam_prediction) -> usize {
+pub unsafe extern "C" fn vitrum_sam_prediction_prompts(
+    prediction: Nullable<*const vitrum_sam_prediction>,
+) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.prompts()))
 }
 
 /// How many masks there are for each prompt; 0 if `prediction` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prediction_masks(prediction: *const vitrum_sam_prediction) -> usize {
+pub unsafe extern "C" fn vitrum_sam_prediction_masks(
+    prediction: Nullable<*const vitrum_sam_prediction>,
+) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.masks()))
 }
@@ -149,10 +188,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_masks(prediction: *const vitrum_s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_prediction_scores(
     prediction: *const vitrum_sam_prediction,
-    scores: *mut f32,
+    scores: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -182,10 +221,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_mask(
     prompt: usize,
     mask: usize,
     threshold: f32,
-    pixels: *mut u8,
+    pixels: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -209,10 +248,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_rle(
     prompt: usize,
     mask: usize,
     threshold: f32,
-    counts: *mut u32,
+    counts: Nullable<*mut u32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -240,13 +279,13 @@ pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
     mask: usize,
     threshold: f32,
     tolerance: f32,
-    corners: *mut u32,
+    corners: Nullable<*mut u32>,
     corner_capacity: usize,
-    corners_needed: *mut usize,
-    polygons: *mut vitrum_polygon,
+    corners_needed: Nullable<*mut usize>,
+    polygons: Nullable<*mut vitrum_polygon>,
     polygon_capacity: usize,
-    polygons_needed: *mut usize,
-    error: *mut vitrum_error,
+    polygons_needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -275,20 +314,51 @@ pub unsafe extern "C" fn vitrum_sam_prediction_stats(
     mask: usize,
     threshold: f32,
     stats: *mut vitrum_sam_mask_stats,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let it = required(prediction, "prediction")?;
-            let stats = versioned_mut(stats, "stats")?;
+            let stats = versioned_place(stats, "stats")?;
             it.check(prompt, mask)?;
             let rle = it.prediction.rle(prompt, mask, threshold)?;
             let stability_score = it.prediction.stability(prompt, mask, threshold, STABILITY_OFFSET)?;
-            stats.area = rle.area();
-            stats.bounding_box = rle.bounding_box();
-            stats.score = it.prediction.iou(prompt)[mask];
-            stats.stability_score = stability_score;
+            stats.write(&vitrum_sam_mask_stats {
+                struct_size: 0,
+                area: rle.area(),
+                bounding_box: rle.bounding_box(),
+                score: it.prediction.iou(prompt)[mask],
+                stability_score,
+            });
+            Ok(())
+        })
+    }
+}
+
+/// How little mask number `mask` of prompt number `prompt` depends on its threshold: the number of pixels above
+/// `threshold + offset`, over the number of those above `threshold - offset`. Any thread. In `vitrum_sam_mask_stats`, the
+/// offset is 1.
+///
+/// `stability` receives it: not a number if there are no such pixels. The errors are those of
+/// `vitrum_sam_prediction_stats`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_stability(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    threshold: f32,
+    offset: f32,
+    stability: *mut f32,
+    error: Nullable<*mut vitrum_error>,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let place = place(stability, "stability")?;
+            it.check(prompt, mask)?;
+            place.write(it.prediction.stability(prompt, mask, threshold, offset)?);
             Ok(())
         })
     }
@@ -303,10 +373,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_logits(
     prediction: *const vitrum_sam_prediction,
     prompt: usize,
     mask: usize,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -329,10 +399,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_low_res(
     prediction: *const vitrum_sam_prediction,
     prompt: usize,
     mask: usize,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -346,6 +416,25 @@ pub unsafe extern "C" fn vitrum_sam_prediction_low_res(
             }
             Ok(())
         })
+    }
+}
+
+impl vitrum_sam_predict_options {
+    fn new(options: &PredictOptions) -> Self {
+        Self {
+            struct_size: 0,
+            multimask: options.multimask.into(),
+            max_hole_area: options.max_hole_area,
+            max_sprinkle_area: options.max_sprinkle_area,
+        }
+    }
+
+    /// The same for Rust.
+    fn read(&self) -> Result<PredictOptions> {
+        Ok(PredictOptions::default()
+            .with_multimask(flag(self.multimask, "multimask")?)
+            .with_max_hole_area(self.max_hole_area)
+            .with_max_sprinkle_area(self.max_sprinkle_area))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::args::{CStruct, array, flag, init};
+use super::args::{CStruct, Nullable, array, flag, init};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::models::sam::prompt::MAX_POINTS;
@@ -42,7 +42,7 @@ pub struct vitrum_sam_prompt {
     /// 1 if `bounding_box` is set, otherwise 0.
     pub has_box: u32,
     /// Clicks, or NULL if `point_count` is 0.
-    pub points: *const vitrum_point,
+    pub points: Nullable<*const vitrum_point>,
     /// How many clicks there are.
     pub point_count: usize,
     /// Left, top, right and bottom of a box, in pixels of the picture: at least left <= right and top <= bottom. It may
@@ -50,7 +50,7 @@ pub struct vitrum_sam_prompt {
     pub bounding_box: [f32; 4],
     /// An earlier low-resolution mask of this object (`vitrum_sam_prediction_low_res`), to be refined, or NULL if
     /// `mask_size` is 0.
-    pub mask: *const f32,
+    pub mask: Nullable<*const f32>,
     /// How many values there are at `mask`: the square of `vitrum_sam_mask_side`, or 0.
     pub mask_size: usize,
 }

@@ -4,13 +4,15 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 
-use super::args::{CStruct, Output, flag, init, optional, place, required, required_mut, versioned};
+use super::args::{
+    CStruct, Nullable, Output, flag, init_with, optional, optional_versioned, place, required, required_mut,
+};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
-use super::status::{VITRUM_OK, vitrum_status};
+use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::pipelines::tracker::{Direction, Tracker, TrackerOptions};
 
@@ -89,14 +91,9 @@ pub unsafe extern "C" fn vitrum_tracker_options_init(
     options: *mut vitrum_tracker_options,
     struct_size: usize,
 ) -> vitrum_status {
-    // SAFETY: the caller passes NULL or `struct_size` writable bytes, which `init` has made a whole struct.
-    unsafe {
-        let status = init(options, struct_size);
-        if status == VITRUM_OK {
-            options.write(vitrum_tracker_options::new(&TrackerOptions::default()));
-        }
-        status
-    }
+    let defaults = vitrum_tracker_options::new(&TrackerOptions::default());
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init_with(options, struct_size, &defaults) }
 }
 
 /// Makes a tracker of a video whose frames have this size in pixels, and writes it to `tracker`; the caller frees it
@@ -112,9 +109,9 @@ pub unsafe extern "C" fn vitrum_tracker_new(
     sam: *const vitrum_sam,
     width: u32,
     height: u32,
-    options: *const vitrum_tracker_options,
+    options: Nullable<*const vitrum_tracker_options>,
     tracker: *mut *mut vitrum_tracker,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -132,7 +129,7 @@ pub unsafe extern "C" fn vitrum_tracker_new(
 /// Frees `tracker`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
 /// afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_free(tracker: *mut vitrum_tracker) {
+pub unsafe extern "C" fn vitrum_tracker_free(tracker: Nullable<*mut vitrum_tracker>) {
     if !tracker.is_null() {
         // SAFETY: the caller owns the handle, which this library made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(tracker) }));
@@ -148,9 +145,9 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
     sam: *const vitrum_sam,
     width: u32,
     height: u32,
-    options: *const vitrum_tracker_options,
+    options: Nullable<*const vitrum_tracker_options>,
     limit: *mut usize,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -166,21 +163,21 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
 
 /// Bytes of memory that the tracker occupies now; 0 if it is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_memory_bytes(tracker: *const vitrum_tracker) -> usize {
+pub unsafe extern "C" fn vitrum_tracker_memory_bytes(tracker: Nullable<*const vitrum_tracker>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.bytes()))
 }
 
 /// Width of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_width(tracker: *const vitrum_tracker) -> u32 {
+pub unsafe extern "C" fn vitrum_tracker_width(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[1] as u32))
 }
 
 /// Height of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_height(tracker: *const vitrum_tracker) -> u32 {
+pub unsafe extern "C" fn vitrum_tracker_height(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[0] as u32))
 }
@@ -197,10 +194,10 @@ pub unsafe extern "C" fn vitrum_tracker_height(tracker: *const vitrum_tracker) -
 pub unsafe extern "C" fn vitrum_tracker_push_frame(
     tracker: *mut vitrum_tracker,
     image: *const vitrum_image,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    frame: *mut i64,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    frame: Nullable<*mut i64>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -227,9 +224,9 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame_at(
     tracker: *mut vitrum_tracker,
     frame: i64,
     image: *const vitrum_image,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -244,7 +241,7 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame_at(
 
 /// The number of the current frame, the one pushed last; -1 before the first, or if `tracker` is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_frame(tracker: *const vitrum_tracker) -> i64 {
+pub unsafe extern "C" fn vitrum_tracker_frame(tracker: Nullable<*const vitrum_tracker>) -> i64 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(-1, || unsafe { tracker.as_ref() }.and_then(|it| it.tracker.frame()).map_or(-1, |n| n as i64))
 }
@@ -258,10 +255,10 @@ pub unsafe extern "C" fn vitrum_tracker_frame(tracker: *const vitrum_tracker) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_held_frames(
     tracker: *const vitrum_tracker,
-    frames: *mut i64,
+    frames: Nullable<*mut i64>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -288,9 +285,9 @@ pub unsafe extern "C" fn vitrum_tracker_held_frames(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_step(
     tracker: *mut vitrum_tracker,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -310,9 +307,9 @@ pub unsafe extern "C" fn vitrum_tracker_step_at(
     tracker: *mut vitrum_tracker,
     frame: i64,
     direction: vitrum_direction,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -329,7 +326,7 @@ pub unsafe extern "C" fn vitrum_tracker_step_at(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_reset(
     tracker: *mut vitrum_tracker,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -367,9 +364,9 @@ pub(super) fn read_direction(direction: vitrum_direction) -> Result<Direction> {
 
 /// # Safety
 /// `options` must be NULL or lead to a struct that begins with its `struct_size`.
-unsafe fn read_options(options: *const vitrum_tracker_options) -> Result<TrackerOptions> {
+unsafe fn read_options(options: Nullable<*const vitrum_tracker_options>) -> Result<TrackerOptions> {
     // SAFETY: the caller's promise.
-    match optional(options, || unsafe { versioned(options, "options") })? {
+    match unsafe { optional_versioned(options, "options")? } {
         Some(options) => options.read(),
         None => Ok(TrackerOptions::default()),
     }
@@ -378,7 +375,7 @@ unsafe fn read_options(options: *const vitrum_tracker_options) -> Result<Tracker
 impl vitrum_tracker_options {
     fn new(options: &TrackerOptions) -> Self {
         Self {
-            struct_size: size_of::<Self>() as u32,
+            struct_size: 0,
             max_objects: options.max_objects as u32,
             max_prompted_frames: options.max_prompted_frames as u32,
             held_frames: options.held_frames as u32,
@@ -396,26 +393,28 @@ impl vitrum_tracker_options {
 
     /// The same for Rust.
     fn read(&self) -> Result<TrackerOptions> {
-        Ok(TrackerOptions {
-            num_frames: Some(self.num_frames).filter(|&frames| frames != 0),
-            max_objects: self.max_objects as usize,
-            max_prompted_frames: self.max_prompted_frames as usize,
-            held_frames: self.held_frames as usize,
-            fill_hole_area: self.fill_hole_area,
-            both_directions: flag(self.both_directions, "both_directions")?,
-            non_overlap_output: flag(self.non_overlap_output, "non_overlap_output")?,
-            non_overlap_memory: flag(self.non_overlap_memory, "non_overlap_memory")?,
-            binarize_clicked_masks: flag(self.binarize_clicked_masks, "binarize_clicked_masks")?,
-            corrections_are_conditioning: flag(
+        Ok(TrackerOptions::default()
+            .with_num_frames(Some(self.num_frames).filter(|&frames| frames != 0))
+            .with_max_objects(self.max_objects as usize)
+            .with_max_prompted_frames(self.max_prompted_frames as usize)
+            .with_held_frames(self.held_frames as usize)
+            .with_fill_hole_area(self.fill_hole_area)
+            .with_both_directions(flag(self.both_directions, "both_directions")?)
+            .with_non_overlap_output(flag(self.non_overlap_output, "non_overlap_output")?)
+            .with_non_overlap_memory(flag(self.non_overlap_memory, "non_overlap_memory")?)
+            .with_binarize_clicked_masks(flag(self.binarize_clicked_masks, "binarize_clicked_masks")?)
+            .with_corrections_are_conditioning(flag(
                 self.corrections_are_conditioning,
                 "corrections_are_conditioning",
-            )?,
-            clear_memory_around_input: flag(self.clear_memory_around_input, "clear_memory_around_input")?,
-            dynamic_multimask_via_stability: flag(
+            )?)
+            .with_clear_memory_around_input(flag(
+                self.clear_memory_around_input,
+                "clear_memory_around_input",
+            )?)
+            .with_dynamic_multimask_via_stability(flag(
                 self.dynamic_multimask_via_stability,
                 "dynamic_multimask_via_stability",
-            )?,
-        })
+            )?))
     }
 }
 

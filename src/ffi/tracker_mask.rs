@@ -1,6 +1,6 @@
 //! Masks of a `vitrum_tracker`.
 
-use super::args::{CStruct, Output, init, product, required, versioned_mut};
+use super::args::{CStruct, Nullable, Output, init, product, required, versioned_place};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::polygon::{vitrum_polygon, write_polygons};
@@ -56,10 +56,10 @@ pub unsafe extern "C" fn vitrum_tracker_mask(
     object: u32,
     frame: i64,
     threshold: f32,
-    pixels: *mut u8,
+    pixels: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -81,10 +81,10 @@ pub unsafe extern "C" fn vitrum_tracker_rle(
     object: u32,
     frame: i64,
     threshold: f32,
-    counts: *mut u32,
+    counts: Nullable<*mut u32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -111,13 +111,13 @@ pub unsafe extern "C" fn vitrum_tracker_polygons(
     frame: i64,
     threshold: f32,
     tolerance: f32,
-    corners: *mut u32,
+    corners: Nullable<*mut u32>,
     corner_capacity: usize,
-    corners_needed: *mut usize,
-    polygons: *mut vitrum_polygon,
+    corners_needed: Nullable<*mut usize>,
+    polygons: Nullable<*mut vitrum_polygon>,
     polygon_capacity: usize,
-    polygons_needed: *mut usize,
-    error: *mut vitrum_error,
+    polygons_needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -141,19 +141,22 @@ pub unsafe extern "C" fn vitrum_tracker_mask_stats(
     frame: i64,
     threshold: f32,
     stats: *mut vitrum_tracker_stats,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let (tracker, frame) = found(tracker, object, frame)?;
-            let stats = versioned_mut(stats, "stats")?;
+            let stats = versioned_place(stats, "stats")?;
             let rle = tracker.rle(object, frame, threshold)?;
             let (object_score, score) = (tracker.object_score(object, frame)?, tracker.iou(object, frame)?);
-            stats.area = rle.area();
-            stats.bounding_box = rle.bounding_box();
-            stats.object_score = object_score;
-            stats.score = score;
+            stats.write(&vitrum_tracker_stats {
+                struct_size: 0,
+                area: rle.area(),
+                bounding_box: rle.bounding_box(),
+                object_score,
+                score,
+            });
             Ok(())
         })
     }
@@ -168,10 +171,10 @@ pub unsafe extern "C" fn vitrum_tracker_logits(
     tracker: *const vitrum_tracker,
     object: u32,
     frame: i64,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -192,10 +195,10 @@ pub unsafe extern "C" fn vitrum_tracker_low_res(
     tracker: *const vitrum_tracker,
     object: u32,
     frame: i64,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -214,7 +217,7 @@ pub unsafe extern "C" fn vitrum_tracker_low_res(
 /// 1 if there is a mask of object number `object` on frame `frame`, otherwise 0; also 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_has_mask(
-    tracker: *const vitrum_tracker,
+    tracker: Nullable<*const vitrum_tracker>,
     object: u32,
     frame: i64,
 ) -> u32 {

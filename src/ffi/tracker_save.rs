@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use super::args::{Output, array, place, required};
+use super::args::{Nullable, Output, array, place, required};
 use super::error::vitrum_error;
 use super::guard::guard;
 use super::sam::vitrum_sam;
@@ -20,10 +20,10 @@ use crate::pipelines::tracker::Tracker;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_save(
     tracker: *const vitrum_tracker,
-    bytes: *mut u8,
+    bytes: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn vitrum_tracker_load(
     data: *const u8,
     size: usize,
     tracker: *mut *mut vitrum_tracker,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
