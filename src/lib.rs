@@ -90,7 +90,7 @@
 //! Versions follow semantic versioning for what this page re-exports, for the module [`mask`], and for
 //! the C ABI. Options are `#[non_exhaustive]`: begin with the default and set what you want with `with_…`. Of the other
 //! modules, [`kernels`] is public so that it can be benchmarked and reused. What is not re-exported here may change in
-//! any release.
+//! any release, and so may methods that return types of these modules, such as [`Clip::model`].
 //!
 //! The modules form layers; each imports only from the ones above it.
 #![no_std]

@@ -34,12 +34,12 @@ pub struct vitrum_clip {
 pub struct vitrum_clip_options {
     /// `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`.
     pub struct_size: u32,
-    /// 1: read the weights through a memory map, which saves system calls. If another process truncates the file
-    /// meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+    /// 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
+    /// system calls; if another process truncates the file meanwhile, the system kills this one. Only for
     /// `vitrum_clip_load`.
     pub mmap: u32,
-    /// 1: load a model although some of its tensors or settings are not understood, which would be
-    /// `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
+    /// 0, the default: a model with tensors or settings that are not understood is refused with
+    /// `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_clip_warnings` says why.
     pub lenient: u32,
     /// The activation of the towers: `VITRUM_ACTIVATION_OF_FILES`, the default, or another one, which then takes the
     /// place of what the files say.
@@ -54,11 +54,11 @@ pub struct vitrum_clip_options {
 /// An activation of the towers: one of `VITRUM_ACTIVATION_*`.
 pub type vitrum_activation = i32;
 
-/// What the model's files say.
+/// The activation that the model's files name.
 pub const VITRUM_ACTIVATION_OF_FILES: vitrum_activation = 0;
 /// GELU, as most of OpenCLIP's models have it.
 pub const VITRUM_ACTIVATION_GELU: vitrum_activation = 1;
-/// `x * sigmoid(1.702 x)`, as OpenAI's models have it. Their weights need it where they were saved without their
+/// `x * sigmoid(1.702 x)`, as OpenAI's models have it. Set it for their weights if these were saved without their
 /// configuration.
 pub const VITRUM_ACTIVATION_QUICK_GELU: vitrum_activation = 2;
 
@@ -138,8 +138,8 @@ pub unsafe extern "C" fn vitrum_clip_classify_options_init(
 /// Loads the model at `path` and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
 ///
 /// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file whose directory holds the
-/// tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. Nothing is kept of
-/// the arguments but what the model needs of `context`.
+/// tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. The arguments are not
+/// needed afterwards; the model keeps the threads of `context` alive.
 ///
 /// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
 /// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
@@ -207,12 +207,12 @@ pub unsafe extern "C" fn vitrum_clip_free(clip: Nullable<*mut vitrum_clip>) {
     }
 }
 
-/// What was assumed while `clip` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
-/// none if there is nothing to warn of. Any thread.
+/// Warnings from loading `clip`, a line of UTF-8 each: what was assumed, and which parts of its files are not used. The
+/// text is empty if there are none. Any thread.
 ///
-/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
-/// number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
-/// that happens.
+/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives
+/// the number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is
+/// all that happens.
 ///
 /// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn vitrum_clip_warnings(
     }
 }
 
-/// Values of an embedding; 0 if `clip` is NULL. Any thread.
+/// Number of floats of an embedding; 0 if `clip` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_embed_dim(clip: Nullable<*const vitrum_clip>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
@@ -250,8 +250,8 @@ pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: Nullable<*const vitrum_c
 /// says, runs the image tower and projects. Any thread.
 ///
 /// `options` may be NULL for the defaults. `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats,
-/// picture after picture. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of floats,
-/// also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
+/// picture after picture. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+/// floats, also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or an option outside its domain;
 /// `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
@@ -284,10 +284,9 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
 /// becomes the start and the end token. With OpenAI's vocabulary, texts are cleaned as OpenAI's code cleans them.
 /// `options`, `embeddings`, `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the model
-/// has no text tower;
-/// `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
-/// `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the
+/// model has no text tower; `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the
+/// message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_encode_text(
     clip: *const vitrum_clip,
@@ -314,8 +313,7 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
 /// Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
 ///
 /// `options` may be NULL for the defaults. `probabilities` receives `label_count` floats that sum to 1, in the order of
-/// the labels. `capacity` and `needed` are as for
-/// `vitrum_clip_encode_image`.
+/// the labels. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
 /// To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
 ///

@@ -10,17 +10,17 @@ use super::sam::vitrum_sam;
 use super::status::vitrum_status;
 use crate::pipelines::sam::Embedding;
 
-/// Whether an embedding is of a picture: one of `VITRUM_PICTURE_*`.
+/// Whether an embedding was made from a picture: one of `VITRUM_PICTURE_*`.
 pub type vitrum_picture_match = i32;
 
-/// It is of this picture.
+/// It was made from this picture.
 pub const VITRUM_PICTURE_SAME: vitrum_picture_match = 1;
-/// It is of another one.
+/// It was made from another one.
 pub const VITRUM_PICTURE_OTHER: vitrum_picture_match = 0;
-/// Not known: an earlier version of the library saved the embedding, which did not keep this.
+/// Not known: the embedding was saved by an earlier version of the library, which did not store this.
 pub const VITRUM_PICTURE_UNKNOWN: vitrum_picture_match = -1;
 
-/// A picture as a SAM model sees it. Opaque and immutable.
+/// An encoded picture: the output of a SAM's image encoder. Opaque and immutable.
 ///
 /// Several threads may use one embedding at the same time. It belongs to the model that made it, or to one loaded
 /// from the same weights with the same input size.
@@ -124,9 +124,9 @@ pub unsafe extern "C" fn vitrum_sam_embedding_save(
     }
 }
 
-/// Whether `embedding` is of `image`: all pixels are equal, whatever the layout in memory; alpha does not count. A
-/// restored embedding should be asked this before prompts about a picture are answered from it. Takes a few milliseconds
-/// for 12 megapixels. Any thread.
+/// Whether `embedding` was made from `image`, that is, whether all pixels are equal. Layout in memory and alpha do not
+/// matter. Check this before a restored embedding answers prompts about a picture. Takes a few milliseconds for 12
+/// megapixels. Any thread.
 ///
 /// `answer` receives one of `VITRUM_PICTURE_*`.
 ///

@@ -17,38 +17,40 @@ use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::pipelines::sam::{AutomaticOptions, MaskRecord};
 
-/// How to look for everything in a picture. The names and the defaults are those of segment-anything's
-/// `SamAutomaticMaskGenerator`; the defaults are not zeros. SAM 2's own generator differs in `pred_iou_thresh`, which is
-/// 0.8: as for every model, NULL in the place of the options means its defaults.
+/// How `vitrum_sam_everything` finds masks. The names and the defaults are those of segment-anything's
+/// `SamAutomaticMaskGenerator`; the defaults are not zeros. NULL in the place of the options means the defaults of the
+/// model's own generator: that of SAM 2 has a `pred_iou_thresh` of 0.8.
 #[repr(C)]
 pub struct vitrum_sam_everything_options {
     /// `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`.
     pub struct_size: u32,
-    /// Points along each side of the grid that is asked.
+    /// Points along each side of the regular grid of clicks; 32 by default.
     pub points_per_side: u32,
-    /// Points that go through the mask decoder at once: more need more memory.
+    /// Points that go through the mask decoder at once, 64 by default. More points need more memory.
     pub points_per_batch: u32,
-    /// Layers of crops that are looked at in addition to the whole picture: 4 in the first layer, 16 in the second
-    /// and so on.
+    /// Layers of crops that are segmented in addition to the whole picture, 0 by default. The first layer has 4 crops,
+    /// the second 16, and so on.
     pub crop_n_layers: u32,
-    /// Points along a side in layer `i` of crops are divided by this to the power of `i`.
+    /// In layer `i` of crops, `points_per_side` is divided by this to the power of `i`; 1 by default.
     pub crop_n_points_downscale_factor: u32,
-    /// Holes and islands of fewer pixels are removed from masks; 0 leaves them. Of a SAM 2, those of so many pixels or
-    /// fewer of the decoder's small masks.
+    /// Holes and islands of a smaller area are removed from masks; 0, the default, leaves them. A SAM counts pixels of
+    /// the picture. A SAM 2 counts values of the low-resolution mask, and removes those of exactly this area too.
     pub min_mask_region_area: u32,
-    /// Masks whose predicted quality is not above this are dropped; 0 keeps all.
+    /// Masks whose predicted IoU is not above this are dropped; 0 keeps all. 0.88 by default.
     pub pred_iou_thresh: f64,
-    /// Masks that depend more than this on their threshold are dropped; 0 keeps all.
+    /// Masks whose stability score is below this are dropped; 0 keeps all. 0.95 by default.
     pub stability_score_thresh: f64,
-    /// How far the threshold is moved to see that.
+    /// Offset of the two thresholds, in logits, between which the stability score compares the mask; 1 by default.
     pub stability_score_offset: f64,
-    /// Of two masks whose boxes overlap more than this, the better one is kept.
+    /// Of two masks whose boxes have a greater IoU than this, the one with the higher predicted IoU is kept; 0.7 by
+    /// default.
     pub box_nms_thresh: f64,
-    /// The same of masks from different crops, where the one from the smaller crop is kept.
+    /// The same for masks from different crops, of which the one from the smaller crop is kept; 0.7 by default.
     pub crop_nms_thresh: f64,
-    /// How much the crops of the first layer overlap, as a part of the picture's shorter side.
+    /// Overlap of the crops of the first layer, as a fraction of the picture's shorter side; 512/1500 by default.
     pub crop_overlap_ratio: f64,
-    /// 1: each mask is asked again, with itself as a prompt, and what comes of it takes its place.
+    /// 1: each mask is refined once: it becomes a prompt, together with its point, and the answer replaces it. 0 by
+    /// default.
     pub use_m2m: u32,
     /// 1: one mask for each point, not three. 0 by default.
     pub single_mask: u32,
@@ -90,8 +92,8 @@ pub unsafe extern "C" fn vitrum_sam_everything_options_init(
     unsafe { init_with(options, struct_size, &defaults) }
 }
 
-/// A mask that was found. Owned by the library and valid until the callback returns; fields may be added at its
-/// end.
+/// A mask of `vitrum_sam_everything` or `vitrum_sam_ground`. Owned by the library and valid until the callback returns.
+/// Later versions of the library may add fields at its end.
 #[repr(C)]
 pub struct vitrum_sam_record {
     /// Bytes of this struct.
@@ -112,24 +114,24 @@ pub struct vitrum_sam_record {
     pub bounding_box: [u32; 4],
     /// Left, top, width and height of the crop in which it was found.
     pub crop_box: [u32; 4],
-    /// The point that found it: from the left and from the top, in pixels.
+    /// The click that gave the mask: from the left and from the top, in pixels.
     pub point: [f64; 2],
-    /// How well the model thinks that it covers an object, as the intersection over the union of both.
+    /// The IoU (intersection over union) with the object that the model predicts.
     pub predicted_iou: f32,
-    /// How little it depends on the threshold.
+    /// The stability score: the pixels of the mask at a higher threshold, over those at a lower one.
     pub stability_score: f32,
 }
 
-/// Receives a mask, on the thread that made the call. Anything but 0 ends the work, which then returns
-/// `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+/// Receives a mask, on the thread that made the call. Returns 0 to go on; any other value ends the call, which then
+/// returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
 pub type vitrum_sam_record_callback =
     Option<unsafe extern "C" fn(user: Nullable<*mut c_void>, record: *const vitrum_sam_record) -> i32>;
 
-/// Finds the masks of everything in `image`, and hands each to `on_record`. Any thread.
+/// Segments everything in `image`, and calls `on_record` with each mask. Any thread.
 ///
-/// `options` may be NULL for the defaults, and so may `progress` be. Both callbacks are handed `user` and run during
+/// `options` may be NULL for the defaults, and so may `progress` be. Both callbacks get `user` and run during
 /// the call. `kept`, if not NULL, receives the embedding of the picture, for prompts; the caller frees it with
-/// `vitrum_sam_embedding_free`. If the work is ended early, the masks handed out by then are good ones.
+/// `vitrum_sam_embedding_free`. If the call ends early, the masks that `on_record` got by then are final.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format or an option outside its domain;
 /// `VITRUM_E_LIMIT` for too many points or layers; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`;

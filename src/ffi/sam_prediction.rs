@@ -16,7 +16,7 @@ use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::pipelines::sam::{PredictOptions, Prediction};
 
-/// How far the threshold is moved to see how stable a mask is, as in segment-anything.
+/// Offset of the thresholds of the stability score, segment-anything's.
 const STABILITY_OFFSET: f32 = 1.0;
 
 /// How prompts are answered. The defaults are not zeros.
@@ -59,13 +59,13 @@ pub struct vitrum_sam_mask_stats {
     pub struct_size: u32,
     /// Pixels of the mask.
     pub area: u32,
-    /// Left, top, width and height of its box, in pixels, as pycocotools counts them: one more than in
-    /// `vitrum_sam_record`. All 0 if the mask is empty.
+    /// Left, top, width and height of its box, in pixels. As in pycocotools, width and height count pixels, 1 more than
+    /// those of `vitrum_sam_record`. All 0 if the mask is empty.
     pub bounding_box: [u32; 4],
-    /// How well the model thinks that it covers an object, as the intersection over the union of both.
+    /// The IoU (intersection over union) with the object that the model predicts.
     pub score: f32,
-    /// How little it depends on the threshold: the pixels above a threshold that is higher by 1, over those above
-    /// one that is lower by 1. Not a number if there are none.
+    /// The stability score: the number of pixels above `threshold + 1`, over the number of those above `threshold - 1`.
+    /// Not a number if there are none.
     pub stability_score: f32,
 }
 
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn vitrum_sam_mask_stats_init(
     unsafe { init(stats, struct_size) }
 }
 
-/// The answers to a call's prompts, and memory that the next call reuses. Opaque.
+/// The masks that `vitrum_sam_predict` found. The next call reuses their memory. Opaque.
 ///
 /// Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
 pub struct vitrum_sam_prediction {
@@ -128,10 +128,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: Nullable<*mut vi
 ///
 /// `options` may be NULL for the defaults. Many prompts in one call are faster than one after the other.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that are not finite or beyond
-/// a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
-/// are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in a
-/// prompt; `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
+/// are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
+/// or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
+/// a prompt; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_predict(
     sam: *const vitrum_sam,
@@ -178,8 +178,8 @@ pub unsafe extern "C" fn vitrum_sam_prediction_masks(
     guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.masks()))
 }
 
-/// The scores of all masks, prompt after prompt: how well the model thinks that each covers an object, as the
-/// intersection over the union of both. Any thread.
+/// The scores of all masks, prompt after prompt: for each the IoU (intersection over union) with the object that the
+/// model predicts. Any thread.
 ///
 /// `scores` receives them. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
 /// floats, also when `capacity` is too small; with `scores` NULL and `capacity` 0 that is all that happens.
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_scores(
 }
 
 /// Mask number `mask` of prompt number `prompt`, as bytes: 1 where its logits are above `threshold`, otherwise 0;
-/// row after row, in the size of the picture. Any thread. The models are made for a threshold of 0.
+/// row after row, in the size of the picture. Any thread. The models are trained for a threshold of 0.
 ///
 /// `pixels` receives it. `capacity` and `needed`, in bytes, are as for `vitrum_sam_prediction_scores`.
 ///
@@ -300,8 +300,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
     }
 }
 
-/// Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`, without the mask. Any
-/// thread.
+/// Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`. Any thread.
 ///
 /// `stats` receives them; prepare it by `vitrum_sam_mask_stats_init`.
 ///
@@ -336,9 +335,9 @@ pub unsafe extern "C" fn vitrum_sam_prediction_stats(
     }
 }
 
-/// How little mask number `mask` of prompt number `prompt` depends on its threshold: the number of pixels above
-/// `threshold + offset`, over the number of those above `threshold - offset`. Any thread. In `vitrum_sam_mask_stats`, the
-/// offset is 1.
+/// The stability score of mask number `mask` of prompt number `prompt`: the number of pixels above `threshold +
+/// offset`, over the number of those above `threshold - offset`. Any thread. `vitrum_sam_prediction_stats` takes an
+/// offset of 1.
 ///
 /// `stability` receives it: not a number if there are no such pixels. The errors are those of
 /// `vitrum_sam_prediction_stats`.
@@ -389,8 +388,8 @@ pub unsafe extern "C" fn vitrum_sam_prediction_logits(
     }
 }
 
-/// The logits of a mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the model's
-/// input. They can refine a later prompt. Any thread.
+/// The logits of a mask at the model's own resolution: a square with sides of `vitrum_sam_mask_side`, which covers the
+/// model's input. A later prompt can refine them. Any thread.
 ///
 /// `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
 /// `capacity` and `needed` count floats.

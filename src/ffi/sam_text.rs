@@ -19,27 +19,27 @@ use super::status::vitrum_status;
 use crate::error::err;
 use crate::pipelines::sam::TextPrompt;
 
-/// What is looked for, in words. The defaults are not all zeros.
+/// A description in words of what `vitrum_sam_ground` looks for. The defaults are not zeros.
 #[repr(C)]
 pub struct vitrum_sam_text_prompt {
     /// `sizeof(vitrum_sam_text_prompt)`; set by `vitrum_sam_text_prompt_init`.
     pub struct_size: u32,
-    /// Most masks for a text; 1 by default.
+    /// Masks for each text at most; 1 by default.
     pub top: u32,
-    /// Masks of a lower probability are no answer; 0 by default.
+    /// Masks of a lower probability are dropped; 0 by default.
     pub min_probability: f64,
-    /// Each of these texts is looked for, with its article: "a red apple".
+    /// The texts to look for, with their articles: "a red apple".
     pub texts: *const *const c_char,
     /// How many there are, at least 1.
     pub text_count: usize,
-    /// What else is in the picture and must not be taken for it, or NULL if `other_count` is 0. Then a text has to
-    /// fit better than words for the background do.
+    /// Texts for other things in the picture, with which the texts compete; NULL if `other_count` is 0. Without them,
+    /// texts compete with words for the background.
     pub others: Nullable<*const *const c_char>,
     /// How many there are.
     pub other_count: usize,
     /// A sentence with `{}` in the place of the text. NULL means "a photo of {}".
     pub text_template: Nullable<*const c_char>,
-    /// How to find what is then compared with the texts, or NULL for the defaults.
+    /// How masks are found before they are compared with the texts, or NULL for the model's defaults.
     pub candidates: Nullable<*const vitrum_sam_everything_options>,
 }
 
@@ -72,8 +72,8 @@ pub unsafe extern "C" fn vitrum_sam_text_prompt_init(
 }
 
 /// Receives a mask that answers text number `text`, with the probability of that text, on the thread that made the
-/// call. Anything but 0 ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp`
-/// may leave it.
+/// call. Returns 0 to go on; any other value ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an
+/// exception nor `longjmp` may leave it.
 pub type vitrum_sam_match_callback = Option<
     unsafe extern "C" fn(
         user: Nullable<*mut c_void>,
@@ -83,10 +83,11 @@ pub type vitrum_sam_match_callback = Option<
     ) -> i32,
 >;
 
-/// Finds what `prompt` says in `image`: `clip` looks at the masks of everything, cut out and in their surroundings,
-/// and those that fit a text best are handed to `on_match`, text by text, the best first. Any thread.
+/// Finds what `prompt` describes in `image`. Everything is segmented; `clip` embeds each mask, cut out and in its
+/// surroundings, and compares it with the texts. `on_match` gets the best masks of each text, text by text, the best
+/// first. Any thread.
 ///
-/// `progress` may be NULL. Both callbacks are handed `user` and run during the call. `kept`, if not NULL, receives the
+/// `progress` may be NULL. Both callbacks get `user` and run during the call. `kept`, if not NULL, receives the
 /// embedding of the picture, for prompts; the caller frees it with `vitrum_sam_embedding_free`.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text, a template without `{}`, an unknown pixel format or

@@ -18,11 +18,11 @@ use crate::pipelines::tracker::{Direction, Tracker, TrackerOptions};
 
 /// Objects followed through one video with a SAM 2 model. Opaque.
 ///
-/// One call may use a tracker at a time, those that only read it excepted: they may run at the same time as each other.
+/// Only one call may use a tracker at a time, but several calls that only read it (`const`) may run at the same time.
 /// It keeps its model alive, so that the model's handle may be freed before it. However long the video is, its memory
 /// does not grow beyond `vitrum_tracker_memory_limit`. A call that fails or is stopped leaves it as it was.
 ///
-/// Frames are numbered from 0, objects as the caller likes.
+/// Frames are numbered from 0. The caller chooses the numbers of objects.
 pub struct vitrum_tracker {
     pub(super) tracker: Tracker,
 }
@@ -33,15 +33,15 @@ impl vitrum_tracker {
     }
 }
 
-/// In the place of a frame's number: the frame that was pushed last.
+/// Stands for the number of the frame that was pushed last.
 pub const VITRUM_FRAME_CURRENT: i64 = -1;
 
-/// Which way through the video: one of `VITRUM_DIRECTION_*`.
+/// The direction in which a video is tracked: one of `VITRUM_DIRECTION_*`.
 pub type vitrum_direction = i32;
 
-/// As the video was taken.
+/// From earlier frames to later ones.
 pub const VITRUM_DIRECTION_FORWARD: vitrum_direction = 0;
-/// In reverse.
+/// From later frames to earlier ones.
 pub const VITRUM_DIRECTION_BACKWARD: vitrum_direction = 1;
 
 /// How a tracker behaves. The defaults are those of sam2's `build_sam2_video_predictor`; they are not zeros.
@@ -54,23 +54,25 @@ pub struct vitrum_tracker_options {
     /// Most prompted frames of an object to which later frames attend, 1 to 4096; 8 by default. One more replaces the
     /// earliest prompted one after the first. (sam2 keeps all, and its memory grows.)
     pub max_prompted_frames: u32,
-    /// How many of the frames pushed last stay open to prompts, to tracking and for their masks, 1 to 4096; 1 by
-    /// default. In the released models each takes 17 MB and 256 kB for every object.
+    /// How many of the frames pushed last are held, 1 to 4096; 1 by default. Frames that are held can be prompted and
+    /// tracked, and their masks read. In the released models each takes 17 MB, and 256 kB for every object.
     pub held_frames: u32,
-    /// Frames of the video, or 0 if that is not known, as with a camera. Only a video of fewer than 16 frames is
-    /// tracked differently if it is known, as sam2 does.
+    /// Number of frames of the video, or 0, the default, if it is not known, as with a camera. As in sam2, it changes
+    /// results only if it is less than 16.
     pub num_frames: u64,
-    /// Holes of at most so many pixels in the masks as the model predicts them are filled; 8 by default.
+    /// Holes of at most this area in the low-resolution masks are filled; 0 leaves them. 8 by default.
     pub fill_hole_area: u32,
-    /// 1: keep what is needed to track away from a prompted frame in both directions, one after the other. 0 by default.
+    /// 1: keep the memories around prompted frames, so that frames after them and then frames before them can be
+    /// tracked. 0 by default.
     pub both_directions: u32,
     /// 1: give every pixel to one object at most in the masks that are read. 0 by default.
     pub non_overlap_output: u32,
-    /// 1: the same in the masks that are remembered. 0 by default.
+    /// 1: the same in the masks that the memory encoder gets. 0 by default.
     pub non_overlap_memory: u32,
-    /// 1, the default: remember masks of prompted frames in black and white.
+    /// 1, the default: the memory encoder gets masks of prompted frames as 0 and 1, not as probabilities.
     pub binarize_clicked_masks: u32,
-    /// 1: prompts on a frame that was tracked count as much as those on a frame that was not. 0 by default.
+    /// 1: prompts on a frame that was tracked already make it a conditioning frame, as prompts on other frames do. 0 by
+    /// default.
     pub corrections_are_conditioning: u32,
     /// 1: forget tracked frames around a prompted one. 0 by default.
     pub clear_memory_around_input: u32,
@@ -136,8 +138,8 @@ pub unsafe extern "C" fn vitrum_tracker_free(tracker: Nullable<*mut vitrum_track
     }
 }
 
-/// The most bytes that a tracker made of the same arguments will ever hold, however long the video. Any thread. Most
-/// hold much less. Scratch memory, which the context keeps for reuse, comes on top.
+/// An upper bound on the bytes that a tracker made with the same arguments holds, however long the video. Any thread.
+/// Most trackers hold much less. The scratch memory that the context keeps for reuse is not included.
 ///
 /// `limit` receives them. The other parameters and the errors are those of `vitrum_tracker_new`.
 #[unsafe(no_mangle)]
@@ -185,8 +187,8 @@ pub unsafe extern "C" fn vitrum_tracker_height(tracker: Nullable<*const vitrum_t
 /// Takes the next frame of the video: encodes it, once for all objects, and makes it the current one. The oldest frame
 /// is dropped if `held_frames` are held.
 ///
-/// `frame`, if not NULL, receives its number: 0, and then 1 more than that of the current frame. `progress` may be NULL;
-/// it is called with `progress_user` during the call.
+/// `frame`, if not NULL, receives its number: 0, and then 1 more than that of the current frame. `progress` may be
+/// NULL; it is called with `progress_user` during the call.
 ///
 /// Errors: `VITRUM_E_IMAGE`, also for a frame of another size than the tracker's; `VITRUM_E_INVALID_ARGUMENT` for an
 /// unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
@@ -274,14 +276,13 @@ pub unsafe extern "C" fn vitrum_tracker_held_frames(
     }
 }
 
-/// Follows all objects on the current frame, forward in time: takes up the prompts that were added, and finds the masks
-/// of the objects that have none on this frame.
+/// Tracks all objects to the current frame, forward in time: remembers the prompted frames, and predicts the masks of
+/// the objects that have no prompt on this frame.
 ///
 /// `progress` may be NULL; it is called with `progress_user` during the call.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any more;
-/// `VITRUM_E_CANCELLED`;
-/// `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any
+/// more; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_step(
     tracker: *mut vitrum_tracker,
@@ -298,7 +299,7 @@ pub unsafe extern "C" fn vitrum_tracker_step(
     }
 }
 
-/// The same on any frame that is held, coming from the frames before it or after it.
+/// Tracks all objects to frame `frame`, which must be held, from the frames before it (forward) or after it (backward).
 ///
 /// Errors: those of `vitrum_tracker_step`; `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held or an unknown
 /// direction.
@@ -322,7 +323,7 @@ pub unsafe extern "C" fn vitrum_tracker_step_at(
     }
 }
 
-/// Forgets all objects and what was said about them. Frames that are held stay so.
+/// Removes all objects and their prompts. Frames stay held.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_reset(
     tracker: *mut vitrum_tracker,

@@ -9,18 +9,18 @@ use super::tracker::{frame_or_current, vitrum_tracker};
 use crate::error::Result;
 use crate::pipelines::tracker::Tracker;
 
-/// What there is to know of an object on a frame.
+/// Area, box and scores of an object's mask on a frame.
 #[repr(C)]
 pub struct vitrum_tracker_stats {
     /// `sizeof(vitrum_tracker_stats)`; set by `vitrum_tracker_stats_init`.
     pub struct_size: u32,
-    /// Pixels of the mask; 0 where the object is not seen.
+    /// Pixels of the mask; 0 if the object is not visible.
     pub area: u32,
     /// Left, top, width and height of its box, in pixels; all 0 if the mask is empty.
     pub bounding_box: [u32; 4],
-    /// How sure the model is that the object is seen: above 0 if it is more likely than not. A logit.
+    /// The logit of the probability that the object is visible: above 0 if it is more likely than not.
     pub object_score: f32,
-    /// How well the model thinks that the mask covers the object, as the intersection over the union of both.
+    /// The IoU (intersection over union) of mask and object that the model predicts.
     pub score: f32,
 }
 
@@ -42,14 +42,14 @@ pub unsafe extern "C" fn vitrum_tracker_stats_init(
 }
 
 /// The mask of object number `object` on frame `frame`, as bytes: 1 where its logits are above `threshold`, otherwise
-/// 0; row after row, in the size of the frames. The models are made for a threshold of 0.
+/// 0; row after row, in the size of the frames. The models are trained for a threshold of 0.
 ///
-/// `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room there,
-/// in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with `pixels` NULL
-/// and `capacity` 0 that is all that happens.
+/// `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room
+/// there, in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with
+/// `pixels` NULL and `capacity` 0 that is all that happens.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not a
-/// number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not
+/// a number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_mask(
     tracker: *const vitrum_tracker,
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn vitrum_tracker_polygons(
     }
 }
 
-/// Area and box of the mask at `threshold`, and the scores, without the mask.
+/// Area and box of the same mask at `threshold`, and its scores.
 ///
 /// `stats` receives them; prepare it by `vitrum_tracker_stats_init`. The other parameters and the errors are those of
 /// `vitrum_tracker_mask`.
@@ -186,7 +186,8 @@ pub unsafe extern "C" fn vitrum_tracker_logits(
     }
 }
 
-/// The logits of the mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the frame.
+/// The logits of the mask at the model's own resolution: a square with sides of `vitrum_sam_mask_side`, which covers
+/// the frame.
 ///
 /// `logits` receives them. The other parameters and the errors are those of `vitrum_tracker_mask`; `capacity` and
 /// `needed` count floats.

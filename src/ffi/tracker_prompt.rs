@@ -1,4 +1,4 @@
-//! What is said to a `vitrum_tracker` about its objects.
+//! Prompts of a `vitrum_tracker`.
 
 use core::ffi::c_void;
 use core::slice;
@@ -20,8 +20,8 @@ use crate::pipelines::tracker::PromptOptions;
 pub struct vitrum_tracker_prompt_options {
     /// `sizeof(vitrum_tracker_prompt_options)`; set by `vitrum_tracker_prompt_options_init`.
     pub struct_size: u32,
-    /// 1: the clicks are added to those of earlier prompts for the object on the frame, to which no box can be added. 0:
-    /// they replace them.
+    /// 1: the clicks are added to those of earlier prompts for the object on the frame, to which no box can be added.
+    /// 0: they replace them.
     pub keep_earlier: u32,
 }
 
@@ -42,18 +42,18 @@ pub unsafe extern "C" fn vitrum_tracker_prompt_options_init(
     unsafe { init(options, struct_size) }
 }
 
-/// Says by clicks, or by a box and clicks, where object number `object` is on frame `frame`, which must be held. An
-/// object comes into being with its first prompt.
+/// Prompts object number `object` with clicks, or a box and clicks, on frame `frame`, which must be held. The first
+/// prompt with a new number adds the object.
 ///
-/// The mask on this frame can be read at once, and corrected by more clicks; other frames change with the next step. On
-/// a frame that was tracked, clicks correct the mask that was found. `frame` may be `VITRUM_FRAME_CURRENT`. The
-/// prompt's `mask` must be NULL: earlier masks are taken into account without it. `options` may be NULL for the defaults,
-/// and `progress` may be NULL; it is called with `progress_user` during the call.
+/// The mask on this frame can be read at once, and corrected with more clicks; masks on other frames change with the
+/// next step. On a frame that was tracked, clicks correct the tracked mask. `frame` may be `VITRUM_FRAME_CURRENT`. The
+/// prompt's `mask` must be NULL: the tracker itself starts from the earlier mask. `options` may be NULL for the
+/// defaults, and `progress` may be NULL; it is called with `progress_user` during the call.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, an empty prompt, an unknown label, coordinates that
-/// are not finite or beyond a million, a box whose right or bottom comes before its left or top, or a box with
-/// `keep_earlier`; `VITRUM_E_LIMIT` for one object more than `max_objects`, more than 1024 points, or too many corrected
-/// frames without a step; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, an empty prompt, an unknown label, coordinates
+/// that are not finite or beyond a million, a box whose right or bottom comes before its left or top, or a box with
+/// `keep_earlier`; `VITRUM_E_LIMIT` for one object more than `max_objects`, more than 1024 points, or too many
+/// corrected frames without a step; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_add_points(
     tracker: *mut vitrum_tracker,
@@ -86,14 +86,15 @@ pub unsafe extern "C" fn vitrum_tracker_add_points(
     }
 }
 
-/// Says by a mask where object number `object` is on frame `frame`, which must be held. It replaces what was said before
-/// about the object on this frame. An object comes into being with its first prompt.
+/// Prompts object number `object` with a mask on frame `frame`, which must be held. The mask replaces earlier prompts
+/// of the object on this frame. The first prompt with a new number adds the object.
 ///
 /// `mask` are `width * height` bytes, row after row, in the size of the frames: not 0 where the object is. A mask
-/// without any such pixel says that the object is not there. The rest is as for `vitrum_tracker_add_points`.
+/// without any such pixel means that the object is not visible. The other parameters are those of
+/// `vitrum_tracker_add_points`.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, or a mask of another size; `VITRUM_E_LIMIT` for one
-/// object more than `max_objects`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, or a mask of another size; `VITRUM_E_LIMIT` for
+/// one object more than `max_objects`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_add_mask(
     tracker: *mut vitrum_tracker,
@@ -118,8 +119,8 @@ pub unsafe extern "C" fn vitrum_tracker_add_mask(
     }
 }
 
-/// Takes back what was said about object number `object` on frame `frame`, which need not be held. If nothing else was
-/// said about the object, it must be prompted anew or removed before the next step.
+/// Removes the prompts of object number `object` on frame `frame`, which need not be held. An object without any
+/// prompts must be prompted anew or removed before the next step.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object.
 #[unsafe(no_mangle)]
@@ -139,7 +140,7 @@ pub unsafe extern "C" fn vitrum_tracker_clear_prompts(
     }
 }
 
-/// Forgets object number `object`.
+/// Removes object number `object`.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object.
 #[unsafe(no_mangle)]
@@ -152,7 +153,7 @@ pub unsafe extern "C" fn vitrum_tracker_remove_object(
     unsafe { guard(error, || required_mut(tracker, "tracker")?.tracker.remove_object(object)) }
 }
 
-/// The numbers of the objects, in the order in which they came.
+/// The numbers of the objects, in the order in which they were added.
 ///
 /// `objects` receives them. `capacity` is the room there, in numbers. `needed`, if not NULL, receives how many there
 /// are, also when `capacity` is too small; with `objects` NULL and `capacity` 0 that is all that happens.

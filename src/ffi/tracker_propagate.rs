@@ -16,7 +16,7 @@ use crate::error::{Result, err};
 use crate::image::ImageView;
 use crate::pipelines::tracker::{FrameSource, Propagation, Tracker};
 
-/// What a `vitrum_frame_reader` came to: one of `VITRUM_READ_*`, or anything else for a failure.
+/// The result of a `vitrum_frame_reader`: one of `VITRUM_READ_*`, or any other value for a failure.
 pub type vitrum_read_result = i32;
 
 /// The image has been filled.
@@ -27,8 +27,8 @@ pub const VITRUM_READ_END: vitrum_read_result = 1;
 /// Reads frame number `frame` into `image`, which has been prepared as by `vitrum_image_init`, on the thread that made
 /// the call. The pixels stay the reader's; they must not change before the next frame is asked for or the call ends.
 ///
-/// Returns `VITRUM_READ_OK` or `VITRUM_READ_END`; anything else ends the call, which then returns `VITRUM_E_IO`. Neither
-/// an exception nor `longjmp` may leave it, and it must not use the tracker.
+/// Returns `VITRUM_READ_OK` or `VITRUM_READ_END`; anything else ends the call, which then returns `VITRUM_E_IO`.
+/// Neither an exception nor `longjmp` may leave it, and it must not use the tracker.
 pub type vitrum_frame_reader = Option<
     unsafe extern "C" fn(
         user: Nullable<*mut c_void>,
@@ -37,9 +37,9 @@ pub type vitrum_frame_reader = Option<
     ) -> vitrum_read_result,
 >;
 
-/// Says that frame number `frame` has been tracked, on the thread that made the call: its masks can be read from
-/// `tracker`, which is valid until the callback returns and must not be changed. Anything but 0 ends the call, which then
-/// returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+/// Called when frame number `frame` has been tracked, on the thread that made the call. Its masks can be read from
+/// `tracker`, which is valid until the callback returns and must not be changed. Returns 0 to go on; any other value
+/// ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
 pub type vitrum_frame_callback = Option<
     unsafe extern "C" fn(user: Nullable<*mut c_void>, tracker: *const vitrum_tracker, frame: i64) -> i32,
 >;
@@ -49,7 +49,7 @@ pub type vitrum_frame_callback = Option<
 pub struct vitrum_tracker_propagate_options {
     /// `sizeof(vitrum_tracker_propagate_options)`; set by `vitrum_tracker_propagate_options_init`.
     pub struct_size: u32,
-    /// Which way; forward by default.
+    /// The direction; forward by default.
     pub direction: vitrum_direction,
     /// The first frame; -1, the default, for the earliest one that has prompts.
     pub start: i64,
@@ -96,14 +96,13 @@ impl vitrum_tracker_propagate_options {
 
 /// Follows all objects through a video, and calls `on_frame` after each frame.
 ///
-/// `options` may be NULL for the defaults. `reader` is asked for every
-/// frame that is not held. `reader`, `on_frame` and `progress`, which may be NULL, are handed `user`; progress is that of
-/// the whole call if `max_frames` or the option `num_frames` says where it ends, otherwise that of the frame. Backward
-/// from frame 0, nothing is done. If the call fails or is stopped, frames up to the last one that `on_frame` was told of
-/// remain tracked.
+/// `options` may be NULL for the defaults. `reader` is called for every frame that is not held. `progress` may be NULL.
+/// All callbacks get `user`. The fraction that `progress` gets is that of the whole call if `max_frames`, or
+/// `num_frames` of the tracker's options, says where it ends, and otherwise that of the frame. Backward from frame 0,
+/// nothing is done. If the call fails or is stopped, the frames for which `on_frame` was called remain tracked.
 ///
-/// Errors: those of `vitrum_tracker_push_frame_at` and `vitrum_tracker_step_at`; `VITRUM_E_IO` if a frame cannot be read;
-/// `VITRUM_E_CANCELLED`.
+/// Errors: those of `vitrum_tracker_push_frame_at` and `vitrum_tracker_step_at`; `VITRUM_E_IO` if a frame cannot be
+/// read; `VITRUM_E_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_propagate(
     tracker: *mut vitrum_tracker,

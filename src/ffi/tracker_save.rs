@@ -10,8 +10,8 @@ use super::status::vitrum_status;
 use super::tracker::vitrum_tracker;
 use crate::pipelines::tracker::Tracker;
 
-/// The tracker as bytes, for a file; `vitrum_tracker_load` makes it a tracker again, on any machine, which goes on
-/// exactly as this one would.
+/// Serialises the tracker, for a file. `vitrum_tracker_load` restores it, on any machine, and the restored tracker
+/// gives the same results as this one.
 ///
 /// `bytes` receives them. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the number of bytes,
 /// also when `capacity` is too small; with `bytes` NULL and `capacity` 0 that is all that happens.
@@ -41,8 +41,8 @@ pub unsafe extern "C" fn vitrum_tracker_save(
 
 /// Restores a saved tracker and writes it to `tracker`; the caller frees it with `vitrum_tracker_free`. Any thread.
 ///
-/// `data` are the `size` bytes that `vitrum_tracker_save` wrote. They need not be trusted: they carry a checksum, and say
-/// which model they are from. They are only read during the call.
+/// `data` are the `size` bytes that `vitrum_tracker_save` wrote. They need not be trusted: they carry a checksum, and
+/// say which model they are from. They are only read during the call.
 ///
 /// Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged tracker; `VITRUM_E_UNSUPPORTED` if a later version of
 /// this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another

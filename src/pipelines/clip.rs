@@ -26,14 +26,14 @@ const ROWS: usize = 2560;
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ClipOptions<'a> {
-    /// The activation of the MLPs, whatever the files say; `None` for what they say. Weights of OpenAI's models that
-    /// were saved without their configuration need [`QuickGelu`](Activation::QuickGelu).
+    /// The activation of the MLPs; `None` for the one that the files name. Weights of OpenAI's models that were saved
+    /// without their configuration need [`QuickGelu`](Activation::QuickGelu).
     pub activation: Option<Activation>,
-    /// Loads a model although some of its tensors or settings are not understood. What it then computes is not what
-    /// its maker's program computes; [`Clip::warnings`] says why.
+    /// Loads a model with tensors or settings that are not understood, which is otherwise an error. Its results may
+    /// differ from those of its maker's program; [`Clip::warnings`] says why.
     pub lenient: bool,
-    /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not), for weights in the original naming
-    /// that have OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, as OpenCLIP has it inside.
+    /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not). It is used for weights in the original
+    /// naming with OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, such as OpenCLIP's.
     pub vocabulary: Option<&'a [u8]>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> ClassifyOptions<'a> {
 
 /// A CLIP model with its preprocessing and tokenizer. Immutable; share it between threads as you like.
 ///
-/// A checkpoint of one tower does what that tower can.
+/// A checkpoint of one tower alone can encode either pictures or texts.
 #[derive(Debug)]
 pub struct Clip {
     cx: Cx,
@@ -116,7 +116,7 @@ impl Clip {
         Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
     }
 
-    /// What was assumed while the model was loaded, and what of its files is not used.
+    /// Warnings from loading: what was assumed, and which parts of the files are not used.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -229,8 +229,8 @@ impl Clip {
         Ok(out)
     }
 
-    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of white
-    /// space, is start and end token, as in the references. What happens to a text before depends on the
+    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of
+    /// white space, is start and end token, as in the references. What happens to a text before depends on the
     /// [`Tokenizer`]'s files.
     ///
     /// # Errors
@@ -299,9 +299,9 @@ impl Clip {
 
     /// Zero-shot classification: the probability of each label for `image`.
     ///
-    /// Each label is put into the [`template`](ClassifyOptions::template), and `p = softmax(logits)`. To classify many pictures, encode the labels once with
-    /// [`encode_texts`](Self::encode_texts) and use [`similarity`](Self::similarity) and
-    /// [`probabilities`](Self::probabilities).
+    /// Each label is put into the [`template`](ClassifyOptions::template), and `p = softmax(logits)`. To classify many
+    /// pictures, encode the labels once with [`encode_texts`](Self::encode_texts) and use
+    /// [`similarity`](Self::similarity) and [`probabilities`](Self::probabilities).
     ///
     /// # Errors
     /// `InvalidArgument` for no label, an empty label or a template without `{}`; otherwise as

@@ -9,16 +9,16 @@ pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
 /// Most points of a prompt: each takes some 30 kB of scratch memory in the released models.
 pub const MAX_POINTS: usize = 1 << 14;
 
-/// What a click says.
+/// What a click marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Label {
-    /// No click. Brings batches to equal lengths in the reference, where it changes the result a little, as it does
-    /// here. Its coordinates do not matter. Here no prompt needs it.
+    /// No click: its coordinates do not matter. The reference adds such points to bring prompts to a common length, which
+    /// changes results a little. Here no prompt needs one.
     Padding = -1,
-    /// Not this.
+    /// Not part of the object.
     Background = 0,
-    /// This.
+    /// Part of the object.
     Foreground = 1,
 }
 
@@ -45,23 +45,24 @@ pub struct Point {
     pub x: f32,
     /// From the top.
     pub y: f32,
-    /// What it says.
+    /// What it marks.
     pub label: Label,
 }
 
 impl Point {
-    /// A click on what is wanted.
+    /// A click on the object.
     pub fn foreground(x: f32, y: f32) -> Self {
         Self { x, y, label: Label::Foreground }
     }
 
-    /// A click on what is not.
+    /// A click on what is not part of the object.
     pub fn background(x: f32, y: f32) -> Self {
         Self { x, y, label: Label::Background }
     }
 }
 
-/// All that is said about one object. Nothing at all is a prompt too: the most prominent object.
+/// A prompt for one object: clicks, a box, an earlier mask, or several of these. An empty prompt asks for the most
+/// prominent object.
 ///
 /// Without points and box, SAM 2 gets no point at all, as from `SAM2ImagePredictor`; transformers gives it a padding point,
 /// which is a prompt of [`Point`]s with one [`Label::Padding`]. (`docs/references.md` has more of such differences.)

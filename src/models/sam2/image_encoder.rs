@@ -89,7 +89,7 @@ impl ImageEncoder {
     /// [`features_len`](Self::features_len) f32 and is laid out as [`layout`](Self::layout) says.
     ///
     /// # Errors
-    /// `Cancelled` if the monitor's owner wishes; it is asked after every block.
+    /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).

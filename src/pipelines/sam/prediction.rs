@@ -128,8 +128,8 @@ impl Prediction {
         Ok(self.bits(prompt, mask, [threshold])?.0.to_rle())
     }
 
-    /// How little the mask depends on its threshold: the IoU of the masks at `threshold ± offset` (1 in the
-    /// reference).
+    /// The stability score: the IoU of the masks at `threshold + offset` and `threshold - offset`; the reference's offset
+    /// is 1.
     ///
     /// # Errors
     /// As [`rle`](Self::rle).

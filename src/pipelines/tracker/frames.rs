@@ -31,7 +31,7 @@ impl Tracker {
     /// Encodes the next frame: it is current from then on. Returns its number, one more than that of the frame that was
     /// current; the first is 0.
     ///
-    /// If another frame leaves, its prompts are remembered first. `monitor` hears of every block of the encoder.
+    /// If another frame leaves, its prompts are remembered first. `monitor` is called after every block of the encoder.
     ///
     /// # Errors
     /// As [`push_at`](Self::push_at).

@@ -81,13 +81,13 @@ use crate::error::{Result, err};
 use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam::Point;
 
-/// Which way time goes.
+/// The direction in which a video is tracked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// As the video was taken.
+    /// From earlier frames to later ones.
     #[default]
     Forward,
-    /// In reverse.
+    /// From later frames to earlier ones.
     Backward,
 }
 

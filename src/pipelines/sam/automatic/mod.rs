@@ -42,11 +42,11 @@ pub struct MaskRecord {
     /// The box around it: `[x, y, width, height]`. As in the reference, a side is the difference between the last and
     /// the first pixel, one less than [`Rle::bounding_box`] counts.
     pub bounding_box: [u32; 4],
-    /// The overlap with the truth that the model expects (intersection over union).
+    /// The IoU with the object that the model predicts.
     pub predicted_iou: f32,
     /// The click that gave the mask.
     pub point_coords: [f64; 2],
-    /// How little the mask depends on the threshold, see [`stability_score`].
+    /// The [`stability_score`].
     pub stability_score: f32,
     /// The part of the picture in which the mask was found: `[x, y, width, height]`.
     pub crop_box: [u32; 4],

@@ -19,32 +19,32 @@ pub struct AutomaticOptions {
     pub points_per_side: usize,
     /// Points that go through the decoder at once.
     pub points_per_batch: usize,
-    /// Masks whose predicted overlap with the truth is not above this are dropped; 0 keeps all.
+    /// Masks whose predicted IoU is not above this are dropped; 0 keeps all.
     pub pred_iou_thresh: f64,
     /// Masks whose stability score is below this are dropped; 0 keeps all.
     pub stability_score_thresh: f64,
-    /// How far the two thresholds of the stability score are from the mask's.
+    /// Offset of the two thresholds between which the stability score compares the mask, in logits.
     pub stability_score_offset: f64,
-    /// Overlap of boxes above which the mask of lower predicted quality is dropped, within a crop.
+    /// IoU of two boxes of a crop above which the mask of lower predicted IoU is dropped.
     pub box_nms_thresh: f64,
     /// Layers of crops; layer `i` has `2ⁱ · 2ⁱ`, in addition to the whole picture.
     pub crop_n_layers: usize,
-    /// Overlap of boxes above which the mask of the larger crop is dropped.
+    /// IoU of two boxes of different crops above which the mask of the larger crop is dropped.
     pub crop_nms_thresh: f64,
-    /// How far crops overlap: in the first layer, as a part of the picture's shorter side.
+    /// Overlap of the crops of the first layer, as a fraction of the picture's shorter side.
     pub crop_overlap_ratio: f64,
     /// The points per side of layer `i` are divided by this to the power of `i`.
     pub crop_n_points_downscale_factor: usize,
     /// The points of the whole picture and of each layer, in 0…1 of a crop's width and height, in place of regular
     /// grids.
     pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
-    /// Holes and islands are removed; 0 leaves masks as they are. Of a SAM, those of fewer pixels of the picture, when
-    /// all masks are there; of a SAM 2, those of so many logits or fewer, at the decoder's resolution, before masks are
-    /// looked at.
+    /// Holes and islands of a smaller area are removed; 0 leaves them. With a SAM, areas are counted in pixels of the
+    /// picture, and regions go when all masks are there. With a SAM 2, they are counted in logits of the low-resolution
+    /// mask, and regions of exactly this area go too, before masks are filtered.
     pub min_mask_region_area: u32,
-    /// Each mask is fed back once, with its point, and what comes of it takes its place.
+    /// Refines each mask once: it becomes a prompt, together with its point, and the answer replaces it.
     pub use_m2m: bool,
-    /// Three masks for each point; otherwise one.
+    /// Three masks for each point, the default; otherwise one.
     pub multimask_output: bool,
 }
 
