@@ -108,12 +108,31 @@ fn parse(list: &str) -> Promises {
 fn measure(root: &Path) -> Result<Promises, String> {
     let header =
         fs::read_to_string(root.join("include/vitrum.h")).map_err(|error| format!("vitrum.h: {error}"))?;
+    check_growth(&header)?;
     let (mut promises, structs) = read(&header)?;
     for (place, at) in offsets(root, &structs)? {
         let promise = promises.entry(place).or_default();
         *promise = if promise.is_empty() { at } else { format!("{promise} at {at}") };
     }
     Ok(promises)
+}
+
+/// Fails if a struct neither begins with its size nor says that it never changes.
+fn check_growth(header: &str) -> Result<(), String> {
+    for (at, _) in header.match_indices("typedef struct ") {
+        let Some((name, body)) = header[at..].split_once('{').filter(|(name, _)| !name.contains(';')) else {
+            continue;
+        };
+        let mut code =
+            body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['/', '*']));
+        let is_sized = code.next() == Some("uint32_t struct_size;");
+        let comment = header[..at].rfind("/*").map_or("", |start| &header[start..at]);
+        let comment = comment.replace(" *", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        if !is_sized && !comment.contains("This struct will never change.") {
+            return Err(format!("{name}: begin it with `struct_size`, or say that it will never change"));
+        }
+    }
+    Ok(())
 }
 
 /// A struct's name, and the names of its fields.
@@ -235,6 +254,13 @@ fn offsets(root: &Path, structs: &[Struct]) -> Result<Vec<(String, String)>, Str
             program +=
                 &format!("printf(\"struct {name}, field {field} = %zu\\n\", offsetof({name}, {field}));\n");
         }
+        // A field that is added there would not change the size.
+        if let Some(last) = fields.last() {
+            program += &format!(
+                "if (offsetof({name}, {last}) + sizeof((({name} *)0)->{last}) != sizeof({name}))\n\
+                 puts(\"{name} ends in padding\");\n"
+            );
+        }
     }
     program += "return 0;\n}\n";
     let directory = env::temp_dir().join(format!("vitrum-abi-{}", process::id()));
@@ -242,8 +268,11 @@ fn offsets(root: &Path, structs: &[Struct]) -> Result<Vec<(String, String)>, Str
     // What stays is in the system's directory for such files.
     let _ = fs::remove_dir_all(&directory);
     let places = output?;
-    let places = places.lines().filter_map(|line| line.split_once(" = "));
-    Ok(places.map(|(place, at)| (place.into(), at.into())).collect())
+    let split = |line: &str| {
+        let (place, at) = line.split_once(" = ").ok_or(line)?;
+        Ok((place.to_string(), at.to_string()))
+    };
+    places.lines().map(split).collect()
 }
 
 fn run(root: &Path, directory: &Path, program: &str) -> Result<String, String> {
@@ -274,7 +303,7 @@ mod tests {
     fn a_header_is_read() {
         let header = "#ifndef VITRUM_H\n#define VITRUM_H\n#define VITRUM_VERSION_MAJOR 0\n#define VITRUM_OK 0\n\
                       extern \"C\" {\n/* Opaque; free it. */\ntypedef struct v_clip v_clip;\n\
-                      typedef struct v_image {\n    /* Size. */\n    uint32_t struct_size;\n    float box[4];\n\
+                      typedef struct v_image {\n    /* It; size. */\n    uint32_t struct_size;\n    float box[4];\n\
                       const uint8_t *VITRUM_NULLABLE data;\n} v_image;\ntypedef struct v_point {\n    float x;\n\
                       } v_point;\ntypedef int32_t (*v_progress)(void *VITRUM_NULLABLE user, float fraction);\n\
                       int32_t v_load(const struct v_image *image,\n    v_clip **clip);\nuint32_t v_version(void);\n\
@@ -297,6 +326,19 @@ mod tests {
         assert_eq!(parse(&render(&promises)), promises);
         assert_eq!(structs.len(), 2);
         assert_eq!(structs[0], ("v_image".into(), vec!["struct_size".into(), "box".into(), "data".into()]));
+    }
+
+    #[test]
+    fn structs_say_whether_they_grow() {
+        check_growth(
+            "typedef struct a a;\ntypedef struct a {\n    /* It; size. */\n    uint32_t struct_size;\n} a;",
+        )
+        .unwrap();
+        check_growth(
+            "/*\n * One. This struct will\n * never change.\n */\ntypedef struct a {\n    int b;\n} a;",
+        )
+        .unwrap();
+        check_growth("/* One. */\ntypedef struct a {\n    int b;\n} a;").unwrap_err();
     }
 
     #[test]
