@@ -5,7 +5,14 @@
  *
  * Functions that can fail return a vitrum_status and take a vitrum_error, which may be NULL. They write their
  * results only if they succeed. Strings are UTF-8 and NUL-terminated. A function says which threads may call
- * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked VITRUM_NULLABLE.
+ * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked
+ * VITRUM_NULLABLE.
+ *
+ * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
+ * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
+ *
+ * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
+ * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  */
 #ifndef VITRUM_H
 #define VITRUM_H
@@ -817,9 +824,10 @@ const char *vitrum_status_string(vitrum_status status);
 vitrum_status vitrum_error_init(struct vitrum_error *error, size_t struct_size);
 
 /*
- * Sets the functions by which the library allocates all of its memory, for a library that was built without an
- * operating system (Rust's `std`). It needs them before any other call that takes a `vitrum_error`. Both NULL:
- * none. `user` is handed to them and may be NULL. No other call may run at the same time.
+ * Sets the functions with which the library allocates all of its memory. Only for a library that was built without an
+ * operating system (Rust's `std`), which needs them before any other call that takes a `vitrum_error`. `alloc` and
+ * `dealloc` both NULL take the functions away again. `user`, which may be NULL, is passed to them. No other call may run
+ * at the same time.
  *
  * Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
  * `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles

@@ -60,7 +60,7 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// A context as `options` ask.
+    /// Makes a context.
     ///
     /// # Errors
     /// `InvalidArgument` for more than 1024 threads, `Unsupported` for more than one thread without the feature

@@ -19,9 +19,10 @@ pub type vitrum_dealloc = Option<
     unsafe extern "C" fn(user: Nullable<*mut c_void>, block: *mut c_void, size: usize, alignment: usize),
 >;
 
-/// Sets the functions by which the library allocates all of its memory, for a library that was built without an
-/// operating system (Rust's `std`). It needs them before any other call that takes a `vitrum_error`. Both NULL:
-/// none. `user` is handed to them and may be NULL. No other call may run at the same time.
+/// Sets the functions with which the library allocates all of its memory. Only for a library that was built without an
+/// operating system (Rust's `std`), which needs them before any other call that takes a `vitrum_error`. `alloc` and
+/// `dealloc` both NULL take the functions away again. `user`, which may be NULL, is passed to them. No other call may run
+/// at the same time.
 ///
 /// Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
 /// `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles

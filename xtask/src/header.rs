@@ -136,7 +136,14 @@ fn prologue() -> String {
  *
  * Functions that can fail return a vitrum_status and take a vitrum_error, which may be NULL. They write their
  * results only if they succeed. Strings are UTF-8 and NUL-terminated. A function says which threads may call
- * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked VITRUM_NULLABLE.
+ * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked
+ * VITRUM_NULLABLE.
+ *
+ * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
+ * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
+ *
+ * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
+ * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  */
 #ifndef VITRUM_H
 #define VITRUM_H

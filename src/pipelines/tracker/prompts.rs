@@ -1,4 +1,4 @@
-//! What is said about objects: points, boxes, masks, and taking it back.
+//! Prompts: points, boxes, masks; removing them.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use crate::models::sam::Prompt;
 const MAX_LOGIT: f32 = 32.0;
 
 impl Tracker {
-    /// Says with points or a box where `object` is on a held frame, in pixels. The first prompt with a new number adds
+    /// Prompts `object` with points or a box, in pixels, on a frame that is held. The first prompt with a new number adds
     /// the object. The new mask starts from the mask found before on the frame, also where
     /// [`keep_earlier`](PromptOptions::keep_earlier) is off and the points replace earlier ones.
     ///
@@ -88,9 +88,9 @@ impl Tracker {
         Ok(())
     }
 
-    /// Says which pixels are `object` on a held frame: `mask: [height, width]`, not 0 for those of the object. No pixel
-    /// at all says that it is not there. The mask replaces whatever was said about the object on this frame, and is its
-    /// answer: no model is asked.
+    /// Prompts `object` with a mask on a frame that is held: `mask: [height, width]`, not 0 for pixels of the object. A mask
+    /// without any such pixel means that the object is not visible. The mask replaces earlier prompts of the object on the
+    /// frame, and is the object's mask there: the decoder does not run.
     ///
     /// # Errors
     /// `InvalidArgument` if the frame is not held or the mask does not have the size of the frames; `Limit` for too many
@@ -127,8 +127,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Takes back what was said about `object` on `frame`, held or not. If it was a conditioning frame, it counts as
-    /// tracked from then on. An object that has no other prompts cannot be followed until it gets one.
+    /// Removes the prompts of `object` on `frame`, which need not be held. If it was a conditioning frame, it counts as
+    /// tracked from then on. An object without any prompts cannot be tracked until it gets one.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such object.
@@ -143,7 +143,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Forgets an object.
+    /// Removes an object.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such object.
@@ -154,7 +154,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Forgets all objects. Frames stay held.
+    /// Removes all objects. Frames stay held.
     pub fn reset(&mut self) {
         self.ids.clear();
         self.objects.clear();

@@ -53,12 +53,12 @@ pub struct MaskRecord {
 }
 
 impl Sam {
-    /// Finds the masks of everything in a picture and hands them to `emit`, which may stop the work.
+    /// Segments everything in a picture and calls `emit` with each mask; `emit` may stop the work.
     ///
-    /// Masks come in the reference's order and as early as they are final. A better mask of the same thing can come
-    /// from any click, so that this is when all clicks of a crop are done: smaller crops are taken first and their
-    /// masks prevail, the whole picture is last. Masks from which small regions were removed yield to all others and
-    /// come at the end.
+    /// Masks come in the reference's order, each as soon as it is final. Any click of a crop may give a better mask of the
+    /// same thing, so the masks of a crop are final when all its clicks are done. Smaller crops come first, and their
+    /// masks win over those of larger ones; the whole picture comes last. Masks from which small regions were removed lose
+    /// against all others and come at the end.
     ///
     /// Returns the embedding of the whole picture, for clicks.
     ///

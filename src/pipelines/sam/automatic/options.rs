@@ -1,4 +1,4 @@
-//! What the automatic generator is asked for.
+//! Options of the automatic generator.
 
 use alloc::vec::Vec;
 
