@@ -19,7 +19,7 @@ fn bench(c: &mut Criterion, name: &str, flops: usize, mut run: impl FnMut(&Cx, &
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(flops as u64)).sample_size(20);
     for threads in [1, 0] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).expect("a context");
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
         let mut workspace = Workspace::default();
         group.bench_function(format!("{}/{} threads", cx.level().name(), cx.threads()), |b| {
             b.iter(|| run(&cx, &mut workspace));

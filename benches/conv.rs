@@ -13,7 +13,7 @@ fn values(len: usize) -> Vec<f32> {
 
 /// One thread, then as many as there are cores, at the best level.
 fn contexts() -> Vec<Cx> {
-    let cx = |threads| Cx::new(&CxOptions { threads, level: None }).expect("a context");
+    let cx = |threads| Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
     let all = cx(0);
     if all.threads() == 1 { vec![all] } else { vec![cx(1), all] }
 }

@@ -21,7 +21,7 @@ fn pillow(criterion: &mut Criterion) {
         ("nearest grey 1024x1024 to 4000x3000", Filter::Nearest, 1, (1024, 1024), (4000, 3000)),
     ];
     for threads in [1, 2] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         for (name, filter, channels, source, target) in cases {
             let plan = Resample::new(channels, source, target, filter).unwrap();
             let mut out = vec![0; target.0 * target.1 * channels];
@@ -49,7 +49,7 @@ fn interpolate(criterion: &mut Criterion) {
         ("bicubic positions 768x7x7 to 12x12", Mode::Bicubic, false, 768, (7, 7), (12, 12)),
     ];
     for threads in [1, 2] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         for (name, mode, antialias, planes, source, target) in cases {
             let plan = Interpolate::new(source, target, mode, antialias).unwrap();
             let input = vec![0.5; planes * source.0 * source.1];
@@ -74,7 +74,7 @@ fn upscale(criterion: &mut Criterion) {
     let mut mask = vec![0; height * width];
     let mut bits = BitMask::new(width, height).unwrap();
     for threads in [1, 2] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         let mut workspace = cx.workspace(plan.scratch_len(&cx));
         criterion.bench_function(&format!("upscale to f32 logits, {threads} threads"), |bencher| {
             bencher.iter(|| plan.logits(&cx, black_box(&logits), &mut values, workspace.scratch()));

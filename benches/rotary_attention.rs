@@ -31,7 +31,7 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(2 * products as u64)).sample_size(10);
     for threads in [1, 0] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).expect("a context");
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
         let rotary = Rotary::new(cx.level(), shape.grid, WIDTH, 10_000.0);
         let mut packed = Workspace::default();
         packed.reserve(shape.packed_len());

@@ -127,7 +127,7 @@ fn checkpoint() -> Vec<u8> {
 }
 
 fn decoder(criterion: &mut Criterion) {
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).expect("threads");
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).expect("threads");
     let file = checkpoint();
     let bundle = Bundle::from_memory(BundleParts::new(&file)).expect("a file");
     let (scope, config) = (bundle.scope(cx.level()), config());
@@ -161,8 +161,8 @@ fn decoder(criterion: &mut Criterion) {
         })
         .collect();
     let mask: Vec<f32> = numbers(side * side).map(|x| 10.0 * x).collect();
-    let all: Vec<Prompt<'_>> = points.iter().map(|points| Prompt { points, ..Prompt::default() }).collect();
-    let masked = [Prompt { mask: Some(&mask), ..all[0] }];
+    let all: Vec<Prompt<'_>> = points.iter().map(|points| Prompt::default().with_points(points)).collect();
+    let masked = [all[0].with_mask(&mask[..])];
     for (name, prompts, multimask) in [
         ("point", &all[..1], true),
         ("point-single", &all[..1], false),

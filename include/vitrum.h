@@ -5,7 +5,14 @@
  *
  * Functions that can fail return a vitrum_status and take a vitrum_error, which may be NULL. They write their
  * results only if they succeed. Strings are UTF-8 and NUL-terminated. A function says which threads may call
- * it; "any thread" means several at the same time, too. Pointers must not be NULL unless it is said.
+ * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked
+ * VITRUM_NULLABLE.
+ *
+ * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
+ * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
+ *
+ * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
+ * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  */
 #ifndef VITRUM_H
 #define VITRUM_H
@@ -44,7 +51,7 @@ extern "C" {
 /* Bytes of an error's message, with its NUL. */
 #define VITRUM_ERROR_MESSAGE_SIZE 512
 
-/* In the place of a frame's number: the frame that was pushed last. */
+/* Stands for the number of the frame that was pushed last. */
 #define VITRUM_FRAME_CURRENT -1
 
 /*
@@ -63,15 +70,15 @@ typedef struct vitrum_clip vitrum_clip;
 typedef struct vitrum_context vitrum_context;
 
 /*
- * A SAM or SAM 2 model: image encoder, prompt encoder, mask decoder, and what SAM 2 remembers with. Opaque and
- * immutable.
+ * A SAM or SAM 2 model: image encoder, prompt encoder, mask decoder, and in SAM 2 memory attention and memory encoder.
+ * Opaque and immutable.
  *
  * Several threads may use one model at the same time. It keeps what it needs of its context alive.
  */
 typedef struct vitrum_sam vitrum_sam;
 
 /*
- * A picture as a SAM model sees it. Opaque and immutable.
+ * An encoded picture: the output of a SAM's image encoder. Opaque and immutable.
  *
  * Several threads may use one embedding at the same time. It belongs to the model that made it, or to one loaded
  * from the same weights with the same input size.
@@ -79,7 +86,7 @@ typedef struct vitrum_sam vitrum_sam;
 typedef struct vitrum_sam_embedding vitrum_sam_embedding;
 
 /*
- * The answers to a call's prompts, and memory that the next call reuses. Opaque.
+ * The masks that `vitrum_sam_predict` found. The next call reuses their memory. Opaque.
  *
  * Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
  */
@@ -88,22 +95,22 @@ typedef struct vitrum_sam_prediction vitrum_sam_prediction;
 /*
  * Objects followed through one video with a SAM 2 model. Opaque.
  *
- * One call may use a tracker at a time, those that only read it excepted: they may run at the same time as each other.
+ * Only one call may use a tracker at a time, but several calls that only read it (`const`) may run at the same time.
  * It keeps its model alive, so that the model's handle may be freed before it. However long the video is, its memory
  * does not grow beyond `vitrum_tracker_memory_limit`. A call that fails or is stopped leaves it as it was.
  *
- * Frames are numbered from 0, objects as the caller likes.
+ * Frames are numbered from 0. The caller chooses the numbers of objects.
  */
 typedef struct vitrum_tracker vitrum_tracker;
 
 /*
- * What a call came to: `VITRUM_OK` or one of `VITRUM_E_*`. Codes never change their meaning and new ones may
+ * The result of a call: `VITRUM_OK` or one of `VITRUM_E_*`. Codes never change their meaning and new ones may
  * be added, so treat an unknown code as a failure.
  */
 typedef int32_t vitrum_status;
 
 /*
- * Receives what went wrong. Owned by the caller, who may pass NULL where one is expected.
+ * Receives the message of a failed call. Owned by the caller, who may pass NULL in its place.
  *
  * Every function that takes one sets `code` to what it returns and `message` to a sentence that names the
  * thing at fault, or to an empty string on success. One error must not be used by two calls at the same time.
@@ -133,9 +140,9 @@ typedef void (*vitrum_work)(void *data, size_t index);
  * A host's way to run work on its own threads: calls `work(data, index)` for every index below `count`, each
  * once, on any threads and in any order, and returns when all have returned.
  *
- * It is called often, from every thread that uses the context's models, several at the same time if they do.
- * If some of the work is not called, it is done on the calling thread. It must not unwind, nor return while
- * `work` is running. Apple's `dispatch_apply_f(count, queue, data, work)` is of this form.
+ * It is called often, and by every thread that uses the context's models, so also by several at the same time. Work
+ * that it does not call is done on the calling thread. It must not unwind, nor return while `work` is running. Apple's
+ * `dispatch_apply_f(count, queue, data, work)` is of this form.
  */
 typedef void (*vitrum_parallel_for)(void *VITRUM_NULLABLE user, size_t count, void *data, vitrum_work work);
 
@@ -166,7 +173,7 @@ typedef int32_t vitrum_yuv_matrix;
  * A picture in the caller's memory, which is only read, and only during the call.
  *
  * Row `y` begins at `data + y * row_stride`, so that `(height - 1) * row_stride` bytes and one row are read. Programs
- * that were built when the struct ended with `row_stride` still work.
+ * built with a header in which the struct ended with `row_stride` still work.
  */
 typedef struct vitrum_image {
     /* `sizeof(vitrum_image)`; set by `vitrum_image_init`. */
@@ -183,7 +190,7 @@ typedef struct vitrum_image {
     size_t row_stride;
     /*
      * NV12: the first row of the second plane, which has half as many rows as the picture, rounded up. Needs no
-     * alignment. For other formats, this and what follows is not looked at.
+     * alignment. Other formats ignore this field and those that follow.
      */
     const uint8_t *VITRUM_NULLABLE chroma;
     /* NV12: bytes from one row to the next of the second plane, at least `width` rounded up to an even number. */
@@ -195,7 +202,7 @@ typedef struct vitrum_image {
 } vitrum_image;
 
 /*
- * A closed outline, the last corner joined to the first.
+ * A closed outline: its last corner is joined to the first. This struct will never change.
  *
  * Outlines run along the edges of pixels: corner (x, y) is the left upper corner of pixel (x, y), so that the area
  * of all outlines less that of all holes is the number of pixels, and filling them, by either of the usual rules,
@@ -206,7 +213,10 @@ typedef struct vitrum_polygon {
     size_t first;
     /* How many corners it has. */
     size_t count;
-    /* The part of the mask that it belongs to, counted from 0: pixels that touch at an edge or a corner. */
+    /*
+     * The connected part of the mask that it belongs to, counted from 0. Pixels that touch at an edge or a corner are
+     * connected.
+     */
     uint32_t part;
     /* 0 for the outer outline of the part, which comes first; 1 for each of its holes, which follow. */
     uint32_t is_hole;
@@ -220,26 +230,52 @@ typedef struct vitrum_clip_options {
     /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
     uint32_t struct_size;
     /*
-     * 1: read the weights through a memory map, which saves system calls. If another process truncates the file
-     * meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+     * 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
+     * system calls; if another process truncates the file meanwhile, the system kills this one. Only for
      * `vitrum_clip_load`.
      */
     uint32_t mmap;
     /*
-     * 1: load a model although some of its tensors or settings are not understood, which would be
-     * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
+     * 0, the default: a model with tensors or settings that are not understood is refused with
+     * `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_clip_warnings` says why.
      */
     uint32_t lenient;
-    /* One of `VITRUM_ACTIVATION_*`: the activation, whatever the files say. */
+    /*
+     * The activation of the towers: `VITRUM_ACTIVATION_OF_FILES`, the default, or another one, which then takes the
+     * place of what the files say.
+     */
     vitrum_activation activation;
+    /*
+     * OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not), only read during the call; NULL for none.
+     * It is used for weights in OpenCLIP's naming with OpenAI's vocabulary and no tokenizer beside them.
+     */
+    const uint8_t *VITRUM_NULLABLE vocabulary;
+    /* Bytes at `vocabulary`. */
+    size_t vocabulary_size;
 } vitrum_clip_options;
+
+/* How pictures and texts are embedded. The defaults are not zeros. */
+typedef struct vitrum_clip_encode_options {
+    /* `sizeof(vitrum_clip_encode_options)`; set by `vitrum_clip_encode_options_init`. */
+    uint32_t struct_size;
+    /* 1, the default: embeddings have length 1. 0: embeddings are the output of the model's projection. */
+    uint32_t normalize;
+} vitrum_clip_encode_options;
+
+/* How a picture is compared with labels. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_clip_classify_options {
+    /* `sizeof(vitrum_clip_classify_options)`; set by `vitrum_clip_classify_options_init`. */
+    uint32_t struct_size;
+    /* A sentence in which each label takes the place of `{}`. NULL means "a photo of a {}". */
+    const char *VITRUM_NULLABLE label_template;
+} vitrum_clip_classify_options;
 
 /* A file of a model in the caller's memory. This struct will never change. */
 typedef struct vitrum_file {
     /* Its name without directories, NUL-terminated UTF-8: such as `config.json`. */
     const char *name;
-    /* Its contents. Need no alignment. */
-    const uint8_t *data;
+    /* Its contents, which need no alignment; may be NULL if `size` is 0. */
+    const uint8_t *VITRUM_NULLABLE data;
     /* How many bytes there are at `data`. */
     size_t size;
 } vitrum_file;
@@ -249,36 +285,36 @@ typedef struct vitrum_sam_options {
     /* `sizeof(vitrum_sam_options)`; set by `vitrum_sam_options_init`. */
     uint32_t struct_size;
     /*
-     * 1: read the weights through a memory map, which saves system calls. If another process truncates the file
-     * meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+     * 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
+     * system calls; if another process truncates the file meanwhile, the system kills this one. Only for
      * `vitrum_sam_load`.
      */
     uint32_t mmap;
     /*
      * Side of the model's square input in pixels, a multiple of its patches' side; 0 for that of the checkpoint.
-     * Pictures are resized to it. A smaller one is faster and sees less.
+     * Pictures are resized to it. A smaller input is faster and shows less detail.
      */
     uint32_t image_size;
     /*
-     * 1: load a model although some of its tensors or settings are not understood, which would be
-     * `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_sam_warnings` says why. 0: refuse it.
+     * 0, the default: a model with tensors or settings that are not understood is refused with
+     * `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_sam_warnings` says why.
      */
     uint32_t lenient;
 } vitrum_sam_options;
 
 /*
- * Called between the steps of long work with the fraction that is done: from 0 to 1, never decreasing. Anything but
- * 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
+ * Called between the steps of a long call with the fraction that is done, from 0 to 1 and never decreasing. Returns 0
+ * to go on; any other value stops the call, which then returns `VITRUM_E_CANCELLED`.
  *
  * It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
  * call waits for it. It must return: neither an exception nor `longjmp` may leave it.
  */
 typedef int32_t (*vitrum_progress)(void *VITRUM_NULLABLE user, float fraction);
 
-/* Whether an embedding is of a picture: one of `VITRUM_PICTURE_*`. */
+/* Whether an embedding was made from a picture: one of `VITRUM_PICTURE_*`. */
 typedef int32_t vitrum_picture_match;
 
-/* What a click says: one of `VITRUM_LABEL_*`. */
+/* What a click marks: one of `VITRUM_LABEL_*`. */
 typedef int32_t vitrum_label;
 
 /*
@@ -290,15 +326,16 @@ typedef struct vitrum_point {
     float x;
     /* From the top. */
     float y;
-    /* What it says. */
+    /* What it marks. */
     vitrum_label label;
 } vitrum_point;
 
 /*
- * All that is said about one object. With nothing set it means the most prominent object.
+ * A prompt for one object: clicks, a box, an earlier mask, or several of these. An empty prompt asks for the most
+ * prominent object.
  *
- * Without clicks and box, a SAM 2 gets no point at all, as from Meta's `SAM2ImagePredictor`. One click that is
- * `VITRUM_LABEL_PADDING` is what transformers adds, and gives its answer.
+ * To a prompt without clicks and box, SAM 2 adds no point, as Meta's `SAM2ImagePredictor`. transformers adds one that
+ * is `VITRUM_LABEL_PADDING`; give it such a point for the same result.
  */
 typedef struct vitrum_sam_prompt {
     /* `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`. */
@@ -315,7 +352,7 @@ typedef struct vitrum_sam_prompt {
      */
     float bounding_box[4];
     /*
-     * An earlier low-resolution mask of this object (`vitrum_sam_prediction_low_res`), to be refined, or NULL if
+     * The logits of an earlier mask of this object, from `vitrum_sam_prediction_low_res`, which are refined. NULL if
      * `mask_size` is 0.
      */
     const float *VITRUM_NULLABLE mask;
@@ -323,71 +360,110 @@ typedef struct vitrum_sam_prompt {
     size_t mask_size;
 } vitrum_sam_prompt;
 
-/* What there is to know of a mask. */
+/* How prompts are answered. The defaults are not zeros. */
+typedef struct vitrum_sam_predict_options {
+    /* `sizeof(vitrum_sam_predict_options)`; set by `vitrum_sam_predict_options_init`. */
+    uint32_t struct_size;
+    /*
+     * 1, the default: three masks for each prompt, for prompts that may mean a part, the whole object or more, such as
+     * a single click. 0: one mask.
+     */
+    uint32_t multimask;
+    /*
+     * Holes of at most this area are filled; 0, the default, leaves them. Areas are counted in values of the
+     * low-resolution mask. `vitrum_sam_prediction_low_res` still has the holes of a SAM 2.
+     */
+    uint32_t max_hole_area;
+    /* Islands of at most this area are removed, after holes were filled; 0, the default, leaves them. */
+    uint32_t max_sprinkle_area;
+} vitrum_sam_predict_options;
+
+/* Area, box and scores of a mask. */
 typedef struct vitrum_sam_mask_stats {
     /* `sizeof(vitrum_sam_mask_stats)`; set by `vitrum_sam_mask_stats_init`. */
     uint32_t struct_size;
     /* Pixels of the mask. */
     uint32_t area;
     /*
-     * Left, top, width and height of its box, in pixels, as pycocotools counts them: one more than in
-     * `vitrum_sam_record`. All 0 if the mask is empty.
+     * Left, top, width and height of its box, in pixels. As in pycocotools, width and height count pixels, 1 more than
+     * those of `vitrum_sam_record`. All 0 if the mask is empty.
      */
     uint32_t bounding_box[4];
-    /* How well the model thinks that it covers an object, as the intersection over the union of both. */
+    /* The IoU (intersection over union) with the object that the model predicts. */
     float score;
     /*
-     * How little it depends on the threshold: the pixels above a threshold that is higher by 1, over those above
-     * one that is lower by 1. Not a number if there are none.
+     * The stability score: the number of pixels above `threshold + 1`, over the number of those above `threshold - 1`.
+     * Not a number if there are none.
      */
     float stability_score;
 } vitrum_sam_mask_stats;
 
+/* A grid of points. This struct will never change. */
+typedef struct vitrum_point_grid {
+    /* x and y of each point, from 0 to 1 of the crop's width and height. */
+    const double *points;
+    /* How many points there are, at least 1. There are twice as many numbers at `points`. */
+    size_t count;
+} vitrum_point_grid;
+
 /*
- * How to look for everything in a picture. The names and the defaults are those of segment-anything's
- * `SamAutomaticMaskGenerator`; the defaults are not zeros. SAM 2's own generator differs in `pred_iou_thresh`, which is
- * 0.8: as for every model, NULL in the place of the options means its defaults.
+ * How `vitrum_sam_everything` finds masks. The names and the defaults are those of segment-anything's
+ * `SamAutomaticMaskGenerator`; the defaults are not zeros. NULL in the place of the options means the defaults of the
+ * model's own generator: that of SAM 2 has a `pred_iou_thresh` of 0.8.
  */
 typedef struct vitrum_sam_everything_options {
     /* `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`. */
     uint32_t struct_size;
-    /* Points along each side of the grid that is asked. */
+    /* Points along each side of the regular grid of clicks; 32 by default. */
     uint32_t points_per_side;
-    /* Points that go through the mask decoder at once: more need more memory. */
+    /* Points that go through the mask decoder at once, 64 by default. More points need more memory. */
     uint32_t points_per_batch;
     /*
-     * Layers of crops that are looked at in addition to the whole picture: 4 in the first layer, 16 in the second
-     * and so on.
+     * Layers of crops that are segmented in addition to the whole picture, 0 by default. The first layer has 4 crops,
+     * the second 16, and so on.
      */
     uint32_t crop_n_layers;
-    /* Points along a side in layer `i` of crops are divided by this to the power of `i`. */
+    /* In layer `i` of crops, `points_per_side` is divided by this to the power of `i`; 1 by default. */
     uint32_t crop_n_points_downscale_factor;
     /*
-     * Holes and islands of fewer pixels are removed from masks; 0 leaves them. Of a SAM 2, those of so many pixels or
-     * fewer of the decoder's small masks.
+     * Holes and islands of a smaller area are removed from masks; 0, the default, leaves them. A SAM counts pixels of
+     * the picture. A SAM 2 counts values of the low-resolution mask, and removes those of exactly this area too.
      */
     uint32_t min_mask_region_area;
-    /* Masks whose predicted quality is not above this are dropped; 0 keeps all. */
+    /* Masks whose predicted IoU is not above this are dropped; 0 keeps all. 0.88 by default. */
     double pred_iou_thresh;
-    /* Masks that depend more than this on their threshold are dropped; 0 keeps all. */
+    /* Masks whose stability score is below this are dropped; 0 keeps all. 0.95 by default. */
     double stability_score_thresh;
-    /* How far the threshold is moved to see that. */
+    /* Offset of the two thresholds, in logits, between which the stability score compares the mask; 1 by default. */
     double stability_score_offset;
-    /* Of two masks whose boxes overlap more than this, the better one is kept. */
+    /*
+     * Of two masks whose boxes have a greater IoU than this, the one with the higher predicted IoU is kept; 0.7 by
+     * default.
+     */
     double box_nms_thresh;
-    /* The same of masks from different crops, where the one from the smaller crop is kept. */
+    /* The same for masks from different crops, of which the one from the smaller crop is kept; 0.7 by default. */
     double crop_nms_thresh;
-    /* How much the crops of the first layer overlap, as a part of the picture's shorter side. */
+    /* Overlap of the crops of the first layer, as a fraction of the picture's shorter side; 512/1500 by default. */
     double crop_overlap_ratio;
-    /* 1: each mask is asked again, with itself as a prompt, and what comes of it takes its place. */
+    /*
+     * 1: each mask is refined once: it becomes a prompt, together with its point, and the answer replaces it. 0 by
+     * default.
+     */
     uint32_t use_m2m;
-    /* 1: one mask for each point, not three. */
+    /* 1: one mask for each point, not three. 0 by default. */
     uint32_t single_mask;
+    /*
+     * Points that take the place of the regular grids: a grid for the whole picture, and one for each layer of crops.
+     * NULL, the default, for regular grids.
+     */
+    const struct vitrum_point_grid *VITRUM_NULLABLE point_grids;
+    /* How many grids there are: 0, or 1 more than `crop_n_layers`. */
+    size_t point_grid_count;
 } vitrum_sam_everything_options;
 
 /*
- * A mask that was found. Owned by the library and valid until the callback returns; fields may be added at its
- * end.
+ * A mask of `vitrum_sam_everything` or `vitrum_sam_ground`. Owned by the library and valid until the callback returns.
+ * Later versions of the library may add fields at its end.
  */
 typedef struct vitrum_sam_record {
     /* Bytes of this struct. */
@@ -402,7 +478,7 @@ typedef struct vitrum_sam_record {
      * The mask as run lengths: of 0, of 1, of 0 and so on, down the columns from left to right, as COCO stores
      * masks.
      */
-    const uint32_t *VITRUM_NULLABLE counts;
+    const uint32_t *counts;
     /* How many runs there are. */
     size_t count_size;
     /*
@@ -412,49 +488,49 @@ typedef struct vitrum_sam_record {
     uint32_t bounding_box[4];
     /* Left, top, width and height of the crop in which it was found. */
     uint32_t crop_box[4];
-    /* The point that found it: from the left and from the top, in pixels. */
+    /* The click that gave the mask: from the left and from the top, in pixels. */
     double point[2];
-    /* How well the model thinks that it covers an object, as the intersection over the union of both. */
+    /* The IoU (intersection over union) with the object that the model predicts. */
     float predicted_iou;
-    /* How little it depends on the threshold. */
+    /* The stability score: the pixels of the mask at a higher threshold, over those at a lower one. */
     float stability_score;
 } vitrum_sam_record;
 
 /*
- * Receives a mask, on the thread that made the call. Anything but 0 ends the work, which then returns
- * `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+ * Receives a mask, on the thread that made the call. Returns 0 to go on; any other value ends the call, which then
+ * returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
  */
 typedef int32_t (*vitrum_sam_record_callback)(void *VITRUM_NULLABLE user, const struct vitrum_sam_record *record);
 
-/* What is looked for, in words. The defaults are not all zeros. */
+/* A description in words of what `vitrum_sam_ground` looks for. The defaults are not zeros. */
 typedef struct vitrum_sam_text_prompt {
     /* `sizeof(vitrum_sam_text_prompt)`; set by `vitrum_sam_text_prompt_init`. */
     uint32_t struct_size;
-    /* Most masks for a text; 1 by default. */
+    /* Masks for each text at most; 1 by default. */
     uint32_t top;
-    /* Masks of a lower probability are no answer; 0 by default. */
+    /* Masks of a lower probability are dropped; 0 by default. */
     double min_probability;
-    /* Each of these texts is looked for, with its article: "a red apple". */
+    /* The texts to look for, with their articles: "a red apple". */
     const char *VITRUM_NONNULL const *VITRUM_NONNULL texts;
     /* How many there are, at least 1. */
     size_t text_count;
     /*
-     * What else is in the picture and must not be taken for it, or NULL if `other_count` is 0. Then a text has to
-     * fit better than words for the background do.
+     * Texts for other things in the picture, with which the texts compete; NULL if `other_count` is 0. Without them,
+     * texts compete with words for the background.
      */
     const char *VITRUM_NONNULL const *VITRUM_NULLABLE others;
     /* How many there are. */
     size_t other_count;
     /* A sentence with `{}` in the place of the text. NULL means "a photo of {}". */
     const char *VITRUM_NULLABLE text_template;
-    /* How to find what is then compared with the texts, or NULL for the defaults. */
+    /* How masks are found before they are compared with the texts, or NULL for the model's defaults. */
     const struct vitrum_sam_everything_options *VITRUM_NULLABLE candidates;
 } vitrum_sam_text_prompt;
 
 /*
  * Receives a mask that answers text number `text`, with the probability of that text, on the thread that made the
- * call. Anything but 0 ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp`
- * may leave it.
+ * call. Returns 0 to go on; any other value ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an
+ * exception nor `longjmp` may leave it.
  */
 typedef int32_t (*vitrum_sam_match_callback)(void *VITRUM_NULLABLE user,
                                              size_t text,
@@ -473,26 +549,32 @@ typedef struct vitrum_tracker_options {
      */
     uint32_t max_prompted_frames;
     /*
-     * How many of the frames pushed last stay open to prompts, to tracking and for their masks, 1 to 4096; 1 by
-     * default. In the released models each takes 17 MB and 256 kB for every object.
+     * How many of the frames pushed last are held, 1 to 4096; 1 by default. Frames that are held can be prompted and
+     * tracked, and their masks read. In the released models each takes 17 MB, and 256 kB for every object.
      */
     uint32_t held_frames;
     /*
-     * Frames of the video, or 0 if that is not known, as with a camera. Only a video of fewer than 16 frames is
-     * tracked differently if it is known, as sam2 does.
+     * Number of frames of the video, or 0, the default, if it is not known, as with a camera. As in sam2, it changes
+     * results only if it is less than 16.
      */
     uint64_t num_frames;
-    /* Holes of at most so many pixels in the masks as the model predicts them are filled; 8 by default. */
+    /* Holes of at most this area in the low-resolution masks are filled; 0 leaves them. 8 by default. */
     uint32_t fill_hole_area;
-    /* 1: keep what is needed to track away from a prompted frame in both directions, one after the other. 0 by default. */
+    /*
+     * 1: keep the memories around prompted frames, so that frames after them and then frames before them can be
+     * tracked. 0 by default.
+     */
     uint32_t both_directions;
     /* 1: give every pixel to one object at most in the masks that are read. 0 by default. */
     uint32_t non_overlap_output;
-    /* 1: the same in the masks that are remembered. 0 by default. */
+    /* 1: the same in the masks that the memory encoder gets. 0 by default. */
     uint32_t non_overlap_memory;
-    /* 1, the default: remember masks of prompted frames in black and white. */
+    /* 1, the default: the memory encoder gets masks of prompted frames as 0 and 1, not as probabilities. */
     uint32_t binarize_clicked_masks;
-    /* 1: prompts on a frame that was tracked count as much as those on a frame that was not. 0 by default. */
+    /*
+     * 1: prompts on a frame that was tracked already make it a conditioning frame, as prompts on other frames do. 0 by
+     * default.
+     */
     uint32_t corrections_are_conditioning;
     /* 1: forget tracked frames around a prompted one. 0 by default. */
     uint32_t clear_memory_around_input;
@@ -500,41 +582,68 @@ typedef struct vitrum_tracker_options {
     uint32_t dynamic_multimask_via_stability;
 } vitrum_tracker_options;
 
-/* Which way through the video: one of `VITRUM_DIRECTION_*`. */
+/* The direction in which a video is tracked: one of `VITRUM_DIRECTION_*`. */
 typedef int32_t vitrum_direction;
 
-/* What there is to know of an object on a frame. */
+/* How `vitrum_tracker_add_points` takes a prompt. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_tracker_prompt_options {
+    /* `sizeof(vitrum_tracker_prompt_options)`; set by `vitrum_tracker_prompt_options_init`. */
+    uint32_t struct_size;
+    /*
+     * 1: the clicks are added to those of earlier prompts for the object on the frame, to which no box can be added.
+     * 0: they replace them.
+     */
+    uint32_t keep_earlier;
+} vitrum_tracker_prompt_options;
+
+/* Area, box and scores of an object's mask on a frame. */
 typedef struct vitrum_tracker_stats {
     /* `sizeof(vitrum_tracker_stats)`; set by `vitrum_tracker_stats_init`. */
     uint32_t struct_size;
-    /* Pixels of the mask; 0 where the object is not seen. */
+    /* Pixels of the mask; 0 if the object is not visible. */
     uint32_t area;
     /* Left, top, width and height of its box, in pixels; all 0 if the mask is empty. */
     uint32_t bounding_box[4];
-    /* How sure the model is that the object is seen: above 0 if it is more likely than not. A logit. */
+    /* The logit of the probability that the object is visible: above 0 if it is more likely than not. */
     float object_score;
-    /* How well the model thinks that the mask covers the object, as the intersection over the union of both. */
+    /* The IoU (intersection over union) of mask and object that the model predicts. */
     float score;
 } vitrum_tracker_stats;
 
-/* What a `vitrum_frame_reader` came to: one of `VITRUM_READ_*`, or anything else for a failure. */
+/* Through which frames objects are followed. The defaults are not zeros. */
+typedef struct vitrum_tracker_propagate_options {
+    /* `sizeof(vitrum_tracker_propagate_options)`; set by `vitrum_tracker_propagate_options_init`. */
+    uint32_t struct_size;
+    /* The direction; forward by default. */
+    vitrum_direction direction;
+    /* The first frame; -1, the default, for the earliest one that has prompts. */
+    int64_t start;
+    /* How many frames are tracked after the first; -1, the default, for all up to the end of the video. */
+    int64_t max_frames;
+} vitrum_tracker_propagate_options;
+
+/* The result of a `vitrum_frame_reader`: one of `VITRUM_READ_*`, or any other value for a failure. */
 typedef int32_t vitrum_read_result;
 
 /*
  * Reads frame number `frame` into `image`, which has been prepared as by `vitrum_image_init`, on the thread that made
  * the call. The pixels stay the reader's; they must not change before the next frame is asked for or the call ends.
  *
- * Returns `VITRUM_READ_OK` or `VITRUM_READ_END`; anything else ends the call, which then returns `VITRUM_E_IO`. Neither
- * an exception nor `longjmp` may leave it, and it must not use the tracker.
+ * Returns `VITRUM_READ_OK` or `VITRUM_READ_END`; anything else ends the call, which then returns `VITRUM_E_IO`.
+ * Neither an exception nor `longjmp` may leave it, and it must not use the tracker.
  */
-typedef vitrum_read_result (*vitrum_frame_reader)(void *VITRUM_NULLABLE user, int64_t frame, struct vitrum_image *image);
+typedef vitrum_read_result (*vitrum_frame_reader)(void *VITRUM_NULLABLE user,
+                                                  int64_t frame,
+                                                  struct vitrum_image *image);
 
 /*
- * Says that frame number `frame` has been tracked, on the thread that made the call: its masks can be read from
- * `tracker`, which is valid until the callback returns and must not be changed. Anything but 0 ends the call, which then
- * returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
+ * Called when frame number `frame` has been tracked, on the thread that made the call. Its masks can be read from
+ * `tracker`, which is valid until the callback returns and must not be changed. Returns 0 to go on; any other value
+ * ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp` may leave it.
  */
-typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user, const struct vitrum_tracker *tracker, int64_t frame);
+typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
+                                         const struct vitrum_tracker *tracker,
+                                         int64_t frame);
 
 /* The call succeeded. */
 #define VITRUM_OK 0
@@ -641,43 +750,43 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user, const struc
 /* ITU-R BT.709: video of 720 lines and more. */
 #define VITRUM_YUV_BT709 1
 
-/* What the model's files say. */
+/* The activation that the model's files name. */
 #define VITRUM_ACTIVATION_OF_FILES 0
 
 /* GELU, as most of OpenCLIP's models have it. */
 #define VITRUM_ACTIVATION_GELU 1
 
 /*
- * `x * sigmoid(1.702 x)`, as OpenAI's models have it. Their weights need it where they were saved without their
+ * `x * sigmoid(1.702 x)`, as OpenAI's models have it. Set it for their weights if these were saved without their
  * configuration.
  */
 #define VITRUM_ACTIVATION_QUICK_GELU 2
 
-/* It is of this picture. */
+/* It was made from this picture. */
 #define VITRUM_PICTURE_SAME 1
 
-/* It is of another one. */
+/* It was made from another one. */
 #define VITRUM_PICTURE_OTHER 0
 
-/* Not known: an earlier version of the library saved the embedding, which did not keep this. */
+/* Not known: the embedding was saved by an earlier version of the library, which did not store this. */
 #define VITRUM_PICTURE_UNKNOWN -1
 
 /*
- * No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
- * Its coordinates do not matter.
+ * No click: its coordinates do not matter. The reference adds such points to bring prompts to a common length, which
+ * changes results a little. Here no prompt needs one.
  */
 #define VITRUM_LABEL_PADDING -1
 
-/* Not this. */
+/* Background: not part of the object. */
 #define VITRUM_LABEL_BACKGROUND 0
 
-/* This. */
+/* Foreground: part of the object. */
 #define VITRUM_LABEL_FOREGROUND 1
 
-/* As the video was taken. */
+/* From earlier frames to later ones. */
 #define VITRUM_DIRECTION_FORWARD 0
 
-/* In reverse. */
+/* From later frames to earlier ones. */
 #define VITRUM_DIRECTION_BACKWARD 1
 
 /* The image has been filled. */
@@ -715,9 +824,10 @@ const char *vitrum_status_string(vitrum_status status);
 vitrum_status vitrum_error_init(struct vitrum_error *error, size_t struct_size);
 
 /*
- * Sets the functions by which the library allocates all of its memory, for a library that was built without an
- * operating system (Rust's `std`). It needs them before any other call that takes a `vitrum_error`. Both NULL:
- * none. `user` is handed to them and may be NULL. No other call may run at the same time.
+ * Sets the functions with which the library allocates all of its memory. Only for a library that was built without an
+ * operating system (Rust's `std`), which needs them before any other call that takes a `vitrum_error`. `alloc` and
+ * `dealloc` both NULL take the functions away again. `user`, which may be NULL, is passed to them. No other call may run
+ * at the same time.
  *
  * Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
  * `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles
@@ -782,9 +892,9 @@ vitrum_status vitrum_image_init(struct vitrum_image *image, size_t struct_size);
  * out may be from the outline, in pixels; with 0 outlines are exact.
  *
  * `corners` receives x and y of all corners, one polygon after the other. `corner_capacity` is the room there, in
- * numbers of 32 bits, two for each corner. `corners_needed`, if not NULL, receives how many numbers there are, also when
- * there is too little room; with `corners` NULL and `corner_capacity` 0 that is all that happens. In the same way,
- * `polygons` receives the polygons, and `polygon_capacity` and `polygons_needed` count them.
+ * numbers of 32 bits, two for each corner. `corners_needed`, if not NULL, receives how many numbers there are, also
+ * when there is too little room; with `corners` NULL and `corner_capacity` 0 that is all that happens. In the same
+ * way, `polygons` receives the polygons, and `polygon_capacity` and `polygons_needed` count them.
  *
  * Errors: `VITRUM_E_FORMAT` for runs that do not fill the mask; `VITRUM_E_IMAGE` for a size that pictures cannot have;
  * `VITRUM_E_INVALID_ARGUMENT` for no runs, or a tolerance that is not a number, below 0 or infinite;
@@ -811,11 +921,26 @@ vitrum_status vitrum_rle_polygons(const uint32_t *runs,
 vitrum_status vitrum_clip_options_init(struct vitrum_clip_options *options, size_t struct_size);
 
 /*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_clip_encode_options_init(struct vitrum_clip_encode_options *options, size_t struct_size);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_clip_classify_options_init(struct vitrum_clip_classify_options *options,
+                                                size_t struct_size);
+
+/*
  * Loads the model at `path` and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
  *
  * `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file whose directory holds the
- * tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. Nothing is kept of
- * the arguments but what the model needs of `context`.
+ * tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. The arguments are not
+ * needed afterwards; the model keeps the threads of `context` alive.
  *
  * Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
  * `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
@@ -853,12 +978,12 @@ vitrum_status vitrum_clip_load_memory(const struct vitrum_context *context,
 void vitrum_clip_free(struct vitrum_clip *VITRUM_NULLABLE clip);
 
 /*
- * What was assumed while `clip` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
- * none if there is nothing to warn of. Any thread.
+ * Warnings from loading `clip`, a line of UTF-8 each: what was assumed, and which parts of its files are not used. The
+ * text is empty if there are none. Any thread.
  *
- * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
- * number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
- * that happens.
+ * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives
+ * the number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is
+ * all that happens.
  *
  * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
  */
@@ -868,7 +993,7 @@ vitrum_status vitrum_clip_warnings(const struct vitrum_clip *clip,
                                    size_t *VITRUM_NULLABLE needed,
                                    struct vitrum_error *VITRUM_NULLABLE error);
 
-/* Values of an embedding; 0 if `clip` is NULL. Any thread. */
+/* Number of floats of an embedding; 0 if `clip` is NULL. Any thread. */
 size_t vitrum_clip_embed_dim(const struct vitrum_clip *VITRUM_NULLABLE clip);
 
 /* Bytes of memory that the model occupies; 0 if `clip` is NULL. Any thread. */
@@ -878,18 +1003,17 @@ size_t vitrum_clip_memory_bytes(const struct vitrum_clip *VITRUM_NULLABLE clip);
  * Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
  * says, runs the image tower and projects. Any thread.
  *
- * `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats, picture after picture; with
- * `normalize` 1 each has length 1, with 0 they are as the model gives them. `capacity` is the room there, in
- * floats. `needed`, if not NULL, receives the number of floats, also when `capacity` is too small; with
- * `embeddings` NULL and `capacity` 0 that is all that happens.
+ * `options` may be NULL for the defaults. `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats,
+ * picture after picture. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+ * floats, also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or another `normalize`;
- * `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or an option outside its domain;
+ * `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
  */
 vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
                                        const struct vitrum_image *images,
                                        size_t image_count,
-                                       uint32_t normalize,
+                                       const struct vitrum_clip_encode_options *VITRUM_NULLABLE options,
                                        float *VITRUM_NULLABLE embeddings,
                                        size_t capacity,
                                        size_t *VITRUM_NULLABLE needed,
@@ -898,18 +1022,18 @@ vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
 /*
  * Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
  *
- * Texts longer than the model's context are cut as the model's reference does; an empty text, or one of white space, is
- * start and end token. Beside OpenAI's vocabulary texts are cleaned as OpenAI does. `normalize`, `embeddings`,
- * `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+ * Texts longer than the model's context are cut as the model's reference does. An empty text, or one of white space,
+ * becomes the start and the end token. With OpenAI's vocabulary, texts are cleaned as OpenAI's code cleans them.
+ * `options`, `embeddings`, `capacity` and `needed` are as for `vitrum_clip_encode_image`.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;
- * `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
- * `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the
+ * model has no text tower; `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the
+ * message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
  */
 vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
                                       const char *VITRUM_NONNULL const *VITRUM_NONNULL texts,
                                       size_t text_count,
-                                      uint32_t normalize,
+                                      const struct vitrum_clip_encode_options *VITRUM_NULLABLE options,
                                       float *VITRUM_NULLABLE embeddings,
                                       size_t capacity,
                                       size_t *VITRUM_NULLABLE needed,
@@ -918,9 +1042,8 @@ vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
 /*
  * Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
  *
- * Each label takes the place of `{}` in `label_template`; NULL means "a photo of a {}". `probabilities`
- * receives `label_count` floats that sum to 1, in the order of the labels. `capacity` and `needed` are as for
- * `vitrum_clip_encode_image`.
+ * `options` may be NULL for the defaults. `probabilities` receives `label_count` floats that sum to 1, in the order of
+ * the labels. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
  *
  * To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
  *
@@ -932,7 +1055,7 @@ vitrum_status vitrum_clip_classify(const struct vitrum_clip *clip,
                                    const struct vitrum_image *image,
                                    const char *VITRUM_NONNULL const *VITRUM_NONNULL labels,
                                    size_t label_count,
-                                   const char *VITRUM_NULLABLE label_template,
+                                   const struct vitrum_clip_classify_options *VITRUM_NULLABLE options,
                                    float *VITRUM_NULLABLE probabilities,
                                    size_t capacity,
                                    size_t *VITRUM_NULLABLE needed,
@@ -985,8 +1108,8 @@ vitrum_status vitrum_sam_options_init(struct vitrum_sam_options *options, size_t
  * Loads the model at `path` and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
  *
  * `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file in the naming of the original SAM, of
- * MobileSAM, or of the original SAM 2. `options` may be NULL for the defaults. Nothing is kept of the arguments but what the model needs
- * of `context`.
+ * MobileSAM, or of the original SAM 2. `options` may be NULL for the defaults. The arguments are not needed
+ * afterwards; the model keeps the threads of `context` alive.
  *
  * Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
  * `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE` or `VITRUM_E_CONFIG` for what is
@@ -1023,12 +1146,12 @@ vitrum_status vitrum_sam_load_memory(const struct vitrum_context *context,
 void vitrum_sam_free(struct vitrum_sam *VITRUM_NULLABLE sam);
 
 /*
- * What was assumed while `sam` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
- * none if there is nothing to warn of. Any thread.
+ * Warnings from loading `sam`, a line of UTF-8 each: what was assumed, and which parts of its files are not used. The
+ * text is empty if there are none. Any thread.
  *
- * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
- * number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
- * that happens.
+ * `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives
+ * the number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is
+ * all that happens.
  *
  * Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
  */
@@ -1042,8 +1165,8 @@ vitrum_status vitrum_sam_warnings(const struct vitrum_sam *sam,
 size_t vitrum_sam_image_size(const struct vitrum_sam *VITRUM_NULLABLE sam);
 
 /*
- * Side of the squares in which masks are predicted, and in which a mask is given as a prompt, in values; 0 if
- * `sam` is NULL. Any thread.
+ * Side of the square low-resolution masks, those that the model predicts and those that a prompt may hold, in values;
+ * 0 if `sam` is NULL. Any thread.
  */
 size_t vitrum_sam_mask_side(const struct vitrum_sam *VITRUM_NULLABLE sam);
 
@@ -1051,14 +1174,14 @@ size_t vitrum_sam_mask_side(const struct vitrum_sam *VITRUM_NULLABLE sam);
 size_t vitrum_sam_memory_bytes(const struct vitrum_sam *VITRUM_NULLABLE sam);
 
 /*
- * Encodes `image`, the work that does not depend on prompts, and writes the result to `embedding`; the caller
- * frees it with `vitrum_sam_embedding_free`. Any thread.
+ * Runs the image encoder on `image` and writes the result to `embedding`; the caller frees it with
+ * `vitrum_sam_embedding_free`. Any thread.
  *
- * Any number of prompts can then be answered from the embedding. `progress` may be NULL; it is called with
- * `progress_user` during the call.
+ * This is the slow part; then `vitrum_sam_predict` answers any number of prompts from the embedding. `progress` may be
+ * NULL; it is called with `progress_user` during the call.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown format; `VITRUM_E_IMAGE`, also for a picture so narrow that
- * nothing would be left of it; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * resizing would leave no pixel of a side; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_sam_encode(const struct vitrum_sam *sam,
                                 const struct vitrum_image *image,
@@ -1112,9 +1235,9 @@ vitrum_status vitrum_sam_embedding_save(const struct vitrum_sam_embedding *embed
                                         struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Whether `embedding` is of `image`: all pixels are equal, whatever the layout in memory; alpha does not count. A
- * restored embedding should be asked this before prompts about a picture are answered from it. Takes a few milliseconds
- * for 12 megapixels. Any thread.
+ * Whether `embedding` was made from `image`, that is, whether all pixels are equal. Layout in memory and alpha do not
+ * matter. Check this before a restored embedding answers prompts about a picture. Takes a few milliseconds for 12
+ * megapixels. Any thread.
  *
  * `answer` receives one of `VITRUM_PICTURE_*`.
  *
@@ -1144,11 +1267,18 @@ vitrum_status vitrum_sam_embedding_load(const struct vitrum_sam *sam,
                                         struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Makes `prompt` an empty one. `struct_size` is `sizeof *prompt`.
+ * Makes `prompt` an empty prompt. `struct_size` is `sizeof *prompt`.
  *
  * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
  */
 vitrum_status vitrum_sam_prompt_init(struct vitrum_sam_prompt *prompt, size_t struct_size);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_predict_options_init(struct vitrum_sam_predict_options *options, size_t struct_size);
 
 /*
  * Prepares `stats` for `vitrum_sam_prediction_stats`. `struct_size` is `sizeof *stats`.
@@ -1173,19 +1303,18 @@ void vitrum_sam_prediction_free(struct vitrum_sam_prediction *VITRUM_NULLABLE pr
  * made from. The answers replace what `prediction` held; if the call fails, it holds none or the earlier ones.
  * Any thread, each with a prediction of its own.
  *
- * `multimask` 1: three masks for each prompt, for prompts that may mean a part, the whole or more, such as a
- * single click. 0: one mask. Many prompts in one call are faster than one after the other.
+ * `options` may be NULL for the defaults. Many prompts in one call are faster than one after the other.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an unknown label, coordinates that are not finite or beyond
- * a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
- * are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in a
- * prompt; `VITRUM_E_OUT_OF_MEMORY`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
+ * are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
+ * or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
+ * a prompt; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_sam_predict(const struct vitrum_sam *sam,
                                  const struct vitrum_sam_embedding *embedding,
                                  const struct vitrum_sam_prompt *prompts,
                                  size_t prompt_count,
-                                 uint32_t multimask,
+                                 const struct vitrum_sam_predict_options *VITRUM_NULLABLE options,
                                  struct vitrum_sam_prediction *prediction,
                                  struct vitrum_error *VITRUM_NULLABLE error);
 
@@ -1196,8 +1325,8 @@ size_t vitrum_sam_prediction_prompts(const struct vitrum_sam_prediction *VITRUM_
 size_t vitrum_sam_prediction_masks(const struct vitrum_sam_prediction *VITRUM_NULLABLE prediction);
 
 /*
- * The scores of all masks, prompt after prompt: how well the model thinks that each covers an object, as the
- * intersection over the union of both. Any thread.
+ * The scores of all masks, prompt after prompt: for each the IoU (intersection over union) with the object that the
+ * model predicts. Any thread.
  *
  * `scores` receives them. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
  * floats, also when `capacity` is too small; with `scores` NULL and `capacity` 0 that is all that happens.
@@ -1212,7 +1341,7 @@ vitrum_status vitrum_sam_prediction_scores(const struct vitrum_sam_prediction *p
 
 /*
  * Mask number `mask` of prompt number `prompt`, as bytes: 1 where its logits are above `threshold`, otherwise 0;
- * row after row, in the size of the picture. Any thread. The models are made for a threshold of 0.
+ * row after row, in the size of the picture. Any thread. The models are trained for a threshold of 0.
  *
  * `pixels` receives it. `capacity` and `needed`, in bytes, are as for `vitrum_sam_prediction_scores`.
  *
@@ -1264,8 +1393,7 @@ vitrum_status vitrum_sam_prediction_polygons(const struct vitrum_sam_prediction 
                                              struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`, without the mask. Any
- * thread.
+ * Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`. Any thread.
  *
  * `stats` receives them; prepare it by `vitrum_sam_mask_stats_init`.
  *
@@ -1278,6 +1406,22 @@ vitrum_status vitrum_sam_prediction_stats(const struct vitrum_sam_prediction *pr
                                           float threshold,
                                           struct vitrum_sam_mask_stats *stats,
                                           struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * The stability score of mask number `mask` of prompt number `prompt`: the number of pixels above `threshold +
+ * offset`, over the number of those above `threshold - offset`. Any thread. `vitrum_sam_prediction_stats` takes an
+ * offset of 1.
+ *
+ * `stability` receives it: not a number if there are no such pixels. The errors are those of
+ * `vitrum_sam_prediction_stats`.
+ */
+vitrum_status vitrum_sam_prediction_stability(const struct vitrum_sam_prediction *prediction,
+                                              size_t prompt,
+                                              size_t mask,
+                                              float threshold,
+                                              float offset,
+                                              float *stability,
+                                              struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
  * The logits of a mask in the size of the picture, row after row: above 0 where the object is. Any thread.
@@ -1294,8 +1438,8 @@ vitrum_status vitrum_sam_prediction_logits(const struct vitrum_sam_prediction *p
                                            struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * The logits of a mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the model's
- * input. They can refine a later prompt. Any thread.
+ * The logits of a mask at the model's own resolution: a square with sides of `vitrum_sam_mask_side`, which covers the
+ * model's input. A later prompt can refine them. Any thread.
  *
  * `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
  * `capacity` and `needed` count floats.
@@ -1317,11 +1461,11 @@ vitrum_status vitrum_sam_everything_options_init(struct vitrum_sam_everything_op
                                                  size_t struct_size);
 
 /*
- * Finds the masks of everything in `image`, and hands each to `on_record`. Any thread.
+ * Segments everything in `image`, and calls `on_record` with each mask. Any thread.
  *
- * `options` may be NULL for the defaults, and so may `progress` be. Both callbacks are handed `user` and run during
+ * `options` may be NULL for the defaults, and so may `progress` be. Both callbacks get `user` and run during
  * the call. `kept`, if not NULL, receives the embedding of the picture, for prompts; the caller frees it with
- * `vitrum_sam_embedding_free`. If the work is ended early, the masks handed out by then are good ones.
+ * `vitrum_sam_embedding_free`. If the call ends early, the masks that `on_record` got by then are final.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format or an option outside its domain;
  * `VITRUM_E_LIMIT` for too many points or layers; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`;
@@ -1344,10 +1488,11 @@ vitrum_status vitrum_sam_everything(const struct vitrum_sam *sam,
 vitrum_status vitrum_sam_text_prompt_init(struct vitrum_sam_text_prompt *prompt, size_t struct_size);
 
 /*
- * Finds what `prompt` says in `image`: `clip` looks at the masks of everything, cut out and in their surroundings,
- * and those that fit a text best are handed to `on_match`, text by text, the best first. Any thread.
+ * Finds what `prompt` describes in `image`. Everything is segmented; `clip` embeds each mask, cut out and in its
+ * surroundings, and compares it with the texts. `on_match` gets the best masks of each text, text by text, the best
+ * first. Any thread.
  *
- * `progress` may be NULL. Both callbacks are handed `user` and run during the call. `kept`, if not NULL, receives the
+ * `progress` may be NULL. Both callbacks get `user` and run during the call. `kept`, if not NULL, receives the
  * embedding of the picture, for prompts; the caller frees it with `vitrum_sam_embedding_free`.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text, a template without `{}`, an unknown pixel format or
@@ -1395,8 +1540,8 @@ vitrum_status vitrum_tracker_new(const struct vitrum_sam *sam,
 void vitrum_tracker_free(struct vitrum_tracker *VITRUM_NULLABLE tracker);
 
 /*
- * The most bytes that a tracker made of the same arguments will ever hold, however long the video. Any thread. Most
- * hold much less. Scratch memory, which the context keeps for reuse, comes on top.
+ * An upper bound on the bytes that a tracker made with the same arguments holds, however long the video. Any thread.
+ * Most trackers hold much less. The scratch memory that the context keeps for reuse is not included.
  *
  * `limit` receives them. The other parameters and the errors are those of `vitrum_tracker_new`.
  */
@@ -1420,8 +1565,8 @@ uint32_t vitrum_tracker_height(const struct vitrum_tracker *VITRUM_NULLABLE trac
  * Takes the next frame of the video: encodes it, once for all objects, and makes it the current one. The oldest frame
  * is dropped if `held_frames` are held.
  *
- * `frame`, if not NULL, receives its number: 0, and then 1 more than that of the current frame. `progress` may be NULL;
- * it is called with `progress_user` during the call.
+ * `frame`, if not NULL, receives its number: 0, and then 1 more than that of the current frame. `progress` may be
+ * NULL; it is called with `progress_user` during the call.
  *
  * Errors: `VITRUM_E_IMAGE`, also for a frame of another size than the tracker's; `VITRUM_E_INVALID_ARGUMENT` for an
  * unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
@@ -1465,14 +1610,13 @@ vitrum_status vitrum_tracker_held_frames(const struct vitrum_tracker *tracker,
                                          struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Follows all objects on the current frame, forward in time: takes up the prompts that were added, and finds the masks
- * of the objects that have none on this frame.
+ * Tracks all objects to the current frame, forward in time: remembers the prompted frames, and predicts the masks of
+ * the objects that have no prompt on this frame.
  *
  * `progress` may be NULL; it is called with `progress_user` during the call.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any more;
- * `VITRUM_E_CANCELLED`;
- * `VITRUM_E_OUT_OF_MEMORY`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any
+ * more; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_step(struct vitrum_tracker *tracker,
                                   vitrum_progress VITRUM_NULLABLE progress,
@@ -1480,7 +1624,7 @@ vitrum_status vitrum_tracker_step(struct vitrum_tracker *tracker,
                                   struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * The same on any frame that is held, coming from the frames before it or after it.
+ * Tracks all objects to frame `frame`, which must be held, from the frames before it (forward) or after it (backward).
  *
  * Errors: those of `vitrum_tracker_step`; `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held or an unknown
  * direction.
@@ -1492,47 +1636,55 @@ vitrum_status vitrum_tracker_step_at(struct vitrum_tracker *tracker,
                                      void *VITRUM_NULLABLE progress_user,
                                      struct vitrum_error *VITRUM_NULLABLE error);
 
-/* Forgets all objects and what was said about them. Frames that are held stay so. */
+/* Removes all objects and their prompts. Frames stay held. */
 vitrum_status vitrum_tracker_reset(struct vitrum_tracker *tracker, struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Says by clicks, or by a box and clicks, where object number `object` is on frame `frame`, which must be held. An
- * object comes into being with its first prompt.
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
- * The mask on this frame can be read at once, and corrected by more clicks; other frames change with the next step. On
- * a frame that was tracked, clicks correct the mask that was found. `frame` may be `VITRUM_FRAME_CURRENT`. The
- * prompt's `mask` must be NULL: earlier masks are taken into account without it. `keep_earlier` 1: the clicks are added
- * to those said before about the object on this frame; 0: they replace them. A box cannot be added to them.
- * `progress` may be NULL; it is called with `progress_user` during the call.
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_tracker_prompt_options_init(struct vitrum_tracker_prompt_options *options,
+                                                 size_t struct_size);
+
+/*
+ * Prompts object number `object` with clicks, or a box and clicks, on frame `frame`, which must be held. The first
+ * prompt with a new number adds the object.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, an empty prompt, an unknown label, coordinates that
- * are not finite or beyond a million, a box whose right or bottom comes before its left or top, or a box with
- * `keep_earlier`; `VITRUM_E_LIMIT` for one object more than `max_objects`, more than 1024 points, or too many corrected
- * frames without a step; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * The mask on this frame can be read at once, and corrected with more clicks; masks on other frames change with the
+ * next step. On a frame that was tracked, clicks correct the tracked mask. `frame` may be `VITRUM_FRAME_CURRENT`. The
+ * prompt's `mask` must be NULL: the tracker itself starts from the earlier mask. `options` may be NULL for the
+ * defaults, and `progress` may be NULL; it is called with `progress_user` during the call.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, an empty prompt, an unknown label, coordinates
+ * that are not finite or beyond a million, a box whose right or bottom comes before its left or top, or a box with
+ * `keep_earlier`; `VITRUM_E_LIMIT` for one object more than `max_objects`, more than 1024 points, or too many
+ * corrected frames without a step; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_add_points(struct vitrum_tracker *tracker,
                                         int64_t frame,
                                         uint32_t object,
                                         const struct vitrum_sam_prompt *prompt,
-                                        uint32_t keep_earlier,
+                                        const struct vitrum_tracker_prompt_options *VITRUM_NULLABLE options,
                                         vitrum_progress VITRUM_NULLABLE progress,
                                         void *VITRUM_NULLABLE progress_user,
                                         struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Says by a mask where object number `object` is on frame `frame`, which must be held. It replaces what was said before
- * about the object on this frame. An object comes into being with its first prompt.
+ * Prompts object number `object` with a mask on frame `frame`, which must be held. The mask replaces earlier prompts
+ * of the object on this frame. The first prompt with a new number adds the object.
  *
  * `mask` are `width * height` bytes, row after row, in the size of the frames: not 0 where the object is. A mask
- * without any such pixel says that the object is not there. The rest is as for `vitrum_tracker_add_points`.
+ * without any such pixel means that the object is not visible. The other parameters are those of
+ * `vitrum_tracker_add_points`.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, or a mask of another size; `VITRUM_E_LIMIT` for one
- * object more than `max_objects`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held, or a mask of another size; `VITRUM_E_LIMIT` for
+ * one object more than `max_objects`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_add_mask(struct vitrum_tracker *tracker,
                                       int64_t frame,
                                       uint32_t object,
-                                      const uint8_t *VITRUM_NULLABLE mask,
+                                      const uint8_t *mask,
                                       uint32_t width,
                                       uint32_t height,
                                       vitrum_progress VITRUM_NULLABLE progress,
@@ -1540,8 +1692,8 @@ vitrum_status vitrum_tracker_add_mask(struct vitrum_tracker *tracker,
                                       struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Takes back what was said about object number `object` on frame `frame`, which need not be held. If nothing else was
- * said about the object, it must be prompted anew or removed before the next step.
+ * Removes the prompts of object number `object` on frame `frame`, which need not be held. An object without any
+ * prompts must be prompted anew or removed before the next step.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object.
  */
@@ -1551,7 +1703,7 @@ vitrum_status vitrum_tracker_clear_prompts(struct vitrum_tracker *tracker,
                                            struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Forgets object number `object`.
+ * Removes object number `object`.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object.
  */
@@ -1560,7 +1712,7 @@ vitrum_status vitrum_tracker_remove_object(struct vitrum_tracker *tracker,
                                            struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * The numbers of the objects, in the order in which they came.
+ * The numbers of the objects, in the order in which they were added.
  *
  * `objects` receives them. `capacity` is the room there, in numbers. `needed`, if not NULL, receives how many there
  * are, also when `capacity` is too small; with `objects` NULL and `capacity` 0 that is all that happens.
@@ -1582,14 +1734,14 @@ vitrum_status vitrum_tracker_stats_init(struct vitrum_tracker_stats *stats, size
 
 /*
  * The mask of object number `object` on frame `frame`, as bytes: 1 where its logits are above `threshold`, otherwise
- * 0; row after row, in the size of the frames. The models are made for a threshold of 0.
+ * 0; row after row, in the size of the frames. The models are trained for a threshold of 0.
  *
- * `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room there,
- * in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with `pixels` NULL
- * and `capacity` 0 that is all that happens.
+ * `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room
+ * there, in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with
+ * `pixels` NULL and `capacity` 0 that is all that happens.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not a
- * number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not
+ * a number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_mask(const struct vitrum_tracker *tracker,
                                   uint32_t object,
@@ -1635,7 +1787,7 @@ vitrum_status vitrum_tracker_polygons(const struct vitrum_tracker *tracker,
                                       struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Area and box of the mask at `threshold`, and the scores, without the mask.
+ * Area and box of the same mask at `threshold`, and its scores.
  *
  * `stats` receives them; prepare it by `vitrum_tracker_stats_init`. The other parameters and the errors are those of
  * `vitrum_tracker_mask`.
@@ -1662,7 +1814,8 @@ vitrum_status vitrum_tracker_logits(const struct vitrum_tracker *tracker,
                                     struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * The logits of the mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the frame.
+ * The logits of the mask at the model's own resolution: a square with sides of `vitrum_sam_mask_side`, which covers
+ * the frame.
  *
  * `logits` receives them. The other parameters and the errors are those of `vitrum_tracker_mask`; `capacity` and
  * `needed` count floats.
@@ -1676,25 +1829,31 @@ vitrum_status vitrum_tracker_low_res(const struct vitrum_tracker *tracker,
                                      struct vitrum_error *VITRUM_NULLABLE error);
 
 /* 1 if there is a mask of object number `object` on frame `frame`, otherwise 0; also 0 if `tracker` is NULL. */
-uint32_t vitrum_tracker_has_mask(const struct vitrum_tracker *VITRUM_NULLABLE tracker, uint32_t object, int64_t frame);
+uint32_t vitrum_tracker_has_mask(const struct vitrum_tracker *VITRUM_NULLABLE tracker,
+                                 uint32_t object,
+                                 int64_t frame);
 
 /*
- * Follows all objects through a video: from frame `start` in `direction`, for `max_frames` frames after it, and calls
- * `on_frame` after each.
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
- * `start` -1: the earliest frame with prompts. `max_frames` -1: up to the end of the video. `reader` is asked for every
- * frame that is not held. `reader`, `on_frame` and `progress`, which may be NULL, are handed `user`; progress is that of
- * the whole call if `max_frames` or the option `num_frames` says where it ends, otherwise that of the frame. Backward
- * from frame 0, nothing is done. If the call fails or is stopped, frames up to the last one that `on_frame` was told of
- * remain tracked.
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_tracker_propagate_options_init(struct vitrum_tracker_propagate_options *options,
+                                                    size_t struct_size);
+
+/*
+ * Follows all objects through a video, and calls `on_frame` after each frame.
  *
- * Errors: those of `vitrum_tracker_push_frame_at` and `vitrum_tracker_step_at`; `VITRUM_E_IO` if a frame cannot be read;
- * `VITRUM_E_CANCELLED`.
+ * `options` may be NULL for the defaults. `reader` is called for every frame that is not held. `progress` may be NULL.
+ * All callbacks get `user`. The fraction that `progress` gets is that of the whole call if `max_frames`, or
+ * `num_frames` of the tracker's options, says where it ends, and otherwise that of the frame. Backward from frame 0,
+ * nothing is done. If the call fails or is stopped, the frames for which `on_frame` was called remain tracked.
+ *
+ * Errors: those of `vitrum_tracker_push_frame_at` and `vitrum_tracker_step_at`; `VITRUM_E_IO` if a frame cannot be
+ * read; `VITRUM_E_CANCELLED`.
  */
 vitrum_status vitrum_tracker_propagate(struct vitrum_tracker *tracker,
-                                       int64_t start,
-                                       vitrum_direction direction,
-                                       int64_t max_frames,
+                                       const struct vitrum_tracker_propagate_options *VITRUM_NULLABLE options,
                                        vitrum_frame_reader reader,
                                        vitrum_frame_callback on_frame,
                                        vitrum_progress VITRUM_NULLABLE progress,
@@ -1702,8 +1861,8 @@ vitrum_status vitrum_tracker_propagate(struct vitrum_tracker *tracker,
                                        struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * The tracker as bytes, for a file; `vitrum_tracker_load` makes it a tracker again, on any machine, which goes on
- * exactly as this one would.
+ * Serialises the tracker, for a file. `vitrum_tracker_load` restores it, on any machine, and the restored tracker
+ * gives the same results as this one.
  *
  * `bytes` receives them. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the number of bytes,
  * also when `capacity` is too small; with `bytes` NULL and `capacity` 0 that is all that happens.
@@ -1719,8 +1878,8 @@ vitrum_status vitrum_tracker_save(const struct vitrum_tracker *tracker,
 /*
  * Restores a saved tracker and writes it to `tracker`; the caller frees it with `vitrum_tracker_free`. Any thread.
  *
- * `data` are the `size` bytes that `vitrum_tracker_save` wrote. They need not be trusted: they carry a checksum, and say
- * which model they are from. They are only read during the call.
+ * `data` are the `size` bytes that `vitrum_tracker_save` wrote. They need not be trusted: they carry a checksum, and
+ * say which model they are from. They are only read during the call.
  *
  * Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged tracker; `VITRUM_E_UNSUPPORTED` if a later version of
  * this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another

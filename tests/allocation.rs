@@ -7,7 +7,7 @@ use std::path::Path;
 
 use vitrum::exec::{Cx, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
@@ -41,14 +41,14 @@ fn a_second_image_allocates_nothing() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip/quickgelu-p32");
     let bundle = Bundle::open(&model, OpenOptions::default()).unwrap();
     // One thread: the pool of the operating system's threads has queues of its own.
-    let clip = Clip::load(&Cx::serial(Level::detect()), &bundle).unwrap();
+    let clip = Clip::load(&Cx::serial(Level::detect()), &bundle, &ClipOptions::default()).unwrap();
     let pixels = vec![77u8; 90 * 70 * 3];
     let image = ImageView::packed(&pixels, 90, 70, PixelFormat::Rgb8).unwrap();
     let mut out = vec![0.0; 2 * clip.embed_dim()];
-    clip.encode_images_into(&[image, image], true, &mut out).unwrap();
+    clip.encode_images_into(&[image, image], &EncodeOptions::default(), &mut out).unwrap();
 
     let before = ALLOCATIONS.get();
-    clip.encode_images_into(&[image, image], true, &mut out).unwrap();
+    clip.encode_images_into(&[image, image], &EncodeOptions::default(), &mut out).unwrap();
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
@@ -77,12 +77,12 @@ fn a_second_click(model: &str) {
         let points = [Point::foreground(x, 20.0)];
         let prompts = [Prompt::points(&points), Prompt::bounding_box([x, 3.0, 80.0, 60.0])];
         // One mask each, which may give way to the best of three in a SAM 2; then three.
-        let single = PredictOptions { multimask: false, ..PredictOptions::default() };
+        let single = PredictOptions::default().with_multimask(false);
         sam.predict(&embedding, &prompts, &single, &mut prediction).unwrap();
         sam.predict(&embedding, &prompts, &PredictOptions::default(), &mut prediction).unwrap();
         for prompt in 0..2 {
-            prediction.mask_into(&cx, prompt, prediction.best(prompt), 0.0, &mut mask).unwrap();
-            prediction.logits_into(&cx, prompt, 0, &mut logits).unwrap();
+            prediction.mask_into(prompt, prediction.best(prompt), 0.0, &mut mask).unwrap();
+            prediction.logits_into(prompt, 0, &mut logits).unwrap();
         }
     };
     click(10.0);

@@ -102,7 +102,7 @@ fn check(golden: &str, model: &Path, image: &Path, levels: impl Iterator<Item = 
     let golden: Value = serde_json::from_slice(&fs::read(common::path(golden)).unwrap()).unwrap();
     assert_eq!(numbers::<2>(&golden["size"]), [height, width].map(|side| side as f64));
     for level in levels {
-        let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
         let sam = load(&cx, model);
         for (name, case) in golden["cases"].as_object().unwrap() {
             let records = everything(&sam, &image, &options(&case["options"]));
@@ -134,25 +134,23 @@ fn records_of_the_demo_model_equal_the_reference() {
 /// The random model, its picture, and options with which it finds a dozen masks.
 fn random(cx: &Cx) -> (Sam, (Vec<u8>, usize, usize), AutomaticOptions) {
     let sam = load(cx, &common::path("sam_predictor/model.safetensors"));
-    let options = AutomaticOptions {
-        points_per_side: 5,
-        points_per_batch: 3,
-        pred_iou_thresh: 0.0,
-        stability_score_thresh: 0.8,
-        stability_score_offset: 0.05,
-        box_nms_thresh: 1.0,
-        ..Default::default()
-    };
+    let options = AutomaticOptions::default()
+        .with_points_per_side(5)
+        .with_points_per_batch(3)
+        .with_pred_iou_thresh(0.0)
+        .with_stability_score_thresh(0.8)
+        .with_stability_score_offset(0.05)
+        .with_box_nms_thresh(1.0);
     (sam, picture(&common::path("automatic/random.png")), options)
 }
 
 #[test]
 fn neither_threads_nor_batches_change_a_record() {
     let found = |threads, points_per_batch| {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         let (sam, (pixels, width, height), options) = random(&cx);
         let image = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
-        everything(&sam, &image, &AutomaticOptions { points_per_batch, ..options })
+        everything(&sam, &image, &options.with_points_per_batch(points_per_batch))
     };
     let records = found(1, 64);
     assert!(records.len() > 10);
@@ -162,9 +160,9 @@ fn neither_threads_nor_batches_change_a_record() {
 
 #[test]
 fn progress_rises_and_work_stops_when_told() {
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let (sam, (pixels, width, height), options) = random(&cx);
-    let options = AutomaticOptions { crop_n_layers: 1, crop_nms_thresh: 1.0, ..options };
+    let options = options.with_crop_n_layers(1).with_crop_nms_thresh(1.0);
     let image = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
     // Bits of fractions in 0…1, whose order is that of the numbers.
     let (last, reports) = (AtomicU32::new(0), AtomicU32::new(0));
@@ -200,7 +198,7 @@ fn progress_rises_and_work_stops_when_told() {
 
 #[test]
 fn a_receiver_that_has_enough_stops_the_work() {
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let (sam, (pixels, width, height), options) = random(&cx);
     let image = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
     let mut records = 0;
@@ -214,14 +212,14 @@ fn a_receiver_that_has_enough_stops_the_work() {
 
 #[test]
 fn options_and_pictures_that_do_not_fit_are_refused() {
-    let cx = Cx::new(&CxOptions { threads: 1, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(1)).unwrap();
     let (sam, _, options) = random(&cx);
     let image = ImageView::packed(&[0; 3 * 9], 3, 3, PixelFormat::Rgb8).unwrap();
     let mut emit = |_| panic!("a record");
     for options in [
-        AutomaticOptions { points_per_batch: 0, ..options.clone() },
-        AutomaticOptions { stability_score_offset: f64::NAN, ..options.clone() },
-        AutomaticOptions { crop_n_layers: 3, ..options },
+        options.clone().with_points_per_batch(0),
+        options.clone().with_stability_score_offset(f64::NAN),
+        options.with_crop_n_layers(3),
     ] {
         let error = sam.everything(&image, &options, &Monitor::none(), &mut emit).unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidArgument, "{options:?}: {error}");

@@ -12,9 +12,9 @@ use std::sync::{Arc, LazyLock};
 
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{ClassifyOptions, Clip, ClipOptions};
 use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
-use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
+use vitrum::pipelines::tracker::{PromptOptions, Tracker, TrackerOptions};
 use vitrum::weights::{Bundle, OpenOptions};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -118,9 +118,10 @@ fn the_example_of_clip_prints_what_rust_computes() {
     const LABELS: [&str; 3] = ["a red apple", "two dogs", "the sea"];
     let pixels = pixels();
     let ppm = write_ppm("classify.ppm", &pixels);
-    let clip = Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &open(CLIP)).unwrap();
+    let clip =
+        Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &open(CLIP), &ClipOptions::default()).unwrap();
     let image = ImageView::packed(&pixels, WIDTH, HEIGHT, PixelFormat::Rgb8).unwrap();
-    let probabilities = clip.classify(image, &LABELS, None).unwrap();
+    let probabilities = clip.classify(&image, &LABELS, &ClassifyOptions::default()).unwrap();
     let mut best_first: Vec<_> = LABELS.into_iter().zip(probabilities).collect();
     best_first.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let expected = best_first.iter().fold(String::new(), |mut lines, (label, probability)| {
@@ -144,14 +145,14 @@ fn the_example_of_sam_prints_and_writes_what_rust_computes() {
     let click = [Point::foreground(21.5, 14.0)];
     sam.predict(&embedding, &[Prompt::points(&click)], &PredictOptions::default(), &mut prediction).unwrap();
     let expected = (0..3).fold(String::new(), |mut lines, i| {
-        let rle = prediction.rle(&cx, 0, i, 0.0).unwrap();
-        let stability = prediction.stability(&cx, 0, i, 0.0, 1.0).unwrap();
+        let rle = prediction.rle(0, i, 0.0).unwrap();
+        let stability = prediction.stability(0, i, 0.0, 1.0).unwrap();
         let (score, area, [x, y, w, h]) = (prediction.iou(0)[i], rle.area(), rle.bounding_box());
         writeln!(lines, "{i}\t{score:.4}\t{stability:.4}\t{area}\t{x},{y},{w},{h}").unwrap();
         lines
     });
     let mut mask = vec![0; WIDTH * HEIGHT];
-    prediction.mask_into(&cx, 0, prediction.best(0), 0.0, &mut mask).unwrap();
+    prediction.mask_into(0, prediction.best(0), 0.0, &mut mask).unwrap();
     mask.iter_mut().for_each(|pixel| *pixel *= 255);
 
     let pgm = format!("{ppm}.mask.pgm");
@@ -176,7 +177,9 @@ fn the_example_of_the_tracker_prints_what_rust_computes() {
         let frame = tracker.push(&image, &Monitor::none()).unwrap();
         if frame == 0 {
             let click = [Point::foreground(CLICK[0], CLICK[1])];
-            tracker.add_prompt(frame, 1, &Prompt::points(&click), false, &Monitor::none()).unwrap();
+            tracker
+                .add_prompt(frame, 1, &Prompt::points(&click), &PromptOptions::default(), &Monitor::none())
+                .unwrap();
         }
         tracker.step(&Monitor::none()).unwrap();
         let rle = tracker.rle(1, None, 0.0).unwrap();

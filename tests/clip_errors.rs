@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts};
 use vitrum::{Error, ErrorCode, Result};
@@ -20,9 +20,10 @@ fn read(name: &str) -> Vec<u8> {
 /// Loads the model with these side files.
 fn load(files: &[(&'static str, &[u8])]) -> Result<Clip> {
     let weights = read("model.safetensors");
-    let parts = files.iter().fold(BundleParts::new(&weights), |parts, &(name, file)| parts.file(name, file));
-    let cx = Cx::new(&CxOptions { threads: 1, level: None })?;
-    Clip::load(&cx, &Bundle::from_memory(parts)?)
+    let parts =
+        files.iter().fold(BundleParts::new(&weights), |parts, &(name, file)| parts.with_file(name, file));
+    let cx = Cx::new(&CxOptions::default().with_threads(1))?;
+    Clip::load(&cx, &Bundle::from_memory(parts)?, &ClipOptions::default())
 }
 
 fn load_whole() -> Clip {
@@ -98,12 +99,12 @@ fn empty_texts_are_start_and_end() {
     for text in [texts[0], texts[2]] {
         assert_eq!(clip.tokenize(text).unwrap(), [tokenizer.start_id(), tokenizer.end_id()], "{text:?}");
     }
-    let embeddings = clip.encode_texts(&texts, true).unwrap();
+    let embeddings = clip.encode_texts(&texts, &EncodeOptions::default()).unwrap();
     let [empty, cat, white]: [&[f32]; 3] =
         embeddings.chunks_exact(clip.embed_dim()).collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(empty, white);
     assert_ne!(empty, cat);
-    assert_eq!(empty, clip.encode_texts(&[""], true).unwrap());
+    assert_eq!(empty, clip.encode_texts(&[""], &EncodeOptions::default()).unwrap());
 }
 
 #[test]
@@ -111,28 +112,44 @@ fn bad_calls_leave_the_model_usable() {
     let clip = load_whole();
     let pixels = vec![100u8; 40 * 30 * 3];
     let image = ImageView::packed(&pixels, 40, 30, PixelFormat::Rgb8).unwrap();
-    let before = clip.classify(image, &["cat", "dog"], None).unwrap();
+    let before = clip.classify(&image, &["cat", "dog"], &ClassifyOptions::default()).unwrap();
 
     use ErrorCode::{BufferTooSmall, Image, InvalidArgument};
-    assert_error(clip.classify(image, &[], None), InvalidArgument, "no labels");
-    assert_error(clip.classify(image, &["cat", " "], None), InvalidArgument, "label 1 is empty");
-    assert_error(clip.classify(image, &["cat"], Some("a photo")), InvalidArgument, "\"a photo\" has no {}");
-    assert_error(clip.encode_images(&[], true), InvalidArgument, "no images");
-    assert_error(clip.encode_texts(&[], true), InvalidArgument, "no texts");
+    assert_error(clip.classify(&image, &[], &ClassifyOptions::default()), InvalidArgument, "no labels");
+    assert_error(
+        clip.classify(&image, &["cat", " "], &ClassifyOptions::default()),
+        InvalidArgument,
+        "label 1 is empty",
+    );
+    assert_error(
+        clip.classify(&image, &["cat"], &ClassifyOptions::default().with_template("a photo")),
+        InvalidArgument,
+        "\"a photo\" has no {}",
+    );
+    assert_error(clip.encode_images(&[], &EncodeOptions::default()), InvalidArgument, "no images");
+    assert_error(clip.encode_texts(&[], &EncodeOptions::default()), InvalidArgument, "no texts");
     let short = &mut [0.0; 19];
-    assert_error(clip.encode_images_into(&[image], true, short), BufferTooSmall, "19 values, 20 needed");
-    assert_error(clip.encode_texts_into(&["cat"], true, short), BufferTooSmall, "19 values, 20 needed");
+    assert_error(
+        clip.encode_images_into(&[image], &EncodeOptions::default(), short),
+        BufferTooSmall,
+        "19 values, 20 needed",
+    );
+    assert_error(
+        clip.encode_texts_into(&["cat"], &EncodeOptions::default(), short),
+        BufferTooSmall,
+        "19 values, 20 needed",
+    );
     assert_error(clip.similarity(&[0.0; 19], &[0.0; 20]), InvalidArgument, "rows of 20");
     assert_error(clip.similarity(&[0.0; 20], &[]), InvalidArgument, "text embeddings");
     // A picture so narrow that its other side would be resized beyond all bounds.
     let line = vec![0u8; 32768 * 3];
     let line = ImageView::packed(&line, 32768, 1, PixelFormat::Rgb8).unwrap();
-    if let Err(error) = clip.encode_images(&[image, line], true) {
+    if let Err(error) = clip.encode_images(&[image, line], &EncodeOptions::default()) {
         assert_eq!(error.code(), Image, "{error}");
         assert!(error.message().starts_with("image 1: "), "{error}");
     }
 
-    let after = clip.classify(image, &["cat", "dog"], None).unwrap();
+    let after = clip.classify(&image, &["cat", "dog"], &ClassifyOptions::default()).unwrap();
     assert_eq!(before, after);
     assert!((after.iter().sum::<f32>() - 1.0).abs() < 1e-6);
 }
@@ -141,28 +158,31 @@ fn bad_calls_leave_the_model_usable() {
 fn texts_need_a_tokenizer_and_images_do_not() {
     let config = read("config.json");
     let clip = load(&[("config.json", &config)]).unwrap();
-    assert_error(clip.encode_texts(&["cat"], true), ErrorCode::NotFound, "no tokenizer");
+    assert_error(clip.encode_texts(&["cat"], &EncodeOptions::default()), ErrorCode::NotFound, "no tokenizer");
     let pixels = vec![100u8; 12];
     let image = ImageView::packed(&pixels, 2, 2, PixelFormat::Rgb8).unwrap();
-    assert_eq!(clip.encode_images(&[image], true).unwrap().len(), 20);
+    assert_eq!(clip.encode_images(&[image], &EncodeOptions::default()).unwrap().len(), 20);
 }
 
 #[test]
 fn results_do_not_depend_on_batches_threads_or_length() {
     let (config, tokenizer) = (read("config.json"), read("tokenizer.json"));
     let weights = read("model.safetensors");
-    let parts = BundleParts::new(&weights).file("config.json", &config).file("tokenizer.json", &tokenizer);
+    let parts =
+        BundleParts::new(&weights).with_file("config.json", &config).with_file("tokenizer.json", &tokenizer);
     let bundle = Bundle::from_memory(parts).unwrap();
     let texts: Vec<String> = (0..60).map(|i| "word ".repeat(i % 30 * 3 + 1)).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     for level in Level::available() {
         let mut expected = None;
         for threads in [1, 2, 3, 5, 8] {
-            let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
-            let clip = Clip::load(&cx, &bundle).unwrap();
-            let together = clip.encode_texts(&texts, true).unwrap();
-            let alone: Vec<f32> =
-                texts.iter().flat_map(|text| clip.encode_texts(&[text], true).unwrap()).collect();
+            let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).unwrap();
+            let clip = Clip::load(&cx, &bundle, &ClipOptions::default()).unwrap();
+            let together = clip.encode_texts(&texts, &EncodeOptions::default()).unwrap();
+            let alone: Vec<f32> = texts
+                .iter()
+                .flat_map(|text| clip.encode_texts(&[text], &EncodeOptions::default()).unwrap())
+                .collect();
             assert!(together == alone, "{level:?}: batches change the result with {threads} threads");
             assert!(
                 *expected.get_or_insert_with(|| together.clone()) == together,

@@ -13,7 +13,7 @@ use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::{ClipModel, EncoderConfig};
 use vitrum::nn::Trace;
-use vitrum::pipelines::clip::{Clip, prompts};
+use vitrum::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions, prompts};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions, Review};
 
@@ -68,7 +68,7 @@ fn check(path: &str, other_sizes: &[&str]) {
     let directory = path.split('/').next().unwrap();
     let golden = Golden::read(&format!("clip/{directory}/golden.safetensors"));
     for level in Level::available() {
-        let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
         let model = ClipModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
         check_vision(&model, &cx, &golden);
         check_text(&model, &cx, &golden);
@@ -98,7 +98,7 @@ fn end_to_end() {
 
     let bundle = Bundle::open(&golden("quickgelu-p32"), OpenOptions::default()).unwrap();
     let cx = Cx::new(&CxOptions::default()).unwrap();
-    let clip = Clip::load(&cx, &bundle).unwrap();
+    let clip = Clip::load(&cx, &bundle, &ClipOptions::default()).unwrap();
     let pictures: Vec<_> = (0..).map_while(|i| reference.image(&format!("image.{i}"))).collect();
     assert!(pictures.len() > 1);
     let views: Vec<_> = pictures
@@ -122,13 +122,14 @@ fn end_to_end() {
         assert_eq!(tokens, ids[..tokens.len()], "{prompt}");
     }
 
-    let images = clip.encode_images(&views, true).unwrap();
+    let images = clip.encode_images(&views, &EncodeOptions::default()).unwrap();
     reference.check("image_embeds_normalized", &images);
-    let texts = clip.encode_texts(&prompts, true).unwrap();
+    let texts = clip.encode_texts(&prompts, &EncodeOptions::default()).unwrap();
     reference.check("text_embeds_normalized", &texts);
     reference.check("logits_per_image", &clip.similarity(&images, &texts).unwrap());
+    let options = ClassifyOptions::default().with_template(template);
     let probabilities: Vec<f32> =
-        views.iter().flat_map(|&view| clip.classify(view, &labels, Some(template)).unwrap()).collect();
+        views.iter().flat_map(|view| clip.classify(view, &labels, &options).unwrap()).collect();
     reference.check("probabilities", &probabilities);
 }
 

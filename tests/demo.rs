@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::clip::{Clip, prompts};
+use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions, prompts};
 use vitrum::weights::{Bundle, OpenOptions};
 
 /// `labels.json` says what `transformers` gets on the same files; a near tie may fall the other way.
@@ -35,11 +35,12 @@ fn clip_nano_is_as_good_as_in_the_reference() {
         .collect();
 
     let bundle = Bundle::open(&demo.join("clip-nano"), OpenOptions::default()).unwrap();
-    let clip = Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &bundle).unwrap();
+    let clip =
+        Clip::load(&Cx::new(&CxOptions::default()).unwrap(), &bundle, &ClipOptions::default()).unwrap();
     let prompts = prompts(&labels, facts["template"].as_str()).unwrap();
     let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-    let texts = clip.encode_texts(&prompts, true).unwrap();
-    let images = clip.encode_images(&views, true).unwrap();
+    let texts = clip.encode_texts(&prompts, &EncodeOptions::default()).unwrap();
+    let images = clip.encode_images(&views, &EncodeOptions::default()).unwrap();
     let logits = clip.similarity(&images, &texts).unwrap();
     let (mut top1, mut top5) = (0, 0);
     for (logits, &expected) in logits.chunks_exact(labels.len()).zip(&expected) {

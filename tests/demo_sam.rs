@@ -74,11 +74,11 @@ impl EvaluationSet {
             .predict(
                 embedding,
                 &[prompt],
-                &PredictOptions { multimask, ..PredictOptions::default() },
+                &PredictOptions::default().with_multimask(multimask),
                 &mut prediction,
             )
             .unwrap();
-        let iou = |mask| prediction.rle(self.sam.cx(), 0, mask, 0.0).unwrap().iou(truth).unwrap();
+        let iou = |mask| prediction.rle(0, mask, 0.0).unwrap().iou(truth).unwrap();
         let iou = (0..prediction.masks()).map(iou).collect();
         (prediction, iou)
     }
@@ -122,7 +122,7 @@ fn sam_nano_is_as_good_as_in_the_reference() {
         found[0] += iou[mask];
         for count in 2..=3 {
             let logits = prediction.low_res(0, mask).to_vec();
-            let prompt = Prompt::points(&clicks[..count]).with_mask(&logits);
+            let prompt = Prompt::points(&clicks[..count]).with_mask(&logits[..]);
             let (next, iou) = set.predict(embedding, prompt, false, &truth);
             found[count - 1] += iou[0];
             (prediction, mask) = (next, 0);

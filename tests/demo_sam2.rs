@@ -11,7 +11,7 @@ use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::mask::Rle;
 use vitrum::pipelines::sam::{Label, Point, Prompt, Sam, SamOptions};
-use vitrum::pipelines::tracker::{Direction, Tracker, TrackerOptions};
+use vitrum::pipelines::tracker::{Direction, PromptOptions, Tracker, TrackerOptions};
 use vitrum::weights::{Bundle, OpenOptions};
 
 /// The library's mean IoU and the reference's differ where a logit is almost 0.
@@ -68,11 +68,8 @@ impl EvaluationSet {
         let truth =
             truth.map(|mask| Rle::from_coco_string(mask.as_str().unwrap(), self.side, self.side).unwrap());
         let truth: Vec<Rle> = truth.collect();
-        let options = TrackerOptions {
-            num_frames: Some(self.frames as u64),
-            held_frames: self.frames,
-            ..TrackerOptions::default()
-        };
+        let options =
+            TrackerOptions::default().with_num_frames(self.frames as u64).with_held_frames(self.frames);
         let mut tracker = Tracker::new(Arc::clone(&self.sam), [self.side; 2], &options).unwrap();
         let monitor = Monitor::none();
         (0..self.frames).for_each(|frame| {
@@ -87,7 +84,15 @@ impl EvaluationSet {
         });
         let iou = clicks.map(|(start, click)| {
             let prompt = [click];
-            tracker.add_prompt(start as u64, 1, &Prompt::points(&prompt), true, &monitor).unwrap();
+            tracker
+                .add_prompt(
+                    start as u64,
+                    1,
+                    &Prompt::points(&prompt),
+                    &PromptOptions::default().with_keep_earlier(true),
+                    &monitor,
+                )
+                .unwrap();
             for (frame, mask) in (start as u64..).zip(&mut masks[start..]) {
                 // The answer to the click is there already.
                 if frame > start as u64 {

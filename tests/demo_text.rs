@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use vitrum::ErrorCode;
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{Clip, ClipOptions};
 use vitrum::pipelines::sam::{AutomaticOptions, Sam, SamOptions, TextPrompt};
 use vitrum::weights::{Bundle, OpenOptions};
 
@@ -47,17 +47,15 @@ fn pair() -> (Sam, Clip) {
     let cx = Cx::new(&CxOptions::default()).unwrap();
     let open = |name: &str| Bundle::open(&demo().join(name), OpenOptions::default()).unwrap();
     let sam = Sam::load(&cx, &open("sam-nano"), &SamOptions::default()).unwrap();
-    (sam, Clip::load(&cx, &open("clip-nano")).unwrap())
+    (sam, Clip::load(&cx, &open("clip-nano"), &ClipOptions::default()).unwrap())
 }
 
 /// What the small model is not sure of is a candidate too.
 fn automatic() -> AutomaticOptions {
-    AutomaticOptions {
-        points_per_side: 24,
-        pred_iou_thresh: 0.5,
-        stability_score_thresh: 0.6,
-        ..AutomaticOptions::default()
-    }
+    AutomaticOptions::default()
+        .with_points_per_side(24)
+        .with_pred_iou_thresh(0.5)
+        .with_stability_score_thresh(0.6)
 }
 
 /// Intersection over union of two boxes.
@@ -71,7 +69,7 @@ fn overlap(a: [u32; 4], b: [u32; 4]) -> f64 {
 fn words_select_the_things_they_name() {
     let (scene, (sam, clip)) = (Scene::read(), pair());
     let texts = THINGS.map(|(text, _)| text);
-    let prompt = TextPrompt { texts: &texts, automatic: Some(automatic()), ..TextPrompt::default() };
+    let prompt = TextPrompt::default().with_texts(&texts).with_automatic(automatic());
     let last = Mutex::new(0.0);
     let progress = |done: f32| {
         let mut last = last.lock().unwrap();
@@ -92,8 +90,8 @@ fn words_select_the_things_they_name() {
 #[test]
 fn a_search_can_be_stopped_at_any_time() {
     let (scene, (sam, clip)) = (Scene::read(), pair());
-    let automatic = AutomaticOptions { points_per_side: 8, ..automatic() };
-    let prompt = TextPrompt { texts: &["a dog"], automatic: Some(automatic), ..TextPrompt::default() };
+    let automatic = automatic().with_points_per_side(8);
+    let prompt = TextPrompt::default().with_texts(&["a dog"]).with_automatic(automatic);
     for limit in [0.0, 0.3, 0.8] {
         let stop = |done: f32| if done > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let error = sam.ground(&clip, &scene.view(), &prompt, &Monitor::new(&stop)).unwrap_err();

@@ -223,7 +223,7 @@ fn through_every_source(bytes: &[u8], check: impl Fn(&str, Result<Bundle<'_>>)) 
     let directory = Directory::new();
     let path = directory.write("model.safetensors", bytes);
     check("file", Bundle::open(&path, OpenOptions::new()));
-    check("map", Bundle::open(&path, OpenOptions::new().mmap(true)));
+    check("map", Bundle::open(&path, OpenOptions::new().with_mmap(true)));
     check("directory", Bundle::open(directory.path(), OpenOptions::new()));
 }
 
@@ -265,7 +265,7 @@ fn case_5_a_sparse_file_is_not_read() {
     let path = directory.write("model.safetensors", &n.to_le_bytes());
     File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     for mmap in [false, true] {
-        let error = Bundle::open(&path, OpenOptions::new().mmap(mmap)).unwrap_err();
+        let error = Bundle::open(&path, OpenOptions::new().with_mmap(mmap)).unwrap_err();
         assert_eq!(error.code(), Limit);
         assert!(error.message().contains("claims a header of 16777217 bytes"), "{error}");
     }
@@ -385,17 +385,17 @@ fn memory_parts_are_checked() {
     let cases = [
         (BundleParts::default(), ErrorCode::InvalidArgument, "no weights"),
         (
-            parts.clone().file("x.json", b""),
+            parts.clone().with_file("x.json", b""),
             ErrorCode::InvalidArgument,
             r#""x.json" is not a file of a model"#,
         ),
         (
-            parts.clone().file("config.json", b"").file("config.json", b""),
+            parts.clone().with_file("config.json", b"").with_file("config.json", b""),
             ErrorCode::InvalidArgument,
             "config.json is given twice",
         ),
-        (parts.clone().file("config.json", &large), Limit, "config.json: 16777217 bytes"),
-        (parts.clone().shard(b""), Format, "weights[1]: empty (0 bytes)"),
+        (parts.clone().with_file("config.json", &large), Limit, "config.json: 16777217 bytes"),
+        (parts.clone().with_shard(b""), Format, "weights[1]: empty (0 bytes)"),
     ];
     for (parts, code, message) in cases {
         let error = Bundle::from_memory(parts).unwrap_err();

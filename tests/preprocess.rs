@@ -75,7 +75,7 @@ fn nv12_gives_the_input_of_its_rgb() {
     let chroma: Vec<u8> = (0..52 * height.div_ceil(2)).map(|i| (i * 41 % 253) as u8).collect();
     for matrix in [YuvMatrix::Bt601, YuvMatrix::Bt709] {
         for range in [YuvRange::Limited, YuvRange::Full] {
-            let encoding = YuvEncoding { matrix, range };
+            let encoding = YuvEncoding::default().with_matrix(matrix).with_range(range);
             let image = ImageView::nv12((&luma, 64), (&chroma, 52), width, height, encoding).unwrap();
             let mut rgb = vec![0; 3 * width * height];
             rgb.chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| image.row_rgb(y, row));

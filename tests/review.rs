@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use vitrum::exec::Cx;
 use vitrum::kernels::activation::Activation;
 use vitrum::models::clip::{EncoderConfig, ImagePooling, Pooling, VitConfig};
-use vitrum::pipelines::clip::{Clip, ClipOptions};
+use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::pipelines::sam::{Sam, SamOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts};
@@ -49,9 +49,10 @@ fn config(change: impl FnOnce(&mut Value)) -> Vec<u8> {
 }
 
 fn load(weights: &[u8], files: &[(&'static str, &[u8])], lenient: bool) -> Result<Clip> {
-    let parts = files.iter().fold(BundleParts::new(weights), |parts, &(name, file)| parts.file(name, file));
-    let options = ClipOptions { lenient, ..ClipOptions::default() };
-    Clip::load_with(&Cx::serial(Level::detect()), &Bundle::from_memory(parts)?, &options)
+    let parts =
+        files.iter().fold(BundleParts::new(weights), |parts, &(name, file)| parts.with_file(name, file));
+    let options = ClipOptions::default().with_lenient(lenient);
+    Clip::load(&Cx::serial(Level::detect()), &Bundle::from_memory(parts)?, &options)
 }
 
 fn hugging_face(weights: &[u8], config: &[u8]) -> Result<Clip> {
@@ -234,9 +235,9 @@ fn what_cannot_be_known_is_said() {
     let weights = with(OPEN_CLIP, &[]);
     let parts = || Bundle::from_memory(BundleParts::new(&weights)).unwrap();
     let cx = Cx::serial(Level::detect());
-    warned(&Clip::load(&cx, &parts()).unwrap(), &["QuickGELU"]);
-    let options = ClipOptions { activation: Some(Activation::QuickGelu), ..ClipOptions::default() };
-    let clip = Clip::load_with(&cx, &parts(), &options).unwrap();
+    warned(&Clip::load(&cx, &parts(), &ClipOptions::default()).unwrap(), &["QuickGELU"]);
+    let options = ClipOptions::default().with_activation(Activation::QuickGelu);
+    let clip = Clip::load(&cx, &parts(), &options).unwrap();
     warned(&clip, &[]);
     assert_eq!(vit(&clip).tower.activation, Activation::QuickGelu);
 }
@@ -250,8 +251,16 @@ fn towers_apart_do_what_they_can() {
     let image_only = weights(HUGGING_FACE, |name| name.starts_with("vis").then(|| name.into()), &[]);
     let clip = hugging_face(&image_only, &config).unwrap();
     warned(&clip, &["only the image tower"]);
-    assert_eq!(clip.encode_images(&[image], true).unwrap(), whole.encode_images(&[image], true).unwrap());
-    assert!(clip.encode_texts(&["a"], true).unwrap_err().message().contains("only an image tower"));
+    assert_eq!(
+        clip.encode_images(&[image], &EncodeOptions::default()).unwrap(),
+        whole.encode_images(&[image], &EncodeOptions::default()).unwrap()
+    );
+    assert!(
+        clip.encode_texts(&["a"], &EncodeOptions::default())
+            .unwrap_err()
+            .message()
+            .contains("only an image tower")
+    );
     let zeros = vec![0.5; clip.embed_dim()];
     assert_eq!(clip.similarity(&zeros, &zeros).unwrap_err().code(), ErrorCode::Unsupported);
 
@@ -263,9 +272,16 @@ fn towers_apart_do_what_they_can() {
     let clip = with_tokenizer(&text_only);
     warned(&clip, &["only the text tower"]);
     let texts = ["a cat", "a dog"];
-    let expected = with_tokenizer(&with(HUGGING_FACE, &[])).encode_texts(&texts, false).unwrap();
-    assert_eq!(clip.encode_texts(&texts, false).unwrap(), expected);
-    assert!(clip.encode_images(&[image], true).unwrap_err().message().contains("only a text tower"));
+    let expected = with_tokenizer(&with(HUGGING_FACE, &[]))
+        .encode_texts(&texts, &EncodeOptions::default().with_normalize(false))
+        .unwrap();
+    assert_eq!(clip.encode_texts(&texts, &EncodeOptions::default().with_normalize(false)).unwrap(), expected);
+    assert!(
+        clip.encode_images(&[image], &EncodeOptions::default())
+            .unwrap_err()
+            .message()
+            .contains("only a text tower")
+    );
 }
 
 #[test]
@@ -279,7 +295,7 @@ fn an_adapter_beside_the_weights_is_refused() {
 fn sam_is_held_to_the_same() {
     let load = |weights: &[u8], lenient| {
         let bundle = Bundle::from_memory(BundleParts::new(weights))?;
-        Sam::load(&Cx::serial(Level::detect()), &bundle, &SamOptions { lenient, ..SamOptions::default() })
+        Sam::load(&Cx::serial(Level::detect()), &bundle, &SamOptions::default().with_lenient(lenient))
     };
     for name in [
         "mask_decoder.hf_token.weight",

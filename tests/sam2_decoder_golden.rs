@@ -74,7 +74,7 @@ impl Ready {
         let directory = format!("sam2_decoder/{}", case.directory);
         let golden = Golden::read(&format!("{directory}/golden.safetensors"));
         let bundle = Bundle::open(&path(&directory), OpenOptions::default()).unwrap();
-        let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).unwrap();
         let prompt_head = PromptHeadConfig {
             names: DecoderNames::sam2(case.naming),
             image_size: 16 * case.grid,
@@ -211,7 +211,7 @@ impl<'a> GoldenPrompt<'a> {
     }
 
     fn view(&self) -> Prompt<'_> {
-        Prompt { points: &self.points, bounding_box: self.bounding_box, mask: self.mask }
+        Prompt::default().with_points(&self.points).with_bounding_box(self.bounding_box).with_mask(self.mask)
     }
 }
 

@@ -61,7 +61,7 @@ fn check(name: &str, sizes: &[usize], expected_stages: usize) {
             let encoder = bind(&bundle, level, size);
             let mut results = Vec::new();
             for threads in [1, 2, 3] {
-                let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
+                let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).unwrap();
                 let mut out = empty(&encoder);
                 // Exactly what it asks for.
                 let mut workspace = Workspace::default();
@@ -149,7 +149,7 @@ fn cancelling_and_going_on() {
     let bundle = open("lateral");
     let golden = Golden::read("sam2_encoder/lateral/golden_32.safetensors");
     let (_, pixels) = golden.get("pixels");
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let encoder = bind(&bundle, cx.level(), 32);
     let mut out = empty(&encoder);
     let mut workspace = cx.workspace(encoder.scratch_len(&cx));

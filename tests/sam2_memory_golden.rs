@@ -161,7 +161,7 @@ fn for_each(check: impl Fn(&Cx, &Case, &Golden, &Memory)) {
     for case in &CASES {
         let golden = case.golden();
         for level in Level::available() {
-            let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+            let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
             check(&cx, case, &golden, &case.bind(level));
         }
     }

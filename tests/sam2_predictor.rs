@@ -72,11 +72,10 @@ impl Case {
             points: list("points").iter().zip(list("labels")).map(point).collect(),
             bounding_box: case["box"].is_array().then(|| [0, 1, 2, 3].map(|i| number(&case["box"][i]))),
             mask: case["mask"].as_str().map(Into::into),
-            options: PredictOptions {
-                multimask: case["multimask"].as_bool().unwrap_or(true),
-                max_hole_area: area("max_hole_area"),
-                max_sprinkle_area: area("max_sprinkle_area"),
-            },
+            options: PredictOptions::default()
+                .with_multimask(case["multimask"].as_bool().unwrap_or(true))
+                .with_max_hole_area(area("max_hole_area"))
+                .with_max_sprinkle_area(area("max_sprinkle_area")),
         }
     }
 
@@ -95,7 +94,7 @@ impl Case {
             let (shape, values) = golden.get(&format!("{picture}.{kind}.low_res"));
             &values[shape[1] * shape[2]..][..shape[1] * shape[2]]
         });
-        Prompt { points: &self.points, bounding_box: self.bounding_box, mask }
+        Prompt::default().with_points(&self.points).with_bounding_box(self.bounding_box).with_mask(mask)
     }
 }
 
@@ -106,7 +105,7 @@ fn low_res(prediction: &Prediction) -> Vec<f32> {
 /// The input of both profiles: that of Meta's is interpolated as f32, that of transformers exact.
 #[test]
 fn inputs_equal_the_reference() {
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     for (model, picture, most) in [("original", "small", 1e-5), ("huggingface", "large", 0.0)] {
         let golden = read(model);
         let (pixels, [height, width]) = golden.image(&format!("{picture}.image")).unwrap();
@@ -131,7 +130,7 @@ fn predictions_equal_the_reference() {
     for model in MODELS {
         let golden = read(model);
         for level in Level::available() {
-            let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+            let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
             let sam = load(&cx, model);
             let mut prediction = Prediction::default();
             for picture in PICTURES {
@@ -153,7 +152,7 @@ fn predictions_equal_the_reference() {
 #[test]
 fn masks_of_the_pictures_size() {
     let golden = read("original");
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let sam = load(&cx, "original");
     let mut seen = 0;
     for picture in PICTURES {
@@ -166,10 +165,10 @@ fn masks_of_the_pictures_size() {
             let (width, height) = embedding.image_size();
             assert_eq!(shape, [1, height, width]);
             let mut logits = vec![f32::NAN; width * height];
-            prediction.logits_into(&cx, 0, 0, &mut logits).unwrap();
+            prediction.logits_into(0, 0, &mut logits).unwrap();
             golden.check(&name, &logits);
             let mut mask = vec![9; width * height];
-            prediction.mask_into(&cx, 0, 0, 0.0, &mut mask).unwrap();
+            prediction.mask_into(0, 0, 0.0, &mut mask).unwrap();
             let wrong = mask.iter().zip(expected).filter(|&(&mask, &logit)| (mask != 0) != (logit > 0.0));
             assert!(wrong.count() * 1000 <= mask.iter().filter(|&&mask| mask != 0).count(), "{picture}");
             seen += 1;
@@ -192,9 +191,9 @@ fn regions_are_filled_where_they_are_shown() {
         prediction
     };
     let plain = predict(PredictOptions::default());
-    let filled = predict(PredictOptions { max_hole_area: u32::MAX, ..PredictOptions::default() });
+    let filled = predict(PredictOptions::default().with_max_hole_area(u32::MAX));
     assert_eq!(low_res(&plain), low_res(&filled));
-    let area = |prediction: &Prediction| prediction.rle(&cx, 0, 0, 0.0).unwrap().area() as usize;
+    let area = |prediction: &Prediction| prediction.rle(0, 0, 0.0).unwrap().area() as usize;
     let (width, height) = embedding.image_size();
     assert!(area(&plain) < width * height);
     assert_eq!(area(&filled), width * height);
@@ -206,13 +205,13 @@ fn prompts_of_a_batch_are_independent() {
     let golden = read("original");
     let mut all = Vec::new();
     for threads in [1, 3] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         let sam = load(&cx, "original");
         let embedding = encode(&sam, &golden, "small");
         let cases = Case::all("original", "small");
         let prompts: Vec<Prompt<'_>> = cases.iter().map(|case| case.prompt(&golden)).collect();
         for multimask in [false, true] {
-            let options = PredictOptions { multimask, ..PredictOptions::default() };
+            let options = PredictOptions::default().with_multimask(multimask);
             let [mut batch, mut alone] = [Prediction::default(), Prediction::default()];
             sam.predict(&embedding, &prompts, &options, &mut batch).unwrap();
             for (i, prompt) in prompts.iter().enumerate() {
@@ -274,13 +273,12 @@ fn a_restored_embedding_predicts_the_same() {
 fn other_input_sizes() {
     let cx = Cx::new(&CxOptions::default()).unwrap();
     let bundle = Bundle::open(&path("sam2_predictor/original"), OpenOptions::default()).unwrap();
-    let options = SamOptions { image_size: Some(96), ..SamOptions::default() };
+    let options = SamOptions::default().with_image_size(96);
     let sam = Sam::load(&cx, &bundle, &options).unwrap();
     assert_eq!((sam.image_size(), sam.mask_side()), (96, 24));
     let embedding = encode(&sam, &read("original"), "small");
     assert_eq!(embedding.values().len(), 6 * 6 * 32);
-    let refused =
-        Sam::load(&cx, &bundle, &SamOptions { image_size: Some(100), ..SamOptions::default() }).unwrap_err();
+    let refused = Sam::load(&cx, &bundle, &SamOptions::default().with_image_size(100)).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidArgument);
 }
 
@@ -342,7 +340,7 @@ fn records_equal_the_reference() {
     let (width, height) = (info.width as usize, info.height as usize);
     let image = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
     let golden = json("original/automatic.json");
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let sam = load(&cx, "original");
     assert_eq!(sam.model().automatic_options(), AutomaticOptions::sam2());
     for (name, case) in golden["cases"].as_object().unwrap() {

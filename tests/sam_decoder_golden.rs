@@ -48,7 +48,7 @@ struct GoldenPrompt<'a> {
 
 impl GoldenPrompt<'_> {
     fn view(&self) -> Prompt<'_> {
-        Prompt { points: &self.points, bounding_box: self.bounding_box, mask: self.mask }
+        Prompt::default().with_points(&self.points).with_bounding_box(self.bounding_box).with_mask(self.mask)
     }
 }
 
@@ -63,7 +63,7 @@ impl Ready {
     fn new(directory: &str, golden: &Golden, level: Level, threads: usize) -> Self {
         let bundle =
             Bundle::open(&path(&format!("sam_decoder/{directory}")), OpenOptions::default()).unwrap();
-        let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).unwrap();
         let model = SamModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
         let decoder = &model.mask_decoder;
         let mut cache = vec![f32::NAN; decoder.cache_len()];

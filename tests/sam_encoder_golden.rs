@@ -37,7 +37,7 @@ fn check(name: &str, sizes: &[usize], expected_stages: usize) {
         let golden = Golden::read(&format!("sam_encoder/{name}/golden_{size}.safetensors"));
         let (_, pixels) = golden.get("pixels");
         for level in Level::available() {
-            let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+            let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
             let (config, encoder) = bind(&bundle, level, size);
             let mut out = vec![f32::NAN; config.grid() * config.grid() * config.dim];
             // Exactly what it asks for.
@@ -127,7 +127,7 @@ fn cancelling_and_going_on() {
         let size = if name == "tiny-vit" { 80 } else { 24 };
         let golden = Golden::read(&format!("sam_encoder/{name}/golden_{size}.safetensors"));
         let (_, pixels) = golden.get("pixels");
-        let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
         let (config, encoder) = bind(&bundle, cx.level(), size);
         let mut out = vec![f32::NAN; config.grid() * config.grid() * config.dim];
         let mut workspace = cx.workspace(encoder.scratch_len(&cx));

@@ -19,7 +19,7 @@ fn read(name: &str) -> Vec<u8> {
 fn error(weights: &[u8], config: Option<&str>) -> Error {
     let mut parts = BundleParts::new(weights);
     if let Some(config) = config {
-        parts = parts.file("config.json", config.as_bytes());
+        parts = parts.with_file("config.json", config.as_bytes());
     }
     let bundle = Bundle::from_memory(parts).unwrap();
     match SamModel::bind(&bundle, Level::detect(), None, &mut Review::default()) {
@@ -55,7 +55,7 @@ fn edited(name: &str, edit: impl Fn(&str, &mut Vec<usize>) -> bool) -> Vec<u8> {
 fn configurations() {
     let weights = read("vit-huggingface/model.safetensors");
     let config: Value = serde_json::from_slice(&read("vit-huggingface/config.json")).unwrap();
-    let bundle = BundleParts::new(&weights).file("config.json", b"{}");
+    let bundle = BundleParts::new(&weights).with_file("config.json", b"{}");
     let bundle = Bundle::from_memory(bundle).unwrap();
     // All defaults: a ViT-B, which this is not.
     let defaults = SamModel::bind(&bundle, Level::detect(), None, &mut Review::default()).unwrap_err();

@@ -60,9 +60,9 @@ fn patches_too_small_for_masks() {
     let directory = common::path("sam_decoder/huggingface");
     let weights = fs::read(directory.join("model.safetensors")).unwrap();
     let json = fs::read_to_string(directory.join("config.json")).unwrap();
-    assert!(config(BundleParts::new(&weights).file("config.json", json.as_bytes())).is_ok());
+    assert!(config(BundleParts::new(&weights).with_file("config.json", json.as_bytes())).is_ok());
     let json = json.replace("\"patch_size\": 16", "\"patch_size\": 2");
-    let error = config(BundleParts::new(&weights).file("config.json", json.as_bytes())).unwrap_err();
+    let error = config(BundleParts::new(&weights).with_file("config.json", json.as_bytes())).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Config, "{error}");
     assert!(error.message().contains("too small for masks"), "{error}");
 }

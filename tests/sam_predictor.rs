@@ -77,7 +77,7 @@ fn fed_back<'a>(golden: &'a Golden, picture: &str, kind: &str) -> &'a [f32] {
 fn predictions_equal_the_reference() {
     let golden = Golden::read("sam_predictor/golden.safetensors");
     for level in Level::available() {
-        let cx = Cx::new(&CxOptions { threads: 2, level: Some(level) }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
         let sam = load(&cx);
         let mut prediction = Prediction::default();
         for picture in PICTURES {
@@ -85,8 +85,11 @@ fn predictions_equal_the_reference() {
             golden.check(&format!("{picture}.embedding"), embedding.values());
             for case in Case::all(picture) {
                 let mask = case.mask.as_ref().map(|kind| fed_back(&golden, picture, kind));
-                let prompt = Prompt { points: &case.points, bounding_box: case.bounding_box, mask };
-                let options = PredictOptions { multimask: case.multimask, ..PredictOptions::default() };
+                let prompt = Prompt::default()
+                    .with_points(&case.points)
+                    .with_bounding_box(case.bounding_box)
+                    .with_mask(mask);
+                let options = PredictOptions::default().with_multimask(case.multimask);
                 sam.predict(&embedding, &[prompt], &options, &mut prediction).unwrap();
                 golden.check(&format!("{}.iou", case.name), prediction.iou(0));
                 let low_res: Vec<f32> =
@@ -101,7 +104,7 @@ fn predictions_equal_the_reference() {
 #[test]
 fn masks_of_the_pictures_size() {
     let golden = Golden::read("sam_predictor/golden.safetensors");
-    let cx = Cx::new(&CxOptions { threads: 2, level: None }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let sam = load(&cx);
     for picture in PICTURES {
         let embedding = encode(&sam, &golden, picture);
@@ -113,11 +116,11 @@ fn masks_of_the_pictures_size() {
         let (width, height) = embedding.image_size();
         assert_eq!(shape, [1, height, width]);
         let mut logits = vec![f32::NAN; width * height];
-        prediction.logits_into(&cx, 0, 0, &mut logits).unwrap();
+        prediction.logits_into(0, 0, &mut logits).unwrap();
         golden.check(&format!("{}.logits", case.name), &logits);
         for threshold in [0.0, 0.7] {
             let mut mask = vec![9; width * height];
-            prediction.mask_into(&cx, 0, 0, threshold, &mut mask).unwrap();
+            prediction.mask_into(0, 0, threshold, &mut mask).unwrap();
             assert!(mask.iter().zip(&logits).all(|(&mask, &logit)| mask == u8::from(logit > threshold)));
             let wrong =
                 mask.iter().zip(expected).filter(|&(&mask, &logit)| (mask != 0) != (logit > threshold));
@@ -132,7 +135,7 @@ fn prompts_of_a_batch_are_independent() {
     let golden = Golden::read("sam_predictor/golden.safetensors");
     let mut all = Vec::new();
     for threads in [1, 3] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         let sam = load(&cx);
         let embedding = encode(&sam, &golden, "small");
         let cases: Vec<Case> = Case::all("small").into_iter().filter(|case| case.multimask).collect();
@@ -143,7 +146,9 @@ fn prompts_of_a_batch_are_independent() {
         let parts: Vec<_> = cases.iter().map(prompt).collect();
         let prompts: Vec<Prompt<'_>> = parts
             .iter()
-            .map(|(points, bounding_box, mask)| Prompt { points, bounding_box: *bounding_box, mask: *mask })
+            .map(|(points, bounding_box, mask)| {
+                Prompt::default().with_points(points).with_bounding_box(*bounding_box).with_mask(*mask)
+            })
             .collect();
         let mut batch = Prediction::default();
         sam.predict(&embedding, &prompts, &PredictOptions::default(), &mut batch).unwrap();

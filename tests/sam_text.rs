@@ -6,7 +6,7 @@ use std::path::Path;
 use vitrum::ErrorCode;
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{Clip, ClipOptions};
 use vitrum::pipelines::sam::{AutomaticOptions, Match, Sam, SamOptions, TextPrompt};
 use vitrum::weights::{Bundle, OpenOptions};
 
@@ -20,14 +20,14 @@ struct Models {
 
 impl Models {
     fn load(threads: usize) -> Self {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         let open = |name: &str| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
             Bundle::open(&path, OpenOptions::new()).unwrap()
         };
         Self {
             sam: Sam::load(&cx, &open("sam_predictor"), &SamOptions::default()).unwrap(),
-            clip: Clip::load(&cx, &open("clip/quickgelu-p32")).unwrap(),
+            clip: Clip::load(&cx, &open("clip/quickgelu-p32"), &ClipOptions::default()).unwrap(),
         }
     }
 
@@ -42,14 +42,12 @@ impl Models {
 
 /// Everything that a few clicks find.
 fn prompt<'a>(texts: &'a [&'a str]) -> TextPrompt<'a> {
-    let automatic = AutomaticOptions {
-        points_per_side: 4,
-        pred_iou_thresh: 0.0,
-        stability_score_thresh: 0.0,
-        box_nms_thresh: 1.0,
-        ..AutomaticOptions::default()
-    };
-    TextPrompt { texts, top: usize::MAX, automatic: Some(automatic), ..TextPrompt::default() }
+    let automatic = AutomaticOptions::default()
+        .with_points_per_side(4)
+        .with_pred_iou_thresh(0.0)
+        .with_stability_score_thresh(0.0)
+        .with_box_nms_thresh(1.0);
+    TextPrompt::default().with_texts(texts).with_top(usize::MAX).with_automatic(automatic)
 }
 
 #[test]
@@ -64,8 +62,8 @@ fn probabilities_of_a_mask_sum_to_one() {
     }
 
     // With the other text as the only alternative, one is what the other is not.
-    let cat = models.ground(&TextPrompt { others: &TEXTS[1..], ..prompt(&TEXTS[..1]) }).unwrap();
-    let sea = models.ground(&TextPrompt { others: &TEXTS[..1], ..prompt(&TEXTS[1..]) }).unwrap();
+    let cat = models.ground(&prompt(&TEXTS[..1]).with_others(&TEXTS[1..])).unwrap();
+    let sea = models.ground(&prompt(&TEXTS[1..]).with_others(&TEXTS[..1])).unwrap();
     for found in &cat {
         let same = sea.iter().find(|other| other.record == found.record).unwrap();
         assert!((found.probability + same.probability - 1.0).abs() < 1e-5);
@@ -82,17 +80,17 @@ fn the_best_are_taken_for_any_number_of_threads() {
     const TEXTS: [&str; 1] = ["a cat"];
     let (one, three) = (Models::load(1), Models::load(3));
     let all = one.ground(&prompt(&TEXTS)).unwrap();
-    let best = three.ground(&TextPrompt { top: 2, ..prompt(&TEXTS) }).unwrap();
+    let best = three.ground(&prompt(&TEXTS).with_top(2)).unwrap();
     assert_eq!(best, all[..2]);
-    let likely = TextPrompt { min_probability: all[1].probability, ..prompt(&TEXTS) };
+    let likely = prompt(&TEXTS).with_min_probability(all[1].probability);
     assert_eq!(three.ground(&likely).unwrap(), all[..2]);
 }
 
 #[test]
 fn without_candidates_there_is_no_match() {
     let models = Models::load(1);
-    let nothing = AutomaticOptions { pred_iou_thresh: 1e9, ..prompt(&[]).automatic.unwrap() };
-    let found = models.ground(&TextPrompt { automatic: Some(nothing), ..prompt(&["a cat"]) }).unwrap();
+    let nothing = prompt(&[]).automatic.unwrap().with_pred_iou_thresh(1e9);
+    let found = models.ground(&prompt(&["a cat"]).with_automatic(nothing)).unwrap();
     assert_eq!(found, []);
     let refused = models.ground(&prompt(&[])).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidArgument);

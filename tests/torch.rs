@@ -63,7 +63,7 @@ fn every_format_has_the_same_tensors() {
     for name in ["sample.pt", "sample-protocol-5.pt", "sample-legacy.pth", "sample-legacy-protocol-4.pth"] {
         println!("{name}");
         for mmap in [false, true] {
-            let bundle = Bundle::open(&golden(name), OpenOptions::new().mmap(mmap)).unwrap();
+            let bundle = Bundle::open(&golden(name), OpenOptions::new().with_mmap(mmap)).unwrap();
             assert_same(&bundle, &expected);
             assert!(bundle.archive().notes().is_empty());
         }

@@ -11,7 +11,8 @@ use vitrum::exec::{Cx, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::sam::{Point, Prompt, Sam, SamOptions};
 use vitrum::pipelines::tracker::{
-    Direction, FrameSource, MAX_FRAMES, MAX_TRACKER_POINTS, Propagation, Tracker, TrackerOptions,
+    Direction, FrameSource, MAX_FRAMES, MAX_TRACKER_POINTS, PromptOptions, Propagation, Tracker,
+    TrackerOptions,
 };
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, Fnv64, OpenOptions};
@@ -40,12 +41,14 @@ fn push(tracker: &mut Tracker, video: &mut Video) -> u64 {
 
 /// A tracker in the middle of its work: three objects, a correction that waits, a mask, two frames held.
 fn busy() -> Tracker {
-    let options = TrackerOptions { held_frames: 2, max_objects: 3, ..TrackerOptions::default() };
+    let options = TrackerOptions::default().with_held_frames(2).with_max_objects(3);
     let mut tracker = tracker(&options);
     let mut video = Video::default();
     push(&mut tracker, &mut video);
     scenario::click(&mut tracker, 0, 1);
-    tracker.add_prompt(0, 2, &Prompt::bounding_box([48.0, 10.0, 66.0, 30.0]), false, &NONE).unwrap();
+    tracker
+        .add_prompt(0, 2, &Prompt::bounding_box([48.0, 10.0, 66.0, 30.0]), &PromptOptions::default(), &NONE)
+        .unwrap();
     tracker.step(&NONE).unwrap();
     for _ in 0..3 {
         push(&mut tracker, &mut video);
@@ -53,7 +56,7 @@ fn busy() -> Tracker {
     }
     tracker.add_mask(3, 9, &disc(70, 50, 6), SIZE, &NONE).unwrap();
     let more = [Point::background(5.0, 5.0), Point::foreground(57.0, 23.0)];
-    tracker.add_prompt(2, 2, &Prompt::points(&more), false, &NONE).unwrap();
+    tracker.add_prompt(2, 2, &Prompt::points(&more), &PromptOptions::default(), &NONE).unwrap();
     tracker
 }
 
@@ -78,8 +81,8 @@ fn models_that_cannot_track() {
     }
     let sam = load("tracker/sam2.1");
     for options in [
-        TrackerOptions { max_objects: 0, ..TrackerOptions::default() },
-        TrackerOptions { held_frames: usize::MAX, ..TrackerOptions::default() },
+        TrackerOptions::default().with_max_objects(0),
+        TrackerOptions::default().with_held_frames(usize::MAX),
     ] {
         let code = Tracker::new(sam.clone(), SIZE, &options).unwrap_err().code();
         assert_eq!(code, ErrorCode::InvalidArgument);
@@ -116,7 +119,7 @@ fn bad_frames() {
 
 #[test]
 fn a_video_of_known_length_has_no_more_frames() {
-    let mut tracker = tracker(&TrackerOptions { num_frames: Some(2), ..TrackerOptions::default() });
+    let mut tracker = tracker(&TrackerOptions::default().with_num_frames(2));
     let mut video = Video::default();
     assert_eq!(refused(&mut tracker, |tracker| tracker.step(&NONE)), ErrorCode::InvalidArgument);
     push(&mut tracker, &mut video);
@@ -132,7 +135,8 @@ fn a_video_of_known_length_has_no_more_frames() {
 fn bad_prompts() {
     let mut tracker = busy();
     let ask = |tracker: &mut Tracker, frame: u64, object: u32, prompt: &Prompt<'_>, keep: bool| {
-        refused(tracker, |tracker| tracker.add_prompt(frame, object, prompt, keep, &NONE))
+        let options = PromptOptions::default().with_keep_earlier(keep);
+        refused(tracker, |tracker| tracker.add_prompt(frame, object, prompt, &options, &NONE))
     };
     let click = [Point::foreground(5.0, 5.0)];
     let good = Prompt::points(&click);
@@ -156,13 +160,13 @@ fn bad_prompts() {
         (Prompt::bounding_box([9.0, 1.0, 1.0, 9.0]), false, "an inverted box"),
         (Prompt::bounding_box([f32::NAN; 4]), false, "a box of NaN"),
         (Prompt::bounding_box(bounds), true, "a box after points"),
-        (good.with_mask(&logits), false, "logits"),
+        (good.with_mask(&logits[..]), false, "logits"),
     ] {
         assert_eq!(ask(&mut tracker, 3, 1, &prompt, keep), ErrorCode::InvalidArgument, "{what}");
     }
     let many = vec![click[0]; MAX_TRACKER_POINTS + 1];
     assert_eq!(ask(&mut tracker, 3, 1, &Prompt::points(&many), false), ErrorCode::Limit);
-    tracker.add_prompt(3, 1, &Prompt::points(&many[1..]), false, &NONE).unwrap();
+    tracker.add_prompt(3, 1, &Prompt::points(&many[1..]), &PromptOptions::default(), &NONE).unwrap();
     assert_eq!(ask(&mut tracker, 3, 1, &good, true), ErrorCode::Limit, "points add up");
     tracker.step(&NONE).unwrap();
 }
@@ -237,10 +241,12 @@ fn an_object_without_prompts_cannot_be_followed() {
     tracker.clear_prompts(0, 2).unwrap();
     assert_eq!(refused(&mut tracker, |tracker| tracker.step(&NONE)), ErrorCode::InvalidArgument);
     let click = [Point::foreground(5.0, 5.0)];
-    let correct = |tracker: &mut Tracker| tracker.add_prompt(3, 2, &Prompt::points(&click), false, &NONE);
+    let correct = |tracker: &mut Tracker| {
+        tracker.add_prompt(3, 2, &Prompt::points(&click), &PromptOptions::default(), &NONE)
+    };
     assert_eq!(refused(&mut tracker, correct), ErrorCode::InvalidArgument, "nothing to correct by");
     push(&mut tracker, &mut Video::default());
-    tracker.add_prompt(4, 2, &Prompt::points(&click), false, &NONE).unwrap();
+    tracker.add_prompt(4, 2, &Prompt::points(&click), &PromptOptions::default(), &NONE).unwrap();
     tracker.step(&NONE).unwrap();
     tracker.reset();
     assert!(tracker.objects().is_empty());
@@ -250,7 +256,7 @@ fn an_object_without_prompts_cannot_be_followed() {
 
 #[test]
 fn prompts_beyond_the_cap_replace_the_second() {
-    let options = TrackerOptions { max_prompted_frames: 3, held_frames: 8, ..TrackerOptions::default() };
+    let options = TrackerOptions::default().with_max_prompted_frames(3).with_held_frames(8);
     let mut tracker = tracker(&options);
     let mut video = Video::default();
     let mut sizes = Vec::new();
@@ -305,7 +311,7 @@ fn a_cancelled_call_leaves_no_trace() {
     for frame in [2, 3] {
         let prompt = Prompt::points(&click);
         let reports = cancel_everywhere(&tracker, |tracker, monitor| {
-            tracker.add_prompt(frame, 1, &prompt, false, monitor)
+            tracker.add_prompt(frame, 1, &prompt, &PromptOptions::default(), monitor)
         });
         assert!(reports > 0);
     }
@@ -332,7 +338,7 @@ fn a_propagation_that_ends_keeps_the_frames_it_finished() {
     }
     let mut tracker = busy();
     let mut source = Short(Video::default());
-    let from = |start: u64| Propagation { start: Some(start), ..Propagation::default() };
+    let from = |start: u64| Propagation::default().with_start(start);
     let mut frames = Vec::new();
     let mut note = |_: &Tracker, frame: u64| {
         frames.push(frame);
@@ -345,7 +351,7 @@ fn a_propagation_that_ends_keeps_the_frames_it_finished() {
     assert_eq!(source.0.reads, 2, "frames 2 and 3 were held");
 
     tracker.propagate(&mut source, &from(7), &NONE, &mut |_, _| panic!("the video has ended")).unwrap();
-    let back = Propagation { start: Some(5), direction: Direction::Backward, max_frames: None };
+    let back = Propagation::default().with_start(5).with_direction(Direction::Backward);
     let mut count = 0;
     let mut stop_at_third = |_: &Tracker, _: u64| {
         count += 1;
@@ -353,7 +359,7 @@ fn a_propagation_that_ends_keeps_the_frames_it_finished() {
     };
     tracker.propagate(&mut source, &back, &NONE, &mut stop_at_third).unwrap();
     assert_eq!((count, tracker.frame()), (3, Some(3)));
-    let back = Propagation { start: Some(0), ..back };
+    let back = back.with_start(0);
     tracker.propagate(&mut source, &back, &NONE, &mut |_, _| panic!("nothing is before frame 0")).unwrap();
 }
 
@@ -367,7 +373,15 @@ fn a_restored_tracker_goes_on_alike() {
     let mut video = Video::default();
     for tracker in [&mut tracker, &mut restored] {
         let more = [Point::foreground(58.0, 24.0)];
-        tracker.add_prompt(2, 2, &Prompt::points(&more), true, &NONE).unwrap();
+        tracker
+            .add_prompt(
+                2,
+                2,
+                &Prompt::points(&more),
+                &PromptOptions::default().with_keep_earlier(true),
+                &NONE,
+            )
+            .unwrap();
         tracker.step(&NONE).unwrap();
         push(tracker, &mut video);
         tracker.step(&NONE).unwrap();

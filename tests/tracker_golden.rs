@@ -20,7 +20,7 @@ mod common;
 mod scenario;
 
 fn load(case: &str, level: Level, threads: usize) -> Arc<Sam> {
-    let cx = Cx::new(&CxOptions { threads, level: Some(level) }).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).unwrap();
     let bundle = Bundle::open(&path(&format!("tracker/{case}")), OpenOptions::default()).unwrap();
     Arc::new(Sam::load(&cx, &bundle, &SamOptions::default()).unwrap())
 }
@@ -157,10 +157,10 @@ fn flat_memory_changes_nothing_for_a_sweep() {
         masks
     };
     let all = masks(1, &scenario.options);
-    let live = TrackerOptions { held_frames: 1, both_directions: false, ..scenario.options };
+    let live = scenario.options.with_held_frames(1).with_both_directions(false);
     assert!(masks(1, &live) == all);
     assert!(masks(3, &live) == all);
-    assert!(masks(2, &TrackerOptions { num_frames: None, ..live }) == all);
+    assert!(masks(2, &live.with_num_frames(None)) == all);
 }
 
 /// Going back from the first prompt needs what the way there has left, which `both_directions` keeps.
@@ -171,7 +171,7 @@ fn both_directions_keep_what_the_way_back_needs() {
     let sam = load("sam2.1", Level::detect(), 2);
     let golden = Golden::read("tracker/sam2.1/backward.safetensors");
     let expected = expected(&golden);
-    let options = TrackerOptions { held_frames: 1, both_directions: true, ..scenario.options };
+    let options = scenario.options.with_held_frames(1).with_both_directions(true);
     let mut tracker = Tracker::new(sam, [HEIGHT, WIDTH], &options).unwrap();
     let mut checker = Checker::new("one frame held".into(), &expected);
     // The last two steps of the scenario prompt a frame that is not held any more.
@@ -201,7 +201,7 @@ fn pushed_and_pulled_frames_are_the_same() {
     pulled.push(&video.image(0), &monitor).unwrap();
     scenario::click(&mut pulled, 0, 4);
     let mut seen = Vec::new();
-    let four = Propagation { start: None, direction: Direction::Forward, max_frames: Some(4) };
+    let four = Propagation::default().with_direction(Direction::Forward).with_max_frames(4);
     pulled
         .propagate(&mut video, &four, &monitor, &mut |tracker, frame| {
             assert_eq!(tracker.frame(), Some(frame));

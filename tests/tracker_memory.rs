@@ -9,7 +9,7 @@ use common::path;
 use scenario::{HEIGHT, Video, WIDTH};
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::sam::{Prompt, Sam, SamOptions};
-use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
+use vitrum::pipelines::tracker::{PromptOptions, Tracker, TrackerOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
 
@@ -47,7 +47,7 @@ static ALLOCATOR: Counting = Counting;
 fn live_bytes(options: &TrackerOptions, counts: &[u64]) -> (Vec<isize>, Vec<usize>, usize) {
     // A small input: the number of frames matters here, not their size.
     let bundle = Bundle::open(&path("tracker/sam2.1"), OpenOptions::default()).unwrap();
-    let sam = SamOptions { image_size: Some(64), ..SamOptions::default() };
+    let sam = SamOptions::default().with_image_size(64);
     let sam = Arc::new(Sam::load(&Cx::serial(Level::detect()), &bundle, &sam).unwrap());
     let promised = Tracker::memory_bytes(&sam, [HEIGHT, WIDTH], options).unwrap();
     let mut video = Video::default();
@@ -60,7 +60,7 @@ fn live_bytes(options: &TrackerOptions, counts: &[u64]) -> (Vec<isize>, Vec<usiz
         if frame == 0 {
             scenario::click(&mut tracker, 0, 1);
             let bounds = Prompt::bounding_box([48.0, 10.0, 66.0, 30.0]);
-            tracker.add_prompt(0, 2, &bounds, false, &Monitor::none()).unwrap();
+            tracker.add_prompt(0, 2, &bounds, &PromptOptions::default(), &Monitor::none()).unwrap();
         }
         if frame == 30 {
             scenario::click(&mut tracker, 30, 3);
@@ -77,10 +77,9 @@ fn live_bytes(options: &TrackerOptions, counts: &[u64]) -> (Vec<isize>, Vec<usiz
 
 #[test]
 fn memory_is_flat() {
-    for options in [
-        TrackerOptions::default(),
-        TrackerOptions { held_frames: 3, both_directions: true, ..TrackerOptions::default() },
-    ] {
+    for options in
+        [TrackerOptions::default(), TrackerOptions::default().with_held_frames(3).with_both_directions(true)]
+    {
         let (live, held, promised) = live_bytes(&options, &[100, 101, 250, 1000]);
         assert!(live.iter().all(|&bytes| bytes == live[0]), "{live:?}");
         assert!(held.iter().all(|&bytes| bytes == held[0]), "{held:?}");

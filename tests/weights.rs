@@ -50,8 +50,8 @@ fn memory_file_and_map_give_the_same_values() {
     let directory = Directory::new();
     let path = directory.write("any.safetensors", &bytes);
     for mmap in [false, true] {
-        check_mixed(&Bundle::open(&path, OpenOptions::new().mmap(mmap)).unwrap());
-        check_mixed(&Bundle::open(directory.path(), OpenOptions::new().mmap(mmap)).unwrap());
+        check_mixed(&Bundle::open(&path, OpenOptions::new().with_mmap(mmap)).unwrap());
+        check_mixed(&Bundle::open(directory.path(), OpenOptions::new().with_mmap(mmap)).unwrap());
     }
 }
 
@@ -110,7 +110,7 @@ fn values_longer_than_the_staging_buffer() {
     for bundle in [
         Bundle::from_memory(BundleParts::new(&bytes)).unwrap(),
         Bundle::open(&path, OpenOptions::new()).unwrap(),
-        Bundle::open(&path, OpenOptions::new().mmap(true)).unwrap(),
+        Bundle::open(&path, OpenOptions::new().with_mmap(true)).unwrap(),
     ] {
         let values = bundle.scope(Level::detect()).f32("h", &[len]).unwrap();
         for (i, value) in values.iter().enumerate() {
@@ -145,9 +145,9 @@ fn directories_follow_their_order_of_names() {
 #[test]
 fn shards_in_memory() {
     let [one, two] = ["one", "two"].map(|name| safetensors(&header(&[(name, 0..16)]), &[0; 16]));
-    let bundle = Bundle::from_memory(BundleParts::new(&one).shard(&two)).unwrap();
+    let bundle = Bundle::from_memory(BundleParts::new(&one).with_shard(&two)).unwrap();
     assert_eq!(bundle.archive().names().collect::<Vec<_>>(), ["one", "two"]);
-    let error = Bundle::from_memory(BundleParts::new(&one).shard(&one)).unwrap_err();
+    let error = Bundle::from_memory(BundleParts::new(&one).with_shard(&one)).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Format);
     assert_eq!(error.message(), r#"tensor "one": in both weights[0] and weights[1]"#);
 }
@@ -159,7 +159,7 @@ fn side_files() {
     let path = directory.write("x.safetensors", &weights);
     directory.write("config.json", b"{}");
     directory.write("private.json", b"{}");
-    let memory = Bundle::from_memory(BundleParts::new(&weights).file("config.json", b"{}")).unwrap();
+    let memory = Bundle::from_memory(BundleParts::new(&weights).with_file("config.json", b"{}")).unwrap();
     let opened = Bundle::open(&path, OpenOptions::new()).unwrap();
     for bundle in [memory, opened] {
         assert_eq!(bundle.file("config.json").unwrap().as_deref(), Some(&b"{}"[..]));

@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [model, inputs, part, threads] = &args[..] else {
         return Err("usage: sam2_parts MODEL INPUTS attention|memory THREADS".into());
     };
-    let cx = Cx::new(&CxOptions { threads: threads.parse()?, level: None })?;
+    let cx = Cx::new(&CxOptions::default().with_threads(threads.parse()?))?;
     let model = Sam2Model::bind(
         &Bundle::open(Path::new(model), OpenOptions::new())?,
         cx.level(),

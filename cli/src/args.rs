@@ -127,7 +127,7 @@ impl Machine {
 
     /// The same with `threads` threads; 0 is one per core.
     pub(crate) fn cx_with(&self, threads: usize) -> Result<Cx> {
-        Cx::new(&CxOptions { threads, level: self.isa }).or_exit(Exit::Usage)
+        Cx::new(&CxOptions::default().with_threads(threads).with_level(self.isa)).or_exit(Exit::Usage)
     }
 }
 

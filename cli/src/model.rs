@@ -28,23 +28,29 @@ const VOCABULARY: &[u8] = include_bytes!("../vocabulary/bpe_simple_vocab_16e6.tx
 /// The files of the demo's CLIP.
 fn demo_clip() -> BundleParts<'static> {
     BundleParts::new(include_bytes!("../../demo/clip-nano/model.safetensors"))
-        .file("config.json", include_bytes!("../../demo/clip-nano/config.json"))
-        .file("preprocessor_config.json", include_bytes!("../../demo/clip-nano/preprocessor_config.json"))
-        .file("tokenizer.json", include_bytes!("../../demo/clip-nano/tokenizer.json"))
+        .with_file("config.json", include_bytes!("../../demo/clip-nano/config.json"))
+        .with_file(
+            "preprocessor_config.json",
+            include_bytes!("../../demo/clip-nano/preprocessor_config.json"),
+        )
+        .with_file("tokenizer.json", include_bytes!("../../demo/clip-nano/tokenizer.json"))
 }
 
 /// The files of the demo's SAM.
 fn demo_sam() -> BundleParts<'static> {
     BundleParts::new(include_bytes!("../../demo/sam-nano/model.safetensors"))
-        .file("config.json", include_bytes!("../../demo/sam-nano/config.json"))
-        .file("preprocessor_config.json", include_bytes!("../../demo/sam-nano/preprocessor_config.json"))
+        .with_file("config.json", include_bytes!("../../demo/sam-nano/config.json"))
+        .with_file("preprocessor_config.json", include_bytes!("../../demo/sam-nano/preprocessor_config.json"))
 }
 
 /// The files of the demo's SAM 2.
 fn demo_sam2() -> BundleParts<'static> {
     BundleParts::new(include_bytes!("../../demo/sam2-nano/model.safetensors"))
-        .file("config.json", include_bytes!("../../demo/sam2-nano/config.json"))
-        .file("preprocessor_config.json", include_bytes!("../../demo/sam2-nano/preprocessor_config.json"))
+        .with_file("config.json", include_bytes!("../../demo/sam2-nano/config.json"))
+        .with_file(
+            "preprocessor_config.json",
+            include_bytes!("../../demo/sam2-nano/preprocessor_config.json"),
+        )
 }
 
 /// Opens the model called `name`. Tensors are read when they are bound.
@@ -109,9 +115,11 @@ pub(crate) fn load(name: &str, load: LoadArgs, cx: &Cx) -> Result<Clip> {
 /// Loads the CLIP in `bundle`, which is the model called `name`, and tells the user what it warns of.
 pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, load: LoadArgs, cx: &Cx) -> Result<Clip> {
     let LoadArgs { lenient, activation } = load;
-    let options =
-        ClipOptions { lenient, activation: activation.map(Into::into), vocabulary: Some(VOCABULARY) };
-    let clip = loaded(name, Clip::load_with(cx, bundle, &options))?;
+    let options = ClipOptions::default()
+        .with_lenient(lenient)
+        .with_activation(activation.map(Into::into))
+        .with_vocabulary(VOCABULARY);
+    let clip = loaded(name, Clip::load(cx, bundle, &options))?;
     warn(name, clip.warnings());
     Ok(clip)
 }
@@ -129,7 +137,7 @@ pub(crate) fn bind_sam(
     load: LoadArgs,
     cx: &Cx,
 ) -> Result<Sam> {
-    let options = SamOptions { image_size, lenient: load.lenient };
+    let options = SamOptions::default().with_image_size(image_size).with_lenient(load.lenient);
     let sam = loaded(name, Sam::load(cx, bundle, &options))?;
     warn(name, sam.warnings());
     Ok(sam)

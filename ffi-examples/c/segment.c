@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
         vitrum_sam_load(context, argv[1], NULL, &sam, &error) == VITRUM_OK &&
         vitrum_sam_encode(sam, &image, NULL, NULL, &embedding, &error) == VITRUM_OK &&
         vitrum_sam_prediction_new(sam, &prediction, &error) == VITRUM_OK &&
-        vitrum_sam_predict(sam, embedding, &prompt, 1, 1, prediction, &error) == VITRUM_OK) {
+        vitrum_sam_predict(sam, embedding, &prompt, 1, NULL, prediction, &error) == VITRUM_OK) {
         best = print_masks(prediction, &error);
         failed = error.code != VITRUM_OK ||
                  (argc > 5 && !write_mask(prediction, best, &image, argv[5], &error));

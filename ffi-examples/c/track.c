@@ -22,7 +22,7 @@ static vitrum_status track(vitrum_tracker *tracker, const vitrum_image *image, c
     int64_t frame = 0;
     vitrum_status status = vitrum_tracker_push_frame(tracker, image, NULL, NULL, &frame, error);
     if (status == VITRUM_OK && frame == 0) {
-        status = vitrum_tracker_add_points(tracker, frame, object, click, 0, NULL, NULL, error);
+        status = vitrum_tracker_add_points(tracker, frame, object, click, NULL, NULL, NULL, error);
     }
     if (status == VITRUM_OK) {
         status = vitrum_tracker_step(tracker, NULL, NULL, error);

@@ -11,6 +11,21 @@ struct clip_options {
     bool mmap = false;
     bool lenient = false;
     vitrum_activation activation = VITRUM_ACTIVATION_OF_FILES;
+    // OpenAI's list of merges, for weights that have no tokenizer beside them.
+    std::vector<std::uint8_t> vocabulary;
+};
+
+// How pictures and texts are embedded; see vitrum_clip_encode_options.
+struct clip_encode_options : vitrum_clip_encode_options {
+    clip_encode_options() : vitrum_clip_encode_options() {
+        vitrum_clip_encode_options_init(this, sizeof(vitrum_clip_encode_options));
+    }
+};
+
+// How a picture is compared with labels; see vitrum_clip_classify_options.
+struct clip_classify_options {
+    // {} stands for the label.
+    std::string label_template = "a photo of a {}";
 };
 
 // A CLIP model. May outlive its context.
@@ -52,32 +67,37 @@ public:
     std::size_t memory_bytes() const noexcept { return vitrum_clip_memory_bytes(get()); }
 
     // Embeddings of pictures, one after the other.
-    std::vector<float> encode_images(const std::vector<image> &images, bool normalize = true) const {
+    std::vector<float> encode_images(const std::vector<image> &images,
+                                     const clip_encode_options &options = clip_encode_options()) const {
         return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
-            return vitrum_clip_encode_image(get(), images.data(), images.size(), normalize, out, capacity,
+            return vitrum_clip_encode_image(get(), images.data(), images.size(), &options, out, capacity,
                                             needed, report);
         });
     }
 
     // Embeddings of texts, one after the other.
-    std::vector<float> encode_texts(const std::vector<std::string> &texts, bool normalize = true) const {
+    std::vector<float> encode_texts(const std::vector<std::string> &texts,
+                                    const clip_encode_options &options = clip_encode_options()) const {
         const std::vector<const char *> pointers = detail::c_strs(texts);
         return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
-            return vitrum_clip_encode_text(get(), pointers.data(), pointers.size(), normalize, out, capacity,
+            return vitrum_clip_encode_text(get(), pointers.data(), pointers.size(), &options, out, capacity,
                                            needed, report);
         });
     }
 
-    // The probability of each label, which takes the place of {} in the template.
+    // The probability of each label.
     std::vector<float> classify(const image &picture, const std::vector<std::string> &labels,
-                                const std::string &label_template = "a photo of a {}") const {
+                                const clip_classify_options &options = clip_classify_options()) const {
         const std::vector<const char *> pointers = detail::c_strs(labels);
+        vitrum_clip_classify_options c_options;
+        vitrum_clip_classify_options_init(&c_options, sizeof c_options);
+        c_options.label_template = detail::c_str(options.label_template);
         return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
-            return vitrum_clip_classify(get(), &picture, pointers.data(), pointers.size(),
-                                        detail::c_str(label_template), out, capacity, needed, report);
+            return vitrum_clip_classify(get(), &picture, pointers.data(), pointers.size(), &c_options, out,
+                                        capacity, needed, report);
         });
     }
 
@@ -112,6 +132,8 @@ private:
         c_options.mmap = options.mmap;
         c_options.lenient = options.lenient;
         c_options.activation = options.activation;
+        c_options.vocabulary = options.vocabulary.data();
+        c_options.vocabulary_size = options.vocabulary.size();
         return c_options;
     }
 

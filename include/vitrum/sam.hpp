@@ -205,6 +205,15 @@ public:
         });
     }
 
+    // How little a mask depends on its threshold; see vitrum_sam_prediction_stability.
+    float stability(std::size_t prompt, std::size_t index, float threshold = 0, float offset = 1) const {
+        float stability = 0;
+        detail::check([&](vitrum_error *report) {
+            return vitrum_sam_prediction_stability(get(), prompt, index, threshold, offset, &stability, report);
+        });
+        return stability;
+    }
+
     // Area, box and scores of a mask.
     vitrum_sam_mask_stats stats(std::size_t prompt, std::size_t index, float threshold = 0) const {
         vitrum_sam_mask_stats stats;
@@ -295,6 +304,13 @@ struct sam_match {
     sam_record record;
 };
 
+// How prompts are answered; see vitrum_sam_predict_options.
+struct sam_predict_options : vitrum_sam_predict_options {
+    sam_predict_options() : vitrum_sam_predict_options() {
+        vitrum_sam_predict_options_init(this, sizeof(vitrum_sam_predict_options));
+    }
+};
+
 // How to load a SAM model; see vitrum_sam_options.
 struct sam_options {
     bool mmap = false;
@@ -366,24 +382,25 @@ public:
         return sam_prediction(handle);
     }
 
-    // Masks of each of `prompts`: three, or one without `multimask`.
+    // Masks of each of `prompts`.
     void predict(const sam_embedding &embedding, const std::vector<sam_prompt> &prompts, sam_prediction &into,
-                 bool multimask = true) const {
+                 const sam_predict_options &options = sam_predict_options()) const {
         std::vector<vitrum_sam_prompt> c_prompts;
         c_prompts.reserve(prompts.size());
         for (const sam_prompt &prompt : prompts) {
             c_prompts.push_back(prompt.get());
         }
         detail::check([&](vitrum_error *report) {
-            return vitrum_sam_predict(get(), embedding.get(), c_prompts.data(), c_prompts.size(), multimask,
+            return vitrum_sam_predict(get(), embedding.get(), c_prompts.data(), c_prompts.size(), &options,
                                       into.get(), report);
         });
     }
 
     // Masks of one prompt.
-    sam_prediction predict(const sam_embedding &embedding, const sam_prompt &prompt, bool multimask = true) const {
+    sam_prediction predict(const sam_embedding &embedding, const sam_prompt &prompt,
+                           const sam_predict_options &options = sam_predict_options()) const {
         sam_prediction prediction = new_prediction();
-        predict(embedding, std::vector<sam_prompt>(1, prompt), prediction, multimask);
+        predict(embedding, std::vector<sam_prompt>(1, prompt), prediction, options);
         return prediction;
     }
 

@@ -14,6 +14,20 @@ struct tracker_options : vitrum_tracker_options {
     }
 };
 
+// How a prompt is taken; see vitrum_tracker_prompt_options.
+struct tracker_prompt_options : vitrum_tracker_prompt_options {
+    tracker_prompt_options() : vitrum_tracker_prompt_options() {
+        vitrum_tracker_prompt_options_init(this, sizeof(vitrum_tracker_prompt_options));
+    }
+};
+
+// Through which frames objects are followed; see vitrum_tracker_propagate_options.
+struct tracker_propagate_options : vitrum_tracker_propagate_options {
+    tracker_propagate_options() : vitrum_tracker_propagate_options() {
+        vitrum_tracker_propagate_options_init(this, sizeof(vitrum_tracker_propagate_options));
+    }
+};
+
 // The most bytes that a tracker made of the same arguments will ever hold.
 inline std::size_t tracker_memory_limit(const sam &model, std::uint32_t width, std::uint32_t height,
                                         const tracker_options &options = tracker_options()) {
@@ -93,11 +107,11 @@ public:
 
     // Says by clicks, or by a box and clicks, where an object is.
     void add_points(std::uint32_t object, const sam_prompt &prompt, std::int64_t frame = VITRUM_FRAME_CURRENT,
-                    bool keep_earlier = false, const progress &report = progress()) {
+                    const tracker_prompt_options &options = tracker_prompt_options(), const progress &report = progress()) {
         detail::progress_call call(report);
         const vitrum_sam_prompt c_prompt = prompt.get();
         call.guard.check([&](vitrum_error *failure) {
-            return vitrum_tracker_add_points(get(), frame, object, &c_prompt, keep_earlier, call.function(), &call,
+            return vitrum_tracker_add_points(get(), frame, object, &c_prompt, &options, call.function(), &call,
                                              failure);
         });
     }
@@ -158,11 +172,10 @@ public:
 
     // Follows all objects through a video. `read` sets its second argument to the frame and answers true, or false where
     // the video ends; the pixels must not change before it is called again. `tracked` answers whether to go on after a
-    // frame, whose masks it can read from this tracker; it must not change it. `start` -1 is the earliest frame with
-    // prompts, `max_frames` -1 the rest of the video.
+    // frame, whose masks it can read from this tracker; it must not change it.
     void propagate(const std::function<bool(std::int64_t, image &)> &read,
-                   const std::function<bool(std::int64_t)> &tracked, std::int64_t start = -1,
-                   vitrum_direction direction = VITRUM_DIRECTION_FORWARD, std::int64_t max_frames = -1,
+                   const std::function<bool(std::int64_t)> &tracked,
+                   const tracker_propagate_options &options = tracker_propagate_options(),
                    const progress &report = progress()) {
         struct callbacks {
             const std::function<bool(std::int64_t, image &)> &read;
@@ -191,7 +204,7 @@ public:
             }
         } user = {read, tracked, report, detail::callback_guard()};
         user.guard.check([&](vitrum_error *failure) {
-            return vitrum_tracker_propagate(get(), start, direction, max_frames, callbacks::on_read,
+            return vitrum_tracker_propagate(get(), &options, callbacks::on_read,
                                             callbacks::on_frame, report ? callbacks::on_progress : nullptr, &user,
                                             failure);
         });

@@ -10,6 +10,7 @@ use super::float_env::FloatEnv;
 use super::scratch::Workspace;
 use super::shared::SharedMut;
 use crate::error::{Result, err};
+use crate::setters::setters;
 use crate::simd::{Caches, Level};
 
 /// Runs lanes of work, concurrently if it can. A host application may supply its own.
@@ -30,11 +31,19 @@ pub trait Runner: Send + Sync {
 
 /// How to make a [`Cx`].
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct CxOptions {
     /// Threads; 0 means one per core that this process may use.
     pub threads: usize,
     /// Instruction set; `None` means the best of this CPU.
     pub level: Option<Level>,
+}
+
+impl CxOptions {
+    setters! {
+        with_threads(threads: usize),
+        with_level(level: impl Into<Option<Level>>),
+    }
 }
 
 /// Most threads a context accepts.
@@ -55,7 +64,7 @@ pub struct Cx {
 }
 
 impl Cx {
-    /// A context as `options` ask.
+    /// Makes a context.
     ///
     /// # Errors
     /// `InvalidArgument` for more than 1024 threads, `Unsupported` for more than one thread without the feature

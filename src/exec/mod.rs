@@ -1,4 +1,6 @@
 //! Execution: the context (level and threads), `parallel_for`, scratch memory.
+//!
+//! **Unstable**: may change in any release, except for what the crate root re-exports.
 
 mod cx;
 mod float_env;

@@ -7,7 +7,7 @@ use crate::error::{Result, err};
 /// Receives the fraction done, in `0.0..=1.0`, and says whether to go on.
 type Report<'a> = &'a (dyn Fn(f32) -> ControlFlow<()> + Sync);
 
-/// What long work tells its caller between steps, and where it asks whether to stop.
+/// Progress of long work and its cancellation: a callback that is called between steps.
 #[derive(Clone, Copy)]
 pub struct Monitor<'a> {
     report: Option<Report<'a>>,
@@ -18,7 +18,7 @@ pub struct Monitor<'a> {
 }
 
 impl<'a> Monitor<'a> {
-    /// Nobody is watching, and nobody will stop the work.
+    /// No callback: the work runs to its end.
     pub const fn none() -> Self {
         Self { report: None, from: 0.0, to: 1.0 }
     }

@@ -5,30 +5,34 @@
 
 use core::ffi::c_void;
 
+use super::args::Nullable;
 use super::error::{Report, vitrum_error};
 use super::status::{VITRUM_E_INVALID_ARGUMENT, VITRUM_OK, vitrum_status};
 
 /// Allocates `size` bytes, not 0, at a multiple of `alignment`, a power of two, or returns NULL. Any thread.
-pub type vitrum_alloc =
-    Option<unsafe extern "C" fn(user: *mut c_void, size: usize, alignment: usize) -> *mut c_void>;
+pub type vitrum_alloc = Option<
+    unsafe extern "C" fn(user: Nullable<*mut c_void>, size: usize, alignment: usize) -> Nullable<*mut c_void>,
+>;
 
 /// Frees a block that the `vitrum_alloc` set with it returned for this `size` and `alignment`. Any thread.
-pub type vitrum_dealloc =
-    Option<unsafe extern "C" fn(user: *mut c_void, block: *mut c_void, size: usize, alignment: usize)>;
+pub type vitrum_dealloc = Option<
+    unsafe extern "C" fn(user: Nullable<*mut c_void>, block: *mut c_void, size: usize, alignment: usize),
+>;
 
-/// Sets the functions by which the library allocates all of its memory, for a library that was built without an
-/// operating system (Rust's `std`). It needs them before any other call that takes a `vitrum_error`. Both NULL:
-/// none. `user` is handed to them and may be NULL. No other call may run at the same time.
+/// Sets the functions with which the library allocates all of its memory. Only for a library that was built without an
+/// operating system (Rust's `std`), which needs them before any other call that takes a `vitrum_error`. `alloc` and
+/// `dealloc` both NULL take the functions away again. `user`, which may be NULL, is passed to them. No other call may run
+/// at the same time.
 ///
 /// Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
 /// `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles
 /// first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_allocator_set(
-    alloc: vitrum_alloc,
-    dealloc: vitrum_dealloc,
-    user: *mut c_void,
-    error: *mut vitrum_error,
+    alloc: Nullable<vitrum_alloc>,
+    dealloc: Nullable<vitrum_dealloc>,
+    user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller passes NULL or an error of its own.
     let report = match unsafe { Report::new(error) } {

@@ -40,23 +40,45 @@ pub(super) fn check_struct_size<T: CStruct>(size: usize) -> Result<()> {
     Ok(())
 }
 
-/// The body of every `…_init` function: zeros, and the size.
+/// Marks a parameter or a field that may be NULL, for a reader and for the header, which xtask writes. Any other
+/// pointer must lead somewhere; whether it is NULL is checked all the same.
+pub(super) type Nullable<P> = P;
+
+/// The body of an `…_init` function whose defaults are zeros.
 ///
 /// # Safety
 /// `value` must be NULL or valid for writes of `struct_size` bytes.
 pub(super) unsafe fn init<T: CStruct>(value: *mut T, struct_size: usize) -> vitrum_status {
+    // SAFETY: zeros are a value of `T`; the caller's promise.
+    unsafe { init_with(value, struct_size, &MaybeUninit::zeroed().assume_init()) }
+}
+
+/// The body of an `…_init` function: the defaults, as many bytes as the caller's version of the struct has, and the
+/// size.
+///
+/// # Safety
+/// As [`init`].
+pub(super) unsafe fn init_with<T: CStruct>(value: *mut T, struct_size: usize, defaults: &T) -> vitrum_status {
     let checked = check_pointer(value, T::NAME).and_then(|()| check_struct_size::<T>(struct_size));
     match checked {
-        Ok(()) => {
-            // SAFETY: the caller's memory has this size, that of a version of `T`, which begins with a `u32` and may be
-            // zero.
-            unsafe {
-                value.cast::<u8>().write_bytes(0, struct_size);
-                value.cast::<u32>().write(struct_size as u32);
-            }
+        // SAFETY: the caller's memory has this size, which is that of a version of `T`.
+        Ok(()) => unsafe {
+            write_version(value, struct_size, defaults);
             VITRUM_OK
-        }
+        },
         Err(error) => status_of(error.code()),
+    }
+}
+
+/// Writes the first `size` bytes of `value`, and `size` as its `struct_size`.
+///
+/// # Safety
+/// `size` must be that of a version of `T`, and `to` valid for writes of so many bytes.
+unsafe fn write_version<T: CStruct>(to: *mut T, size: usize, value: &T) {
+    // SAFETY: a version of `T` is at most as large as `T`, and begins with a `u32`; the caller's promise.
+    unsafe {
+        ptr::copy_nonoverlapping(ptr::from_ref(value).cast::<u8>(), to.cast::<u8>(), size);
+        to.cast::<u32>().write(size as u32);
     }
 }
 
@@ -139,16 +161,42 @@ pub(super) unsafe fn versioned<T: CStruct>(pointer: *const T, name: &str) -> Res
     }
 }
 
-/// A versioned struct that receives a result.
+/// The same of options that may be left out: `None` for NULL.
 ///
 /// # Safety
-/// As [`versioned`], and the struct must be valid for `'a` and used by nobody else meanwhile.
-pub(super) unsafe fn versioned_mut<'a, T: CStruct>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
-    const { assert!(T::EARLIER.is_empty(), "results are written as a whole") };
+/// As [`versioned`].
+pub(super) unsafe fn optional_versioned<T: CStruct>(
+    pointer: Nullable<*const T>,
+    name: &str,
+) -> Result<Option<T>> {
     // SAFETY: the caller's promise.
-    unsafe {
-        versioned(pointer.cast_const(), name)?;
-        Ok(&mut *pointer)
+    optional(pointer, || unsafe { versioned(pointer, name) })
+}
+
+/// A checked place for a result in a versioned struct, written once and only on success.
+pub(super) struct VersionedPlace<T> {
+    pointer: *mut T,
+    size: usize,
+}
+
+/// The versioned struct that receives a result.
+///
+/// # Safety
+/// `pointer` must be NULL or lead to a struct that begins with its `struct_size`, valid for writes and used by nobody
+/// else meanwhile.
+pub(super) unsafe fn versioned_place<T: CStruct>(pointer: *mut T, name: &str) -> Result<VersionedPlace<T>> {
+    check_pointer(pointer, name)?;
+    // SAFETY: the caller's struct begins with its size.
+    let size = unsafe { pointer.cast::<u32>().read() } as usize;
+    check_struct_size::<T>(size).map_err(|error| error.within(name))?;
+    Ok(VersionedPlace { pointer, size })
+}
+
+impl<T: CStruct> VersionedPlace<T> {
+    /// Writes the fields that the caller's version of the struct has; the caller's `struct_size` stays.
+    pub(super) fn write(self, value: &T) {
+        // SAFETY: `versioned_place` checked the size, and its caller promised that so many bytes may be written.
+        unsafe { write_version(self.pointer, self.size, value) }
     }
 }
 
@@ -327,4 +375,56 @@ pub(super) fn optional<T, R>(
     read: impl FnOnce() -> Result<R, Error>,
 ) -> Result<Option<R>> {
     if pointer.is_null() { Ok(None) } else { read().map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::mem::offset_of;
+
+    use super::*;
+    use crate::ffi::status::VITRUM_E_STRUCT_SIZE;
+
+    /// A struct that had one field less.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Grown {
+        struct_size: u32,
+        old: u32,
+        new: u32,
+    }
+
+    // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+    unsafe impl CStruct for Grown {
+        const NAME: &'static str = "grown";
+        const EARLIER: &'static [usize] = &[offset_of!(Grown, new)];
+    }
+
+    #[test]
+    fn programs_of_an_earlier_version_keep_what_lies_behind_their_struct() {
+        let defaults = Grown { struct_size: 0, old: 1, new: 2 };
+        for (size, behind) in [(8, 77), (12, 2)] {
+            let mut it = Grown { struct_size: 0, old: 0, new: 77 };
+            // SAFETY: a whole struct, of which `size` bytes are used.
+            let (init, read) =
+                unsafe { (init_with(&mut it, size, &defaults), versioned(&raw const it, "it")) };
+            assert_eq!((init, it), (VITRUM_OK, Grown { struct_size: size as u32, old: 1, new: behind }));
+            assert_eq!(
+                read.unwrap().new,
+                if size == 8 { 0 } else { 2 },
+                "what an earlier version lacks is 0"
+            );
+
+            it.new = 77;
+            // SAFETY: as above.
+            let place = unsafe { versioned_place(&raw mut it, "it") }.unwrap();
+            place.write(&Grown { struct_size: 99, old: 5, new: 2 });
+            assert_eq!(it, Grown { struct_size: size as u32, old: 5, new: behind });
+        }
+        let mut it = defaults;
+        // SAFETY: as above.
+        assert_eq!(unsafe { init(&mut it, 10) }, VITRUM_E_STRUCT_SIZE);
+        // SAFETY: as above.
+        assert!(unsafe { versioned_place(&raw mut it, "it") }.is_err());
+        assert_eq!(it, defaults);
+    }
 }

@@ -2,10 +2,12 @@
 
 use alloc::boxed::Box;
 use core::ffi::c_char;
+use core::mem::offset_of;
+use core::ptr;
 
 use super::args::{
-    CStruct, Output, array, flag, init, optional, place, product, required, text, texts, versioned,
-    write_text,
+    CStruct, Nullable, Output, array, flag, init, init_with, optional, optional_versioned, place, product,
+    required, text, texts, write_text,
 };
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
@@ -16,7 +18,7 @@ use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::exec::{Cx, padded};
 use crate::kernels::activation::Activation;
-use crate::pipelines::clip::{Clip, ClipOptions};
+use crate::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use crate::weights::Bundle;
 
 /// A CLIP model: image tower, text tower, tokenizer. Opaque and immutable.
@@ -32,32 +34,39 @@ pub struct vitrum_clip {
 pub struct vitrum_clip_options {
     /// `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`.
     pub struct_size: u32,
-    /// 1: read the weights through a memory map, which saves system calls. If another process truncates the file
-    /// meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+    /// 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
+    /// system calls; if another process truncates the file meanwhile, the system kills this one. Only for
     /// `vitrum_clip_load`.
     pub mmap: u32,
-    /// 1: load a model although some of its tensors or settings are not understood, which would be
-    /// `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_clip_warnings` says why. 0: refuse it.
+    /// 0, the default: a model with tensors or settings that are not understood is refused with
+    /// `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_clip_warnings` says why.
     pub lenient: u32,
-    /// One of `VITRUM_ACTIVATION_*`: the activation, whatever the files say.
+    /// The activation of the towers: `VITRUM_ACTIVATION_OF_FILES`, the default, or another one, which then takes the
+    /// place of what the files say.
     pub activation: vitrum_activation,
+    /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not), only read during the call; NULL for none.
+    /// It is used for weights in OpenCLIP's naming with OpenAI's vocabulary and no tokenizer beside them.
+    pub vocabulary: Nullable<*const u8>,
+    /// Bytes at `vocabulary`.
+    pub vocabulary_size: usize,
 }
 
 /// An activation of the towers: one of `VITRUM_ACTIVATION_*`.
 pub type vitrum_activation = i32;
 
-/// What the model's files say.
+/// The activation that the model's files name.
 pub const VITRUM_ACTIVATION_OF_FILES: vitrum_activation = 0;
 /// GELU, as most of OpenCLIP's models have it.
 pub const VITRUM_ACTIVATION_GELU: vitrum_activation = 1;
-/// `x * sigmoid(1.702 x)`, as OpenAI's models have it. Their weights need it where they were saved without their
+/// `x * sigmoid(1.702 x)`, as OpenAI's models have it. Set it for their weights if these were saved without their
 /// configuration.
 pub const VITRUM_ACTIVATION_QUICK_GELU: vitrum_activation = 2;
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_clip_options {
     const NAME: &'static str = "vitrum_clip_options";
-    const EARLIER: &'static [usize] = &[core::mem::offset_of!(vitrum_clip_options, lenient)];
+    const EARLIER: &'static [usize] =
+        &[offset_of!(vitrum_clip_options, lenient), offset_of!(vitrum_clip_options, vocabulary)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -72,11 +81,65 @@ pub unsafe extern "C" fn vitrum_clip_options_init(
     unsafe { init(options, struct_size) }
 }
 
+/// How pictures and texts are embedded. The defaults are not zeros.
+#[repr(C)]
+pub struct vitrum_clip_encode_options {
+    /// `sizeof(vitrum_clip_encode_options)`; set by `vitrum_clip_encode_options_init`.
+    pub struct_size: u32,
+    /// 1, the default: embeddings have length 1. 0: embeddings are the output of the model's projection.
+    pub normalize: u32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_clip_encode_options {
+    const NAME: &'static str = "vitrum_clip_encode_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_encode_options_init(
+    options: *mut vitrum_clip_encode_options,
+    struct_size: usize,
+) -> vitrum_status {
+    let normalize = EncodeOptions::default().normalize.into();
+    let defaults = vitrum_clip_encode_options { struct_size: 0, normalize };
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init_with(options, struct_size, &defaults) }
+}
+
+/// How a picture is compared with labels. All zeros but `struct_size` are the defaults.
+#[repr(C)]
+pub struct vitrum_clip_classify_options {
+    /// `sizeof(vitrum_clip_classify_options)`; set by `vitrum_clip_classify_options_init`.
+    pub struct_size: u32,
+    /// A sentence in which each label takes the place of `{}`. NULL means "a photo of a {}".
+    pub label_template: Nullable<*const c_char>,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_clip_classify_options {
+    const NAME: &'static str = "vitrum_clip_classify_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_classify_options_init(
+    options: *mut vitrum_clip_classify_options,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init(options, struct_size) }
+}
+
 /// Loads the model at `path` and writes it to `clip`; the caller frees it with `vitrum_clip_free`. Any thread.
 ///
 /// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file whose directory holds the
-/// tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. Nothing is kept of
-/// the arguments but what the model needs of `context`.
+/// tokenizer and, if there is one, the configuration. `options` may be NULL for the defaults. The arguments are not
+/// needed afterwards; the model keeps the threads of `context` alive.
 ///
 /// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
 /// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
@@ -86,16 +149,16 @@ pub unsafe extern "C" fn vitrum_clip_options_init(
 pub unsafe extern "C" fn vitrum_clip_load(
     context: *const vitrum_context,
     path: *const c_char,
-    options: *const vitrum_clip_options,
+    options: Nullable<*const vitrum_clip_options>,
     clip: *mut *mut vitrum_clip,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(clip, "clip")?;
             let cx = cx_of(context)?;
-            let options = optional(options, || versioned(options, "options"))?;
+            let options = optional_versioned(options, "options")?;
             let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
             place.write(new_clip(cx, &bundle, options.as_ref())?);
             Ok(())
@@ -117,16 +180,16 @@ pub unsafe extern "C" fn vitrum_clip_load_memory(
     context: *const vitrum_context,
     files: *const vitrum_file,
     file_count: usize,
-    options: *const vitrum_clip_options,
+    options: Nullable<*const vitrum_clip_options>,
     clip: *mut *mut vitrum_clip,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(clip, "clip")?;
             let cx = cx_of(context)?;
-            let options = optional(options, || versioned(options, "options"))?;
+            let options = optional_versioned(options, "options")?;
             let mmap = options.as_ref().map_or(0, |options| options.mmap);
             place.write(new_clip(cx, &open_memory(files, file_count, mmap)?, options.as_ref())?);
             Ok(())
@@ -137,28 +200,28 @@ pub unsafe extern "C" fn vitrum_clip_load_memory(
 /// Frees `clip`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
 /// afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_clip_free(clip: *mut vitrum_clip) {
+pub unsafe extern "C" fn vitrum_clip_free(clip: Nullable<*mut vitrum_clip>) {
     if !clip.is_null() {
         // SAFETY: the caller owns the handle, which a load function made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(clip) }));
     }
 }
 
-/// What was assumed while `clip` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
-/// none if there is nothing to warn of. Any thread.
+/// Warnings from loading `clip`, a line of UTF-8 each: what was assumed, and which parts of its files are not used. The
+/// text is empty if there are none. Any thread.
 ///
-/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
-/// number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
-/// that happens.
+/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives
+/// the number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is
+/// all that happens.
 ///
 /// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_warnings(
     clip: *const vitrum_clip,
-    warnings: *mut c_char,
+    warnings: Nullable<*mut c_char>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -169,16 +232,16 @@ pub unsafe extern "C" fn vitrum_clip_warnings(
     }
 }
 
-/// Values of an embedding; 0 if `clip` is NULL. Any thread.
+/// Number of floats of an embedding; 0 if `clip` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_clip_embed_dim(clip: *const vitrum_clip) -> usize {
+pub unsafe extern "C" fn vitrum_clip_embed_dim(clip: Nullable<*const vitrum_clip>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { clip.as_ref() }.map_or(0, |clip| clip.clip.embed_dim()))
 }
 
 /// Bytes of memory that the model occupies; 0 if `clip` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: *const vitrum_clip) -> usize {
+pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: Nullable<*const vitrum_clip>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { clip.as_ref() }.map_or(0, |clip| clip.clip.memory_bytes()))
 }
@@ -186,23 +249,22 @@ pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: *const vitrum_clip) -> u
 /// Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
 /// says, runs the image tower and projects. Any thread.
 ///
-/// `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats, picture after picture; with
-/// `normalize` 1 each has length 1, with 0 they are as the model gives them. `capacity` is the room there, in
-/// floats. `needed`, if not NULL, receives the number of floats, also when `capacity` is too small; with
-/// `embeddings` NULL and `capacity` 0 that is all that happens.
+/// `options` may be NULL for the defaults. `embeddings` receives `image_count` times `vitrum_clip_embed_dim` floats,
+/// picture after picture. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
+/// floats, also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or another `normalize`;
-/// `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or an option outside its domain;
+/// `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_encode_image(
     clip: *const vitrum_clip,
     images: *const vitrum_image,
     image_count: usize,
-    normalize: u32,
-    embeddings: *mut f32,
+    options: Nullable<*const vitrum_clip_encode_options>,
+    embeddings: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -210,31 +272,31 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
             let clip = required(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let images = views(images, image_count, "images")?;
-            let normalize = flag(normalize, "normalize")?;
-            clip.embed(image_count, output, |out| clip.clip.encode_images_into(&images, normalize, out))
+            let options = read_encode_options(options)?;
+            clip.embed(image_count, output, |out| clip.clip.encode_images_into(&images, &options, out))
         })
     }
 }
 
 /// Embeds `text_count` texts, NUL-terminated UTF-8. Any thread.
 ///
-/// Texts longer than the model's context are cut as the model's reference does; an empty text, or one of white space, is
-/// start and end token. Beside OpenAI's vocabulary texts are cleaned as OpenAI does. `normalize`, `embeddings`,
-/// `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+/// Texts longer than the model's context are cut as the model's reference does. An empty text, or one of white space,
+/// becomes the start and the end token. With OpenAI's vocabulary, texts are cleaned as OpenAI's code cleans them.
+/// `options`, `embeddings`, `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or another `normalize`;
-/// `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the message;
-/// `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the
+/// model has no text tower; `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the
+/// message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_encode_text(
     clip: *const vitrum_clip,
     texts: *const *const c_char,
     text_count: usize,
-    normalize: u32,
-    embeddings: *mut f32,
+    options: Nullable<*const vitrum_clip_encode_options>,
+    embeddings: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -242,17 +304,16 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
             let clip = required(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let texts = self::texts(texts, text_count, "texts")?;
-            let normalize = flag(normalize, "normalize")?;
-            clip.embed(text_count, output, |out| clip.clip.encode_texts_into(&texts, normalize, out))
+            let options = read_encode_options(options)?;
+            clip.embed(text_count, output, |out| clip.clip.encode_texts_into(&texts, &options, out))
         })
     }
 }
 
 /// Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
 ///
-/// Each label takes the place of `{}` in `label_template`; NULL means "a photo of a {}". `probabilities`
-/// receives `label_count` floats that sum to 1, in the order of the labels. `capacity` and `needed` are as for
-/// `vitrum_clip_encode_image`.
+/// `options` may be NULL for the defaults. `probabilities` receives `label_count` floats that sum to 1, in the order of
+/// the labels. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
 /// To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
 ///
@@ -265,11 +326,11 @@ pub unsafe extern "C" fn vitrum_clip_classify(
     image: *const vitrum_image,
     labels: *const *const c_char,
     label_count: usize,
-    label_template: *const c_char,
-    probabilities: *mut f32,
+    options: Nullable<*const vitrum_clip_classify_options>,
+    probabilities: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -278,9 +339,12 @@ pub unsafe extern "C" fn vitrum_clip_classify(
             let output = Output::new(probabilities, capacity, needed, "probabilities")?;
             let image = view(image, "image")?;
             let labels = texts(labels, label_count, "labels")?;
-            let template = optional(label_template, || text(label_template, "label_template"))?;
+            let options = optional_versioned(options, "options")?;
+            let template = options.map_or(ptr::null(), |options| options.label_template);
+            let template = optional(template, || text(template, "label_template"))?;
             if output.wants(label_count)? {
-                output.write(&clip.clip.classify(image, &labels, template)?);
+                let options = ClassifyOptions::default().with_template(template);
+                output.write(&clip.clip.classify(&image, &labels, &options)?);
             }
             Ok(())
         })
@@ -302,10 +366,10 @@ pub unsafe extern "C" fn vitrum_clip_similarity(
     image_count: usize,
     texts: *const f32,
     text_count: usize,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -334,10 +398,10 @@ pub unsafe extern "C" fn vitrum_clip_similarity(
 pub unsafe extern "C" fn vitrum_clip_tokenize(
     clip: *const vitrum_clip,
     text: *const c_char,
-    tokens: *mut u32,
+    tokens: Nullable<*mut u32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -372,7 +436,23 @@ impl vitrum_clip {
     }
 }
 
-fn new_clip(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_clip_options>) -> Result<*mut vitrum_clip> {
+/// # Safety
+/// `options` must be NULL or lead to a struct that begins with its `struct_size`.
+unsafe fn read_encode_options(options: Nullable<*const vitrum_clip_encode_options>) -> Result<EncodeOptions> {
+    // SAFETY: the caller's promise.
+    match unsafe { optional_versioned(options, "options")? } {
+        Some(options) => Ok(EncodeOptions::default().with_normalize(flag(options.normalize, "normalize")?)),
+        None => Ok(EncodeOptions::default()),
+    }
+}
+
+/// # Safety
+/// The options' vocabulary must be NULL or as long as they say.
+unsafe fn new_clip(
+    cx: &Cx,
+    bundle: &Bundle<'_>,
+    options: Option<&vitrum_clip_options>,
+) -> Result<*mut vitrum_clip> {
     let mut clip_options = ClipOptions::default();
     if let Some(options) = options {
         clip_options.lenient = flag(options.lenient, "lenient")?;
@@ -382,7 +462,12 @@ fn new_clip(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_clip_options>)
             VITRUM_ACTIVATION_QUICK_GELU => Some(Activation::QuickGelu),
             other => return Err(err!(InvalidArgument, "activation: {other} is none of VITRUM_ACTIVATION_*")),
         };
+        if options.vocabulary_size != 0 {
+            // SAFETY: the caller's promise.
+            let vocabulary = unsafe { array(options.vocabulary, options.vocabulary_size, "vocabulary")? };
+            clip_options.vocabulary = Some(vocabulary);
+        }
     }
-    let clip = Clip::load_with(cx, bundle, &clip_options)?;
+    let clip = Clip::load(cx, bundle, &clip_options)?;
     Ok(Box::into_raw(Box::new(vitrum_clip { clip, cx: cx.clone() })))
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 
-use super::args::{CStruct, init, optional, place, required, versioned};
+use super::args::{CStruct, Nullable, init, optional_versioned, place, required};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::runner::{HostRunner, MAX_THREADS, vitrum_parallel_for};
@@ -57,9 +57,9 @@ pub struct vitrum_context_options {
     /// The instruction set.
     pub isa: vitrum_isa,
     /// The host's threads, or NULL for threads that the context starts, owns and joins.
-    pub parallel_for: vitrum_parallel_for,
+    pub parallel_for: Nullable<vitrum_parallel_for>,
     /// Handed to `parallel_for`. Must stay valid as long as the context and every model made with it.
-    pub parallel_for_user: *mut c_void,
+    pub parallel_for_user: Nullable<*mut c_void>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
@@ -88,15 +88,15 @@ pub unsafe extern "C" fn vitrum_context_options_init(
 /// in a library without threads; `VITRUM_E_OUT_OF_MEMORY` if the system refuses the threads.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_context_new(
-    options: *const vitrum_context_options,
+    options: Nullable<*const vitrum_context_options>,
     context: *mut *mut vitrum_context,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let context = place(context, "context")?;
-            let cx = match optional(options, || versioned(options, "options"))? {
+            let cx = match optional_versioned(options, "options")? {
                 Some(options) => new_cx(&options)?,
                 None => Cx::new(&CxOptions::default())?,
             };
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn vitrum_context_new(
 /// Frees `context`, which may be NULL. Its threads end with the last model made with it. No other call may be
 /// using it, and it must not be used, nor freed again, afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_context_free(context: *mut vitrum_context) {
+pub unsafe extern "C" fn vitrum_context_free(context: Nullable<*mut vitrum_context>) {
     if !context.is_null() {
         // SAFETY: the caller owns the handle, which `vitrum_context_new` made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(context) }));
@@ -118,14 +118,14 @@ pub unsafe extern "C" fn vitrum_context_free(context: *mut vitrum_context) {
 
 /// How many threads work on one call; 0 if `context` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_context_threads(context: *const vitrum_context) -> u32 {
+pub unsafe extern "C" fn vitrum_context_threads(context: Nullable<*const vitrum_context>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { context.as_ref() }.map_or(0, |context| context.cx.threads() as u32))
 }
 
 /// The instruction set in use, never `VITRUM_ISA_BEST`; 0 if `context` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_context_isa(context: *const vitrum_context) -> vitrum_isa {
+pub unsafe extern "C" fn vitrum_context_isa(context: Nullable<*const vitrum_context>) -> vitrum_isa {
     guard_value(0, || {
         // SAFETY: the caller passes NULL or a handle.
         let name = unsafe { context.as_ref() }.map(|context| context.cx.level().name());
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn vitrum_context_isa(context: *const vitrum_context) -> v
 /// Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.
 /// `context` may be NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_context_trim(context: *const vitrum_context) {
+pub unsafe extern "C" fn vitrum_context_trim(context: Nullable<*const vitrum_context>) {
     // SAFETY: the caller passes NULL or a handle.
     if let Some(context) = unsafe { context.as_ref() } {
         guard_value((), || context.cx.trim());
@@ -156,7 +156,7 @@ fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
     let level = level_of(options.isa)?;
     let threads = options.threads as usize;
     let Some(parallel_for) = options.parallel_for else {
-        return Cx::new(&CxOptions { threads, level });
+        return Cx::new(&CxOptions::default().with_threads(threads).with_level(level));
     };
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(err!(

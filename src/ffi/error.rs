@@ -9,7 +9,7 @@ use super::status::{VITRUM_E_INVALID_ARGUMENT, status_of, vitrum_status};
 /// Bytes of an error's message, with its NUL.
 pub const VITRUM_ERROR_MESSAGE_SIZE: usize = 512;
 
-/// Receives what went wrong. Owned by the caller, who may pass NULL where one is expected.
+/// Receives the message of a failed call. Owned by the caller, who may pass NULL in its place.
 ///
 /// Every function that takes one sets `code` to what it returns and `message` to a sentence that names the
 /// thing at fault, or to an empty string on success. One error must not be used by two calls at the same time.

@@ -2,7 +2,7 @@
 
 use core::ffi::c_char;
 
-use super::args::{array, flag, text};
+use super::args::{Nullable, array, flag, text};
 use crate::error::{Result, err};
 use crate::weights::{Bundle, BundleParts};
 
@@ -11,8 +11,8 @@ use crate::weights::{Bundle, BundleParts};
 pub struct vitrum_file {
     /// Its name without directories, NUL-terminated UTF-8: such as `config.json`.
     pub name: *const c_char,
-    /// Its contents. Need no alignment.
-    pub data: *const u8,
+    /// Its contents, which need no alignment; may be NULL if `size` is 0.
+    pub data: Nullable<*const u8>,
     /// How many bytes there are at `data`.
     pub size: usize,
 }
@@ -30,7 +30,7 @@ pub(super) unsafe fn open(path: *const c_char, mmap: u32) -> Result<Bundle<'stat
 #[cfg(feature = "std")]
 fn open_path(path: &str, mmap: bool) -> Result<Bundle<'static>> {
     use crate::weights::OpenOptions;
-    Bundle::open(std::path::Path::new(path), OpenOptions::new().mmap(mmap))
+    Bundle::open(std::path::Path::new(path), OpenOptions::new().with_mmap(mmap))
 }
 
 #[cfg(not(feature = "std"))]

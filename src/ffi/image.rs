@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem::offset_of;
 use core::slice;
 
-use super::args::{CStruct, flag, init, versioned, versioned_array};
+use super::args::{CStruct, Nullable, flag, init, versioned, versioned_array};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
@@ -37,7 +37,7 @@ pub const VITRUM_YUV_BT709: vitrum_yuv_matrix = 1;
 /// A picture in the caller's memory, which is only read, and only during the call.
 ///
 /// Row `y` begins at `data + y * row_stride`, so that `(height - 1) * row_stride` bytes and one row are read. Programs
-/// that were built when the struct ended with `row_stride` still work.
+/// built with a header in which the struct ended with `row_stride` still work.
 #[repr(C)]
 pub struct vitrum_image {
     /// `sizeof(vitrum_image)`; set by `vitrum_image_init`.
@@ -53,8 +53,8 @@ pub struct vitrum_image {
     /// Bytes from one row to the next, at least `width` times the bytes of a pixel; of NV12, of luma.
     pub row_stride: usize,
     /// NV12: the first row of the second plane, which has half as many rows as the picture, rounded up. Needs no
-    /// alignment. For other formats, this and what follows is not looked at.
-    pub chroma: *const u8,
+    /// alignment. Other formats ignore this field and those that follow.
+    pub chroma: Nullable<*const u8>,
     /// NV12: bytes from one row to the next of the second plane, at least `width` rounded up to an even number.
     pub chroma_stride: usize,
     /// NV12: the weights of the colours.

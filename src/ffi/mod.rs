@@ -12,11 +12,11 @@ mod guard;
 #[cfg(all(not(feature = "std"), panic = "abort"))]
 mod no_std;
 
+pub mod version;
+
 pub mod status;
 
 pub mod error;
-
-pub mod version;
 
 pub mod allocator;
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::args::{Output, array};
+use super::args::{Nullable, Output, array};
 use super::error::vitrum_error;
 use super::guard::guard;
 use super::status::vitrum_status;
@@ -10,7 +10,7 @@ use crate::error::{Result, err};
 use crate::image::{ImageView, PixelFormat};
 use crate::pipelines::mask::{Part, Rle, parts};
 
-/// A closed outline, the last corner joined to the first.
+/// A closed outline: its last corner is joined to the first. This struct will never change.
 ///
 /// Outlines run along the edges of pixels: corner (x, y) is the left upper corner of pixel (x, y), so that the area
 /// of all outlines less that of all holes is the number of pixels, and filling them, by either of the usual rules,
@@ -22,7 +22,8 @@ pub struct vitrum_polygon {
     pub first: usize,
     /// How many corners it has.
     pub count: usize,
-    /// The part of the mask that it belongs to, counted from 0: pixels that touch at an edge or a corner.
+    /// The connected part of the mask that it belongs to, counted from 0. Pixels that touch at an edge or a corner are
+    /// connected.
     pub part: u32,
     /// 0 for the outer outline of the part, which comes first; 1 for each of its holes, which follow.
     pub is_hole: u32,
@@ -35,9 +36,9 @@ pub struct vitrum_polygon {
 /// out may be from the outline, in pixels; with 0 outlines are exact.
 ///
 /// `corners` receives x and y of all corners, one polygon after the other. `corner_capacity` is the room there, in
-/// numbers of 32 bits, two for each corner. `corners_needed`, if not NULL, receives how many numbers there are, also when
-/// there is too little room; with `corners` NULL and `corner_capacity` 0 that is all that happens. In the same way,
-/// `polygons` receives the polygons, and `polygon_capacity` and `polygons_needed` count them.
+/// numbers of 32 bits, two for each corner. `corners_needed`, if not NULL, receives how many numbers there are, also
+/// when there is too little room; with `corners` NULL and `corner_capacity` 0 that is all that happens. In the same
+/// way, `polygons` receives the polygons, and `polygon_capacity` and `polygons_needed` count them.
 ///
 /// Errors: `VITRUM_E_FORMAT` for runs that do not fill the mask; `VITRUM_E_IMAGE` for a size that pictures cannot have;
 /// `VITRUM_E_INVALID_ARGUMENT` for no runs, or a tolerance that is not a number, below 0 or infinite;
@@ -49,13 +50,13 @@ pub unsafe extern "C" fn vitrum_rle_polygons(
     width: u32,
     height: u32,
     tolerance: f32,
-    corners: *mut u32,
+    corners: Nullable<*mut u32>,
     corner_capacity: usize,
-    corners_needed: *mut usize,
-    polygons: *mut vitrum_polygon,
+    corners_needed: Nullable<*mut usize>,
+    polygons: Nullable<*mut vitrum_polygon>,
     polygon_capacity: usize,
-    polygons_needed: *mut usize,
-    error: *mut vitrum_error,
+    polygons_needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {

@@ -3,15 +3,16 @@
 use core::ffi::c_void;
 use core::ops::ControlFlow;
 
+use super::args::Nullable;
 use crate::error::Result;
 use crate::exec::Monitor;
 
-/// Called between the steps of long work with the fraction that is done: from 0 to 1, never decreasing. Anything but
-/// 0 stops the work, which then returns `VITRUM_E_CANCELLED`.
+/// Called between the steps of a long call with the fraction that is done, from 0 to 1 and never decreasing. Returns 0
+/// to go on; any other value stops the call, which then returns `VITRUM_E_CANCELLED`.
 ///
 /// It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
 /// call waits for it. It must return: neither an exception nor `longjmp` may leave it.
-pub type vitrum_progress = Option<unsafe extern "C" fn(user: *mut c_void, fraction: f32) -> i32>;
+pub type vitrum_progress = Option<unsafe extern "C" fn(user: Nullable<*mut c_void>, fraction: f32) -> i32>;
 
 /// A caller's callback with what it wants to be handed.
 struct Caller {

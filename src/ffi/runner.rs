@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::args::Nullable;
 use super::guard::PanicSlot;
 use crate::exec::Runner;
 
@@ -15,11 +16,12 @@ pub type vitrum_work = Option<unsafe extern "C" fn(data: *mut c_void, index: usi
 /// A host's way to run work on its own threads: calls `work(data, index)` for every index below `count`, each
 /// once, on any threads and in any order, and returns when all have returned.
 ///
-/// It is called often, from every thread that uses the context's models, several at the same time if they do.
-/// If some of the work is not called, it is done on the calling thread. It must not unwind, nor return while
-/// `work` is running. Apple's `dispatch_apply_f(count, queue, data, work)` is of this form.
-pub type vitrum_parallel_for =
-    Option<unsafe extern "C" fn(user: *mut c_void, count: usize, data: *mut c_void, work: vitrum_work)>;
+/// It is called often, and by every thread that uses the context's models, so also by several at the same time. Work
+/// that it does not call is done on the calling thread. It must not unwind, nor return while `work` is running. Apple's
+/// `dispatch_apply_f(count, queue, data, work)` is of this form.
+pub type vitrum_parallel_for = Option<
+    unsafe extern "C" fn(user: Nullable<*mut c_void>, count: usize, data: *mut c_void, work: vitrum_work),
+>;
 
 /// A [`Runner`] over a [`vitrum_parallel_for`].
 pub(super) struct HostRunner {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
 
-use super::args::{CStruct, Output, flag, init, optional, place, required, versioned, write_text};
+use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, required, write_text};
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
 use super::file::{open, open_memory, vitrum_file};
@@ -18,8 +18,8 @@ use crate::exec::Cx;
 use crate::pipelines::sam::{Sam, SamOptions};
 use crate::weights::Bundle;
 
-/// A SAM or SAM 2 model: image encoder, prompt encoder, mask decoder, and what SAM 2 remembers with. Opaque and
-/// immutable.
+/// A SAM or SAM 2 model: image encoder, prompt encoder, mask decoder, and in SAM 2 memory attention and memory encoder.
+/// Opaque and immutable.
 ///
 /// Several threads may use one model at the same time. It keeps what it needs of its context alive.
 pub struct vitrum_sam {
@@ -31,15 +31,15 @@ pub struct vitrum_sam {
 pub struct vitrum_sam_options {
     /// `sizeof(vitrum_sam_options)`; set by `vitrum_sam_options_init`.
     pub struct_size: u32,
-    /// 1: read the weights through a memory map, which saves system calls. If another process truncates the file
-    /// meanwhile, the system kills this one. 0: read them by ordinary file operations. Only for
+    /// 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
+    /// system calls; if another process truncates the file meanwhile, the system kills this one. Only for
     /// `vitrum_sam_load`.
     pub mmap: u32,
     /// Side of the model's square input in pixels, a multiple of its patches' side; 0 for that of the checkpoint.
-    /// Pictures are resized to it. A smaller one is faster and sees less.
+    /// Pictures are resized to it. A smaller input is faster and shows less detail.
     pub image_size: u32,
-    /// 1: load a model although some of its tensors or settings are not understood, which would be
-    /// `VITRUM_E_UNSUPPORTED`. What it computes may be wrong; `vitrum_sam_warnings` says why. 0: refuse it.
+    /// 0, the default: a model with tensors or settings that are not understood is refused with
+    /// `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_sam_warnings` says why.
     pub lenient: u32,
 }
 
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn vitrum_sam_options_init(
 /// Loads the model at `path` and writes it to `sam`; the caller frees it with `vitrum_sam_free`. Any thread.
 ///
 /// `path` is UTF-8: a directory in Hugging Face layout, or a safetensors file in the naming of the original SAM, of
-/// MobileSAM, or of the original SAM 2. `options` may be NULL for the defaults. Nothing is kept of the arguments but what the model needs
-/// of `context`.
+/// MobileSAM, or of the original SAM 2. `options` may be NULL for the defaults. The arguments are not needed
+/// afterwards; the model keeps the threads of `context` alive.
 ///
 /// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
 /// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE` or `VITRUM_E_CONFIG` for what is
@@ -75,16 +75,16 @@ pub unsafe extern "C" fn vitrum_sam_options_init(
 pub unsafe extern "C" fn vitrum_sam_load(
     context: *const vitrum_context,
     path: *const c_char,
-    options: *const vitrum_sam_options,
+    options: Nullable<*const vitrum_sam_options>,
     sam: *mut *mut vitrum_sam,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(sam, "sam")?;
             let cx = cx_of(context)?;
-            let options = optional(options, || versioned(options, "options"))?;
+            let options = optional_versioned(options, "options")?;
             let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
             place.write(new_sam(cx, &bundle, options.as_ref())?);
             Ok(())
@@ -105,16 +105,16 @@ pub unsafe extern "C" fn vitrum_sam_load_memory(
     context: *const vitrum_context,
     files: *const vitrum_file,
     file_count: usize,
-    options: *const vitrum_sam_options,
+    options: Nullable<*const vitrum_sam_options>,
     sam: *mut *mut vitrum_sam,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(sam, "sam")?;
             let cx = cx_of(context)?;
-            let options = optional(options, || versioned(options, "options"))?;
+            let options = optional_versioned(options, "options")?;
             let bundle = open_memory(files, file_count, options.as_ref().map_or(0, |options| options.mmap))?;
             place.write(new_sam(cx, &bundle, options.as_ref())?);
             Ok(())
@@ -125,28 +125,28 @@ pub unsafe extern "C" fn vitrum_sam_load_memory(
 /// Frees `sam`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
 /// afterwards. Embeddings and predictions made with it can still be read, saved and freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_free(sam: *mut vitrum_sam) {
+pub unsafe extern "C" fn vitrum_sam_free(sam: Nullable<*mut vitrum_sam>) {
     if !sam.is_null() {
         // SAFETY: the caller owns the handle, which a load function made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(sam) }));
     }
 }
 
-/// What was assumed while `sam` was loaded, and what of its files it does not use: a line of UTF-8 for each warning, and
-/// none if there is nothing to warn of. Any thread.
+/// Warnings from loading `sam`, a line of UTF-8 each: what was assumed, and which parts of its files are not used. The
+/// text is empty if there are none. Any thread.
 ///
-/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the
-/// number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is all
-/// that happens.
+/// `warnings` receives them, NUL-terminated. `capacity` is the room there, in bytes. `needed`, if not NULL, receives
+/// the number of bytes with the NUL, also when `capacity` is too small; with `warnings` NULL and `capacity` 0 that is
+/// all that happens.
 ///
 /// Errors: `VITRUM_E_BUFFER_TOO_SMALL`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_warnings(
     sam: *const vitrum_sam,
-    warnings: *mut c_char,
+    warnings: Nullable<*mut c_char>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -159,42 +159,42 @@ pub unsafe extern "C" fn vitrum_sam_warnings(
 
 /// Side of the model's square input, in pixels; 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_image_size(sam: *const vitrum_sam) -> usize {
+pub unsafe extern "C" fn vitrum_sam_image_size(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.image_size()))
 }
 
-/// Side of the squares in which masks are predicted, and in which a mask is given as a prompt, in values; 0 if
-/// `sam` is NULL. Any thread.
+/// Side of the square low-resolution masks, those that the model predicts and those that a prompt may hold, in values;
+/// 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_mask_side(sam: *const vitrum_sam) -> usize {
+pub unsafe extern "C" fn vitrum_sam_mask_side(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.mask_side()))
 }
 
 /// Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: *const vitrum_sam) -> usize {
+pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.memory_bytes()))
 }
 
-/// Encodes `image`, the work that does not depend on prompts, and writes the result to `embedding`; the caller
-/// frees it with `vitrum_sam_embedding_free`. Any thread.
+/// Runs the image encoder on `image` and writes the result to `embedding`; the caller frees it with
+/// `vitrum_sam_embedding_free`. Any thread.
 ///
-/// Any number of prompts can then be answered from the embedding. `progress` may be NULL; it is called with
-/// `progress_user` during the call.
+/// This is the slow part; then `vitrum_sam_predict` answers any number of prompts from the embedding. `progress` may be
+/// NULL; it is called with `progress_user` during the call.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown format; `VITRUM_E_IMAGE`, also for a picture so narrow that
-/// nothing would be left of it; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+/// resizing would leave no pixel of a side; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_encode(
     sam: *const vitrum_sam,
     image: *const vitrum_image,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
     embedding: *mut *mut vitrum_sam_embedding,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -210,8 +210,11 @@ pub unsafe extern "C" fn vitrum_sam_encode(
 }
 
 fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
-    let image_size = options.map(|options| options.image_size as usize).filter(|&size| size != 0);
-    let lenient = options.map_or(Ok(false), |options| flag(options.lenient, "lenient"))?;
-    let sam = Arc::new(Sam::load(cx, bundle, &SamOptions { image_size, lenient })?);
+    let mut sam_options = SamOptions::default();
+    if let Some(options) = options {
+        sam_options.image_size = Some(options.image_size as usize).filter(|&size| size != 0);
+        sam_options.lenient = flag(options.lenient, "lenient")?;
+    }
+    let sam = Arc::new(Sam::load(cx, bundle, &sam_options)?);
     Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
 }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::args::{Output, array, place, required};
+use super::args::{Nullable, Output, array, place, required};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::image::{view, vitrum_image};
@@ -10,17 +10,17 @@ use super::sam::vitrum_sam;
 use super::status::vitrum_status;
 use crate::pipelines::sam::Embedding;
 
-/// Whether an embedding is of a picture: one of `VITRUM_PICTURE_*`.
+/// Whether an embedding was made from a picture: one of `VITRUM_PICTURE_*`.
 pub type vitrum_picture_match = i32;
 
-/// It is of this picture.
+/// It was made from this picture.
 pub const VITRUM_PICTURE_SAME: vitrum_picture_match = 1;
-/// It is of another one.
+/// It was made from another one.
 pub const VITRUM_PICTURE_OTHER: vitrum_picture_match = 0;
-/// Not known: an earlier version of the library saved the embedding, which did not keep this.
+/// Not known: the embedding was saved by an earlier version of the library, which did not store this.
 pub const VITRUM_PICTURE_UNKNOWN: vitrum_picture_match = -1;
 
-/// A picture as a SAM model sees it. Opaque and immutable.
+/// An encoded picture: the output of a SAM's image encoder. Opaque and immutable.
 ///
 /// Several threads may use one embedding at the same time. It belongs to the model that made it, or to one loaded
 /// from the same weights with the same input size.
@@ -37,7 +37,7 @@ impl vitrum_sam_embedding {
 /// Frees `embedding`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
 /// afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_embedding_free(embedding: *mut vitrum_sam_embedding) {
+pub unsafe extern "C" fn vitrum_sam_embedding_free(embedding: Nullable<*mut vitrum_sam_embedding>) {
     if !embedding.is_null() {
         // SAFETY: the caller owns the handle, which this library made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(embedding) }));
@@ -46,21 +46,25 @@ pub unsafe extern "C" fn vitrum_sam_embedding_free(embedding: *mut vitrum_sam_em
 
 /// Width of the picture in pixels; 0 if `embedding` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_embedding_width(embedding: *const vitrum_sam_embedding) -> u32 {
+pub unsafe extern "C" fn vitrum_sam_embedding_width(embedding: Nullable<*const vitrum_sam_embedding>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.image_size().0 as u32))
 }
 
 /// Height of the picture in pixels; 0 if `embedding` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_embedding_height(embedding: *const vitrum_sam_embedding) -> u32 {
+pub unsafe extern "C" fn vitrum_sam_embedding_height(
+    embedding: Nullable<*const vitrum_sam_embedding>,
+) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.image_size().1 as u32))
 }
 
 /// Bytes of memory that the embedding occupies; 0 if it is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_embedding_memory_bytes(embedding: *const vitrum_sam_embedding) -> usize {
+pub unsafe extern "C" fn vitrum_sam_embedding_memory_bytes(
+    embedding: Nullable<*const vitrum_sam_embedding>,
+) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.memory_bytes()))
 }
@@ -75,10 +79,10 @@ pub unsafe extern "C" fn vitrum_sam_embedding_memory_bytes(embedding: *const vit
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_embedding_values(
     embedding: *const vitrum_sam_embedding,
-    values: *mut f32,
+    values: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -102,10 +106,10 @@ pub unsafe extern "C" fn vitrum_sam_embedding_values(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_embedding_save(
     embedding: *const vitrum_sam_embedding,
-    bytes: *mut u8,
+    bytes: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -120,9 +124,9 @@ pub unsafe extern "C" fn vitrum_sam_embedding_save(
     }
 }
 
-/// Whether `embedding` is of `image`: all pixels are equal, whatever the layout in memory; alpha does not count. A
-/// restored embedding should be asked this before prompts about a picture are answered from it. Takes a few milliseconds
-/// for 12 megapixels. Any thread.
+/// Whether `embedding` was made from `image`, that is, whether all pixels are equal. Layout in memory and alpha do not
+/// matter. Check this before a restored embedding answers prompts about a picture. Takes a few milliseconds for 12
+/// megapixels. Any thread.
 ///
 /// `answer` receives one of `VITRUM_PICTURE_*`.
 ///
@@ -132,7 +136,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_is_of(
     embedding: *const vitrum_sam_embedding,
     image: *const vitrum_image,
     answer: *mut vitrum_picture_match,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -166,7 +170,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_load(
     data: *const u8,
     size: usize,
     embedding: *mut *mut vitrum_sam_embedding,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {

@@ -3,7 +3,8 @@
 use alloc::boxed::Box;
 
 use super::args::{
-    CStruct, Output, flag, init, place, product, required, required_mut, versioned_array, versioned_mut,
+    CStruct, Nullable, Output, flag, init, init_with, optional_versioned, place, product, required,
+    required_mut, versioned_array, versioned_place,
 };
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
@@ -13,26 +14,58 @@ use super::sam_embedding::vitrum_sam_embedding;
 use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
-use crate::exec::Cx;
 use crate::pipelines::sam::{PredictOptions, Prediction};
 
-/// How far the threshold is moved to see how stable a mask is, as in segment-anything.
+/// Offset of the thresholds of the stability score, segment-anything's.
 const STABILITY_OFFSET: f32 = 1.0;
 
-/// What there is to know of a mask.
+/// How prompts are answered. The defaults are not zeros.
+#[repr(C)]
+pub struct vitrum_sam_predict_options {
+    /// `sizeof(vitrum_sam_predict_options)`; set by `vitrum_sam_predict_options_init`.
+    pub struct_size: u32,
+    /// 1, the default: three masks for each prompt, for prompts that may mean a part, the whole object or more, such as
+    /// a single click. 0: one mask.
+    pub multimask: u32,
+    /// Holes of at most this area are filled; 0, the default, leaves them. Areas are counted in values of the
+    /// low-resolution mask. `vitrum_sam_prediction_low_res` still has the holes of a SAM 2.
+    pub max_hole_area: u32,
+    /// Islands of at most this area are removed, after holes were filled; 0, the default, leaves them.
+    pub max_sprinkle_area: u32,
+}
+
+// SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
+unsafe impl CStruct for vitrum_sam_predict_options {
+    const NAME: &'static str = "vitrum_sam_predict_options";
+}
+
+/// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_predict_options_init(
+    options: *mut vitrum_sam_predict_options,
+    struct_size: usize,
+) -> vitrum_status {
+    let defaults = vitrum_sam_predict_options::new(&PredictOptions::default());
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init_with(options, struct_size, &defaults) }
+}
+
+/// Area, box and scores of a mask.
 #[repr(C)]
 pub struct vitrum_sam_mask_stats {
     /// `sizeof(vitrum_sam_mask_stats)`; set by `vitrum_sam_mask_stats_init`.
     pub struct_size: u32,
     /// Pixels of the mask.
     pub area: u32,
-    /// Left, top, width and height of its box, in pixels, as pycocotools counts them: one more than in
-    /// `vitrum_sam_record`. All 0 if the mask is empty.
+    /// Left, top, width and height of its box, in pixels. As in pycocotools, width and height count pixels, 1 more than
+    /// those of `vitrum_sam_record`. All 0 if the mask is empty.
     pub bounding_box: [u32; 4],
-    /// How well the model thinks that it covers an object, as the intersection over the union of both.
+    /// The IoU (intersection over union) with the object that the model predicts.
     pub score: f32,
-    /// How little it depends on the threshold: the pixels above a threshold that is higher by 1, over those above
-    /// one that is lower by 1. Not a number if there are none.
+    /// The stability score: the number of pixels above `threshold + 1`, over the number of those above `threshold - 1`.
+    /// Not a number if there are none.
     pub stability_score: f32,
 }
 
@@ -53,12 +86,11 @@ pub unsafe extern "C" fn vitrum_sam_mask_stats_init(
     unsafe { init(stats, struct_size) }
 }
 
-/// The answers to a call's prompts, and memory that the next call reuses. Opaque.
+/// The masks that `vitrum_sam_predict` found. The next call reuses their memory. Opaque.
 ///
 /// Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
 pub struct vitrum_sam_prediction {
     prediction: Prediction,
-    cx: Cx,
 }
 
 /// Makes an empty prediction for results of `sam` and writes it to `prediction`; the caller frees it with
@@ -67,14 +99,14 @@ pub struct vitrum_sam_prediction {
 pub unsafe extern "C" fn vitrum_sam_prediction_new(
     sam: *const vitrum_sam,
     prediction: *mut *mut vitrum_sam_prediction,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let place = place(prediction, "prediction")?;
-            let cx = required(sam, "sam")?.sam.cx().clone();
-            let empty = vitrum_sam_prediction { prediction: Prediction::default(), cx };
+            required(sam, "sam")?;
+            let empty = vitrum_sam_prediction { prediction: Prediction::default() };
             place.write(Box::into_raw(Box::new(empty)));
             Ok(())
         })
@@ -83,7 +115,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_new(
 
 /// Frees `prediction`, which may be NULL. It must not be used, nor freed again, afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: *mut vitrum_sam_prediction) {
+pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: Nullable<*mut vitrum_sam_prediction>) {
     if !prediction.is_null() {
         // SAFETY: the caller owns the handle, which `vitrum_sam_prediction_new` made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(prediction) }));
@@ -94,22 +126,21 @@ pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: *mut vitrum_sam_
 /// made from. The answers replace what `prediction` held; if the call fails, it holds none or the earlier ones.
 /// Any thread, each with a prediction of its own.
 ///
-/// `multimask` 1: three masks for each prompt, for prompts that may mean a part, the whole or more, such as a
-/// single click. 0: one mask. Many prompts in one call are faster than one after the other.
+/// `options` may be NULL for the defaults. Many prompts in one call are faster than one after the other.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an unknown label, coordinates that are not finite or beyond
-/// a million, a box whose right or bottom comes before its left or top, a mask of another size or with values that
-/// are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in a
-/// prompt; `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
+/// are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
+/// or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
+/// a prompt; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_predict(
     sam: *const vitrum_sam,
     embedding: *const vitrum_sam_embedding,
     prompts: *const vitrum_sam_prompt,
     prompt_count: usize,
-    multimask: u32,
+    options: Nullable<*const vitrum_sam_predict_options>,
     prediction: *mut vitrum_sam_prediction,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -117,11 +148,13 @@ pub unsafe extern "C" fn vitrum_sam_predict(
             let sam = &required(sam, "sam")?.sam;
             let embedding = &required(embedding, "embedding")?.embedding;
             let prediction = required_mut(prediction, "prediction")?;
-            let multimask = flag(multimask, "multimask")?;
+            let options = match optional_versioned(options, "options")? {
+                Some(options) => options.read()?,
+                None => PredictOptions::default(),
+            };
             let prompts = versioned_array(prompts, prompt_count, "prompts")?;
             let points = read_points(&prompts)?;
             let prompts = read_prompts(&prompts, &points)?;
-            let options = PredictOptions { multimask, ..PredictOptions::default() };
             sam.predict(embedding, &prompts, &options, &mut prediction.prediction)
         })
     }
@@ -129,20 +162,24 @@ pub unsafe extern "C" fn vitrum_sam_predict(
 
 /// How many prompts were answered; 0 if `prediction` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prediction_prompts(prediction: *const vitrum_sam_prediction) -> usize {
+pub unsafe extern "C" fn vitrum_sam_prediction_prompts(
+    prediction: Nullable<*const vitrum_sam_prediction>,
+) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.prompts()))
 }
 
 /// How many masks there are for each prompt; 0 if `prediction` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_sam_prediction_masks(prediction: *const vitrum_sam_prediction) -> usize {
+pub unsafe extern "C" fn vitrum_sam_prediction_masks(
+    prediction: Nullable<*const vitrum_sam_prediction>,
+) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.masks()))
 }
 
-/// The scores of all masks, prompt after prompt: how well the model thinks that each covers an object, as the
-/// intersection over the union of both. Any thread.
+/// The scores of all masks, prompt after prompt: for each the IoU (intersection over union) with the object that the
+/// model predicts. Any thread.
 ///
 /// `scores` receives them. `capacity` is the room there, in floats. `needed`, if not NULL, receives the number of
 /// floats, also when `capacity` is too small; with `scores` NULL and `capacity` 0 that is all that happens.
@@ -151,10 +188,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_masks(prediction: *const vitrum_s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_prediction_scores(
     prediction: *const vitrum_sam_prediction,
-    scores: *mut f32,
+    scores: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -172,7 +209,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_scores(
 }
 
 /// Mask number `mask` of prompt number `prompt`, as bytes: 1 where its logits are above `threshold`, otherwise 0;
-/// row after row, in the size of the picture. Any thread. The models are made for a threshold of 0.
+/// row after row, in the size of the picture. Any thread. The models are trained for a threshold of 0.
 ///
 /// `pixels` receives it. `capacity` and `needed`, in bytes, are as for `vitrum_sam_prediction_scores`.
 ///
@@ -184,10 +221,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_mask(
     prompt: usize,
     mask: usize,
     threshold: f32,
-    pixels: *mut u8,
+    pixels: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -195,7 +232,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_mask(
             let it = required(prediction, "prediction")?;
             let output = Output::new(pixels, capacity, needed, "pixels")?;
             let len = it.check(prompt, mask)?;
-            output.fill(len, |pixels| it.prediction.mask_into(&it.cx, prompt, mask, threshold, pixels))
+            output.fill(len, |pixels| it.prediction.mask_into(prompt, mask, threshold, pixels))
         })
     }
 }
@@ -211,10 +248,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_rle(
     prompt: usize,
     mask: usize,
     threshold: f32,
-    counts: *mut u32,
+    counts: Nullable<*mut u32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -222,7 +259,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_rle(
             let it = required(prediction, "prediction")?;
             let output = Output::new(counts, capacity, needed, "counts")?;
             it.check(prompt, mask)?;
-            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            let rle = it.prediction.rle(prompt, mask, threshold)?;
             if output.wants(rle.counts().len())? {
                 output.write(rle.counts());
             }
@@ -242,13 +279,13 @@ pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
     mask: usize,
     threshold: f32,
     tolerance: f32,
-    corners: *mut u32,
+    corners: Nullable<*mut u32>,
     corner_capacity: usize,
-    corners_needed: *mut usize,
-    polygons: *mut vitrum_polygon,
+    corners_needed: Nullable<*mut usize>,
+    polygons: Nullable<*mut vitrum_polygon>,
     polygon_capacity: usize,
-    polygons_needed: *mut usize,
-    error: *mut vitrum_error,
+    polygons_needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -257,14 +294,13 @@ pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
             let corners = Output::new(corners, corner_capacity, corners_needed, "corners")?;
             let polygons = Output::new(polygons, polygon_capacity, polygons_needed, "polygons")?;
             it.check(prompt, mask)?;
-            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
+            let rle = it.prediction.rle(prompt, mask, threshold)?;
             write_polygons(&rle, tolerance, corners, polygons)
         })
     }
 }
 
-/// Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`, without the mask. Any
-/// thread.
+/// Area, box and scores of mask number `mask` of prompt number `prompt` at `threshold`. Any thread.
 ///
 /// `stats` receives them; prepare it by `vitrum_sam_mask_stats_init`.
 ///
@@ -277,21 +313,51 @@ pub unsafe extern "C" fn vitrum_sam_prediction_stats(
     mask: usize,
     threshold: f32,
     stats: *mut vitrum_sam_mask_stats,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let it = required(prediction, "prediction")?;
-            let stats = versioned_mut(stats, "stats")?;
+            let stats = versioned_place(stats, "stats")?;
             it.check(prompt, mask)?;
-            let rle = it.prediction.rle(&it.cx, prompt, mask, threshold)?;
-            let stability_score =
-                it.prediction.stability(&it.cx, prompt, mask, threshold, STABILITY_OFFSET)?;
-            stats.area = rle.area();
-            stats.bounding_box = rle.bounding_box();
-            stats.score = it.prediction.iou(prompt)[mask];
-            stats.stability_score = stability_score;
+            let rle = it.prediction.rle(prompt, mask, threshold)?;
+            let stability_score = it.prediction.stability(prompt, mask, threshold, STABILITY_OFFSET)?;
+            stats.write(&vitrum_sam_mask_stats {
+                struct_size: 0,
+                area: rle.area(),
+                bounding_box: rle.bounding_box(),
+                score: it.prediction.iou(prompt)[mask],
+                stability_score,
+            });
+            Ok(())
+        })
+    }
+}
+
+/// The stability score of mask number `mask` of prompt number `prompt`: the number of pixels above `threshold +
+/// offset`, over the number of those above `threshold - offset`. Any thread. `vitrum_sam_prediction_stats` takes an
+/// offset of 1.
+///
+/// `stability` receives it: not a number if there are no such pixels. The errors are those of
+/// `vitrum_sam_prediction_stats`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_prediction_stability(
+    prediction: *const vitrum_sam_prediction,
+    prompt: usize,
+    mask: usize,
+    threshold: f32,
+    offset: f32,
+    stability: *mut f32,
+    error: Nullable<*mut vitrum_error>,
+) -> vitrum_status {
+    // SAFETY: the caller keeps the contract above; what can be checked of it is.
+    unsafe {
+        guard(error, || {
+            let it = required(prediction, "prediction")?;
+            let place = place(stability, "stability")?;
+            it.check(prompt, mask)?;
+            place.write(it.prediction.stability(prompt, mask, threshold, offset)?);
             Ok(())
         })
     }
@@ -306,10 +372,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_logits(
     prediction: *const vitrum_sam_prediction,
     prompt: usize,
     mask: usize,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -317,13 +383,13 @@ pub unsafe extern "C" fn vitrum_sam_prediction_logits(
             let it = required(prediction, "prediction")?;
             let output = Output::new(logits, capacity, needed, "logits")?;
             let len = it.check(prompt, mask)?;
-            output.fill(len, |logits| it.prediction.logits_into(&it.cx, prompt, mask, logits))
+            output.fill(len, |logits| it.prediction.logits_into(prompt, mask, logits))
         })
     }
 }
 
-/// The logits of a mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the model's
-/// input. They can refine a later prompt. Any thread.
+/// The logits of a mask at the model's own resolution: a square with sides of `vitrum_sam_mask_side`, which covers the
+/// model's input. A later prompt can refine them. Any thread.
 ///
 /// `logits` receives them. The other parameters and the errors are those of `vitrum_sam_prediction_mask`;
 /// `capacity` and `needed` count floats.
@@ -332,10 +398,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_low_res(
     prediction: *const vitrum_sam_prediction,
     prompt: usize,
     mask: usize,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -349,6 +415,25 @@ pub unsafe extern "C" fn vitrum_sam_prediction_low_res(
             }
             Ok(())
         })
+    }
+}
+
+impl vitrum_sam_predict_options {
+    fn new(options: &PredictOptions) -> Self {
+        Self {
+            struct_size: 0,
+            multimask: options.multimask.into(),
+            max_hole_area: options.max_hole_area,
+            max_sprinkle_area: options.max_sprinkle_area,
+        }
+    }
+
+    /// The same for Rust.
+    fn read(&self) -> Result<PredictOptions> {
+        Ok(PredictOptions::default()
+            .with_multimask(flag(self.multimask, "multimask")?)
+            .with_max_hole_area(self.max_hole_area)
+            .with_max_sprinkle_area(self.max_sprinkle_area))
     }
 }
 

@@ -1,22 +1,22 @@
-//! `vitrum_sam_prompt`: what is said about an object.
+//! `vitrum_sam_prompt`: clicks, a box, a mask.
 
 use alloc::vec::Vec;
 
-use super::args::{CStruct, array, flag, init};
+use super::args::{CStruct, Nullable, array, flag, init};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::models::sam::prompt::MAX_POINTS;
 use crate::pipelines::sam::{Label, Point, Prompt};
 
-/// What a click says: one of `VITRUM_LABEL_*`.
+/// What a click marks: one of `VITRUM_LABEL_*`.
 pub type vitrum_label = i32;
 
-/// No click. Only there to bring prompts to a common length, as the reference does; it changes the result a little.
-/// Its coordinates do not matter.
+/// No click: its coordinates do not matter. The reference adds such points to bring prompts to a common length, which
+/// changes results a little. Here no prompt needs one.
 pub const VITRUM_LABEL_PADDING: vitrum_label = -1;
-/// Not this.
+/// Background: not part of the object.
 pub const VITRUM_LABEL_BACKGROUND: vitrum_label = 0;
-/// This.
+/// Foreground: part of the object.
 pub const VITRUM_LABEL_FOREGROUND: vitrum_label = 1;
 
 /// A click, in pixels of the picture from its top left corner. It may be outside the picture. This struct will
@@ -27,14 +27,15 @@ pub struct vitrum_point {
     pub x: f32,
     /// From the top.
     pub y: f32,
-    /// What it says.
+    /// What it marks.
     pub label: vitrum_label,
 }
 
-/// All that is said about one object. With nothing set it means the most prominent object.
+/// A prompt for one object: clicks, a box, an earlier mask, or several of these. An empty prompt asks for the most
+/// prominent object.
 ///
-/// Without clicks and box, a SAM 2 gets no point at all, as from Meta's `SAM2ImagePredictor`. One click that is
-/// `VITRUM_LABEL_PADDING` is what transformers adds, and gives its answer.
+/// To a prompt without clicks and box, SAM 2 adds no point, as Meta's `SAM2ImagePredictor`. transformers adds one that
+/// is `VITRUM_LABEL_PADDING`; give it such a point for the same result.
 #[repr(C)]
 pub struct vitrum_sam_prompt {
     /// `sizeof(vitrum_sam_prompt)`; set by `vitrum_sam_prompt_init`.
@@ -42,15 +43,15 @@ pub struct vitrum_sam_prompt {
     /// 1 if `bounding_box` is set, otherwise 0.
     pub has_box: u32,
     /// Clicks, or NULL if `point_count` is 0.
-    pub points: *const vitrum_point,
+    pub points: Nullable<*const vitrum_point>,
     /// How many clicks there are.
     pub point_count: usize,
     /// Left, top, right and bottom of a box, in pixels of the picture: at least left <= right and top <= bottom. It may
     /// reach beyond the picture.
     pub bounding_box: [f32; 4],
-    /// An earlier low-resolution mask of this object (`vitrum_sam_prediction_low_res`), to be refined, or NULL if
+    /// The logits of an earlier mask of this object, from `vitrum_sam_prediction_low_res`, which are refined. NULL if
     /// `mask_size` is 0.
-    pub mask: *const f32,
+    pub mask: Nullable<*const f32>,
     /// How many values there are at `mask`: the square of `vitrum_sam_mask_side`, or 0.
     pub mask_size: usize,
 }
@@ -60,7 +61,7 @@ unsafe impl CStruct for vitrum_sam_prompt {
     const NAME: &'static str = "vitrum_sam_prompt";
 }
 
-/// Makes `prompt` an empty one. `struct_size` is `sizeof *prompt`.
+/// Makes `prompt` an empty prompt. `struct_size` is `sizeof *prompt`.
 ///
 /// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
 #[unsafe(no_mangle)]

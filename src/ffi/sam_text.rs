@@ -2,8 +2,11 @@
 
 use core::ffi::{c_char, c_void};
 use core::ops::ControlFlow;
+use core::ptr;
 
-use super::args::{CStruct, init, optional, place, required, text, texts, versioned};
+use super::args::{
+    CStruct, Nullable, init_with, optional, optional_versioned, place, required, text, texts, versioned,
+};
 use super::clip::vitrum_clip;
 use super::error::vitrum_error;
 use super::guard::guard;
@@ -12,32 +15,32 @@ use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
 use super::sam_everything::{vitrum_sam_everything_options, vitrum_sam_record};
-use super::status::{VITRUM_OK, vitrum_status};
+use super::status::vitrum_status;
 use crate::error::err;
 use crate::pipelines::sam::TextPrompt;
 
-/// What is looked for, in words. The defaults are not all zeros.
+/// A description in words of what `vitrum_sam_ground` looks for. The defaults are not zeros.
 #[repr(C)]
 pub struct vitrum_sam_text_prompt {
     /// `sizeof(vitrum_sam_text_prompt)`; set by `vitrum_sam_text_prompt_init`.
     pub struct_size: u32,
-    /// Most masks for a text; 1 by default.
+    /// Masks for each text at most; 1 by default.
     pub top: u32,
-    /// Masks of a lower probability are no answer; 0 by default.
+    /// Masks of a lower probability are dropped; 0 by default.
     pub min_probability: f64,
-    /// Each of these texts is looked for, with its article: "a red apple".
+    /// The texts to look for, with their articles: "a red apple".
     pub texts: *const *const c_char,
     /// How many there are, at least 1.
     pub text_count: usize,
-    /// What else is in the picture and must not be taken for it, or NULL if `other_count` is 0. Then a text has to
-    /// fit better than words for the background do.
-    pub others: *const *const c_char,
+    /// Texts for other things in the picture, with which the texts compete; NULL if `other_count` is 0. Without them,
+    /// texts compete with words for the background.
+    pub others: Nullable<*const *const c_char>,
     /// How many there are.
     pub other_count: usize,
     /// A sentence with `{}` in the place of the text. NULL means "a photo of {}".
-    pub text_template: *const c_char,
-    /// How to find what is then compared with the texts, or NULL for the defaults.
-    pub candidates: *const vitrum_sam_everything_options,
+    pub text_template: Nullable<*const c_char>,
+    /// How masks are found before they are compared with the texts, or NULL for the model's defaults.
+    pub candidates: Nullable<*const vitrum_sam_everything_options>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
@@ -53,32 +56,38 @@ pub unsafe extern "C" fn vitrum_sam_text_prompt_init(
     prompt: *mut vitrum_sam_text_prompt,
     struct_size: usize,
 ) -> vitrum_status {
-    // SAFETY: the caller passes NULL or `struct_size` writable bytes, which `init` has made a whole struct.
-    unsafe {
-        let status = init(prompt, struct_size);
-        if status == VITRUM_OK {
-            (*prompt).top = TextPrompt::default().top as u32;
-        }
-        status
-    }
+    let defaults = vitrum_sam_text_prompt {
+        struct_size: 0,
+        top: TextPrompt::default().top as u32,
+        min_probability: TextPrompt::default().min_probability.into(),
+        texts: ptr::null(),
+        text_count: 0,
+        others: ptr::null(),
+        other_count: 0,
+        text_template: ptr::null(),
+        candidates: ptr::null(),
+    };
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init_with(prompt, struct_size, &defaults) }
 }
 
 /// Receives a mask that answers text number `text`, with the probability of that text, on the thread that made the
-/// call. Anything but 0 ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an exception nor `longjmp`
-/// may leave it.
+/// call. Returns 0 to go on; any other value ends the call, which then returns `VITRUM_E_CANCELLED`. Neither an
+/// exception nor `longjmp` may leave it.
 pub type vitrum_sam_match_callback = Option<
     unsafe extern "C" fn(
-        user: *mut c_void,
+        user: Nullable<*mut c_void>,
         text: usize,
         probability: f32,
         record: *const vitrum_sam_record,
     ) -> i32,
 >;
 
-/// Finds what `prompt` says in `image`: `clip` looks at the masks of everything, cut out and in their surroundings,
-/// and those that fit a text best are handed to `on_match`, text by text, the best first. Any thread.
+/// Finds what `prompt` describes in `image`. Everything is segmented; `clip` embeds each mask, cut out and in its
+/// surroundings, and compares it with the texts. `on_match` gets the best masks of each text, text by text, the best
+/// first. Any thread.
 ///
-/// `progress` may be NULL. Both callbacks are handed `user` and run during the call. `kept`, if not NULL, receives the
+/// `progress` may be NULL. Both callbacks get `user` and run during the call. `kept`, if not NULL, receives the
 /// embedding of the picture, for prompts; the caller frees it with `vitrum_sam_embedding_free`.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts, an empty text, a template without `{}`, an unknown pixel format or
@@ -91,10 +100,10 @@ pub unsafe extern "C" fn vitrum_sam_ground(
     image: *const vitrum_image,
     prompt: *const vitrum_sam_text_prompt,
     on_match: vitrum_sam_match_callback,
-    progress: vitrum_progress,
-    user: *mut c_void,
-    kept: *mut *mut vitrum_sam_embedding,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    user: Nullable<*mut c_void>,
+    kept: Nullable<*mut *mut vitrum_sam_embedding>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -109,14 +118,14 @@ pub unsafe extern "C" fn vitrum_sam_ground(
                 0 => Default::default(),
                 count => texts(prompt.others, count, "others")?,
             };
-            let candidates = optional(prompt.candidates, || versioned(prompt.candidates, "candidates"))?;
+            let candidates = optional_versioned(prompt.candidates, "candidates")?;
             let prompt = TextPrompt {
                 texts: &sought,
                 others: &others,
                 template: optional(prompt.text_template, || text(prompt.text_template, "text_template"))?,
                 top: prompt.top as usize,
                 min_probability: prompt.min_probability as f32,
-                automatic: candidates.map(|options| options.read()),
+                automatic: candidates.map(|options| options.read()).transpose()?,
             };
             let on_match = on_match.ok_or_else(|| err!(NullPointer, "on_match is NULL"))?;
             let (matches, embedding) =

@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_char};
 
 use crate::error::ErrorCode;
 
-/// What a call came to: `VITRUM_OK` or one of `VITRUM_E_*`. Codes never change their meaning and new ones may
+/// The result of a call: `VITRUM_OK` or one of `VITRUM_E_*`. Codes never change their meaning and new ones may
 /// be added, so treat an unknown code as a failure.
 pub type vitrum_status = i32;
 

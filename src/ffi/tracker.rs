@@ -4,23 +4,25 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 
-use super::args::{CStruct, Output, flag, init, optional, place, required, required_mut, versioned};
+use super::args::{
+    CStruct, Nullable, Output, flag, init_with, optional, optional_versioned, place, required, required_mut,
+};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
-use super::status::{VITRUM_OK, vitrum_status};
+use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::pipelines::tracker::{Direction, Tracker, TrackerOptions};
 
 /// Objects followed through one video with a SAM 2 model. Opaque.
 ///
-/// One call may use a tracker at a time, those that only read it excepted: they may run at the same time as each other.
+/// Only one call may use a tracker at a time, but several calls that only read it (`const`) may run at the same time.
 /// It keeps its model alive, so that the model's handle may be freed before it. However long the video is, its memory
 /// does not grow beyond `vitrum_tracker_memory_limit`. A call that fails or is stopped leaves it as it was.
 ///
-/// Frames are numbered from 0, objects as the caller likes.
+/// Frames are numbered from 0. The caller chooses the numbers of objects.
 pub struct vitrum_tracker {
     pub(super) tracker: Tracker,
 }
@@ -31,15 +33,15 @@ impl vitrum_tracker {
     }
 }
 
-/// In the place of a frame's number: the frame that was pushed last.
+/// Stands for the number of the frame that was pushed last.
 pub const VITRUM_FRAME_CURRENT: i64 = -1;
 
-/// Which way through the video: one of `VITRUM_DIRECTION_*`.
+/// The direction in which a video is tracked: one of `VITRUM_DIRECTION_*`.
 pub type vitrum_direction = i32;
 
-/// As the video was taken.
+/// From earlier frames to later ones.
 pub const VITRUM_DIRECTION_FORWARD: vitrum_direction = 0;
-/// In reverse.
+/// From later frames to earlier ones.
 pub const VITRUM_DIRECTION_BACKWARD: vitrum_direction = 1;
 
 /// How a tracker behaves. The defaults are those of sam2's `build_sam2_video_predictor`; they are not zeros.
@@ -52,23 +54,25 @@ pub struct vitrum_tracker_options {
     /// Most prompted frames of an object to which later frames attend, 1 to 4096; 8 by default. One more replaces the
     /// earliest prompted one after the first. (sam2 keeps all, and its memory grows.)
     pub max_prompted_frames: u32,
-    /// How many of the frames pushed last stay open to prompts, to tracking and for their masks, 1 to 4096; 1 by
-    /// default. In the released models each takes 17 MB and 256 kB for every object.
+    /// How many of the frames pushed last are held, 1 to 4096; 1 by default. Frames that are held can be prompted and
+    /// tracked, and their masks read. In the released models each takes 17 MB, and 256 kB for every object.
     pub held_frames: u32,
-    /// Frames of the video, or 0 if that is not known, as with a camera. Only a video of fewer than 16 frames is
-    /// tracked differently if it is known, as sam2 does.
+    /// Number of frames of the video, or 0, the default, if it is not known, as with a camera. As in sam2, it changes
+    /// results only if it is less than 16.
     pub num_frames: u64,
-    /// Holes of at most so many pixels in the masks as the model predicts them are filled; 8 by default.
+    /// Holes of at most this area in the low-resolution masks are filled; 0 leaves them. 8 by default.
     pub fill_hole_area: u32,
-    /// 1: keep what is needed to track away from a prompted frame in both directions, one after the other. 0 by default.
+    /// 1: keep the memories around prompted frames, so that frames after them and then frames before them can be
+    /// tracked. 0 by default.
     pub both_directions: u32,
     /// 1: give every pixel to one object at most in the masks that are read. 0 by default.
     pub non_overlap_output: u32,
-    /// 1: the same in the masks that are remembered. 0 by default.
+    /// 1: the same in the masks that the memory encoder gets. 0 by default.
     pub non_overlap_memory: u32,
-    /// 1, the default: remember masks of prompted frames in black and white.
+    /// 1, the default: the memory encoder gets masks of prompted frames as 0 and 1, not as probabilities.
     pub binarize_clicked_masks: u32,
-    /// 1: prompts on a frame that was tracked count as much as those on a frame that was not. 0 by default.
+    /// 1: prompts on a frame that was tracked already make it a conditioning frame, as prompts on other frames do. 0 by
+    /// default.
     pub corrections_are_conditioning: u32,
     /// 1: forget tracked frames around a prompted one. 0 by default.
     pub clear_memory_around_input: u32,
@@ -89,14 +93,9 @@ pub unsafe extern "C" fn vitrum_tracker_options_init(
     options: *mut vitrum_tracker_options,
     struct_size: usize,
 ) -> vitrum_status {
-    // SAFETY: the caller passes NULL or `struct_size` writable bytes, which `init` has made a whole struct.
-    unsafe {
-        let status = init(options, struct_size);
-        if status == VITRUM_OK {
-            options.write(vitrum_tracker_options::new(&TrackerOptions::default()));
-        }
-        status
-    }
+    let defaults = vitrum_tracker_options::new(&TrackerOptions::default());
+    // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+    unsafe { init_with(options, struct_size, &defaults) }
 }
 
 /// Makes a tracker of a video whose frames have this size in pixels, and writes it to `tracker`; the caller frees it
@@ -112,9 +111,9 @@ pub unsafe extern "C" fn vitrum_tracker_new(
     sam: *const vitrum_sam,
     width: u32,
     height: u32,
-    options: *const vitrum_tracker_options,
+    options: Nullable<*const vitrum_tracker_options>,
     tracker: *mut *mut vitrum_tracker,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -132,15 +131,15 @@ pub unsafe extern "C" fn vitrum_tracker_new(
 /// Frees `tracker`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
 /// afterwards.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_free(tracker: *mut vitrum_tracker) {
+pub unsafe extern "C" fn vitrum_tracker_free(tracker: Nullable<*mut vitrum_tracker>) {
     if !tracker.is_null() {
         // SAFETY: the caller owns the handle, which this library made, and gives it up.
         guard_value((), || drop(unsafe { Box::from_raw(tracker) }));
     }
 }
 
-/// The most bytes that a tracker made of the same arguments will ever hold, however long the video. Any thread. Most
-/// hold much less. Scratch memory, which the context keeps for reuse, comes on top.
+/// An upper bound on the bytes that a tracker made with the same arguments holds, however long the video. Any thread.
+/// Most trackers hold much less. The scratch memory that the context keeps for reuse is not included.
 ///
 /// `limit` receives them. The other parameters and the errors are those of `vitrum_tracker_new`.
 #[unsafe(no_mangle)]
@@ -148,9 +147,9 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
     sam: *const vitrum_sam,
     width: u32,
     height: u32,
-    options: *const vitrum_tracker_options,
+    options: Nullable<*const vitrum_tracker_options>,
     limit: *mut usize,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -166,21 +165,21 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
 
 /// Bytes of memory that the tracker occupies now; 0 if it is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_memory_bytes(tracker: *const vitrum_tracker) -> usize {
+pub unsafe extern "C" fn vitrum_tracker_memory_bytes(tracker: Nullable<*const vitrum_tracker>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.bytes()))
 }
 
 /// Width of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_width(tracker: *const vitrum_tracker) -> u32 {
+pub unsafe extern "C" fn vitrum_tracker_width(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[1] as u32))
 }
 
 /// Height of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_height(tracker: *const vitrum_tracker) -> u32 {
+pub unsafe extern "C" fn vitrum_tracker_height(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[0] as u32))
 }
@@ -188,8 +187,8 @@ pub unsafe extern "C" fn vitrum_tracker_height(tracker: *const vitrum_tracker) -
 /// Takes the next frame of the video: encodes it, once for all objects, and makes it the current one. The oldest frame
 /// is dropped if `held_frames` are held.
 ///
-/// `frame`, if not NULL, receives its number: 0, and then 1 more than that of the current frame. `progress` may be NULL;
-/// it is called with `progress_user` during the call.
+/// `frame`, if not NULL, receives its number: 0, and then 1 more than that of the current frame. `progress` may be
+/// NULL; it is called with `progress_user` during the call.
 ///
 /// Errors: `VITRUM_E_IMAGE`, also for a frame of another size than the tracker's; `VITRUM_E_INVALID_ARGUMENT` for an
 /// unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
@@ -197,10 +196,10 @@ pub unsafe extern "C" fn vitrum_tracker_height(tracker: *const vitrum_tracker) -
 pub unsafe extern "C" fn vitrum_tracker_push_frame(
     tracker: *mut vitrum_tracker,
     image: *const vitrum_image,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    frame: *mut i64,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    frame: Nullable<*mut i64>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -227,9 +226,9 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame_at(
     tracker: *mut vitrum_tracker,
     frame: i64,
     image: *const vitrum_image,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -244,7 +243,7 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame_at(
 
 /// The number of the current frame, the one pushed last; -1 before the first, or if `tracker` is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn vitrum_tracker_frame(tracker: *const vitrum_tracker) -> i64 {
+pub unsafe extern "C" fn vitrum_tracker_frame(tracker: Nullable<*const vitrum_tracker>) -> i64 {
     // SAFETY: the caller passes NULL or a handle.
     guard_value(-1, || unsafe { tracker.as_ref() }.and_then(|it| it.tracker.frame()).map_or(-1, |n| n as i64))
 }
@@ -258,10 +257,10 @@ pub unsafe extern "C" fn vitrum_tracker_frame(tracker: *const vitrum_tracker) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_held_frames(
     tracker: *const vitrum_tracker,
-    frames: *mut i64,
+    frames: Nullable<*mut i64>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -277,20 +276,19 @@ pub unsafe extern "C" fn vitrum_tracker_held_frames(
     }
 }
 
-/// Follows all objects on the current frame, forward in time: takes up the prompts that were added, and finds the masks
-/// of the objects that have none on this frame.
+/// Tracks all objects to the current frame, forward in time: remembers the prompted frames, and predicts the masks of
+/// the objects that have no prompt on this frame.
 ///
 /// `progress` may be NULL; it is called with `progress_user` during the call.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any more;
-/// `VITRUM_E_CANCELLED`;
-/// `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any
+/// more; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_step(
     tracker: *mut vitrum_tracker,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -301,7 +299,7 @@ pub unsafe extern "C" fn vitrum_tracker_step(
     }
 }
 
-/// The same on any frame that is held, coming from the frames before it or after it.
+/// Tracks all objects to frame `frame`, which must be held, from the frames before it (forward) or after it (backward).
 ///
 /// Errors: those of `vitrum_tracker_step`; `VITRUM_E_INVALID_ARGUMENT` for a frame that is not held or an unknown
 /// direction.
@@ -310,9 +308,9 @@ pub unsafe extern "C" fn vitrum_tracker_step_at(
     tracker: *mut vitrum_tracker,
     frame: i64,
     direction: vitrum_direction,
-    progress: vitrum_progress,
-    progress_user: *mut c_void,
-    error: *mut vitrum_error,
+    progress: Nullable<vitrum_progress>,
+    progress_user: Nullable<*mut c_void>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -325,11 +323,11 @@ pub unsafe extern "C" fn vitrum_tracker_step_at(
     }
 }
 
-/// Forgets all objects and what was said about them. Frames that are held stay so.
+/// Removes all objects and their prompts. Frames stay held.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_reset(
     tracker: *mut vitrum_tracker,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -367,9 +365,9 @@ pub(super) fn read_direction(direction: vitrum_direction) -> Result<Direction> {
 
 /// # Safety
 /// `options` must be NULL or lead to a struct that begins with its `struct_size`.
-unsafe fn read_options(options: *const vitrum_tracker_options) -> Result<TrackerOptions> {
+unsafe fn read_options(options: Nullable<*const vitrum_tracker_options>) -> Result<TrackerOptions> {
     // SAFETY: the caller's promise.
-    match optional(options, || unsafe { versioned(options, "options") })? {
+    match unsafe { optional_versioned(options, "options")? } {
         Some(options) => options.read(),
         None => Ok(TrackerOptions::default()),
     }
@@ -378,7 +376,7 @@ unsafe fn read_options(options: *const vitrum_tracker_options) -> Result<Tracker
 impl vitrum_tracker_options {
     fn new(options: &TrackerOptions) -> Self {
         Self {
-            struct_size: size_of::<Self>() as u32,
+            struct_size: 0,
             max_objects: options.max_objects as u32,
             max_prompted_frames: options.max_prompted_frames as u32,
             held_frames: options.held_frames as u32,
@@ -396,26 +394,28 @@ impl vitrum_tracker_options {
 
     /// The same for Rust.
     fn read(&self) -> Result<TrackerOptions> {
-        Ok(TrackerOptions {
-            num_frames: Some(self.num_frames).filter(|&frames| frames != 0),
-            max_objects: self.max_objects as usize,
-            max_prompted_frames: self.max_prompted_frames as usize,
-            held_frames: self.held_frames as usize,
-            fill_hole_area: self.fill_hole_area,
-            both_directions: flag(self.both_directions, "both_directions")?,
-            non_overlap_output: flag(self.non_overlap_output, "non_overlap_output")?,
-            non_overlap_memory: flag(self.non_overlap_memory, "non_overlap_memory")?,
-            binarize_clicked_masks: flag(self.binarize_clicked_masks, "binarize_clicked_masks")?,
-            corrections_are_conditioning: flag(
+        Ok(TrackerOptions::default()
+            .with_num_frames(Some(self.num_frames).filter(|&frames| frames != 0))
+            .with_max_objects(self.max_objects as usize)
+            .with_max_prompted_frames(self.max_prompted_frames as usize)
+            .with_held_frames(self.held_frames as usize)
+            .with_fill_hole_area(self.fill_hole_area)
+            .with_both_directions(flag(self.both_directions, "both_directions")?)
+            .with_non_overlap_output(flag(self.non_overlap_output, "non_overlap_output")?)
+            .with_non_overlap_memory(flag(self.non_overlap_memory, "non_overlap_memory")?)
+            .with_binarize_clicked_masks(flag(self.binarize_clicked_masks, "binarize_clicked_masks")?)
+            .with_corrections_are_conditioning(flag(
                 self.corrections_are_conditioning,
                 "corrections_are_conditioning",
-            )?,
-            clear_memory_around_input: flag(self.clear_memory_around_input, "clear_memory_around_input")?,
-            dynamic_multimask_via_stability: flag(
+            )?)
+            .with_clear_memory_around_input(flag(
+                self.clear_memory_around_input,
+                "clear_memory_around_input",
+            )?)
+            .with_dynamic_multimask_via_stability(flag(
                 self.dynamic_multimask_via_stability,
                 "dynamic_multimask_via_stability",
-            )?,
-        })
+            )?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Masks of a `vitrum_tracker`.
 
-use super::args::{CStruct, Output, init, product, required, versioned_mut};
+use super::args::{CStruct, Nullable, Output, init, product, required, versioned_place};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::polygon::{vitrum_polygon, write_polygons};
@@ -9,18 +9,18 @@ use super::tracker::{frame_or_current, vitrum_tracker};
 use crate::error::Result;
 use crate::pipelines::tracker::Tracker;
 
-/// What there is to know of an object on a frame.
+/// Area, box and scores of an object's mask on a frame.
 #[repr(C)]
 pub struct vitrum_tracker_stats {
     /// `sizeof(vitrum_tracker_stats)`; set by `vitrum_tracker_stats_init`.
     pub struct_size: u32,
-    /// Pixels of the mask; 0 where the object is not seen.
+    /// Pixels of the mask; 0 if the object is not visible.
     pub area: u32,
     /// Left, top, width and height of its box, in pixels; all 0 if the mask is empty.
     pub bounding_box: [u32; 4],
-    /// How sure the model is that the object is seen: above 0 if it is more likely than not. A logit.
+    /// The logit of the probability that the object is visible: above 0 if it is more likely than not.
     pub object_score: f32,
-    /// How well the model thinks that the mask covers the object, as the intersection over the union of both.
+    /// The IoU (intersection over union) of mask and object that the model predicts.
     pub score: f32,
 }
 
@@ -42,24 +42,24 @@ pub unsafe extern "C" fn vitrum_tracker_stats_init(
 }
 
 /// The mask of object number `object` on frame `frame`, as bytes: 1 where its logits are above `threshold`, otherwise
-/// 0; row after row, in the size of the frames. The models are made for a threshold of 0.
+/// 0; row after row, in the size of the frames. The models are trained for a threshold of 0.
 ///
-/// `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room there,
-/// in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with `pixels` NULL
-/// and `capacity` 0 that is all that happens.
+/// `frame` is a frame that is held, or `VITRUM_FRAME_CURRENT`. `pixels` receives the mask. `capacity` is the room
+/// there, in bytes. `needed`, if not NULL, receives the number of bytes, also when `capacity` is too small; with
+/// `pixels` NULL and `capacity` 0 that is all that happens.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not a
-/// number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown object, a frame without a mask of it, or a threshold that is not
+/// a number; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_mask(
     tracker: *const vitrum_tracker,
     object: u32,
     frame: i64,
     threshold: f32,
-    pixels: *mut u8,
+    pixels: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -81,10 +81,10 @@ pub unsafe extern "C" fn vitrum_tracker_rle(
     object: u32,
     frame: i64,
     threshold: f32,
-    counts: *mut u32,
+    counts: Nullable<*mut u32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -111,13 +111,13 @@ pub unsafe extern "C" fn vitrum_tracker_polygons(
     frame: i64,
     threshold: f32,
     tolerance: f32,
-    corners: *mut u32,
+    corners: Nullable<*mut u32>,
     corner_capacity: usize,
-    corners_needed: *mut usize,
-    polygons: *mut vitrum_polygon,
+    corners_needed: Nullable<*mut usize>,
+    polygons: Nullable<*mut vitrum_polygon>,
     polygon_capacity: usize,
-    polygons_needed: *mut usize,
-    error: *mut vitrum_error,
+    polygons_needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn vitrum_tracker_polygons(
     }
 }
 
-/// Area and box of the mask at `threshold`, and the scores, without the mask.
+/// Area and box of the same mask at `threshold`, and its scores.
 ///
 /// `stats` receives them; prepare it by `vitrum_tracker_stats_init`. The other parameters and the errors are those of
 /// `vitrum_tracker_mask`.
@@ -141,19 +141,22 @@ pub unsafe extern "C" fn vitrum_tracker_mask_stats(
     frame: i64,
     threshold: f32,
     stats: *mut vitrum_tracker_stats,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
             let (tracker, frame) = found(tracker, object, frame)?;
-            let stats = versioned_mut(stats, "stats")?;
+            let stats = versioned_place(stats, "stats")?;
             let rle = tracker.rle(object, frame, threshold)?;
             let (object_score, score) = (tracker.object_score(object, frame)?, tracker.iou(object, frame)?);
-            stats.area = rle.area();
-            stats.bounding_box = rle.bounding_box();
-            stats.object_score = object_score;
-            stats.score = score;
+            stats.write(&vitrum_tracker_stats {
+                struct_size: 0,
+                area: rle.area(),
+                bounding_box: rle.bounding_box(),
+                object_score,
+                score,
+            });
             Ok(())
         })
     }
@@ -168,10 +171,10 @@ pub unsafe extern "C" fn vitrum_tracker_logits(
     tracker: *const vitrum_tracker,
     object: u32,
     frame: i64,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -183,7 +186,8 @@ pub unsafe extern "C" fn vitrum_tracker_logits(
     }
 }
 
-/// The logits of the mask as the model predicts them: a square of `vitrum_sam_mask_side`, which covers the frame.
+/// The logits of the mask at the model's own resolution: a square with sides of `vitrum_sam_mask_side`, which covers
+/// the frame.
 ///
 /// `logits` receives them. The other parameters and the errors are those of `vitrum_tracker_mask`; `capacity` and
 /// `needed` count floats.
@@ -192,10 +196,10 @@ pub unsafe extern "C" fn vitrum_tracker_low_res(
     tracker: *const vitrum_tracker,
     object: u32,
     frame: i64,
-    logits: *mut f32,
+    logits: Nullable<*mut f32>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -214,7 +218,7 @@ pub unsafe extern "C" fn vitrum_tracker_low_res(
 /// 1 if there is a mask of object number `object` on frame `frame`, otherwise 0; also 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_has_mask(
-    tracker: *const vitrum_tracker,
+    tracker: Nullable<*const vitrum_tracker>,
     object: u32,
     frame: i64,
 ) -> u32 {

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use super::args::{Output, array, place, required};
+use super::args::{Nullable, Output, array, place, required};
 use super::error::vitrum_error;
 use super::guard::guard;
 use super::sam::vitrum_sam;
@@ -10,8 +10,8 @@ use super::status::vitrum_status;
 use super::tracker::vitrum_tracker;
 use crate::pipelines::tracker::Tracker;
 
-/// The tracker as bytes, for a file; `vitrum_tracker_load` makes it a tracker again, on any machine, which goes on
-/// exactly as this one would.
+/// Serialises the tracker, for a file. `vitrum_tracker_load` restores it, on any machine, and the restored tracker
+/// gives the same results as this one.
 ///
 /// `bytes` receives them. `capacity` is the room there, in bytes. `needed`, if not NULL, receives the number of bytes,
 /// also when `capacity` is too small; with `bytes` NULL and `capacity` 0 that is all that happens.
@@ -20,10 +20,10 @@ use crate::pipelines::tracker::Tracker;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_save(
     tracker: *const vitrum_tracker,
-    bytes: *mut u8,
+    bytes: Nullable<*mut u8>,
     capacity: usize,
-    needed: *mut usize,
-    error: *mut vitrum_error,
+    needed: Nullable<*mut usize>,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
@@ -41,8 +41,8 @@ pub unsafe extern "C" fn vitrum_tracker_save(
 
 /// Restores a saved tracker and writes it to `tracker`; the caller frees it with `vitrum_tracker_free`. Any thread.
 ///
-/// `data` are the `size` bytes that `vitrum_tracker_save` wrote. They need not be trusted: they carry a checksum, and say
-/// which model they are from. They are only read during the call.
+/// `data` are the `size` bytes that `vitrum_tracker_save` wrote. They need not be trusted: they carry a checksum, and
+/// say which model they are from. They are only read during the call.
 ///
 /// Errors: `VITRUM_E_FORMAT` if they are not a whole, undamaged tracker; `VITRUM_E_UNSUPPORTED` if a later version of
 /// this library wrote them; `VITRUM_E_INVALID_ARGUMENT` if another model did, or one with another
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn vitrum_tracker_load(
     data: *const u8,
     size: usize,
     tracker: *mut *mut vitrum_tracker,
-    error: *mut vitrum_error,
+    error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {

@@ -10,6 +10,8 @@
 //! where `(o, a, c)` is `(16, 255 / 219, 255 / 224)` for the limited range and `(0, 1, 1)` for the full one. The sums are
 //! computed with 20 fractional bits, rounded to nearest and clamped to 0…255.
 
+use crate::setters::setters;
+
 /// Weights of red, green and blue in luma.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum YuvMatrix {
@@ -32,11 +34,19 @@ pub enum YuvRange {
 
 /// What luma and colour differences mean. The default is BT.601 of limited range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct YuvEncoding {
     /// Weights of the colours.
     pub matrix: YuvMatrix,
     /// Black and white.
     pub range: YuvRange,
+}
+
+impl YuvEncoding {
+    setters! {
+        with_matrix(matrix: YuvMatrix),
+        with_range(range: YuvRange),
+    }
 }
 
 /// Fractional bits of a coefficient. The largest sum, about 255 · 1.16 + 128 · 2.11, then just fits an i32.

@@ -1,4 +1,6 @@
 //! Kernels: slices in, slices out.
+//!
+//! **Unstable**: may change in any release. Public so that it can be measured and reused.
 
 pub mod activation;
 pub mod attention;

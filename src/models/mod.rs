@@ -1,4 +1,6 @@
 //! Models, one file per box of the papers' figures.
+//!
+//! **Unstable**: may change in any release.
 #![forbid(unsafe_code)]
 
 pub mod clip;

@@ -1,4 +1,6 @@
 //! Layers: parameters bound from weights, forward passes over kernels.
+//!
+//! **Unstable**: may change in any release.
 #![forbid(unsafe_code)]
 
 mod attention;

@@ -13,6 +13,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::{norm, softmax};
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
 use crate::nn::Trace;
+use crate::setters::setters;
 use crate::weights::{Bundle, Review};
 
 /// Template of [`Clip::classify`] where the caller gives none.
@@ -23,21 +24,64 @@ const TOKENS: usize = 2560;
 
 /// How to load a [`Clip`].
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct ClipOptions<'a> {
-    /// The activation of the MLPs, whatever the files say; `None` for what they say. Weights of OpenAI's models that
-    /// were saved without their configuration need [`QuickGelu`](Activation::QuickGelu).
+    /// The activation of the MLPs; `None` for the one that the files name. Weights of OpenAI's models that were saved
+    /// without their configuration need [`QuickGelu`](Activation::QuickGelu).
     pub activation: Option<Activation>,
-    /// Loads a model although some of its tensors or settings are not understood. What it then computes is not what
-    /// its maker's program computes; [`Clip::warnings`] says why.
+    /// Loads a model with tensors or settings that are not understood, which is otherwise an error. Its results may
+    /// differ from those of its maker's program; [`Clip::warnings`] says why.
     pub lenient: bool,
-    /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not), for weights in the original naming
-    /// that have OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, as OpenCLIP has it inside.
+    /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not). It is used for weights in the original
+    /// naming with OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, such as OpenCLIP's.
     pub vocabulary: Option<&'a [u8]>,
+}
+
+impl<'a> ClipOptions<'a> {
+    setters! {
+        with_activation(activation: impl Into<Option<Activation>>),
+        with_lenient(lenient: bool),
+        with_vocabulary(vocabulary: impl Into<Option<&'a [u8]>>),
+    }
+}
+
+/// How [`Clip`] embeds pictures and texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EncodeOptions {
+    /// Scales each embedding to length 1, the default. Otherwise embeddings are the output of the model's projection.
+    pub normalize: bool,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self { normalize: true }
+    }
+}
+
+impl EncodeOptions {
+    setters! {
+        with_normalize(normalize: bool),
+    }
+}
+
+/// How [`Clip::classify`] compares a picture with labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClassifyOptions<'a> {
+    /// A sentence in which each label takes the place of `{}`; `None` for [`DEFAULT_TEMPLATE`].
+    pub template: Option<&'a str>,
+}
+
+impl<'a> ClassifyOptions<'a> {
+    setters! {
+        with_template(template: impl Into<Option<&'a str>>),
+    }
 }
 
 /// A CLIP model with its preprocessing and tokenizer. Immutable; share it between threads as you like.
 ///
-/// A checkpoint of one tower does what that tower can.
+/// A checkpoint of one tower alone can encode either pictures or texts.
 #[derive(Debug)]
 pub struct Clip {
     cx: Cx,
@@ -55,18 +99,10 @@ impl Clip {
     /// instruction set.
     ///
     /// # Errors
-    /// As [`load_with`](Self::load_with).
-    pub fn load(cx: &Cx, bundle: &Bundle<'_>) -> Result<Self> {
-        Self::load_with(cx, bundle, &ClipOptions::default())
-    }
-
-    /// [`load`](Self::load) with options.
-    ///
-    /// # Errors
     /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Unsupported` for tensors, settings and files that
     /// change the result and are not understood. A missing tokenizer, or one that cannot be used, is an error only
     /// when a text is encoded.
-    pub fn load_with(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
+    pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
         let mut review = Review::new(options.lenient);
         let model = ClipModel::bind(bundle, cx.level(), options.activation, &mut review)?;
         let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
@@ -80,7 +116,7 @@ impl Clip {
         Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
     }
 
-    /// What was assumed while the model was loaded, and what of its files is not used.
+    /// Warnings from loading: what was assumed, and which parts of the files are not used.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -123,13 +159,13 @@ impl Clip {
         (batch * 3 * height * width + vision.scratch_len(&self.cx, [batch, height, width])) * size_of::<f32>()
     }
 
-    /// Embeds pictures: `[images, embed_dim]`, each of length 1 if `normalize`.
+    /// Embeds pictures: `[images, embed_dim]`, see [`EncodeOptions`].
     ///
     /// # Errors
     /// As [`encode_images_into`](Self::encode_images_into).
-    pub fn encode_images(&self, images: &[ImageView<'_>], normalize: bool) -> Result<Vec<f32>> {
+    pub fn encode_images(&self, images: &[ImageView<'_>], options: &EncodeOptions) -> Result<Vec<f32>> {
         let mut out = vec![0.0; images.len() * self.embed_dim()];
-        self.encode_images_into(images, normalize, &mut out)?;
+        self.encode_images_into(images, options, &mut out)?;
         Ok(out)
     }
 
@@ -141,7 +177,7 @@ impl Clip {
     pub fn encode_images_into(
         &self,
         images: &[ImageView<'_>],
-        normalize: bool,
+        options: &EncodeOptions,
         out: &mut [f32],
     ) -> Result<()> {
         if images.is_empty() {
@@ -169,7 +205,7 @@ impl Clip {
             }
             Ok(())
         })?;
-        if normalize {
+        if options.normalize {
             norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
         }
         Ok(())
@@ -183,24 +219,24 @@ impl Clip {
         self.require_tokenizer()?.encode(text)
     }
 
-    /// Embeds texts: `[texts, embed_dim]`, each of length 1 if `normalize`.
+    /// Embeds texts: `[texts, embed_dim]`, see [`EncodeOptions`].
     ///
     /// # Errors
     /// As [`encode_texts_into`](Self::encode_texts_into).
-    pub fn encode_texts(&self, texts: &[&str], normalize: bool) -> Result<Vec<f32>> {
+    pub fn encode_texts(&self, texts: &[&str], options: &EncodeOptions) -> Result<Vec<f32>> {
         let mut out = vec![0.0; texts.len() * self.embed_dim()];
-        self.encode_texts_into(texts, normalize, &mut out)?;
+        self.encode_texts_into(texts, options, &mut out)?;
         Ok(out)
     }
 
-    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of white
-    /// space, is start and end token, as in the references. What happens to a text before depends on the
+    /// Embeds texts into `out: [texts, embed_dim]`. Texts longer than the context are cut; an empty text, or one of
+    /// white space, is start and end token, as in the references. What happens to a text before depends on the
     /// [`Tokenizer`]'s files.
     ///
     /// # Errors
     /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
     /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text.
-    pub fn encode_texts_into(&self, texts: &[&str], normalize: bool, out: &mut [f32]) -> Result<()> {
+    pub fn encode_texts_into(&self, texts: &[&str], options: &EncodeOptions, out: &mut [f32]) -> Result<()> {
         if texts.is_empty() {
             return Err(err!(InvalidArgument, "no texts"));
         }
@@ -228,7 +264,7 @@ impl Clip {
             }
             Ok(())
         })?;
-        if normalize {
+        if options.normalize {
             norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
         }
         Ok(())
@@ -263,24 +299,25 @@ impl Clip {
 
     /// Zero-shot classification: the probability of each label for `image`.
     ///
-    /// Each label is put in the place of `{}` in `template` (default [`DEFAULT_TEMPLATE`]), and
-    /// `p = softmax(logits)`. To classify many pictures, encode the labels once with
-    /// [`encode_texts`](Self::encode_texts) and use [`similarity`](Self::similarity) and
-    /// [`probabilities`](Self::probabilities).
+    /// Each label is put into the [`template`](ClassifyOptions::template), and `p = softmax(logits)`. To classify many
+    /// pictures, encode the labels once with [`encode_texts`](Self::encode_texts) and use
+    /// [`similarity`](Self::similarity) and [`probabilities`](Self::probabilities).
     ///
     /// # Errors
     /// `InvalidArgument` for no label, an empty label or a template without `{}`; otherwise as
     /// [`encode_images`](Self::encode_images) and [`encode_texts`](Self::encode_texts).
     pub fn classify(
         &self,
-        image: ImageView<'_>,
+        image: &ImageView<'_>,
         labels: &[&str],
-        template: Option<&str>,
+        options: &ClassifyOptions<'_>,
     ) -> Result<Vec<f32>> {
-        let prompts = prompts(labels, template)?;
+        let prompts = prompts(labels, options.template)?;
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        let texts = self.encode_texts(&prompts, false)?;
-        let image = self.encode_images(&[image], false)?;
+        // `similarity` normalises.
+        let raw = EncodeOptions::default().with_normalize(false);
+        let texts = self.encode_texts(&prompts, &raw)?;
+        let image = self.encode_images(&[*image], &raw)?;
         let mut logits = self.similarity(&image, &texts)?;
         self.probabilities(&mut logits, labels.len());
         Ok(logits)

@@ -7,6 +7,8 @@
 //!
 //! Work is split over threads *outside* and dispatched *inside* each lane: a closure handed out of a dispatched
 //! body would lose the target features.
+//!
+//! **Unstable**: may change in any release.
 
 /// Writes the methods of a `Simd` implementation whose body is one expression over intrinsics.
 #[allow(unused_macros, reason = "targets with only the portable level do not use it")]

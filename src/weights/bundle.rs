@@ -48,6 +48,7 @@ pub struct Bundle<'a> {
 
 /// A model in the caller's memory.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BundleParts<'a> {
     /// The contents of one or several weights files: safetensors, or with feature `torch` PyTorch checkpoints. They need
     /// no alignment.
@@ -62,16 +63,16 @@ impl<'a> BundleParts<'a> {
         Self { weights: alloc::vec![weights], files: Vec::new() }
     }
 
-    /// The same with another shard of weights.
+    /// Adds another shard of weights.
     #[must_use]
-    pub fn shard(mut self, weights: &'a [u8]) -> Self {
+    pub fn with_shard(mut self, weights: &'a [u8]) -> Self {
         self.weights.push(weights);
         self
     }
 
-    /// The same with a side file.
+    /// Adds a side file.
     #[must_use]
-    pub fn file(mut self, name: &'a str, contents: &'a [u8]) -> Self {
+    pub fn with_file(mut self, name: &'a str, contents: &'a [u8]) -> Self {
         self.files.push((name, contents));
         self
     }

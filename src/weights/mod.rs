@@ -7,6 +7,8 @@
 //!
 //! Weights are read when they are bound, through a buffer of bounded size, so that loading needs little more
 //! memory than the model.
+//!
+//! **Unstable**: may change in any release, except for what the crate root re-exports.
 #![forbid(unsafe_code)]
 
 mod archive;

@@ -53,7 +53,7 @@ impl OpenOptions {
     /// Saves a system call per piece, and costs safety: a mapped file that another process truncates kills this
     /// process when it is read. Pages that were read count as resident memory until the bundle is dropped.
     #[must_use]
-    pub fn mmap(mut self, mmap: bool) -> Self {
+    pub fn with_mmap(mut self, mmap: bool) -> Self {
         self.mmap = mmap;
         self
     }

@@ -16,6 +16,8 @@ static void misuse_structs(void) {
     vitrum_error e;
     vitrum_image image;
     vitrum_clip_options clip_options;
+    vitrum_clip_encode_options encode_options;
+    vitrum_clip_classify_options classify_options;
     vitrum_context_options context_options;
     vitrum_context *context = NULL;
     size_t i;
@@ -26,6 +28,8 @@ static void misuse_structs(void) {
         CHECK(e.code == 0x5a5a5a5a);
         CHECK(vitrum_image_init(&image, wrong[i]) == VITRUM_E_STRUCT_SIZE);
         CHECK(vitrum_clip_options_init(&clip_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
+        CHECK(vitrum_clip_encode_options_init(&encode_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
+        CHECK(vitrum_clip_classify_options_init(&classify_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
         CHECK(vitrum_context_options_init(&context_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
 
         memset(&context_options, 0, sizeof context_options);
@@ -39,6 +43,8 @@ static void misuse_structs(void) {
     CHECK(vitrum_error_init(NULL, sizeof e) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_image_init(NULL, sizeof image) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_clip_options_init(NULL, sizeof clip_options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_clip_encode_options_init(NULL, sizeof encode_options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_clip_classify_options_init(NULL, sizeof classify_options) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_context_options_init(NULL, sizeof context_options) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_context_new(NULL, NULL, NULL) == VITRUM_E_NULL_POINTER);
     CHECK(strcmp(vitrum_status_string(-1), vitrum_status_string(12345)) == 0);
@@ -123,6 +129,9 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     options.lenient = 0;
     options.activation = 7;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_load(context, model, &options, &clip, &error));
+    options.activation = VITRUM_ACTIVATION_OF_FILES;
+    options.vocabulary_size = 1;
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_load(context, model, &options, &clip, &error));
     options.struct_size = 4;
     EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_load(context, model, &options, &clip, &error));
 
@@ -171,6 +180,7 @@ static void misuse_images(const vitrum_clip *clip) {
     float *out = malloc(2 * dim * sizeof *out);
     size_t needed = 0, i;
     vitrum_image images[2], image = good;
+    vitrum_clip_encode_options bad_options;
     struct {
         uint32_t width, height;
         size_t row_stride;
@@ -196,32 +206,38 @@ static void misuse_images(const vitrum_clip *clip) {
         images[1].height = bad[i].height;
         images[1].row_stride = bad[i].row_stride;
         images[1].format = bad[i].format;
-        EXPECT(bad[i].status, vitrum_clip_encode_image(clip, images, 2, 1, out, 2 * dim, &needed, &error));
+        EXPECT(bad[i].status, vitrum_clip_encode_image(clip, images, 2, NULL, out, 2 * dim, &needed, &error));
         CHECK(strstr(error.message, "images[1]") != NULL);
         EXPECT(bad[i].status,
                vitrum_clip_classify(clip, &images[1], LABELS, 3, NULL, out, 3, &needed, &error));
     }
     image.struct_size = 4;
-    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, &needed, &error));
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, &needed, &error));
     image = good;
     image.data = NULL;
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, &needed, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, &needed, &error));
 
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(NULL, &good, 1, 1, out, dim, &needed, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, NULL, 1, 1, out, dim, &needed, &error));
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &good, 0, 1, out, dim, &needed, &error));
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &good, 1, 2, out, dim, &needed, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &good, 1, 1, NULL, dim, &needed, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &good, 1, 1, NULL, 0, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(NULL, &good, 1, NULL, out, dim, &needed, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, NULL, 1, NULL, out, dim, &needed, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &good, 0, NULL, out, dim, &needed, &error));
+    vitrum_clip_encode_options_init(&bad_options, sizeof bad_options);
+    bad_options.normalize = 2;
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_clip_encode_image(clip, &good, 1, 1, (float *)(void *)((char *)out + 1), dim, NULL, &error));
+           vitrum_clip_encode_image(clip, &good, 1, &bad_options, out, dim, &needed, &error));
+    CHECK(strstr(error.message, "normalize") != NULL);
+    bad_options.struct_size = 4;
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, &good, 1, &bad_options, out, dim, &needed, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &good, 1, NULL, NULL, dim, &needed, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &good, 1, NULL, NULL, 0, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT,
+           vitrum_clip_encode_image(clip, &good, 1, NULL, (float *)(void *)((char *)out + 1), dim, NULL, &error));
     EXPECT(VITRUM_E_BUFFER_TOO_SMALL,
-           vitrum_clip_encode_image(clip, &good, 1, 1, out, dim - 1, &needed, &error));
+           vitrum_clip_encode_image(clip, &good, 1, NULL, out, dim - 1, &needed, &error));
     CHECK(needed == dim);
     CHECK(out[0] == 42);
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, 1, NULL, 0, &needed, &error));
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, 1, out, dim, NULL, &error));
-    CHECK(vitrum_clip_encode_image(clip, &good, 1, 1, out, dim, NULL, NULL) == VITRUM_OK);
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, NULL, NULL, 0, &needed, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, NULL, out, dim, NULL, &error));
+    CHECK(vitrum_clip_encode_image(clip, &good, 1, NULL, out, dim, NULL, NULL) == VITRUM_OK);
     free(out);
 }
 
@@ -232,35 +248,35 @@ static void misuse_nv12(const vitrum_clip *clip) {
     good.row_stride = SIDE;
     good.chroma = pixels + SIDE * SIDE;
     good.chroma_stride = SIDE;
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, &good, 1, NULL, out, dim, NULL, &error));
     image = good;
     image.chroma = NULL;
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     image = good;
     image.chroma_stride = SIDE - 1;
-    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     image.chroma_stride = (size_t)-1;
-    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     /* An odd width needs one more pair. */
     image = good;
     image.width = SIDE - 1;
     image.chroma_stride = SIDE - 2;
-    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_IMAGE, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     image = good;
     image.yuv_matrix = 2;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     image = good;
     image.yuv_full_range = 2;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     /* A size of no version, the size of the version without NV12, and two versions in one array. */
     image = good;
     image.struct_size = (uint32_t)sizeof image - 4;
-    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     image.struct_size = (uint32_t)offsetof(vitrum_image, chroma);
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, 1, out, dim, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_image(clip, &image, 1, NULL, out, dim, NULL, &error));
     images[0] = images[1] = good;
     images[1].struct_size = (uint32_t)offsetof(vitrum_image, chroma);
-    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, images, 2, 1, out, 2 * dim, NULL, &error));
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_clip_encode_image(clip, images, 2, NULL, out, 2 * dim, NULL, &error));
     CHECK(strstr(error.message, "images[1]") != NULL);
     free(out);
 }
@@ -271,21 +287,26 @@ static void misuse_texts(const vitrum_clip *clip) {
     float *out = malloc(2 * dim * sizeof *out);
     uint32_t tokens[2] = {7, 7};
     size_t needed = 0;
+    vitrum_clip_classify_options no_place, not_utf8;
     out[0] = 42;
+    vitrum_clip_classify_options_init(&no_place, sizeof no_place);
+    not_utf8 = no_place;
+    no_place.label_template = "a photo";
+    not_utf8.label_template = "{}\xc3";
 
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_text(NULL, LABELS, 2, 1, out, 2 * dim, &needed, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_text(clip, NULL, 2, 1, out, 2 * dim, &needed, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_text(NULL, LABELS, 2, NULL, out, 2 * dim, &needed, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_encode_text(clip, NULL, 2, NULL, out, 2 * dim, &needed, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_clip_encode_text(clip, LABELS, 0, 1, out, 2 * dim, &needed, &error));
+           vitrum_clip_encode_text(clip, LABELS, 0, NULL, out, 2 * dim, &needed, &error));
     EXPECT(VITRUM_E_NULL_POINTER,
-           vitrum_clip_encode_text(clip, WITH_NULL, 2, 1, out, 2 * dim, &needed, &error));
+           vitrum_clip_encode_text(clip, WITH_NULL, 2, NULL, out, 2 * dim, &needed, &error));
     CHECK(strstr(error.message, "texts[1]") != NULL);
-    EXPECT(VITRUM_E_UTF8, vitrum_clip_encode_text(clip, BAD_UTF8, 2, 1, out, 2 * dim, &needed, &error));
+    EXPECT(VITRUM_E_UTF8, vitrum_clip_encode_text(clip, BAD_UTF8, 2, NULL, out, 2 * dim, &needed, &error));
     CHECK(strstr(error.message, "texts[1]") != NULL);
     EXPECT(VITRUM_E_LIMIT,
-           vitrum_clip_encode_text(clip, LABELS, (size_t)-1, 1, out, 2 * dim, &needed, &error));
+           vitrum_clip_encode_text(clip, LABELS, (size_t)-1, NULL, out, 2 * dim, &needed, &error));
     EXPECT(VITRUM_E_BUFFER_TOO_SMALL,
-           vitrum_clip_encode_text(clip, LABELS, 2, 1, out, 2 * dim - 1, &needed, &error));
+           vitrum_clip_encode_text(clip, LABELS, 2, NULL, out, 2 * dim - 1, &needed, &error));
     CHECK(needed == 2 * dim);
 
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_clip_classify(NULL, &image, LABELS, 3, NULL, out, 3, NULL, &error));
@@ -294,8 +315,8 @@ static void misuse_texts(const vitrum_clip *clip) {
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
            vitrum_clip_classify(clip, &image, LABELS, 0, NULL, out, 3, NULL, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_clip_classify(clip, &image, LABELS, 3, "a photo", out, 3, NULL, &error));
-    EXPECT(VITRUM_E_UTF8, vitrum_clip_classify(clip, &image, LABELS, 3, "{}\xc3", out, 3, NULL, &error));
+           vitrum_clip_classify(clip, &image, LABELS, 3, &no_place, out, 3, NULL, &error));
+    EXPECT(VITRUM_E_UTF8, vitrum_clip_classify(clip, &image, LABELS, 3, &not_utf8, out, 3, NULL, &error));
     EXPECT(VITRUM_E_UTF8, vitrum_clip_classify(clip, &image, BAD_UTF8, 2, NULL, out, 3, NULL, &error));
     EXPECT(VITRUM_E_BUFFER_TOO_SMALL,
            vitrum_clip_classify(clip, &image, LABELS, 3, NULL, out, 2, &needed, &error));
@@ -353,7 +374,7 @@ int main(int argc, char **argv) {
         /* After all that, the handle works. */
         image = new_image(VITRUM_PIXEL_BGRA8);
         EXPECT(VITRUM_OK,
-               vitrum_clip_classify(clip, &image, LABELS, 3, "a {}", probabilities, 3, NULL, &error));
+               vitrum_clip_classify(clip, &image, LABELS, 3, NULL, probabilities, 3, NULL, &error));
         CHECK(probabilities[0] > 0 && probabilities[0] < 1);
     }
     vitrum_clip_free(clip);

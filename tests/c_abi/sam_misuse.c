@@ -13,14 +13,17 @@ static void misuse_structs(void) {
     vitrum_sam_options options;
     vitrum_sam_prompt prompt;
     vitrum_sam_mask_stats stats;
+    vitrum_sam_predict_options predict_options;
     size_t i;
     for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         CHECK(vitrum_sam_options_init(&options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
         CHECK(vitrum_sam_prompt_init(&prompt, wrong[i]) == VITRUM_E_STRUCT_SIZE);
+        CHECK(vitrum_sam_predict_options_init(&predict_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
         CHECK(vitrum_sam_mask_stats_init(&stats, wrong[i]) == VITRUM_E_STRUCT_SIZE);
     }
     CHECK(vitrum_sam_options_init(NULL, sizeof options) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_sam_prompt_init(NULL, sizeof prompt) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_sam_predict_options_init(NULL, sizeof predict_options) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_sam_mask_stats_init(NULL, sizeof stats) == VITRUM_E_NULL_POINTER);
 }
 
@@ -133,6 +136,7 @@ static void misuse_prompts(const vitrum_sam *sam, const vitrum_sam_embedding *em
     float *mask = calloc(side * side + 1, sizeof *mask);
     vitrum_point point = {10, 10, VITRUM_LABEL_FOREGROUND};
     vitrum_sam_prompt prompts[2], *prompt = &prompts[1];
+    vitrum_sam_predict_options options;
     size_t i;
     const vitrum_point bad_points[] = {{nan, 1, 1}, {1, nan, 0}, {1e30f, 1, 1}, {1, -1e30f, 1}, {infinity, 1, 1},
                                        {1, 1, 7},   {1, 1, -2},  {1, 1, 2}};
@@ -143,7 +147,7 @@ static void misuse_prompts(const vitrum_sam *sam, const vitrum_sam_embedding *em
     vitrum_sam_prompt_init(&prompts[0], sizeof *prompts);
     prompts[0].points = &point;
     prompts[0].point_count = 1;
-#define PREDICT(status) EXPECT(status, vitrum_sam_predict(sam, embedding, prompts, 2, 1, prediction, &error))
+#define PREDICT(status) EXPECT(status, vitrum_sam_predict(sam, embedding, prompts, 2, NULL, prediction, &error))
 #define RESET() vitrum_sam_prompt_init(prompt, sizeof *prompt)
     RESET();
     for (i = 0; i < sizeof bad_points / sizeof *bad_points; i++) {
@@ -199,14 +203,19 @@ static void misuse_prompts(const vitrum_sam *sam, const vitrum_sam_embedding *em
     CHECK(strstr(error.message, "prompts[1]") != NULL);
 #undef PREDICT
 #undef RESET
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_predict(sam, embedding, prompts, 0, 1, prediction, &error));
-    EXPECT(VITRUM_E_LIMIT, vitrum_sam_predict(sam, embedding, prompts, (size_t)-1, 1, prediction, &error));
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_predict(sam, embedding, prompts, 1, 2, prediction, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(NULL, embedding, prompts, 1, 1, prediction, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(sam, NULL, prompts, 1, 1, prediction, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(sam, embedding, NULL, 1, 1, prediction, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(sam, embedding, prompts, 1, 1, NULL, &error));
-    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, prompts, 1, 1, prediction, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_predict(sam, embedding, prompts, 0, NULL, prediction, &error));
+    EXPECT(VITRUM_E_LIMIT, vitrum_sam_predict(sam, embedding, prompts, (size_t)-1, NULL, prediction, &error));
+    vitrum_sam_predict_options_init(&options, sizeof options);
+    options.multimask = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_predict(sam, embedding, prompts, 1, &options, prediction, &error));
+    CHECK(strstr(error.message, "multimask") != NULL);
+    options.struct_size = 4;
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_sam_predict(sam, embedding, prompts, 1, &options, prediction, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(NULL, embedding, prompts, 1, NULL, prediction, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(sam, NULL, prompts, 1, NULL, prediction, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(sam, embedding, NULL, 1, NULL, prediction, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_predict(sam, embedding, prompts, 1, NULL, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, prompts, 1, NULL, prediction, &error));
     free(mask);
 }
 
@@ -296,6 +305,11 @@ static void misuse_results(const vitrum_sam *sam, const vitrum_sam_prediction *p
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_prediction_stats(prediction, 1, 0, 0, &stats, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_prediction_stats(prediction, 0, 0, NAN, &stats, &error));
     CHECK(stats.area == 0 && stats.score == 0);
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_prediction_stability(prediction, 0, 0, 0, 1, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_prediction_stability(NULL, 0, 0, 0, 1, out, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_prediction_stability(prediction, 1, 0, 0, 1, out, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_prediction_stability(prediction, 0, 0, 0, NAN, out, &error));
+    CHECK(out[0] == 42);
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
            vitrum_sam_prediction_logits(prediction, 0, 3, out, PIXELS, &needed, &error));
     EXPECT(VITRUM_E_BUFFER_TOO_SMALL,
@@ -319,6 +333,9 @@ static int32_t count_records(void *user, const vitrum_sam_record *record) {
 
 static void misuse_everything(const vitrum_sam *sam) {
     const vitrum_image image = new_image(VITRUM_PIXEL_GRAY8);
+    /* A point outside the picture. */
+    const double outside[] = {0.5, 1.5};
+    const vitrum_point_grid grid = {outside, 1};
     vitrum_sam_everything_options options;
     vitrum_sam_embedding *embedding = NULL;
     int calls = 0;
@@ -340,6 +357,18 @@ static void misuse_everything(const vitrum_sam *sam) {
     EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
     options.crop_overlap_ratio = -1;
     EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.use_m2m = 2;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.single_mask = 2;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.point_grid_count = 1;
+    EVERYTHING(VITRUM_E_NULL_POINTER, count_records);
+    options.point_grids = &grid;
+    options.point_grid_count = 1;
+    EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    options.point_grids = &grid;
+    options.point_grid_count = (size_t)-1;
+    EVERYTHING(VITRUM_E_LIMIT, count_records);
     options.struct_size -= 4;
     EVERYTHING(VITRUM_E_STRUCT_SIZE, count_records);
     EVERYTHING(VITRUM_E_NULL_POINTER, NULL);
@@ -475,7 +504,7 @@ static void misuse_embeddings(const vitrum_sam *sam, const vitrum_sam *other,
     /* The same weights with another input size. */
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_embedding_load(other, bytes, size, &restored, &error));
     vitrum_sam_prompt_init(&prompt, sizeof prompt);
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_predict(other, embedding, &prompt, 1, 1, prediction, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_predict(other, embedding, &prompt, 1, NULL, prediction, &error));
     CHECK(restored == NULL);
     free(bytes);
 }

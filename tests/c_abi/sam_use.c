@@ -53,8 +53,11 @@ static vitrum_sam_embedding *encode(const vitrum_sam *sam) {
 static vitrum_sam_prediction *predict(const vitrum_sam *sam, const vitrum_sam_embedding *embedding,
                                       const vitrum_sam_prompt *prompts, size_t count, uint32_t multimask) {
     vitrum_sam_prediction *prediction = NULL;
+    vitrum_sam_predict_options options;
     EXPECT(VITRUM_OK, vitrum_sam_prediction_new(sam, &prediction, &error));
-    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, prompts, count, multimask, prediction, &error));
+    CHECK(vitrum_sam_predict_options_init(&options, sizeof options) == VITRUM_OK && options.multimask == 1);
+    options.multimask = multimask;
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, prompts, count, &options, prediction, &error));
     CHECK(vitrum_sam_prediction_prompts(prediction) == count);
     CHECK(vitrum_sam_prediction_masks(prediction) == (multimask ? MASKS : 1));
     return prediction;
@@ -148,6 +151,7 @@ static void check_polygons(const vitrum_sam_prediction *prediction, size_t promp
 /* Run lengths and statistics are those of the mask. */
 static void check_stats(const vitrum_sam_prediction *prediction, size_t prompt, size_t index, const uint8_t *mask,
                         float score) {
+    float stability = -1;
     vitrum_sam_mask_stats stats;
     uint32_t *counts = calloc(PIXELS + 1, sizeof *counts), area = 0, at = 0, run, value;
     uint32_t left = SIDE, top = SIDE, right = 0, bottom = 0, x, y;
@@ -176,6 +180,8 @@ static void check_stats(const vitrum_sam_prediction *prediction, size_t prompt, 
     CHECK(stats.area == area && stats.score == score);
     check_polygons(prediction, prompt, index, counts, needed, area);
     CHECK(!(stats.stability_score < 0) && !(stats.stability_score > 1));
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_stability(prediction, prompt, index, 0, 1, &stability, &error));
+    CHECK(memcmp(&stability, &stats.stability_score, sizeof stability) == 0);
     if (area) {
         CHECK(stats.bounding_box[0] == left && stats.bounding_box[2] == right - left);
         CHECK(stats.bounding_box[1] == top && stats.bounding_box[3] == bottom - top);
@@ -187,6 +193,7 @@ static void check_stats(const vitrum_sam_prediction *prediction, size_t prompt, 
 static void check_predictions(const vitrum_sam *sam, const vitrum_sam_embedding *embedding) {
     const size_t side = vitrum_sam_mask_side(sam);
     vitrum_sam_prompt prompts[PROMPTS], refined;
+    vitrum_sam_predict_options single_mask;
     vitrum_sam_prediction *batch, *single;
     float scores[PROMPTS * MASKS], own[MASKS], *logits = calloc(2 * PIXELS, sizeof *logits);
     float *low_res = calloc(side * side, sizeof *low_res);
@@ -228,7 +235,9 @@ static void check_predictions(const vitrum_sam *sam, const vitrum_sam_embedding 
     refined = prompts[1];
     refined.mask = low_res;
     refined.mask_size = needed;
-    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, &refined, 1, 0, batch, &error));
+    CHECK(vitrum_sam_predict_options_init(&single_mask, sizeof single_mask) == VITRUM_OK);
+    single_mask.multimask = 0;
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, &refined, 1, &single_mask, batch, &error));
     CHECK(vitrum_sam_prediction_prompts(batch) == 1 && vitrum_sam_prediction_masks(batch) == 1);
     EXPECT(VITRUM_OK, vitrum_sam_prediction_logits(batch, 0, 0, logits, PIXELS, NULL, &error));
     single = predict(sam, embedding, &prompts[1], 1, 0);
@@ -388,7 +397,7 @@ static void *click_on_thread(void *user) {
     prompt.points = CLICKS;
     prompt.point_count = 1;
     if (vitrum_sam_prediction_new(shared->sam, &prediction, NULL) ||
-        vitrum_sam_predict(shared->sam, shared->embedding, &prompt, 1, 1, prediction, NULL) ||
+        vitrum_sam_predict(shared->sam, shared->embedding, &prompt, 1, NULL, prediction, NULL) ||
         vitrum_sam_prediction_scores(prediction, scores, MASKS, NULL, NULL)) {
         scores[0] = NAN;
     }

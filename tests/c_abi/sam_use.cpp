@@ -64,10 +64,13 @@ void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embeddin
     check(std::size_t(twice) == 2 * area, "its polygons enclose as much");
     check(vitrum::polygons_of(runs, width, height).size() == polygons.size(), "as do those of the runs");
 
+    check(prediction.stability(0, best) == prediction.stats(0, best).stability_score, "the stability of the statistics");
     const std::vector<float> low_res = prediction.low_res(0, best);
     check(low_res.size() == sam.mask_side() * sam.mask_side(), "a square of logits");
     const auto refined = vitrum::sam_prompt(click).mask(low_res);
-    check(sam.predict(embedding, refined, false).masks_per_prompt() == 1, "one mask");
+    vitrum::sam_predict_options options;
+    options.multimask = 0;
+    check(sam.predict(embedding, refined, options).masks_per_prompt() == 1, "one mask");
     check_throws(VITRUM_E_INVALID_ARGUMENT,
                  [&] { sam.predict(embedding, vitrum::sam_prompt().mask({1, 2, 3})); }, "a mask of the wrong size");
     check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { prediction.best(1); }, "no such prompt");

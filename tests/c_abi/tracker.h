@@ -53,13 +53,24 @@ static vitrum_tracker *new_tracker(const vitrum_sam *sam, uint32_t held_frames) 
     return tracker;
 }
 
+/* Options that say through which frames to go; valid until the next call. */
+static const vitrum_tracker_propagate_options *through(int64_t start, vitrum_direction direction, int64_t max_frames) {
+    static vitrum_tracker_propagate_options options;
+    CHECK(vitrum_tracker_propagate_options_init(&options, sizeof options) == VITRUM_OK);
+    CHECK(options.start == -1 && options.direction == VITRUM_DIRECTION_FORWARD && options.max_frames == -1);
+    options.start = start;
+    options.direction = direction;
+    options.max_frames = max_frames;
+    return &options;
+}
+
 /* The next frame, with a click on object `object` if it is not 0. */
 static void push(vitrum_tracker *tracker, uint32_t object) {
     const vitrum_image frame = new_frame(vitrum_tracker_frame(tracker) + 1);
     const vitrum_sam_prompt click = new_click();
     EXPECT(VITRUM_OK, vitrum_tracker_push_frame(tracker, &frame, NULL, NULL, NULL, &error));
     if (object) {
-        EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, VITRUM_FRAME_CURRENT, object, &click, 0, NULL, NULL,
+        EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, VITRUM_FRAME_CURRENT, object, &click, NULL, NULL, NULL,
                                                     &error));
     }
 }

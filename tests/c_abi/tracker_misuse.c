@@ -40,9 +40,15 @@ static void misuse_making(const vitrum_sam *sam, const vitrum_sam *image_model) 
     vitrum_tracker *tracker = NULL;
     vitrum_tracker_options options, good;
     vitrum_tracker_stats stats;
+    vitrum_tracker_prompt_options prompt_options;
+    vitrum_tracker_propagate_options propagate_options;
     size_t limit = 42;
     CHECK(vitrum_tracker_options_init(NULL, sizeof options) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_tracker_options_init(&options, sizeof options - 4) == VITRUM_E_STRUCT_SIZE);
+    CHECK(vitrum_tracker_prompt_options_init(NULL, sizeof prompt_options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_tracker_prompt_options_init(&prompt_options, 4) == VITRUM_E_STRUCT_SIZE);
+    CHECK(vitrum_tracker_propagate_options_init(NULL, sizeof propagate_options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_tracker_propagate_options_init(&propagate_options, 4) == VITRUM_E_STRUCT_SIZE);
     CHECK(vitrum_tracker_stats_init(NULL, sizeof stats) == VITRUM_E_NULL_POINTER);
     CHECK(vitrum_tracker_stats_init(&stats, 0) == VITRUM_E_STRUCT_SIZE);
     CHECK(vitrum_tracker_options_init(&good, sizeof good) == VITRUM_OK);
@@ -116,44 +122,49 @@ static void misuse_prompts(vitrum_tracker *tracker) {
     const vitrum_sam_prompt good = new_click();
     vitrum_point point = CENTRE;
     vitrum_sam_prompt prompt = good;
+    vitrum_tracker_prompt_options bad;
     uint8_t mask[WIDTH * HEIGHT] = {0};
     float logits[4] = {0, 0, 0, 0};
     uint32_t i;
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_add_points(NULL, 0, 1, &good, 0, NULL, NULL, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_add_points(tracker, 0, 1, NULL, 0, NULL, NULL, &error));
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &good, 2, NULL, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_add_points(NULL, 0, 1, &good, NULL, NULL, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_add_points(tracker, 0, 1, NULL, NULL, NULL, NULL, &error));
+    CHECK(vitrum_tracker_prompt_options_init(&bad, sizeof bad) == VITRUM_OK && bad.keep_earlier == 0);
+    bad.keep_earlier = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &good, &bad, NULL, NULL, &error));
+    bad.struct_size = 4;
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_tracker_add_points(tracker, 0, 1, &good, &bad, NULL, NULL, &error));
     /* Frames that are not held, or no numbers at all. */
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 1, 1, &good, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 1, 1, &good, NULL, NULL, NULL, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_tracker_add_points(tracker, (int64_t)UINT32_MAX, 1, &good, 0, NULL, NULL, &error));
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, -2, 1, &good, 0, NULL, NULL, &error));
+           vitrum_tracker_add_points(tracker, (int64_t)UINT32_MAX, 1, &good, NULL, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, -2, 1, &good, NULL, NULL, NULL, &error));
     prompt.point_count = 0;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     prompt = good;
     prompt.points = NULL;
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     prompt.points = &point;
     point.x = NAN;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     point = CENTRE;
     point.y = INFINITY;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     point = CENTRE;
     point.label = 9;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     prompt = good;
     prompt.point_count = 1 << 20;
-    EXPECT(VITRUM_E_LIMIT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_LIMIT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     prompt = good;
     prompt.has_box = 1;
     prompt.bounding_box[0] = 5;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     prompt.bounding_box[2] = NAN;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
     prompt = good;
     prompt.mask = logits;
     prompt.mask_size = 4;
-    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_add_points(tracker, 0, 1, &prompt, NULL, NULL, NULL, &error));
 
     EXPECT(VITRUM_E_NULL_POINTER,
            vitrum_tracker_add_mask(tracker, 0, 1, NULL, WIDTH, HEIGHT, NULL, NULL, &error));
@@ -171,7 +182,7 @@ static void misuse_prompts(vitrum_tracker *tracker) {
         EXPECT(VITRUM_OK, vitrum_tracker_add_mask(tracker, 0, i, mask, WIDTH, HEIGHT, NULL, NULL, &error));
     }
     EXPECT(VITRUM_E_LIMIT, vitrum_tracker_add_mask(tracker, 0, i, mask, WIDTH, HEIGHT, NULL, NULL, &error));
-    EXPECT(VITRUM_E_LIMIT, vitrum_tracker_add_points(tracker, 0, i, &good, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_E_LIMIT, vitrum_tracker_add_points(tracker, 0, i, &good, NULL, NULL, NULL, &error));
     EXPECT(VITRUM_OK, vitrum_tracker_reset(tracker, &error));
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_reset(NULL, &error));
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_remove_object(NULL, 1, &error));
@@ -185,27 +196,27 @@ static void misuse_steps(vitrum_tracker *tracker) {
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_step_at(tracker, 0, 2, NULL, NULL, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_tracker_step_at(tracker, 9, 0, NULL, NULL, &error));
     EXPECT(VITRUM_E_NULL_POINTER,
-           vitrum_tracker_propagate(NULL, -1, 0, -1, read_frame, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(NULL, NULL, read_frame, stop_after_frame, NULL, &stops, &error));
     EXPECT(VITRUM_E_NULL_POINTER,
-           vitrum_tracker_propagate(tracker, -1, 0, -1, NULL, stop_after_frame, NULL, &stops, &error));
-    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_propagate(tracker, -1, 0, -1, read_frame, NULL, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, NULL, NULL, stop_after_frame, NULL, &stops, &error));
+    EXPECT(VITRUM_E_NULL_POINTER, vitrum_tracker_propagate(tracker, NULL, read_frame, NULL, NULL, &stops, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_tracker_propagate(tracker, -1, -1, -1, read_frame, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(-1, -1, -1), read_frame, stop_after_frame, NULL, &stops, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_tracker_propagate(tracker, -2, 0, -1, read_frame, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(-2, 0, -1), read_frame, stop_after_frame, NULL, &stops, &error));
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_tracker_propagate(tracker, 0, 0, -7, read_frame, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(0, 0, -7), read_frame, stop_after_frame, NULL, &stops, &error));
     /* Frame 1 must be read. */
     EXPECT(VITRUM_E_INVALID_ARGUMENT,
-           vitrum_tracker_propagate(tracker, 1, 0, -1, read_nothing, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(1, 0, -1), read_nothing, stop_after_frame, NULL, &stops, &error));
     EXPECT(VITRUM_E_IO,
-           vitrum_tracker_propagate(tracker, 1, 0, -1, fail_to_read, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(1, 0, -1), fail_to_read, stop_after_frame, NULL, &stops, &error));
     CHECK(strstr(error.message, "frame 1") != NULL);
     EXPECT(VITRUM_E_IMAGE,
-           vitrum_tracker_propagate(tracker, 1, 0, -1, read_another_size, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(1, 0, -1), read_another_size, stop_after_frame, NULL, &stops, &error));
     CHECK(stops == 0 && vitrum_tracker_frame(tracker) == 0);
     EXPECT(VITRUM_E_CANCELLED,
-           vitrum_tracker_propagate(tracker, 0, 0, -1, read_frame, stop_after_frame, NULL, &stops, &error));
+           vitrum_tracker_propagate(tracker, through(0, 0, -1), read_frame, stop_after_frame, NULL, &stops, &error));
     CHECK(stops == 1);
 }
 
@@ -294,7 +305,7 @@ int main(int argc, char **argv) {
         misuse_frames(tracker);
         misuse_prompts(tracker);
         EXPECT(VITRUM_E_INVALID_ARGUMENT,
-               vitrum_tracker_propagate(tracker, -1, 0, -1, read_frame, stop_after_frame, NULL, NULL, &error));
+               vitrum_tracker_propagate(tracker, NULL, read_frame, stop_after_frame, NULL, NULL, &error));
         vitrum_tracker_free(tracker);
 
         tracker = new_tracker(sam, 1);

@@ -112,7 +112,7 @@ static void check_stream(const vitrum_sam *sam) {
     box.has_box = 1;
     box.bounding_box[2] = 20;
     box.bounding_box[3] = 15;
-    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 1, PEAR, &box, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 1, PEAR, &box, NULL, NULL, NULL, &error));
     EXPECT(VITRUM_OK, vitrum_tracker_step(tracker, go_on, &fraction, &error));
     CHECK(fraction > 0.5F);
     check_forms(tracker, APPLE, 0);
@@ -197,13 +197,13 @@ static void check_propagation(const vitrum_sam *sam) {
     video.other = other;
     push(tracker, APPLE);
     push(other, APPLE);
-    EXPECT(VITRUM_OK, vitrum_tracker_propagate(tracker, -1, VITRUM_DIRECTION_FORWARD, -1, read_frame, step_too, NULL,
+    EXPECT(VITRUM_OK, vitrum_tracker_propagate(tracker, NULL, read_frame, step_too, NULL,
                                                &video, &error));
     /* Frame 0 was held; the last read finds the end. */
     CHECK(video.reads == FRAMES && video.count == FRAMES && video.seen[FRAMES - 1] == FRAMES - 1);
     /* Two frames more, backward. */
     video.count = 0;
-    EXPECT(VITRUM_OK, vitrum_tracker_propagate(tracker, 4, VITRUM_DIRECTION_BACKWARD, 2, read_frame, count_frames,
+    EXPECT(VITRUM_OK, vitrum_tracker_propagate(tracker, through(4, VITRUM_DIRECTION_BACKWARD, 2), read_frame, count_frames,
                                                NULL, &video, &error));
     CHECK(video.count == 3 && video.seen[0] == 4 && video.seen[2] == 2);
     vitrum_tracker_free(tracker);
@@ -250,11 +250,11 @@ static void check_cancelling(const vitrum_sam *sam) {
     push(tracker, 0);
     push(other, APPLE);
     EXPECT(VITRUM_E_CANCELLED,
-           vitrum_tracker_add_points(tracker, 0, APPLE, &click, 0, stop_at_once, &stops, &error));
+           vitrum_tracker_add_points(tracker, 0, APPLE, &click, NULL, stop_at_once, &stops, &error));
     EXPECT(VITRUM_E_CANCELLED, vitrum_tracker_add_mask(tracker, 0, APPLE, mask, WIDTH, HEIGHT, stop_at_once, &stops,
                                                        &error));
     CHECK(stops == 3 && vitrum_tracker_has_mask(tracker, APPLE, 0) == 0);
-    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 0, APPLE, &click, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 0, APPLE, &click, NULL, NULL, NULL, &error));
     for (i = 0; i < 3; i++) {
         const vitrum_image next = new_frame(i + 1);
         /* Where there is nothing to follow, there is nothing to stop. */
@@ -272,6 +272,7 @@ static void check_cancelling(const vitrum_sam *sam) {
 
 /* Masks given, corrections, prompts taken back, frames out of order and large numbers. */
 static void check_prompts(const vitrum_sam *sam) {
+    vitrum_tracker_prompt_options keep;
     vitrum_tracker *tracker = new_tracker(sam, 3);
     const vitrum_sam_prompt click = new_click();
     const vitrum_point corner = {1, 1, VITRUM_LABEL_BACKGROUND};
@@ -294,9 +295,11 @@ static void check_prompts(const vitrum_sam *sam) {
     frame = new_frame(4);
     EXPECT(VITRUM_OK, vitrum_tracker_push_frame_at(tracker, 4, &frame, NULL, NULL, &error));
     EXPECT(VITRUM_OK, vitrum_tracker_step_at(tracker, 4, VITRUM_DIRECTION_BACKWARD, NULL, NULL, &error));
-    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 4, APPLE, &click, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 4, APPLE, &click, NULL, NULL, NULL, &error));
     correction.points = &corner;
-    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 4, APPLE, &correction, 1, NULL, NULL, &error));
+    CHECK(vitrum_tracker_prompt_options_init(&keep, sizeof keep) == VITRUM_OK);
+    keep.keep_earlier = 1;
+    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 4, APPLE, &correction, &keep, NULL, NULL, &error));
     check_forms(tracker, APPLE, 4);
     EXPECT(VITRUM_OK, vitrum_tracker_clear_prompts(tracker, 4, APPLE, &error));
     /* No pixel at all: the object is not there. */
@@ -331,8 +334,8 @@ static void check_nv12(const vitrum_sam *sam) {
     nv12.yuv_full_range = 1;
     EXPECT(VITRUM_OK, vitrum_tracker_push_frame(tracker, &grey, NULL, NULL, NULL, &error));
     EXPECT(VITRUM_OK, vitrum_tracker_push_frame(other, &nv12, NULL, NULL, NULL, &error));
-    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 0, APPLE, &click, 0, NULL, NULL, &error));
-    EXPECT(VITRUM_OK, vitrum_tracker_add_points(other, 0, APPLE, &click, 0, NULL, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_tracker_add_points(tracker, 0, APPLE, &click, NULL, NULL, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_tracker_add_points(other, 0, APPLE, &click, NULL, NULL, NULL, &error));
     check_equal(tracker, other, APPLE);
     vitrum_tracker_free(tracker);
     vitrum_tracker_free(other);

@@ -53,7 +53,9 @@ void check_stream(const vitrum::sam &sam) {
     }) == 0, "the first frame");
     check(last > 0.5F, "progress is reported");
     tracker.add_points(1, vitrum::sam_prompt().foreground(12, 14));
-    tracker.add_points(1, vitrum::sam_prompt().background(30, 2), 0, true);
+    vitrum::tracker_prompt_options more;
+    more.keep_earlier = 1;
+    tracker.add_points(1, vitrum::sam_prompt().background(30, 2), 0, more);
     tracker.add_mask(2, std::vector<std::uint8_t>(first.size(), 1));
     check(tracker.objects() == std::vector<std::uint32_t>({1, 2}), "objects");
     tracker.step();
@@ -122,7 +124,9 @@ void check_propagation(const vitrum::sam &sam) {
         return true;
     });
     check(tracked == std::vector<std::int64_t>({0, 1, 2}), "all frames");
-    check_throws(VITRUM_E_CANCELLED, [&] { tracker.propagate(read, [](std::int64_t) { return false; }, 1); },
+    vitrum::tracker_propagate_options options;
+    options.start = 1;
+    check_throws(VITRUM_E_CANCELLED, [&] { tracker.propagate(read, [](std::int64_t) { return false; }, options); },
                  "stopped after a frame");
     // What callbacks throw passes through.
     for (int thrower = 0; thrower < 2; thrower++) {
@@ -135,13 +139,16 @@ void check_propagation(const vitrum::sam &sam) {
                     }
                     return read(frame, image);
                 },
-                [](std::int64_t) -> bool { throw 7; }, 1);
+                [](std::int64_t) -> bool { throw 7; }, options);
         } catch (int) {
             passed = true;
         }
         check(passed, "an exception of a callback");
     }
-    tracker.propagate(read, [](std::int64_t) { return true; }, 2, VITRUM_DIRECTION_BACKWARD, 1);
+    options.start = 2;
+    options.direction = VITRUM_DIRECTION_BACKWARD;
+    options.max_frames = 1;
+    tracker.propagate(read, [](std::int64_t) { return true; }, options);
 }
 
 } // namespace

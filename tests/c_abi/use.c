@@ -43,18 +43,21 @@ static void run_on_threads(void *user, size_t count, void *data, vitrum_work wor
 
 static float *encode(const vitrum_clip *clip, uint32_t normalize) {
     vitrum_image images[IMAGES];
+    vitrum_clip_encode_options options;
     size_t needed = 0;
     float *out;
+    CHECK(vitrum_clip_encode_options_init(&options, sizeof options) == VITRUM_OK && options.normalize == 1);
+    options.normalize = normalize;
     images[0] = new_image(VITRUM_PIXEL_RGBA8);
     images[1] = new_image(VITRUM_PIXEL_GRAY8);
     images[2] = images[0];
     images[2].format = VITRUM_PIXEL_BGRA8;
     images[2].width = SIDE - 7;
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, IMAGES, normalize, NULL, 0, &needed, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, IMAGES, &options, NULL, 0, &needed, &error));
     CHECK(needed == IMAGES * vitrum_clip_embed_dim(clip));
     out = calloc(needed, sizeof *out);
     EXPECT(VITRUM_OK,
-           vitrum_clip_encode_image(clip, images, IMAGES, normalize, out, needed, &needed, &error));
+           vitrum_clip_encode_image(clip, images, IMAGES, &options, out, needed, &needed, &error));
     return out;
 }
 
@@ -67,6 +70,7 @@ static void check_results(const vitrum_clip *clip) {
     uint32_t tokens[80];
     size_t needed = 0, i;
     double length = 0, raw_length = 0, expected;
+    vitrum_clip_classify_options options;
 
     for (i = 0; i < dim; i++) {
         length += (double)images[i] * images[i];
@@ -76,16 +80,23 @@ static void check_results(const vitrum_clip *clip) {
     for (i = 0; i < dim; i++) {
         CHECK(fabs(images[i] - raw[i] / sqrt(raw_length)) < 1e-5);
     }
-    EXPECT(VITRUM_OK, vitrum_clip_encode_text(clip, PROMPTS, TEXTS, 1, texts, TEXTS * dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_text(clip, PROMPTS, TEXTS, NULL, texts, TEXTS * dim, NULL, &error));
     EXPECT(VITRUM_OK, vitrum_clip_similarity(clip, images, IMAGES, texts, TEXTS, logits, IMAGES * TEXTS,
                                              &needed, &error));
     CHECK(needed == IMAGES * TEXTS);
-    EXPECT(VITRUM_OK, vitrum_clip_classify(clip, &image, LABELS, TEXTS, "a photo of a {}", probabilities,
-                                           TEXTS, &needed, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_classify(clip, &image, LABELS, TEXTS, NULL, probabilities, TEXTS, &needed,
+                                           &error));
     CHECK(needed == TEXTS);
     expected = 1 / (1 + exp((double)logits[1] - logits[0]));
     CHECK(fabs(probabilities[0] - expected) < 1e-4);
     CHECK(fabs(probabilities[0] + probabilities[1] - 1.0) < 1e-5);
+    CHECK(vitrum_clip_classify_options_init(&options, sizeof options) == VITRUM_OK);
+    options.label_template = "a photo of a {}";
+    EXPECT(VITRUM_OK, vitrum_clip_classify(clip, &image, LABELS, TEXTS, &options, &logits[0], TEXTS, NULL, &error));
+    CHECK(memcmp(logits, probabilities, sizeof probabilities) == 0);
+    options.label_template = "not {}";
+    EXPECT(VITRUM_OK, vitrum_clip_classify(clip, &image, LABELS, TEXTS, &options, &logits[0], TEXTS, NULL, &error));
+    CHECK(memcmp(logits, probabilities, sizeof probabilities) != 0);
 
     EXPECT(VITRUM_OK, vitrum_clip_tokenize(clip, PROMPTS[0], NULL, 0, &needed, &error));
     CHECK(needed > 2 && needed <= 80);
@@ -151,8 +162,8 @@ static void check_image_versions(const vitrum_clip *clip) {
         old[i].height = images[i].height;
         old[i].row_stride = images[i].row_stride;
     }
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 2, 1, new_out, 2 * dim, NULL, &error));
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, (const vitrum_image *)(const void *)old, 2, 1, old_out,
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 2, NULL, new_out, 2 * dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, (const vitrum_image *)(const void *)old, 2, NULL, old_out,
                                                2 * dim, NULL, &error));
     CHECK(memcmp(new_out, old_out, 2 * dim * sizeof *new_out) == 0);
 
@@ -163,10 +174,10 @@ static void check_image_versions(const vitrum_clip *clip) {
     images[0].chroma_stride = SIDE;
     images[0].yuv_matrix = VITRUM_YUV_BT709;
     images[0].yuv_full_range = 1;
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 1, 1, old_out, dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 1, NULL, old_out, dim, NULL, &error));
     CHECK(memcmp(new_out + dim, old_out, dim * sizeof *new_out) == 0);
     images[0].yuv_full_range = 0;
-    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 1, 1, old_out, dim, NULL, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_encode_image(clip, images, 1, NULL, old_out, dim, NULL, &error));
     CHECK(memcmp(new_out + dim, old_out, dim * sizeof *new_out) != 0);
     free(new_out);
     free(old_out);
@@ -178,7 +189,7 @@ static void *encode_on_thread(void *clip) {
     const vitrum_image image = {sizeof image, VITRUM_PIXEL_RGBA8, pixels, SIDE, SIDE, SIDE * 4, NULL, 0, 0, 0};
     float *out = calloc(vitrum_clip_embed_dim(clip), sizeof *out);
     vitrum_error_init(&own, sizeof own);
-    if (vitrum_clip_encode_image(clip, &image, 1, 1, out, vitrum_clip_embed_dim(clip), NULL, &own)) {
+    if (vitrum_clip_encode_image(clip, &image, 1, NULL, out, vitrum_clip_embed_dim(clip), NULL, &own)) {
         free(out);
         return NULL;
     }

@@ -9,7 +9,9 @@ use vitrum::Result;
 use vitrum::exec::Monitor;
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::sam::{Label, Point, Prompt};
-use vitrum::pipelines::tracker::{Direction, FrameSource, Propagation, Tracker, TrackerOptions};
+use vitrum::pipelines::tracker::{
+    Direction, FrameSource, PromptOptions, Propagation, Tracker, TrackerOptions,
+};
 
 use super::common::path;
 
@@ -52,7 +54,9 @@ pub(crate) fn disc(cx: i64, cy: i64, radius: i64) -> Vec<u8> {
 /// Points at the first disc as it is in frame 0.
 pub(crate) fn click(tracker: &mut Tracker, frame: u64, object: u32) {
     let point = [Point::foreground(20.0, 30.0)];
-    tracker.add_prompt(frame, object, &Prompt::points(&point), false, &Monitor::none()).unwrap();
+    tracker
+        .add_prompt(frame, object, &Prompt::points(&point), &PromptOptions::default(), &Monitor::none())
+        .unwrap();
 }
 
 /// The video, read frame by frame.
@@ -102,28 +106,27 @@ impl Scenario {
         let strings = |value: &Value| -> Vec<String> {
             value.as_array().unwrap().iter().map(|s| s.as_str().unwrap().to_owned()).collect()
         };
-        let default = TrackerOptions {
-            num_frames: Some(FRAMES),
-            held_frames: FRAMES as usize,
-            both_directions: true,
-            ..TrackerOptions::default()
-        };
+        let default = TrackerOptions::default()
+            .with_num_frames(FRAMES)
+            .with_held_frames(FRAMES as usize)
+            .with_both_directions(true);
         let flag = |key: &str, default: bool| value["options"][key].as_bool().unwrap_or(default);
-        let options = TrackerOptions {
-            fill_hole_area: value["options"]["fill_hole_area"].as_u64().unwrap_or(8) as u32,
-            non_overlap_memory: flag("non_overlap_memory", default.non_overlap_memory),
-            binarize_clicked_masks: flag("binarize_clicked_masks", default.binarize_clicked_masks),
-            corrections_are_conditioning: flag(
+        let options = default
+            .with_fill_hole_area(value["options"]["fill_hole_area"].as_u64().unwrap_or(8) as u32)
+            .with_non_overlap_memory(flag("non_overlap_memory", default.non_overlap_memory))
+            .with_binarize_clicked_masks(flag("binarize_clicked_masks", default.binarize_clicked_masks))
+            .with_corrections_are_conditioning(flag(
                 "corrections_are_conditioning",
                 default.corrections_are_conditioning,
-            ),
-            clear_memory_around_input: flag("clear_memory_around_input", default.clear_memory_around_input),
-            dynamic_multimask_via_stability: flag(
+            ))
+            .with_clear_memory_around_input(flag(
+                "clear_memory_around_input",
+                default.clear_memory_around_input,
+            ))
+            .with_dynamic_multimask_via_stability(flag(
                 "dynamic_multimask_via_stability",
                 default.dynamic_multimask_via_stability,
-            ),
-            ..default
-        };
+            ));
         Self {
             name,
             cases: strings(&value["cases"]),
@@ -149,9 +152,10 @@ impl Scenario {
                     hold(tracker, video, frame);
                     let points: Vec<Point> = step["points"].as_array().unwrap().iter().map(point).collect();
                     let bounds = step["box"].as_array().map(|b| [0, 1, 2, 3].map(|i| float(&b[i])));
-                    let prompt = Prompt { points: &points, bounding_box: bounds, mask: None };
+                    let prompt = Prompt::default().with_points(&points).with_bounding_box(bounds);
                     let keep = step["keep"].as_bool().unwrap();
-                    tracker.add_prompt(frame, object, &prompt, keep, &none).unwrap();
+                    let options = PromptOptions::default().with_keep_earlier(keep);
+                    tracker.add_prompt(frame, object, &prompt, &options, &none).unwrap();
                     each(tracker, frame, object);
                 }
                 "mask" => {
@@ -165,11 +169,10 @@ impl Scenario {
                 "remove" => tracker.remove_object(number("object") as u32).unwrap(),
                 "propagate" => {
                     let backward = step["backward"].as_bool().unwrap();
-                    let propagation = Propagation {
-                        start: step["start"].as_u64(),
-                        direction: if backward { Direction::Backward } else { Direction::Forward },
-                        max_frames: step["most"].as_u64(),
-                    };
+                    let propagation = Propagation::default()
+                        .with_start(step["start"].as_u64())
+                        .with_direction(if backward { Direction::Backward } else { Direction::Forward })
+                        .with_max_frames(step["most"].as_u64());
                     tracker
                         .propagate(video, &propagation, &none, &mut |tracker, frame| {
                             tracker.objects().iter().for_each(|&object| each(tracker, frame, object));

@@ -208,7 +208,7 @@ fn files_that_change_after_opening() {
     for mmap in [false, true] {
         let directory = Directory::new();
         let path = directory.write("model.safetensors", &weights(1.0));
-        let open = || Bundle::open(&path, OpenOptions::new().mmap(mmap)).unwrap();
+        let open = || Bundle::open(&path, OpenOptions::new().with_mmap(mmap)).unwrap();
 
         let bundle = open();
         let file = File::options().write(true).open(&path).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use vitrum::exec::Cx;
 use vitrum::nn::Trace;
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use vitrum::pipelines::preprocess::Preprocess;
 use vitrum::weights::{Bundle, Config};
 
@@ -17,7 +17,7 @@ const COCO: &str = "000000039769.png";
 const DIAGRAM: &str = "CLIP.png";
 
 pub(crate) fn check(report: &mut Report, cx: &Cx, bundle: &Bundle<'_>) {
-    let clip = Clip::load(cx, bundle).unwrap();
+    let clip = Clip::load(cx, bundle, &ClipOptions::default()).unwrap();
     report.check("tokens of the published vocabulary", None, |_| tokens(&clip));
     report.check("logits of COCO 39769", Some(COCO), |path| logits(&clip, path));
     report.check("interpolated positions at 180x180", Some(COCO), |path| {
@@ -41,8 +41,14 @@ fn tokens(clip: &Clip) -> Outcome {
 
 fn logits(clip: &Clip, path: &Path) -> Outcome {
     let picture = Picture::read(path);
-    let image = clip.encode_images(&[picture.view()], false).unwrap();
-    let texts = clip.encode_texts(&["a photo of a cat", "a photo of a dog"], false).unwrap();
+    let image =
+        clip.encode_images(&[picture.view()], &EncodeOptions::default().with_normalize(false)).unwrap();
+    let texts = clip
+        .encode_texts(
+            &["a photo of a cat", "a photo of a dog"],
+            &EncodeOptions::default().with_normalize(false),
+        )
+        .unwrap();
     near(&clip.similarity(&image, &texts).unwrap(), &[24.5701, 19.3049], 1e-3)
 }
 
@@ -71,6 +77,7 @@ fn interpolated_positions(cx: &Cx, clip: &Clip, path: &Path) -> Outcome {
 fn probabilities(clip: &Clip, path: &Path) -> Outcome {
     let picture = Picture::read(path);
     let labels = ["a diagram", "a dog", "a cat"];
-    let found = clip.classify(picture.view(), &labels, Some("{}")).unwrap();
+    let options = ClassifyOptions::default().with_template("{}");
+    let found = clip.classify(&picture.view(), &labels, &options).unwrap();
     near(&found, &[0.992_793_7, 0.004_210_68, 0.002_995_72], 2e-4)
 }

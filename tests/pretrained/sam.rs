@@ -93,7 +93,7 @@ fn check(report: &mut Report, cx: &Cx, bundle: &Bundle<'_>, cases: &[Case]) {
         let embedding = sam.encode(&Picture::read(path).view(), &Monitor::none()).unwrap();
         let mut prediction = Prediction::default();
         for case in cases {
-            let prompt = Prompt { points: case.points, bounding_box: case.bounding_box, mask: None };
+            let prompt = Prompt::default().with_points(case.points).with_bounding_box(case.bounding_box);
             sam.predict(&embedding, &[prompt], &PredictOptions::default(), &mut prediction).unwrap();
             compare(case, &prediction).map_err(|difference| format!("{}: {difference}", case.name))?;
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::sam::{Embedding, Label, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
-use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
+use vitrum::pipelines::tracker::{PromptOptions, Tracker, TrackerOptions};
 use vitrum::weights::Bundle;
 
 use super::{Outcome, Picture, Report, near};
@@ -77,7 +77,7 @@ fn predict(
     multimask: bool,
     prediction: &mut Prediction,
 ) {
-    let options = PredictOptions { multimask, ..PredictOptions::default() };
+    let options = PredictOptions::default().with_multimask(multimask);
     sam.predict(embedding, &[prompt], &options, prediction).unwrap();
 }
 
@@ -98,7 +98,7 @@ fn truck(sam: &Sam, path: &Path) -> Outcome {
 
     for (second, score) in [(at(1125.0, 625.0), 0.9738), (not_at(1125.0, 625.0), 0.9719)] {
         let points = [window, second];
-        let prompt = Prompt { mask: Some(&best), ..Prompt::points(&points) };
+        let prompt = Prompt::points(&points).with_mask(&best[..]);
         predict(sam, &embedding, prompt, false, &mut prediction);
         near(prediction.iou(0), &[score], BOUND)?;
     }
@@ -113,7 +113,7 @@ fn truck(sam: &Sam, path: &Path) -> Outcome {
         ([1375.0, 550.0, 1650.0, 800.0], 0.9770),
         ([1240.0, 675.0, 1400.0, 750.0], 0.9079),
     ] {
-        let prompt = Prompt { points: &[], bounding_box: Some(bounding_box), mask: None };
+        let prompt = Prompt::default().with_points(&[]).with_bounding_box(bounding_box);
         predict(sam, &embedding, prompt, false, &mut prediction);
         near(prediction.iou(0), &[score], BOUND)?;
     }
@@ -151,14 +151,14 @@ fn bedroom(sam: &Arc<Sam>, directory: &Path) -> Outcome {
     for (asked, published) in CASES {
         let mut tracker = follow(sam, &frames[0]);
         for (object, asked) in (1..).zip(asked) {
-            let prompt = Prompt { points: asked.points, bounding_box: asked.bounding_box, mask: None };
-            tracker.add_prompt(0, object, &prompt, false, &Monitor::none()).unwrap();
+            let prompt = Prompt::default().with_points(asked.points).with_bounding_box(asked.bounding_box);
+            tracker.add_prompt(0, object, &prompt, &PromptOptions::default(), &Monitor::none()).unwrap();
         }
         compare(&mut tracker, &frames, published)?;
     }
     // The mask of the two points, as a prompt.
     let mut tracker = follow(sam, &frames[0]);
-    tracker.add_prompt(0, 1, &Prompt::points(&LADY), false, &Monitor::none()).unwrap();
+    tracker.add_prompt(0, 1, &Prompt::points(&LADY), &PromptOptions::default(), &Monitor::none()).unwrap();
     let mut mask = vec![0; frames[0].width * frames[0].height];
     tracker.mask_into(1, None, 0.0, &mut mask).unwrap();
     let mut tracker = follow(sam, &frames[0]);
@@ -169,7 +169,7 @@ fn bedroom(sam: &Arc<Sam>, directory: &Path) -> Outcome {
 
 /// A tracker on its first frame.
 fn follow(sam: &Arc<Sam>, first: &Picture) -> Tracker {
-    let options = TrackerOptions { num_frames: Some(BEDROOM_FRAMES), ..TrackerOptions::default() };
+    let options = TrackerOptions::default().with_num_frames(BEDROOM_FRAMES);
     let mut tracker = Tracker::new(sam.clone(), [first.height, first.width], &options).unwrap();
     tracker.push(&first.view(), &Monitor::none()).unwrap();
     tracker

@@ -331,7 +331,7 @@ fn sparse_files() {
     let path = directory.write("model.pt", b"PK\x03\x04");
     File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     for mmap in [false, true] {
-        let error = Bundle::open(&path, OpenOptions::new().mmap(mmap)).unwrap_err();
+        let error = Bundle::open(&path, OpenOptions::new().with_mmap(mmap)).unwrap_err();
         assert!(error.message().contains("no end record"), "{error}");
     }
     let mut claims = zip(&members(&pickle(b"}"), &[]), true);

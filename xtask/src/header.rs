@@ -1,74 +1,16 @@
 //! `include/vitrum.h` from `src/ffi`, by cbindgen.
 //!
-//! cbindgen writes declarations and comments. Added here: what C89 and C++98 need, versions, and nullability,
-//! which cbindgen cannot know, as every pointer of an `extern "C"` function may be NULL in Rust.
+//! cbindgen writes declarations and comments. Added here: what C89 and C++98 need, versions, and nullability, which
+//! `src/ffi` declares as `Nullable<*const T>`: cbindgen gets copies of the sources in which the name of such a parameter
+//! or field ends in [`MARK`], and the mark becomes a macro in what it writes.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
 
 use cbindgen::{Builder, Config, DocumentationStyle, Language, SortKey, Style};
 
-/// The sources, in the order in which their items appear in the header.
-const SOURCES: [&str; 22] = [
-    "version",
-    "status",
-    "error",
-    "allocator",
-    "runner",
-    "context",
-    "file",
-    "image",
-    "progress",
-    "polygon",
-    "clip",
-    "sam",
-    "sam_embedding",
-    "sam_prompt",
-    "sam_prediction",
-    "sam_everything",
-    "sam_text",
-    "tracker",
-    "tracker_prompt",
-    "tracker_mask",
-    "tracker_propagate",
-    "tracker_save",
-];
-
-/// Pointers that may be NULL wherever they occur, except in `…_init` functions.
-const NULLABLE: [&str; 29] = [
-    "warnings",
-    "error",
-    "needed",
-    "options",
-    "label_template",
-    "text_template",
-    "candidates",
-    "embeddings",
-    "probabilities",
-    "logits",
-    "tokens",
-    "values",
-    "bytes",
-    "scores",
-    "pixels",
-    "counts",
-    "corners",
-    "corners_needed",
-    "polygons",
-    "polygons_needed",
-    "points",
-    "chroma",
-    "frame",
-    "frames",
-    "objects",
-    "mask",
-    "user",
-    "parallel_for_user",
-    "progress_user",
-];
-
-/// Handles that may be NULL where a function has no status to report it by.
-const HANDLES: [&str; 6] = ["context", "clip", "sam", "embedding", "prediction", "tracker"];
+/// Ends the name of a parameter or a field that may be NULL, and of what a callback may return as NULL.
+const MARK: &str = "__nullable";
 
 /// Writes `include/vitrum.h`.
 pub(crate) fn write(root: &Path) -> Result<(), String> {
@@ -90,10 +32,8 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
 }
 
 fn generate(root: &Path) -> Result<String, String> {
-    let mut builder = Builder::new().with_config(config());
-    for source in SOURCES {
-        builder = builder.with_src(root.join("src/ffi").join(source).with_extension("rs"));
-    }
+    let copies = Copies::of(&root.join("src/ffi"))?;
+    let builder = copies.files.iter().fold(Builder::new().with_config(config()), Builder::with_src);
     let bindings = builder.generate().map_err(|error| error.to_string())?;
     let mut header = Vec::new();
     bindings.write(&mut header);
@@ -101,7 +41,73 @@ fn generate(root: &Path) -> Result<String, String> {
     if let Some(line) = header.lines().find(|line| !line.is_ascii()) {
         return Err(format!("not ASCII: {line}"));
     }
-    Ok(prologue() + &mark_nullable(&tidy_comments(&header)) + EPILOGUE)
+    Ok(prologue() + &show_nullability(&tidy_comments(&header)) + EPILOGUE)
+}
+
+/// The sources as cbindgen gets them, until they are dropped.
+struct Copies {
+    directory: PathBuf,
+    /// In the order in which `mod.rs` declares the modules, which is that of the header.
+    files: Vec<PathBuf>,
+}
+
+impl Copies {
+    fn of(sources: &Path) -> Result<Self, String> {
+        let directory = env::temp_dir().join(format!("vitrum-header-{}", process::id()));
+        let mut copies = Self { directory, files: Vec::new() };
+        let failed = |path: &Path, error| format!("{}: {error}", path.display());
+        fs::create_dir_all(&copies.directory).map_err(|error| failed(&copies.directory, error))?;
+        let read = |path: &Path| fs::read_to_string(path).map_err(|error| failed(path, error));
+        for line in read(&sources.join("mod.rs"))?.lines() {
+            let Some(name) = line.strip_prefix("pub mod ").and_then(|line| line.strip_suffix(';')) else {
+                continue;
+            };
+            let marked = mark_nullable(&read(&sources.join(name).with_extension("rs"))?)?;
+            let copy = copies.directory.join(name).with_extension("rs");
+            fs::write(&copy, marked).map_err(|error| failed(&copy, error))?;
+            copies.files.push(copy);
+        }
+        Ok(copies)
+    }
+}
+
+impl Drop for Copies {
+    fn drop(&mut self) {
+        // What stays is in the system's directory for such files.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// `source` with `name: Nullable<T>` as `name__nullable: T`, and `-> Nullable<*mut T>` as `-> *mut T__nullable`.
+fn mark_nullable(source: &str) -> Result<String, String> {
+    let mut marked = String::new();
+    let mut rest = source;
+    while let Some((before, after)) = rest.split_once("Nullable<") {
+        let end = end_of_generic(after).ok_or_else(|| format!("Nullable<{after}"))?;
+        let (inner, behind) = (&after[..end], &after[end + 1..]);
+        match (before.strip_suffix(": "), before.strip_suffix("-> ")) {
+            (Some(named), _) => marked += &format!("{named}{MARK}: {inner}"),
+            (_, Some(_)) => marked += &format!("{before}{inner}{MARK}"),
+            // In code, or in a comment.
+            _ => marked += &format!("{before}{inner}"),
+        }
+        rest = behind;
+    }
+    Ok(marked + rest)
+}
+
+/// Where the `>` is that ends what `text` begins in the middle of.
+fn end_of_generic(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    text.char_indices().find_map(|(at, c)| {
+        match c {
+            '<' => depth += 1,
+            '>' if depth == 0 => return Some(at),
+            '>' => depth -= 1,
+            _ => (),
+        }
+        None
+    })
 }
 
 fn config() -> Config {
@@ -130,7 +136,14 @@ fn prologue() -> String {
  *
  * Functions that can fail return a vitrum_status and take a vitrum_error, which may be NULL. They write their
  * results only if they succeed. Strings are UTF-8 and NUL-terminated. A function says which threads may call
- * it; "any thread" means several at the same time, too. Pointers must not be NULL unless it is said.
+ * it; "any thread" means several at the same time, too. Pointers must not be NULL, except those marked
+ * VITRUM_NULLABLE.
+ *
+ * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
+ * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
+ *
+ * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
+ * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  */
 #ifndef VITRUM_H
 #define VITRUM_H
@@ -210,39 +223,33 @@ fn tidy_comments(header: &str) -> String {
     tidy
 }
 
-/// Marks what may be NULL: the [`NULLABLE`] names, and the [`HANDLES`] of functions that return no status. The
-/// pragma covers the other pointers, but not pointers to pointers: places for handles and lists of strings.
-fn mark_nullable(header: &str) -> String {
-    let mut marked = String::new();
-    let (mut is_init, mut has_status) = (false, true);
+/// Turns marks into macros. The pragma covers pointers without a mark, but not pointers to pointers: places for
+/// handles, which hold NULL before, and lists of strings, which hold none.
+fn show_nullability(header: &str) -> String {
+    let mut shown = String::new();
     for line in header.lines() {
         let mut line = line.to_string();
-        let is_comment = line.trim_start().starts_with(['*', '/']);
-        if !is_comment && !line.starts_with([' ', '#']) && line.contains('(') {
-            is_init = line.contains("_init(");
-            has_status = line.starts_with("vitrum_status") || line.starts_with("typedef");
-        }
-        if !is_comment && !is_init {
-            let handles: &[&str] = if has_status { &[] } else { &HANDLES };
-            for name in NULLABLE.iter().chain(handles) {
-                for end in [',', ')', ';'] {
-                    line = line.replace(&format!("*{name}{end}"), &format!("*VITRUM_NULLABLE {name}{end}"));
-                }
-            }
+        if !line.trim_start().starts_with(['*', '/']) {
             line = line
-                .replace("_for parallel_for;", "_for VITRUM_NULLABLE parallel_for;")
-                .replace("_progress progress,", "_progress VITRUM_NULLABLE progress,")
-                .replace("void *(*", "void *VITRUM_NULLABLE (*")
-                .replace("alloc alloc,", "alloc VITRUM_NULLABLE alloc,")
-                .replace("alloc dealloc,", "alloc VITRUM_NULLABLE dealloc,")
-                .replace("*const *others", "*VITRUM_NONNULL const *VITRUM_NULLABLE others")
                 .replace("*const *", "*VITRUM_NONNULL const *VITRUM_NONNULL ")
-                .replace(" **kept", " *VITRUM_NULLABLE *VITRUM_NULLABLE kept")
                 .replace(" **", " *VITRUM_NULLABLE *VITRUM_NONNULL ");
         }
-        marked += &format!("{line}\n");
+        while let Some(end) = line.find(MARK) {
+            let start = line[..end].rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+            let behind = line.split_off(end + MARK.len());
+            let name = line.split_off(start).replace(MARK, "");
+            line.truncate(line.strip_suffix("VITRUM_NONNULL ").map_or(start, str::len));
+            match behind.strip_prefix(" *") {
+                // A callback's result, of a type that cbindgen does not know by its marked name.
+                Some(behind) => {
+                    line += &format!("{} *VITRUM_NULLABLE {behind}", name.replace("c_void", "void"))
+                }
+                None => line += &format!("VITRUM_NULLABLE {name}{behind}"),
+            }
+        }
+        shown += &format!("{line}\n");
     }
-    marked
+    shown
 }
 
 #[cfg(test)]
@@ -261,16 +268,26 @@ mod tests {
     }
 
     #[test]
-    fn nullable_parameters_are_marked() {
-        let header = "/* *error, */\nvitrum_status f(const char *path,\n    struct e *error);\n";
-        let marked = header.replace("*error)", "*VITRUM_NULLABLE error)");
-        assert_eq!(mark_nullable(header), marked);
-        assert_eq!(mark_nullable("vitrum_status e_init(e *error);\n"), "vitrum_status e_init(e *error);\n");
-        assert_eq!(mark_nullable("void f(clip *clip);\n"), "void f(clip *VITRUM_NULLABLE clip);\n");
-        assert_eq!(
-            mark_nullable("vitrum_status f(clip **clip,\n    const char *const *texts);\n"),
-            "vitrum_status f(clip *VITRUM_NULLABLE *VITRUM_NONNULL clip,
-    const char *VITRUM_NONNULL const *VITRUM_NONNULL texts);\n"
-        );
+    fn nullable_types_are_marked() {
+        let source = "fn f(a: Nullable<*const Vec<T>>, b: *mut T) -> Nullable<*mut c_void>";
+        let marked = "fn f(a__nullable: *const Vec<T>, b: *mut T) -> *mut c_void__nullable";
+        assert_eq!(mark_nullable(source).unwrap(), marked);
+        assert!(mark_nullable("a: Nullable<T").is_err());
+    }
+
+    #[test]
+    fn marks_become_macros() {
+        for (marked, shown) in [
+            ("status f(e *error__nullable);", "status f(e *VITRUM_NULLABLE error);"),
+            ("status f(g progress__nullable, int n);", "status f(g VITRUM_NULLABLE progress, int n);"),
+            ("typedef c_void__nullable *(*alloc)(int n);", "typedef void *VITRUM_NULLABLE (*alloc)(int n);"),
+            ("f(clip **clip);", "f(clip *VITRUM_NULLABLE *VITRUM_NONNULL clip);"),
+            ("f(clip **kept__nullable);", "f(clip *VITRUM_NULLABLE *VITRUM_NULLABLE kept);"),
+            ("f(const char *const *a);", "f(const char *VITRUM_NONNULL const *VITRUM_NONNULL a);"),
+            ("f(const char *const *a__nullable);", "f(const char *VITRUM_NONNULL const *VITRUM_NULLABLE a);"),
+            ("/* **bold** */", "/* **bold** */"),
+        ] {
+            assert_eq!(show_nullability(marked), format!("{shown}\n"));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Developer commands: `cargo run -p xtask -- COMMAND`.
 
+mod abi;
+mod api;
 mod cross;
 mod dist;
 mod header;
@@ -12,6 +14,8 @@ const USAGE: &str = "\
 usage: cargo run -p xtask -- COMMAND
 
 commands:
+  abi [--check]     write include/vitrum.abi from include/vitrum.h, or check that the C ABI is the listed one
+  api [--check]     write api.txt from src, or check that the Rust API is the listed one
   cross [TARGET]    compile the library for targets without a standard library, phones and wasm
   dist              build the C library into dist/ and print the sizes
   header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date";
@@ -21,6 +25,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args[..] {
+        ["abi"] => abi::write(root),
+        ["abi", "--check"] => abi::check(root),
+        ["api"] => api::write(root),
+        ["api", "--check"] => api::check(root),
         ["cross"] => cross::build(root, ""),
         ["cross", target] => cross::build(root, target),
         ["dist"] => dist::collect(root),

@@ -281,22 +281,21 @@ impl AutomaticArgs {
     /// For `sam`, whose own defaults apply where there is nothing else.
     pub(crate) fn options(&self, sam: &Sam) -> AutomaticOptions {
         let (args, defaults) = (self, sam.model().automatic_options());
-        AutomaticOptions {
-            points_per_side: args.points_per_side,
-            points_per_batch: args.points_per_batch,
-            pred_iou_thresh: args.pred_iou_thresh.unwrap_or(defaults.pred_iou_thresh),
-            stability_score_thresh: args.stability_score_thresh,
-            stability_score_offset: args.stability_score_offset,
-            box_nms_thresh: args.box_nms_thresh,
-            crop_n_layers: args.crop_n_layers,
-            crop_nms_thresh: args.crop_nms_thresh,
-            crop_overlap_ratio: args.crop_overlap_ratio,
-            crop_n_points_downscale_factor: args.crop_n_points_downscale_factor,
-            min_mask_region_area: args.min_mask_region_area,
-            use_m2m: args.use_m2m,
-            multimask_output: !args.single_mask,
-            point_grids: None,
-        }
+        let pred_iou_thresh = args.pred_iou_thresh.unwrap_or(defaults.pred_iou_thresh);
+        defaults
+            .with_points_per_side(args.points_per_side)
+            .with_points_per_batch(args.points_per_batch)
+            .with_pred_iou_thresh(pred_iou_thresh)
+            .with_stability_score_thresh(args.stability_score_thresh)
+            .with_stability_score_offset(args.stability_score_offset)
+            .with_box_nms_thresh(args.box_nms_thresh)
+            .with_crop_n_layers(args.crop_n_layers)
+            .with_crop_nms_thresh(args.crop_nms_thresh)
+            .with_crop_overlap_ratio(args.crop_overlap_ratio)
+            .with_crop_n_points_downscale_factor(args.crop_n_points_downscale_factor)
+            .with_min_mask_region_area(args.min_mask_region_area)
+            .with_use_m2m(args.use_m2m)
+            .with_multimask_output(!args.single_mask)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::config::{EncoderConfig, TextConfig, TowerConfig, VitConfig};
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
 use super::{Bench, Work};
 use crate::failure::{Exit, OrExit, Result};
@@ -35,9 +35,9 @@ fn image(clip: &Clip, config: &VitConfig, bench: &mut Bench<'_>) -> Result<()> {
     for batch in BATCHES {
         let images = vec![view; batch];
         let mut out = vec![0.0; batch * clip.embed_dim()];
-        clip.encode_images_into(&images, true, &mut out).or_exit(Exit::Other)?;
+        clip.encode_images_into(&images, &EncodeOptions::default(), &mut out).or_exit(Exit::Other)?;
         let work = Work { flops: batch as f64 * flops, bytes: None };
-        let run = || encode(clip.encode_images_into(&images, true, &mut out));
+        let run = || encode(clip.encode_images_into(&images, &EncodeOptions::default(), &mut out));
         bench.measure("clip-image", format!("{batch}x3x{height}x{width}"), work, run)?;
     }
     Ok(())
@@ -50,9 +50,9 @@ fn text(clip: &Clip, config: &TextConfig, bench: &mut Bench<'_>) -> Result<()> {
     for batch in BATCHES {
         let texts = [TEXT].repeat(batch);
         let mut out = vec![0.0; batch * clip.embed_dim()];
-        clip.encode_texts_into(&texts, true, &mut out).or_exit(Exit::Model)?;
+        clip.encode_texts_into(&texts, &EncodeOptions::default(), &mut out).or_exit(Exit::Model)?;
         let work = Work { flops: batch as f64 * flops, bytes: None };
-        let run = || encode(clip.encode_texts_into(&texts, true, &mut out));
+        let run = || encode(clip.encode_texts_into(&texts, &EncodeOptions::default(), &mut out));
         bench.measure("clip-text", format!("{batch}x{tokens}"), work, run)?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vitrum::exec::Monitor;
 use vitrum::pipelines::sam::{Point, Prompt};
-use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
+use vitrum::pipelines::tracker::{PromptOptions, Tracker, TrackerOptions};
 
 use super::measure::{Sampled, sample};
 use super::sam_work::{click, encoder};
@@ -36,14 +36,20 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     let work = |flops| Work { flops, bytes: None };
     let mut all = Vec::new();
     for objects in OBJECTS {
-        let options = TrackerOptions { max_objects: objects, ..TrackerOptions::default() };
+        let options = TrackerOptions::default().with_max_objects(objects);
         let mut tracker = Tracker::new(Arc::clone(&sam), size, &options).or_exit(Exit::Model)?;
         let next = |tracker: &mut Tracker| {
             let monitor = Monitor::none();
             let frame = tracker.push(&view, &monitor)?;
             for i in (0..objects).filter(|_| frame == 0) {
                 let place = [Point::foreground((i % 4 * 128 + 64) as f32, (i / 4 * 192 + 96) as f32)];
-                tracker.add_prompt(frame, i as u32, &Prompt::points(&place), false, &monitor)?;
+                tracker.add_prompt(
+                    frame,
+                    i as u32,
+                    &Prompt::points(&place),
+                    &PromptOptions::default(),
+                    &monitor,
+                )?;
             }
             tracker.step(&monitor)
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use vitrum::image::ImageView;
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{Clip, EncodeOptions};
 use vitrum::{Error, ErrorCode};
 
 use crate::args::BatchArgs;
@@ -26,7 +26,7 @@ const PIXELS: usize = 1 << 26;
 pub(super) struct Pictures<'a> {
     clip: &'a Clip,
     rest: &'a [Input],
-    normalize: bool,
+    encode: EncodeOptions,
     fail_fast: bool,
     options: PictureOptions,
     bar: ProgressBar,
@@ -69,7 +69,7 @@ impl<'a> Pictures<'a> {
         Self {
             clip,
             rest: inputs,
-            normalize,
+            encode: EncodeOptions::default().with_normalize(normalize),
             fail_fast: args.0.fail_fast,
             options: args.1.options(),
             bar: progress::bar("pictures", inputs.len()),
@@ -125,7 +125,7 @@ impl<'a> Pictures<'a> {
         if views.is_empty() {
             return Ok(Vec::new());
         }
-        let error = match self.clip.encode_images(views, self.normalize) {
+        let error = match self.clip.encode_images(views, &self.encode) {
             Ok(embeddings) => return Ok(embeddings),
             Err(error) => error,
         };
@@ -136,7 +136,7 @@ impl<'a> Pictures<'a> {
         let (mut embeddings, mut failed) = (Vec::new(), false);
         let pictures = entries.iter_mut().filter(|(_, outcome)| outcome.is_ok());
         for ((path, outcome), view) in pictures.zip(views) {
-            match self.clip.encode_images(&[*view], self.normalize) {
+            match self.clip.encode_images(&[*view], &self.encode) {
                 Ok(embedding) => embeddings.extend(embedding),
                 Err(error) => {
                     *outcome = Err(unusable(path, &error));

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
         image: &args.image,
         picture: &picture,
         texts: &[],
-        logits: None,
+        prediction: None,
         draw: &draw,
     })
 }

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::io::{self, Write};
 use std::path::Path;
 
-use vitrum::exec::Cx;
 use vitrum::pipelines::sam::Prediction;
 
 use super::annotations::{Coco, CocoAnnotation, CocoCategory, CocoImage, Labelme, Thing, relative, yolo};
@@ -167,12 +166,6 @@ pub(super) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// What the decoder made of prompts.
-pub(super) struct Logits<'a> {
-    pub(super) prediction: &'a Prediction,
-    pub(super) cx: &'a Cx,
-}
-
 /// What there is to write.
 pub(super) struct Results<'a> {
     pub(super) records: &'a [Record<'a>],
@@ -184,7 +177,7 @@ pub(super) struct Results<'a> {
     /// What was asked for, if it was words.
     pub(super) texts: &'a [&'a str],
     /// If the records are of prompts.
-    pub(super) logits: Option<Logits<'a>>,
+    pub(super) prediction: Option<&'a Prediction>,
     /// Draws the masks on the picture.
     pub(super) draw: &'a dyn Fn() -> Result<Canvas>,
 }
@@ -238,7 +231,7 @@ impl Results<'_> {
     /// An array with the masks, or their logits, one after the other.
     fn write_array(&self, mut out: impl Write, kind: ArrayKind) -> io::Result<()> {
         let ([width, height], count) = (self.size(), self.records.len());
-        let logits_of = |record: &Record<'_>| Some((self.logits.as_ref()?, record.prompt?, record.mask?));
+        let logits_of = |record: &Record<'_>| Some((self.prediction?, record.prompt?, record.mask?));
         match kind {
             ArrayKind::Masks => {
                 npy::write_header(&mut out, Dtype::Bool, &[count, height, width])?;
@@ -251,15 +244,15 @@ impl Results<'_> {
             ArrayKind::Logits => {
                 npy::write_header(&mut out, Dtype::F32, &[count, height, width])?;
                 let mut logits = vec![0.0; width * height];
-                for (Logits { prediction, cx }, prompt, mask) in self.records.iter().filter_map(logits_of) {
-                    prediction.logits_into(cx, prompt, mask, &mut logits).map_err(io::Error::other)?;
+                for (prediction, prompt, mask) in self.records.iter().filter_map(logits_of) {
+                    prediction.logits_into(prompt, mask, &mut logits).map_err(io::Error::other)?;
                     npy::write_floats(&mut out, &logits)?;
                 }
             }
             ArrayKind::LowRes => {
-                let side = self.logits.as_ref().map_or(0, |logits| logits.prediction.mask_side());
+                let side = self.prediction.map_or(0, Prediction::mask_side);
                 npy::write_header(&mut out, Dtype::F32, &[count, side, side])?;
-                for (Logits { prediction, .. }, prompt, mask) in self.records.iter().filter_map(logits_of) {
+                for (prediction, prompt, mask) in self.records.iter().filter_map(logits_of) {
                     npy::write_floats(&mut out, prediction.low_res(prompt, mask))?;
                 }
             }
@@ -311,7 +304,7 @@ mod tests {
 
     fn results<'a>(records: &'a [Record<'a>], answers: &'a [usize], picture: &'a Picture) -> Results<'a> {
         let draw = &|| unreachable!("nothing is drawn");
-        Results { records, answers, image: Path::new("x.png"), picture, texts: &[], logits: None, draw }
+        Results { records, answers, image: Path::new("x.png"), picture, texts: &[], prediction: None, draw }
     }
 
     #[test]

@@ -78,15 +78,9 @@ impl Record<'_> {
 
 impl Record<'static> {
     /// A mask of a prediction.
-    pub(super) fn of(
-        cx: &Cx,
-        prediction: &Prediction,
-        prompt: usize,
-        mask: usize,
-        threshold: f32,
-    ) -> Result<Self> {
-        let segmentation = prediction.rle(cx, prompt, mask, threshold).or_exit(Exit::Usage)?;
-        let stability = prediction.stability(cx, prompt, mask, threshold, STABILITY_OFFSET);
+    pub(super) fn of(prediction: &Prediction, prompt: usize, mask: usize, threshold: f32) -> Result<Self> {
+        let segmentation = prediction.rle(prompt, mask, threshold).or_exit(Exit::Usage)?;
+        let stability = prediction.stability(prompt, mask, threshold, STABILITY_OFFSET);
         let (iou, stability) = (prediction.iou(prompt)[mask], stability.or_exit(Exit::Usage)?);
         Ok(Self { prompt: Some(prompt), mask: Some(mask), ..Self::new(segmentation, iou, stability) })
     }

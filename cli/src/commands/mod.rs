@@ -19,14 +19,14 @@ pub(crate) mod similarity;
 pub(crate) mod track;
 
 use vitrum::ErrorCode;
-use vitrum::pipelines::clip::Clip;
+use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
 use crate::failure::{Exit, Failure, OrExit, Result};
 
 /// Embeddings of `texts`: `[texts, embed_dim]`.
 fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-    clip.encode_texts(&texts, normalize).map_err(|error| {
+    clip.encode_texts(&texts, &EncodeOptions::default().with_normalize(normalize)).map_err(|error| {
         let exit = match error.code() {
             ErrorCode::InvalidArgument | ErrorCode::Limit => Exit::Usage,
             _ => Exit::Model,

@@ -7,7 +7,7 @@ use std::path::Path;
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam, TextPrompt};
 
-use super::files::{Files, Logits, Results, shown};
+use super::files::{Files, Results, shown};
 use super::mask_prompt::{self, Fit};
 use super::masks::{self, Record, tinted};
 use crate::args::sam::{Corners, Numbered, Place, PromptArgs, SegmentArgs};
@@ -68,19 +68,19 @@ impl Task<'_> {
         let prompts = prompts(&args.prompt.boxes, &points, mask.as_deref())?;
         let embedding = self.embedding(sam)?;
         let mut prediction = Prediction::default();
-        let options = PredictOptions { multimask: args.multimask, ..PredictOptions::default() };
+        let options = PredictOptions::default().with_multimask(args.multimask);
         sam.predict(&embedding, &prompts, &options, &mut prediction).or_exit(Exit::Usage)?;
 
         let mut records = Vec::new();
         for prompt in 0..prediction.prompts() {
             for mask in 0..prediction.masks() {
-                records.push(Record::of(cx, &prediction, prompt, mask, args.threshold)?);
+                records.push(Record::of(&prediction, prompt, mask, args.threshold)?);
             }
         }
         let answers: Vec<usize> = (0..prediction.prompts())
             .map(|prompt| prompt * prediction.masks() + prediction.best(prompt))
             .collect();
-        self.finish(records, &answers, &[], Some(Logits { prediction: &prediction, cx }), files, output)
+        self.finish(records, &answers, &[], Some(&prediction), files, output)
     }
 
     /// Finds what the texts name.
@@ -88,14 +88,12 @@ impl Task<'_> {
         let Self { args, picture, cx, .. } = self;
         let clip = model::load(&args.words.clip_model, self.load, cx)?;
         let (texts, others) = (strs(&args.prompt.texts), strs(&args.words.others));
-        let prompt = TextPrompt {
-            texts: &texts,
-            others: &others,
-            top: args.words.top as usize,
-            min_probability: args.words.min_probability,
-            automatic: Some(args.words.automatic.options(sam)),
-            ..TextPrompt::default()
-        };
+        let prompt = TextPrompt::default()
+            .with_texts(&texts)
+            .with_others(&others)
+            .with_top(args.words.top as usize)
+            .with_min_probability(args.words.min_probability)
+            .with_automatic(args.words.automatic.options(sam));
         let view = picture.view()?;
         let find = |monitor: &Monitor<'_>| sam.ground(&clip, &view, &prompt, monitor);
         let (matches, embedding) =
@@ -117,7 +115,7 @@ impl Task<'_> {
         records: Vec<Record<'_>>,
         answers: &[usize],
         texts: &[&str],
-        logits: Option<Logits<'_>>,
+        prediction: Option<&Prediction>,
         files: &Files<'_>,
         output: &mut Output,
     ) -> Result<()> {
@@ -125,7 +123,15 @@ impl Task<'_> {
         let turned = |it| Record { orientation: picture.orientation(), ..it }.outlined(files.form());
         let records: Vec<Record<'_>> = records.into_iter().map(turned).collect();
         let draw = || self.draw(&records);
-        files.write(&Results { records: &records, answers, image, picture, texts, logits, draw: &draw })?;
+        files.write(&Results {
+            records: &records,
+            answers,
+            image,
+            picture,
+            texts,
+            prediction,
+            draw: &draw,
+        })?;
         masks::notice_none(&records);
         if output.json() {
             return records.iter().try_for_each(|record| output.object(record));
@@ -240,7 +246,7 @@ fn prompts<'a>(boxes: &[Corners], points: &'a [Point], mask: Option<&'a [f32]>) 
         return Err(Failure::usage("of which box are the points or the mask?")
             .hint("several boxes are prompts of their own: give points and masks with one box or none"));
     }
-    let prompt = Prompt { points, bounding_box: None, mask };
-    let boxed = |&Corners(corners): &Corners| Prompt { bounding_box: Some(corners), ..prompt };
+    let prompt = Prompt::default().with_points(points).with_mask(mask);
+    let boxed = |&Corners(corners): &Corners| prompt.with_bounding_box(corners);
     Ok(if boxes.is_empty() { vec![prompt] } else { boxes.iter().map(boxed).collect() })
 }

@@ -52,12 +52,10 @@ pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> R
     let cx = machine.cx()?;
     let sam = Arc::new(model::load_sam(&args.model, args.image_size, machine.load, &cx)?);
     let outputs = wanted.begin(&plan.objects())?;
-    let options = TrackerOptions {
-        num_frames: reader.len(),
-        non_overlap_output: args.non_overlap,
-        both_directions: args.backward,
-        ..TrackerOptions::default()
-    };
+    let options = TrackerOptions::default()
+        .with_num_frames(reader.len())
+        .with_non_overlap_output(args.non_overlap)
+        .with_both_directions(args.backward);
     let mut task =
         Task { args, cx: &cx, sam, plan: &plan, options, outputs, output, shown: 0, stopped: None };
     interrupt::finish_in_order();

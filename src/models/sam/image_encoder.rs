@@ -41,7 +41,7 @@ impl ImageEncoder {
     /// image size.
     ///
     /// # Errors
-    /// `Cancelled` if the monitor's owner wishes; it is asked after every block.
+    /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).

@@ -1,6 +1,7 @@
 //! What a user points at: clicks, a box, a mask.
 
 use crate::error::{Result, err};
+use crate::setters::setters;
 
 /// Largest coordinate, in pixels and of either sign: beyond it, position encodings in f32 are noise.
 pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
@@ -8,16 +9,16 @@ pub const MAX_COORDINATE: f32 = (1 << 20) as f32;
 /// Most points of a prompt. Each takes about 30 kB of scratch memory in the released models.
 pub const MAX_POINTS: usize = 1 << 14;
 
-/// What a click says about its place.
+/// What a click marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Label {
-    /// Not a click; its coordinates do not matter. The reference pads the prompts of a batch with such points to equal
-    /// lengths, which changes the result a little, here as there. Prompts need no padding here.
+    /// No click: its coordinates do not matter. The reference adds such points to bring prompts to a common length, which
+    /// changes results a little. Here no prompt needs one.
     Padding = -1,
-    /// The object is not here.
+    /// Not part of the object.
     Background = 0,
-    /// The object is here.
+    /// Part of the object.
     Foreground = 1,
 }
 
@@ -44,7 +45,7 @@ pub struct Point {
     pub x: f32,
     /// From the top.
     pub y: f32,
-    /// What it says.
+    /// What it marks.
     pub label: Label,
 }
 
@@ -54,19 +55,21 @@ impl Point {
         Self { x, y, label: Label::Foreground }
     }
 
-    /// A click on what is not the object.
+    /// A click on what is not part of the object.
     pub fn background(x: f32, y: f32) -> Self {
         Self { x, y, label: Label::Background }
     }
 }
 
-/// The points, the box and the mask that describe one object. A prompt may be empty: it asks for the most prominent object.
+/// A prompt for one object: clicks, a box, an earlier mask, or several of these. An empty prompt asks for the most
+/// prominent object.
 ///
 /// Without points and box, SAM 2 gets no point at all, as from `SAM2ImagePredictor`; transformers gives it a padding point,
 /// which is a prompt of [`Point`]s with one [`Label::Padding`]. (`docs/references.md` has more of such differences.)
 ///
 /// Points and boxes outside the picture are allowed, as in the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Prompt<'a> {
     /// Clicks, up to [`MAX_POINTS`].
     pub points: &'a [Point],
@@ -88,10 +91,10 @@ impl<'a> Prompt<'a> {
         Self { bounding_box: Some(bounding_box), ..Self::default() }
     }
 
-    /// This prompt with a mask from an earlier call. References differ in what they do with a mask alone, see [`Prompt`].
-    #[must_use]
-    pub fn with_mask(self, mask: &'a [f32]) -> Self {
-        Self { mask: Some(mask), ..self }
+    setters! {
+        with_points(points: &'a [Point]),
+        with_bounding_box(bounding_box: impl Into<Option<[f32; 4]>>),
+        with_mask(mask: impl Into<Option<&'a [f32]>>),
     }
 
     /// Checks the values: coordinates are numbers of at most ±[`MAX_COORDINATE`], the box is not inverted, the
@@ -165,8 +168,8 @@ mod tests {
         let points = alloc::vec![Point::foreground(1.0, 1.0); MAX_POINTS + 1];
         assert_eq!(check(Prompt::points(&points[1..])), Ok(()));
         assert_eq!(check(Prompt::points(&points)), Err(crate::ErrorCode::Limit));
-        assert_eq!(check(Prompt::default().with_mask(&[0.0; 5])), bad);
-        assert_eq!(check(Prompt::default().with_mask(&[0.0, 1.0, f32::NAN, 0.0])), bad);
+        assert_eq!(check(Prompt::default().with_mask(&[0.0; 5][..])), bad);
+        assert_eq!(check(Prompt::default().with_mask(&[0.0, 1.0, f32::NAN, 0.0][..])), bad);
     }
 
     #[test]
@@ -175,6 +178,6 @@ mod tests {
         Prompt::points(&[Point::foreground(-40.0, 9000.0), padding]).check(2).unwrap();
         Prompt::bounding_box([3.0, 3.0, 3.0, 3.0]).check(2).unwrap();
         Prompt::default().check(2).unwrap();
-        Prompt::default().with_mask(&[-32.0; 4]).check(2).unwrap();
+        Prompt::default().with_mask(&[-32.0; 4][..]).check(2).unwrap();
     }
 }

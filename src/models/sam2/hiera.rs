@@ -75,7 +75,7 @@ impl Hiera {
     /// and becomes `[S / 4 / 2ⁱ, S / 4 / 2ⁱ, Dᵢ]`.
     ///
     /// # Errors
-    /// `Cancelled` if the monitor's owner wishes; it is asked after every block.
+    /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).

@@ -39,7 +39,7 @@ impl ImageEncoder {
     /// Encodes `pixels: [3, S, S]`, normalised, with `S` the configuration's image size.
     ///
     /// # Errors
-    /// `Cancelled` if the monitor says so, which is asked after every block.
+    /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
     /// If `out` does not have the lengths [`features_lens`](Self::features_lens), a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).

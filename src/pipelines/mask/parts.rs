@@ -62,8 +62,8 @@ impl Part {
     }
 }
 
-/// One closed outline of all parts and holes: each is reached from what is there already over a bridge that is walked
-/// both ways, so that it encloses no area and both usual fill rules still give the same pixels. Empty without parts.
+/// One closed outline of all parts and holes. A bridge leads from the outline so far to each further one and back; it
+/// encloses no area, so that both usual fill rules still give the same pixels. Empty without parts.
 pub fn joined(parts: &[Part]) -> Vec<[u32; 2]> {
     let mut rings = parts.iter().flat_map(Part::polygons).map(|polygon| &polygon.points[..]);
     let mut whole = rings.next().map_or_else(Vec::new, <[_]>::to_vec);

@@ -25,6 +25,7 @@ const CHECKSUM: usize = 8;
 
 /// Where a picture lies in the model's input. Sizes are heights and widths, in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Geometry {
     /// The picture.
     pub original: [usize; 2],
@@ -34,7 +35,7 @@ pub struct Geometry {
     pub input: usize,
 }
 
-/// What the image encoder says of a picture, and what the mask decoder derives from it alone.
+/// An encoded picture: the output of the image encoder, and what the mask decoder derives from it alone.
 ///
 /// Immutable; share it between threads. It belongs to the model that made it.
 #[derive(Clone, Debug)]
@@ -61,8 +62,8 @@ impl Embedding {
         (width, height)
     }
 
-    /// Whether this is the embedding of `image`: of the same pixels in any layout that holds them. `None` if that is not
-    /// known, because an earlier version of the library saved it.
+    /// Whether this embedding was made from `image`, that is, from the same pixels in any layout. `None` if that is not
+    /// known, because an earlier version of the library saved the embedding.
     pub fn is_of(&self, image: &ImageView<'_>) -> Option<bool> {
         let is_size = self.image_size() == (image.width(), image.height());
         self.picture.map(|picture| is_size && picture == fingerprint(image))

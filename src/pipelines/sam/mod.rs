@@ -2,12 +2,10 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "std")] fn main() -> vitrum::Result<()> {
-//! use vitrum::exec::{Cx, CxOptions, Monitor};
-//! use vitrum::image::{ImageView, PixelFormat};
-//! use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
-//! use vitrum::weights::{Bundle, OpenOptions};
+//! use vitrum::{Bundle, Context, ContextOptions, ImageView, Monitor, OpenOptions, PixelFormat};
+//! use vitrum::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 //!
-//! let cx = Cx::new(&CxOptions::default())?;
+//! let cx = Context::new(&ContextOptions::default())?;
 //! let bundle = Bundle::open("sam-vit-base".as_ref(), OpenOptions::default())?;
 //! let sam = Sam::load(&cx, &bundle, &SamOptions::default())?;
 //! # let (pixels, width, height) = (vec![0; 3], 1, 1);
@@ -18,7 +16,7 @@
 //! let click = [Point::foreground(320.0, 200.0)];
 //! sam.predict(&embedding, &[Prompt::points(&click)], &PredictOptions::default(), &mut prediction)?;
 //! let mut mask = vec![0; width * height];
-//! prediction.mask_into(&cx, 0, prediction.best(0), 0.0, &mut mask)?;
+//! prediction.mask_into(0, prediction.best(0), 0.0, &mut mask)?;
 //! # Ok(()) }
 //! # #[cfg(not(feature = "std"))] fn main() {}
 //! ```
@@ -49,29 +47,39 @@ use crate::image::{ImageView, PixelFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::{FrameFeatures, Sam2Model};
 use crate::nn::Trace;
+use crate::setters::setters;
 use crate::weights::{Bundle, Review};
 
 /// How to load a [`Sam`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SamOptions {
     /// Side of the model's input in pixels, a multiple of its patch size; `None` for the checkpoint's own. A smaller
-    /// input is faster and sees less; position embeddings are interpolated.
+    /// input is faster and shows less detail; position embeddings are interpolated.
     pub image_size: Option<usize>,
-    /// Loads a model although some of its tensors or settings are not understood. What it then computes is not what
-    /// its maker's program computes; [`Sam::warnings`] says why.
+    /// Loads a model with tensors or settings that are not understood, which is otherwise an error. Its results may
+    /// differ from those of its maker's program; [`Sam::warnings`] says why.
     pub lenient: bool,
 }
 
-/// What [`Sam::predict`] computes.
+impl SamOptions {
+    setters! {
+        with_image_size(image_size: impl Into<Option<usize>>),
+        with_lenient(lenient: bool),
+    }
+}
+
+/// How [`Sam::predict`] answers prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PredictOptions {
-    /// Three masks, for prompts that may mean a part, an object or a group of them; otherwise one, for prompts that
-    /// leave no doubt. SAM 2 replaces a single mask that is not stable by the best of three.
+    /// Three masks for each prompt, the default, for prompts that may mean a part, an object or a group of objects,
+    /// such as a single click; otherwise one. SAM 2 replaces a single mask that is not stable by the best of three.
     pub multimask: bool,
-    /// Holes of up to so many logits are filled, at the decoder's resolution; 0 leaves them. Logits that are fed back
-    /// keep them.
+    /// Holes of at most this area are filled; 0 leaves them. Areas are counted in logits of the low-resolution mask.
+    /// The [`low_res`](Prediction::low_res) logits of a SAM 2 keep their holes.
     pub max_hole_area: u32,
-    /// The same of islands, which are removed, after the holes.
+    /// Islands of at most this area are removed, after holes were filled; 0 leaves them.
     pub max_sprinkle_area: u32,
 }
 
@@ -82,6 +90,12 @@ impl Default for PredictOptions {
 }
 
 impl PredictOptions {
+    setters! {
+        with_multimask(multimask: bool),
+        with_max_hole_area(max_hole_area: u32),
+        with_max_sprinkle_area(max_sprinkle_area: u32),
+    }
+
     /// Fills and removes small regions of logits of `side × side` (`SAM2Transforms.postprocess_masks`).
     fn clean(&self, logits: &mut [f32], side: usize) {
         for (regions, max_area, value) in [
@@ -136,7 +150,7 @@ impl Sam {
         Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
     }
 
-    /// What was assumed while the model was loaded, and what of its files is not used.
+    /// Warnings from loading: what was assumed, and which parts of the files are not used.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -169,7 +183,7 @@ impl Sam {
         }
     }
 
-    /// How frames of a video become input. Meta's SAM 2 treats them otherwise than pictures.
+    /// The preprocessing of frames of a video, which in Meta's SAM 2 differs from that of pictures.
     pub fn video_preprocess(&self) -> &Preprocess {
         &self.video_preprocess
     }
@@ -191,7 +205,7 @@ impl Sam {
         (self.input_len() + encoder.max(cache)) * size_of::<f32>()
     }
 
-    /// Encodes a picture. `monitor` hears of every block of the encoder, and may stop the work there.
+    /// Encodes a picture. `monitor` is called after every block of the encoder, and may stop the work there.
     ///
     /// # Errors
     /// `Image` if the picture is so narrow that a side would be resized to nothing, `OutOfMemory`, `Cancelled`.
@@ -213,7 +227,8 @@ impl Sam {
         self.embedding(geometry, Some(embedding::fingerprint(image)), features)
     }
 
-    /// Masks for prompts, each on its own, in `out`. Once `out` has held as many masks, nothing is allocated.
+    /// Predicts masks for each of `prompts`, independently of the others, into `out`. If `out` held as many masks
+    /// before, nothing is allocated.
     ///
     /// # Errors
     /// `InvalidArgument` for no prompt, or an embedding of another model or input size; those of [`Prompt::check`], with
@@ -242,7 +257,7 @@ impl Sam {
         let side = self.mask_side();
         let predictor = Predictor { least_iou, ..self.model.predictor() };
         let masks = predictor.mask_decoder.masks(options.multimask);
-        let (iou, low_res) = out.prepare(embedding, [prompts.len(), masks, side])?;
+        let (iou, low_res) = out.prepare(&self.cx, embedding, [prompts.len(), masks, side])?;
         if (embedding.fingerprint, embedding.geometry.input) != (self.fingerprint, self.image_size()) {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
         }
@@ -263,7 +278,8 @@ impl Sam {
         Ok(prompts.len())
     }
 
-    /// Restores an [`Embedding::save`]d embedding. [`Embedding::is_of`] tells whether it is of the picture that one has.
+    /// Restores an embedding that [`Embedding::save`] wrote. [`Embedding::is_of`] tells whether it was made from a
+    /// given picture.
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged embedding, `Unsupported` if a later version of the library

@@ -15,6 +15,8 @@ use crate::pipelines::mask::{MaskView, Rle, clamp_prompt};
 /// Filled by [`Sam::predict`](super::Sam::predict). Use one again and again: its memory is reused.
 #[derive(Clone, Debug, Default)]
 pub struct Prediction {
+    /// That of the model; `None` before the first prediction.
+    cx: Option<Cx>,
     /// From the decoder's resolution to the picture's; `None` before the first prediction.
     upscale: Option<Arc<Upscale>>,
     prompts: usize,
@@ -95,9 +97,9 @@ impl Prediction {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask.
-    pub fn view<'a>(&'a self, cx: &'a Cx, prompt: usize, mask: usize) -> Result<MaskView<'a>> {
-        match &self.upscale {
-            Some(upscale) if prompt < self.prompts && mask < self.masks => {
+    pub fn view(&self, prompt: usize, mask: usize) -> Result<MaskView<'_>> {
+        match self.cx.as_ref().zip(self.upscale.as_ref()) {
+            Some((cx, upscale)) if prompt < self.prompts && mask < self.masks => {
                 Ok(MaskView::new(cx, upscale, self.shown(prompt, mask), Vec::new()))
             }
             _ => Err(err!(
@@ -113,45 +115,39 @@ impl Prediction {
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask, `BufferTooSmall`.
-    pub fn logits_into(&self, cx: &Cx, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
-        self.view(cx, prompt, mask)?.logits_into(out)
+    pub fn logits_into(&self, prompt: usize, mask: usize, out: &mut [f32]) -> Result<()> {
+        self.view(prompt, mask)?.logits_into(out)
     }
 
     /// [`MaskView::mask_into`] of a mask of a prompt.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `BufferTooSmall`.
-    pub fn mask_into(
-        &self,
-        cx: &Cx,
-        prompt: usize,
-        mask: usize,
-        threshold: f32,
-        out: &mut [u8],
-    ) -> Result<()> {
-        self.view(cx, prompt, mask)?.mask_into(threshold, out)
+    pub fn mask_into(&self, prompt: usize, mask: usize, threshold: f32, out: &mut [u8]) -> Result<()> {
+        self.view(prompt, mask)?.mask_into(threshold, out)
     }
 
     /// [`MaskView::rle`] of a mask of a prompt.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such prompt or mask or the threshold is NaN, `OutOfMemory`.
-    pub fn rle(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
-        self.view(cx, prompt, mask)?.rle(threshold)
+    pub fn rle(&self, prompt: usize, mask: usize, threshold: f32) -> Result<Rle> {
+        self.view(prompt, mask)?.rle(threshold)
     }
 
     /// [`MaskView::stability`] of a mask of a prompt.
     ///
     /// # Errors
     /// As [`rle`](Self::rle).
-    pub fn stability(&self, cx: &Cx, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
-        self.view(cx, prompt, mask)?.stability(threshold, offset)
+    pub fn stability(&self, prompt: usize, mask: usize, threshold: f32, offset: f32) -> Result<f32> {
+        self.view(prompt, mask)?.stability(threshold, offset)
     }
 
     /// Makes room for masks of `embedding`'s picture: `[prompts, masks]` IoU values and
     /// `[prompts, masks, side, side]` logits.
     pub(super) fn prepare(
         &mut self,
+        cx: &Cx,
         embedding: &Embedding,
         [prompts, masks, side]: [usize; 3],
     ) -> Result<(&mut [f32], &mut [f32])> {
@@ -160,6 +156,7 @@ impl Prediction {
         resize(&mut self.iou, prompts.checked_mul(masks))?;
         resize(&mut self.low_res, prompts.checked_mul(masks * side * side))?;
         self.shown.clear();
+        self.cx = Some(cx.clone());
         self.upscale = Some(embedding.upscale.clone());
         (self.masks, self.side) = (masks, side);
         Ok((&mut self.iou, &mut self.low_res))

@@ -8,8 +8,9 @@ use super::{AutomaticOptions, Embedding, MaskRecord, Sam};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
 use crate::image::ImageView;
-use crate::pipelines::clip::{Clip, prompts};
+use crate::pipelines::clip::{Clip, EncodeOptions, prompts};
 use crate::pipelines::mask::nms::descending;
+use crate::setters::setters;
 
 /// Template of a [`TextPrompt`] that has none. Texts bring their article along.
 pub const TEXT_TEMPLATE: &str = "a photo of {}";
@@ -20,27 +21,39 @@ const BACKGROUND: [&str; 2] = ["the background", "a part of something"];
 /// The part of the progress that finding the candidates is; the rest is looking at them.
 const FOUND: f32 = 0.75;
 
-/// What is looked for, in words.
+/// A description in words of what [`Sam::ground`] looks for.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TextPrompt<'a> {
-    /// Each of them is looked for.
+    /// The texts to look for, with their articles: `a red apple`.
     pub texts: &'a [&'a str],
-    /// What else is in the picture and must not be taken for it. If there is nothing, a text has to fit better than
-    /// words for the background do.
+    /// Texts for other things in the picture, with which the texts compete. Without them, texts compete with words for
+    /// the background.
     pub others: &'a [&'a str],
     /// A sentence with `{}` in the place of the text; `None` for [`TEXT_TEMPLATE`].
     pub template: Option<&'a str>,
-    /// Most masks for a text.
+    /// Masks for each text at most.
     pub top: usize,
-    /// Masks of a lower probability are no answer.
+    /// Masks of a lower probability are dropped.
     pub min_probability: f32,
-    /// How candidates are found; `None` for the model's own defaults.
+    /// How masks are found before they are compared with the texts; `None` for the model's own defaults.
     pub automatic: Option<AutomaticOptions>,
 }
 
 impl Default for TextPrompt<'_> {
     fn default() -> Self {
         Self { texts: &[], others: &[], template: None, top: 1, min_probability: 0.0, automatic: None }
+    }
+}
+
+impl<'a> TextPrompt<'a> {
+    setters! {
+        with_texts(texts: &'a [&'a str]),
+        with_others(others: &'a [&'a str]),
+        with_template(template: impl Into<Option<&'a str>>),
+        with_top(top: usize),
+        with_min_probability(min_probability: f32),
+        with_automatic(automatic: impl Into<Option<AutomaticOptions>>),
     }
 }
 
@@ -62,19 +75,19 @@ impl TextPrompt<'_> {
 
 /// A mask that answers a text.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Match {
     /// Which of the texts.
     pub text: usize,
-    /// Of the text, among all texts and what they compete with.
+    /// The probability of the text among all texts and those they compete with.
     pub probability: f32,
     /// The mask.
     pub record: MaskRecord,
 }
 
 impl Sam {
-    /// Finds what `prompt` says: the masks of everything in the picture are candidates, `clip` looks at each, cut out
-    /// and in its surroundings, and for every text those are taken that it fits best, in comparison with the other
-    /// texts.
+    /// Finds what `prompt` describes. Everything in the picture is segmented; `clip` embeds each mask, cut out and in
+    /// its surroundings, and compares it with the texts; each text gets the masks for which it is most probable.
     ///
     /// Matches come text by text, the best first. A mask may answer several texts. Also returns the embedding of the
     /// picture, for clicks.
@@ -91,7 +104,7 @@ impl Sam {
     ) -> Result<(Vec<Match>, Embedding)> {
         let sentences = prompt.sentences()?;
         let sentences: Vec<&str> = sentences.iter().map(|sentence| &sentence[..]).collect();
-        let texts = clip.encode_texts(&sentences, true)?;
+        let texts = clip.encode_texts(&sentences, &EncodeOptions::default())?;
 
         let mut records = Vec::new();
         let mut keep = |record| {
@@ -121,7 +134,8 @@ impl Sam {
 }
 
 /// The rows of `logits: [candidates, labels]` in which label `text` is most probable, the best first, with its
-/// probability: at most `top` of at least `least`. Rows that are not numbers, as of a damaged checkpoint, are no answer.
+/// probability: at most `top` of at least `least`. Rows that are not numbers, as of a damaged checkpoint, are no
+/// answer.
 fn best(logits: &[f32], labels: usize, text: usize, top: usize, least: f32) -> Vec<(usize, f32)> {
     let rows = logits.chunks_exact(labels).map(|row| log_odds(row, text)).enumerate();
     let mut odds: Vec<(usize, f32)> = rows.filter(|(_, odds)| !odds.is_nan()).collect();

@@ -27,10 +27,10 @@ impl Frame {
 const ENCODING: f32 = 0.95;
 
 impl Tracker {
-    /// Encodes the next frame: it is current from then on. Returns its number, one more than that of the frame that was
-    /// current; the first is 0.
+    /// Encodes the next frame of the video, which becomes the current frame. Returns its number, 1 more than that of the
+    /// frame before; the first is 0.
     ///
-    /// If another frame leaves, its prompts are remembered first. `monitor` hears of every block of the encoder.
+    /// If this drops the oldest frame, prompts on that frame are remembered first. `monitor` is called after every block of the encoder.
     ///
     /// # Errors
     /// As [`push_at`](Self::push_at).
@@ -40,8 +40,8 @@ impl Tracker {
         Ok(index)
     }
 
-    /// Encodes frame `index`, for callers who read a video in their own order. It is current from then on, and takes
-    /// the place of the frame of this number if that is held.
+    /// Encodes frame `index`, for callers who read a video in their own order. It becomes the current frame, and replaces
+    /// the frame of this number if that is held.
     ///
     /// # Errors
     /// `InvalidArgument` if the video has no such frame, `Image` if its size is not the tracker's, `OutOfMemory`,

@@ -14,7 +14,7 @@ impl Tracker {
     }
 
     /// Logits of the mask of `object` on `frame`, `[mask_side, mask_side]`, over the whole picture; the current frame
-    /// for `None`. Small holes are filled. −1024 everywhere if the object is not there.
+    /// for `None`. Small holes are filled. −1024 everywhere if the object is not visible.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such object, or no mask of it on the frame.
@@ -27,7 +27,7 @@ impl Tracker {
         self.upscale.side()
     }
 
-    /// Logit of the probability that `object` is on `frame`: it is not if this is not above 0.
+    /// Logit of the probability that `object` is visible on `frame`: above 0 if it is more likely than not.
     ///
     /// # Errors
     /// As [`low_res`](Self::low_res).
@@ -35,7 +35,7 @@ impl Tracker {
         Ok(self.result(object, frame)?.object_score)
     }
 
-    /// The IoU with the object that the model expects of the mask; 1 of a mask that was given.
+    /// The IoU of mask and object that the model predicts; 1 if the mask was given as a prompt.
     ///
     /// # Errors
     /// As [`low_res`](Self::low_res).

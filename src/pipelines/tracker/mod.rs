@@ -3,13 +3,10 @@
 //! ```no_run
 //! # #[cfg(feature = "std")] fn main() -> vitrum::Result<()> {
 //! # use std::sync::Arc;
-//! use vitrum::exec::{Cx, CxOptions, Monitor};
-//! use vitrum::image::{ImageView, PixelFormat};
-//! use vitrum::pipelines::sam::{Point, Prompt, Sam, SamOptions};
-//! use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
-//! use vitrum::weights::{Bundle, OpenOptions};
+//! use vitrum::{Bundle, Context, ContextOptions, ImageView, Monitor, OpenOptions, PixelFormat, Point, Prompt};
+//! use vitrum::{PromptOptions, Sam, SamOptions, Tracker, TrackerOptions};
 //!
-//! let cx = Cx::new(&CxOptions::default())?;
+//! let cx = Context::new(&ContextOptions::default())?;
 //! let bundle = Bundle::open("sam2.1-hiera-tiny".as_ref(), OpenOptions::default())?;
 //! let sam = Arc::new(Sam::load(&cx, &bundle, &SamOptions::default())?);
 //! # let (pictures, width, height) = (vec![vec![0; 3]; 2], 1, 1);
@@ -20,7 +17,7 @@
 //!     let frame = tracker.push(&image, &Monitor::none())?;
 //!     if frame == 0 {
 //!         let click = [Point::foreground(320.0, 200.0)];
-//!         tracker.add_prompt(frame, 7, &Prompt::points(&click), false, &Monitor::none())?;
+//!         tracker.add_prompt(frame, 7, &Prompt::points(&click), &PromptOptions::default(), &Monitor::none())?;
 //!     }
 //!     tracker.step(&Monitor::none())?;
 //!     tracker.mask_into(7, None, 0.0, &mut mask)?;
@@ -67,7 +64,7 @@ mod save;
 mod selection;
 mod step;
 
-pub use options::{MAX_FRAMES, MAX_KEPT, MAX_OBJECTS, MAX_TRACKER_POINTS, TrackerOptions};
+pub use options::{MAX_FRAMES, MAX_KEPT, MAX_OBJECTS, MAX_TRACKER_POINTS, PromptOptions, TrackerOptions};
 pub use propagate::{FrameSource, Propagation};
 
 use alloc::sync::Arc;
@@ -82,13 +79,13 @@ use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam::Point;
 use crate::models::sam2::{FrameFeatures, Tracking};
 
-/// Which way time goes.
+/// The direction in which a video is tracked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// As the video was taken.
+    /// From earlier frames to later ones.
     #[default]
     Forward,
-    /// In reverse.
+    /// From later frames to earlier ones.
     Backward,
 }
 

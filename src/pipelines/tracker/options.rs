@@ -1,6 +1,7 @@
 //! How a tracker behaves. Defaults are those of the reference's `build_sam2_video_predictor`.
 
 use crate::error::{Result, err};
+use crate::setters::setters;
 
 /// Most frames that a video may have: beyond it, frame numbers and their distances would not be exact everywhere.
 pub const MAX_FRAMES: u64 = 1 << 48;
@@ -13,10 +14,11 @@ pub const MAX_TRACKER_POINTS: usize = 1 << 10;
 
 /// How a [`Tracker`](super::Tracker) behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrackerOptions {
-    /// Frames of the video, if that is known. A video shorter than the model's number of object pointers (16) encodes
-    /// their distances on a finer scale, as the reference does, and no frame beyond it can be pushed. `None` for a live
-    /// camera.
+    /// Number of frames of the video; `None` if it is not known, as with a camera. No frame beyond it can be pushed. As in
+    /// the reference, a video with fewer frames than the model has object pointers (16) encodes their distances on a
+    /// finer scale.
     pub num_frames: Option<u64>,
     /// Most objects at the same time.
     pub max_objects: usize,
@@ -24,22 +26,23 @@ pub struct TrackerOptions {
     /// this replaces the earliest prompt after the first. The replaced frame then counts as tracked. The first prompt,
     /// which usually shows the object best, always stays.
     pub max_prompted_frames: usize,
-    /// How many of the frames pushed last stay open to prompts and to tracking: their image features and masks are
-    /// kept, 17 MB and 256 kB per object in the released models.
+    /// How many of the frames pushed last are held. Frames that are held can be prompted and tracked, and their masks
+    /// read. In the released models each takes 17 MB, and 256 kB for every object.
     pub held_frames: usize,
     /// Also keeps the memories around conditioning frames, on both sides, so that a sweep that starts there in the
     /// other direction attends to what the first sweep left, as in the reference, which forgets nothing. Otherwise such
     /// memories live only as long as their frames are held or within reach of the latest frame.
     pub both_directions: bool,
-    /// Holes of at most so many pixels in the low-resolution masks are filled; 0 for none. (The reference fills them on
-    /// GPUs only, transformers never.)
+    /// Holes of at most this area in the low-resolution masks are filled; 0 leaves them. (The reference fills them on GPUs
+    /// only, transformers never.)
     pub fill_hole_area: u32,
     /// Gives every pixel to one object at most in the masks of the picture (`non_overlap_masks`).
     pub non_overlap_output: bool,
-    /// The same for the masks that are remembered (`non_overlap_masks_for_mem_enc`), across objects, as in the
+    /// The same for the masks that the memory encoder gets (`non_overlap_masks_for_mem_enc`), across objects, as in the
     /// reference's batched predictor.
     pub non_overlap_memory: bool,
-    /// Remembers masks of prompted frames as they are seen, black and white (`binarize_mask_from_pts_for_mem_enc`).
+    /// Gives the memory encoder masks of prompted frames as 0 and 1, not as probabilities
+    /// (`binarize_mask_from_pts_for_mem_enc`).
     pub binarize_clicked_masks: bool,
     /// Makes conditioning frames of frames that are prompted after they were tracked
     /// (`add_all_frames_to_correct_as_cond`). Otherwise such a correction counts like the tracked frame it replaces,
@@ -71,6 +74,21 @@ impl Default for TrackerOptions {
 }
 
 impl TrackerOptions {
+    setters! {
+        with_num_frames(num_frames: impl Into<Option<u64>>),
+        with_max_objects(max_objects: usize),
+        with_max_prompted_frames(max_prompted_frames: usize),
+        with_held_frames(held_frames: usize),
+        with_both_directions(both_directions: bool),
+        with_fill_hole_area(fill_hole_area: u32),
+        with_non_overlap_output(non_overlap_output: bool),
+        with_non_overlap_memory(non_overlap_memory: bool),
+        with_binarize_clicked_masks(binarize_clicked_masks: bool),
+        with_corrections_are_conditioning(corrections_are_conditioning: bool),
+        with_clear_memory_around_input(clear_memory_around_input: bool),
+        with_dynamic_multimask_via_stability(dynamic_multimask_via_stability: bool),
+    }
+
     /// Checks that every number is possible.
     ///
     /// # Errors
@@ -139,6 +157,20 @@ impl TrackerOptions {
             return Err(err!(InvalidArgument, "frame {frame} of a video of at most {frames} frames"));
         }
         Ok(())
+    }
+}
+
+/// How [`Tracker::add_prompt`](super::Tracker::add_prompt) takes a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PromptOptions {
+    /// Adds the points to those of earlier prompts for the object on the frame. By default they replace them.
+    pub keep_earlier: bool,
+}
+
+impl PromptOptions {
+    setters! {
+        with_keep_earlier(keep_earlier: bool),
     }
 }
 

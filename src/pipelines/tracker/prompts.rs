@@ -1,10 +1,10 @@
-//! What is said about objects: points, boxes, masks, and taking it back.
+//! Prompts: points, boxes, masks; removing them.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::object_state::{Clicks, FrameResult, Kind, ObjectState};
-use super::options::MAX_TRACKER_POINTS;
+use super::options::{MAX_TRACKER_POINTS, PromptOptions};
 use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
 use crate::exec::Monitor;
@@ -13,9 +13,9 @@ use crate::models::sam2::tracking::DecoderPrompt;
 use crate::pipelines::mask::clamp_prompt;
 
 impl Tracker {
-    /// Says with points or a box where `object` is on a held frame, in pixels. An object that is not known yet comes
-    /// into being. With `keep_earlier`, points are added to those said before about the object on the frame; the mask
-    /// found before is the start of the new one in any case.
+    /// Prompts `object` with points or a box, in pixels, on a frame that is held. The first prompt with a new number adds
+    /// the object. The new mask starts from the mask found before on the frame, also where
+    /// [`keep_earlier`](PromptOptions::keep_earlier) is off and the points replace earlier ones.
     ///
     /// The mask can be read at once. It is remembered at the next step. More conditioning frames than
     /// [`max_prompted_frames`](super::TrackerOptions::max_prompted_frames) replace the earliest after the first.
@@ -30,9 +30,10 @@ impl Tracker {
         frame: u64,
         object: u32,
         prompt: &Prompt<'_>,
-        keep_earlier: bool,
+        options: &PromptOptions,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let PromptOptions { keep_earlier } = *options;
         let model = tracking(&self.sam)?;
         let held = self.held_frame(frame)?;
         prompt.check(self.mask_side())?;
@@ -89,9 +90,9 @@ impl Tracker {
         Ok(())
     }
 
-    /// Says which pixels are `object` on a held frame: `mask: [height, width]`, not 0 for those of the object. No pixel
-    /// at all says that it is not there. The mask replaces whatever was said about the object on this frame, and is its
-    /// answer: no model is asked.
+    /// Prompts `object` with a mask on a frame that is held: `mask: [height, width]`, not 0 for pixels of the object. A mask
+    /// without any such pixel means that the object is not visible. The mask replaces earlier prompts of the object on the
+    /// frame, and is the object's mask there: the decoder does not run.
     ///
     /// # Errors
     /// `InvalidArgument` if the frame is not held or the mask does not have the size of the frames; `Limit` for too many
@@ -129,8 +130,8 @@ impl Tracker {
         Ok(())
     }
 
-    /// Takes back what was said about `object` on `frame`, held or not. If it was a conditioning frame, it counts as
-    /// tracked from then on. An object that has no other prompts cannot be followed until it gets one.
+    /// Removes the prompts of `object` on `frame`, which need not be held. If it was a conditioning frame, it counts as
+    /// tracked from then on. An object without any prompts cannot be tracked until it gets one.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such object.
@@ -145,7 +146,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Forgets an object.
+    /// Removes an object.
     ///
     /// # Errors
     /// `InvalidArgument` if there is no such object.
@@ -156,7 +157,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Forgets all objects. Frames stay held.
+    /// Removes all objects. Frames stay held.
     pub fn reset(&mut self) {
         self.ids.clear();
         self.objects.clear();

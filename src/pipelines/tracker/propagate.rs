@@ -6,6 +6,7 @@ use super::{Direction, Tracker};
 use crate::error::{Error, Result, err};
 use crate::exec::Monitor;
 use crate::image::ImageView;
+use crate::setters::setters;
 
 /// A video that can be read at any frame.
 pub trait FrameSource {
@@ -19,23 +20,32 @@ pub trait FrameSource {
     fn frame(&mut self, index: u64) -> Result<Option<ImageView<'_>>>;
 }
 
-/// Through which frames to follow objects.
+/// Through which frames [`Tracker::propagate`] follows objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Propagation {
     /// The first frame; `None` for the earliest that has prompts.
     pub start: Option<u64>,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
     /// How many frames to go on after the first; `None` for the rest of the video. As in the reference, one frame more
     /// than this is tracked.
     pub max_frames: Option<u64>,
 }
 
+impl Propagation {
+    setters! {
+        with_start(start: impl Into<Option<u64>>),
+        with_direction(direction: Direction),
+        with_max_frames(max_frames: impl Into<Option<u64>>),
+    }
+}
+
 impl Tracker {
     /// Follows all objects through a video, and calls `each` after every frame, when its masks can be read. A frame that
     /// is held is not read again. Going backward from frame 0 does nothing, as in the reference.
     ///
-    /// `monitor` hears of every part of every frame; `each` ends the work by returning `Break`, which is no error.
+    /// `monitor` gets the progress; `each` ends the work by returning `Break`, which is no error.
     ///
     /// # Errors
     /// Those of [`push_at`](Self::push_at), [`step_at`](Self::step_at) and of `source`; `InvalidArgument` if no object

@@ -21,7 +21,7 @@ use crate::pipelines::sam::Sam;
 use crate::weights::Fnv64;
 
 impl Tracker {
-    /// Restores a [`save`](Self::save)d tracker.
+    /// Restores a tracker that [`save`](Self::save) wrote.
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged tracker, or one that cannot be; `Unsupported` if a later version

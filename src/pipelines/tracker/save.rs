@@ -24,8 +24,8 @@ pub(super) const HAS_MEMORY: u8 = 1;
 pub(super) const HAS_MASK: u8 = 2;
 
 impl Tracker {
-    /// The tracker as bytes, for [`restore`](Self::restore): with the features of held frames, so that it goes on
-    /// exactly as this one would.
+    /// Serialises the tracker, with the features of held frames. The tracker that [`restore`](Self::restore) makes of the
+    /// bytes gives the same results as this one.
     pub fn save(&self) -> Vec<u8> {
         let mut out = Writer(Vec::with_capacity(self.bytes() + (1 << 12)));
         out.bytes(&MAGIC);

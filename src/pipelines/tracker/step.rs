@@ -35,7 +35,7 @@ impl Attended<'_> {
 }
 
 impl Tracker {
-    /// Takes up all prompts, and follows every object on the current frame, forward in time.
+    /// Tracks every object to the current frame, forward in time, after remembering all prompted frames.
     ///
     /// # Errors
     /// As [`step_at`](Self::step_at).
@@ -44,8 +44,8 @@ impl Tracker {
         self.step_at(current, Direction::Forward, monitor)
     }
 
-    /// Takes up all prompts, and follows every object on a frame that is held. Objects for which it is a conditioning
-    /// frame keep their mask; others get a new one, also where they have been tracked before.
+    /// Tracks every object to a frame that is held, after remembering all prompted frames. Objects for which it is a
+    /// conditioning frame keep their mask; others get a new one, also if they were tracked to it before.
     ///
     /// # Errors
     /// `InvalidArgument` if the frame is not held, there are no objects, or an object has no prompt that made a

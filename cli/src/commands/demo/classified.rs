@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vitrum::exec::Cx;
 use vitrum::image::ImageView;
-use vitrum::pipelines::clip::prompts;
+use vitrum::pipelines::clip::{EncodeOptions, prompts};
 
 use super::{SCENE, Sheets};
 use crate::args::LoadArgs;
@@ -59,7 +59,8 @@ pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mu
     let views = samples.iter().map(Picture::view).chain(REGIONS.map(|region| scene.region(rect(region))));
     let views: Vec<ImageView<'_>> = views.collect::<Result<_>>()?;
 
-    let images = clip.encode_images(&views, false).or_exit(Exit::Other)?;
+    let images =
+        clip.encode_images(&views, &EncodeOptions::default().with_normalize(false)).or_exit(Exit::Other)?;
     let mut scores = logits(&clip, &images, &texts)?;
     clip.probabilities(&mut scores, labels.len());
     let results: Vec<_> = names

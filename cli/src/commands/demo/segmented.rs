@@ -29,12 +29,10 @@ const SCALE: f32 = 2.0;
 /// The demo's SAM is small: less sure of its masks than those that the reference's defaults are made for, and not always
 /// neat.
 fn automatic() -> AutomaticOptions {
-    AutomaticOptions {
-        pred_iou_thresh: 0.55,
-        stability_score_thresh: 0.65,
-        min_mask_region_area: 100,
-        ..AutomaticOptions::default()
-    }
+    AutomaticOptions::default()
+        .with_pred_iou_thresh(0.55)
+        .with_stability_score_thresh(0.65)
+        .with_min_mask_region_area(100)
 }
 
 /// A mask and what it answers.
@@ -139,11 +137,11 @@ fn answers(
     name: impl Fn(usize) -> String,
 ) -> Result<Vec<Segmented<'static>>> {
     let mut prediction = Prediction::default();
-    let options = PredictOptions { multimask, ..PredictOptions::default() };
+    let options = PredictOptions::default().with_multimask(multimask);
     sam.predict(embedding, prompts, &options, &mut prediction).or_exit(Exit::Other)?;
     let best = |prompt: usize| {
         let mask = prediction.best(prompt);
-        let found = Record::of(sam.cx(), &prediction, prompt, mask, 0.0)?;
+        let found = Record::of(&prediction, prompt, mask, 0.0)?;
         Ok(Segmented { image: SCENE.0, asked: name(prompt), found })
     };
     (0..prediction.prompts()).map(best).collect()
@@ -152,7 +150,7 @@ fn answers(
 /// Of each text the mask that looks most like it.
 fn ask(sam: &Sam, cx: &Cx, scene: &Picture) -> Result<Vec<Segmented<'static>>> {
     let clip = model::load(model::DEMO, LoadArgs::default(), cx)?;
-    let prompt = TextPrompt { texts: &TEXTS, automatic: Some(automatic()), ..TextPrompt::default() };
+    let prompt = TextPrompt::default().with_texts(&TEXTS).with_automatic(automatic());
     let found = sam.ground(&clip, &scene.view()?, &prompt, &Monitor::none());
     let (matches, _) = found.or_exit(Exit::Other)?;
     let named = matches.into_iter().map(|it| Segmented {

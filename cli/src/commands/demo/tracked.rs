@@ -51,7 +51,7 @@ pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Resu
     let [_, x, y, _] = facts.click;
     let mut plan = Plan::default();
     plan.at(0, OBJECT).points.push(Point::foreground(x, y));
-    let options = TrackerOptions { num_frames: clip.len(), ..TrackerOptions::default() };
+    let options = TrackerOptions::default().with_num_frames(clip.len());
 
     let (mut follower, mut areas, mut frames) = (None, Vec::new(), Vec::new());
     while let Some(frame) = clip.next()? {

@@ -69,7 +69,7 @@ impl Memory {
             use_signed_tpos_enc_to_obj_ptrs: has(|times| times.signed),
         };
         let bytes = |max_objects| {
-            let options = TrackerOptions { max_objects, ..TrackerOptions::default() };
+            let options = TrackerOptions::default().with_max_objects(max_objects);
             Tracker::memory_bytes(sam, [config.image_size; 2], &options).ok()
         };
         let (one, two) = (bytes(1)?, bytes(2)?);

@@ -63,11 +63,9 @@ impl<'a> Follower<'a> {
         plan: &'a Plan,
         threshold: f32,
     ) -> Result<Self> {
-        let options = TrackerOptions {
-            max_objects: plan.objects().len().max(1),
-            max_prompted_frames: plan.prompted_frames().max(options.max_prompted_frames),
-            ..*options
-        };
+        let options = (*options)
+            .with_max_objects(plan.objects().len().max(1))
+            .with_max_prompted_frames(plan.prompted_frames().max(options.max_prompted_frames));
         let tracker = Tracker::new(sam, [picture.height, picture.width], &options).or_exit(Exit::Model)?;
         Ok(Self { tracker, plan, threshold })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vitrum::exec::Monitor;
 use vitrum::pipelines::sam::{Point, Prompt};
-use vitrum::pipelines::tracker::Tracker;
+use vitrum::pipelines::tracker::{PromptOptions, Tracker};
 
 use crate::args::sam::{Corners, Place};
 use crate::args::track::TrackPromptArgs;
@@ -99,9 +99,9 @@ impl Plan {
                     .or_exit(Exit::Usage)?;
             }
             if said.bounding_box.is_some() || !said.points.is_empty() {
-                let prompt = Prompt { points: &said.points, bounding_box: said.bounding_box, mask: None };
+                let prompt = Prompt::default().with_points(&said.points).with_bounding_box(said.bounding_box);
                 tracker
-                    .add_prompt(frame, object, &prompt, false, monitor)
+                    .add_prompt(frame, object, &prompt, &PromptOptions::default(), monitor)
                     .map_err(on)
                     .or_exit(Exit::Usage)?;
             }

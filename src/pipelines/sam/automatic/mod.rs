@@ -33,6 +33,7 @@ const ENCODED: f32 = 0.25;
 
 /// A mask of the picture, with the reference's fields.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct MaskRecord {
     /// The mask.
     pub segmentation: Rle,
@@ -41,23 +42,23 @@ pub struct MaskRecord {
     /// The box around it: `[x, y, width, height]`. As in the reference, a side is the difference between the last and
     /// the first pixel, one less than [`Rle::bounding_box`] counts.
     pub bounding_box: [u32; 4],
-    /// The overlap with the truth that the model expects (intersection over union).
+    /// The IoU with the object that the model predicts.
     pub predicted_iou: f32,
     /// The click that gave the mask.
     pub point_coords: [f64; 2],
-    /// How little the mask depends on the threshold, see [`stability_score`].
+    /// The [`stability_score`].
     pub stability_score: f32,
     /// The part of the picture in which the mask was found: `[x, y, width, height]`.
     pub crop_box: [u32; 4],
 }
 
 impl Sam {
-    /// Finds the masks of everything in a picture and hands them to `emit`, which may stop the work.
+    /// Segments everything in a picture and calls `emit` with each mask; `emit` may stop the work.
     ///
-    /// Masks come in the reference's order and as early as they are final. A better mask of the same thing can come
-    /// from any click, so that this is when all clicks of a crop are done: smaller crops are taken first and their
-    /// masks prevail, the whole picture is last. Masks from which small regions were removed yield to all others and
-    /// come at the end.
+    /// Masks come in the reference's order, each as soon as it is final. Any click of a crop may give a better mask of the
+    /// same thing, so the masks of a crop are final when all its clicks are done. Smaller crops come first, and their
+    /// masks win over those of larger ones; the whole picture comes last. Masks from which small regions were removed lose
+    /// against all others and come at the end.
     ///
     /// Returns the embedding of the whole picture, for clicks.
     ///

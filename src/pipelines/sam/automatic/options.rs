@@ -1,8 +1,9 @@
-//! What the automatic generator is asked for.
+//! Options of the automatic generator.
 
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::setters::setters;
 
 /// Most layers of crops: the fifth has 1,024.
 const MAX_CROP_LAYERS: usize = 5;
@@ -12,37 +13,38 @@ const MAX_POINTS: usize = 1 << 20;
 /// The options of `SamAutomaticMaskGenerator`, with its names and defaults, and what `SAM2AutomaticMaskGenerator` has in
 /// addition; see [`sam2`](AutomaticOptions::sam2) for its defaults.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AutomaticOptions {
     /// Points along each side of the grid.
     pub points_per_side: usize,
     /// Points that go through the decoder at once.
     pub points_per_batch: usize,
-    /// Masks whose predicted overlap with the truth is not above this are dropped; 0 keeps all.
+    /// Masks whose predicted IoU is not above this are dropped; 0 keeps all.
     pub pred_iou_thresh: f64,
     /// Masks whose stability score is below this are dropped; 0 keeps all.
     pub stability_score_thresh: f64,
-    /// How far the two thresholds of the stability score are from the mask's.
+    /// Offset of the two thresholds between which the stability score compares the mask, in logits.
     pub stability_score_offset: f64,
-    /// Overlap of boxes above which the mask of lower predicted quality is dropped, within a crop.
+    /// IoU of two boxes of a crop above which the mask of lower predicted IoU is dropped.
     pub box_nms_thresh: f64,
     /// Layers of crops; layer `i` has `2ⁱ · 2ⁱ`, in addition to the whole picture.
     pub crop_n_layers: usize,
-    /// Overlap of boxes above which the mask of the larger crop is dropped.
+    /// IoU of two boxes of different crops above which the mask of the larger crop is dropped.
     pub crop_nms_thresh: f64,
-    /// How far crops overlap: in the first layer, as a part of the picture's shorter side.
+    /// Overlap of the crops of the first layer, as a fraction of the picture's shorter side.
     pub crop_overlap_ratio: f64,
     /// The points per side of layer `i` are divided by this to the power of `i`.
     pub crop_n_points_downscale_factor: usize,
     /// The points of the whole picture and of each layer, in 0…1 of a crop's width and height, in place of regular
     /// grids.
     pub point_grids: Option<Vec<Vec<[f64; 2]>>>,
-    /// Holes and islands are removed; 0 leaves masks as they are. Of a SAM, those of fewer pixels of the picture, when
-    /// all masks are there; of a SAM 2, those of so many logits or fewer, at the decoder's resolution, before masks are
-    /// looked at.
+    /// Holes and islands of a smaller area are removed; 0 leaves them. With a SAM, areas are counted in pixels of the
+    /// picture, and regions go when all masks are there. With a SAM 2, they are counted in logits of the low-resolution
+    /// mask, and regions of exactly this area go too, before masks are filtered.
     pub min_mask_region_area: u32,
-    /// Each mask is fed back once, with its point, and what comes of it takes its place.
+    /// Refines each mask once: it becomes a prompt, together with its point, and the answer replaces it.
     pub use_m2m: bool,
-    /// Three masks for each point; otherwise one.
+    /// Three masks for each point, the default; otherwise one.
     pub multimask_output: bool,
 }
 
@@ -68,6 +70,23 @@ impl Default for AutomaticOptions {
 }
 
 impl AutomaticOptions {
+    setters! {
+        with_points_per_side(points_per_side: usize),
+        with_points_per_batch(points_per_batch: usize),
+        with_pred_iou_thresh(pred_iou_thresh: f64),
+        with_stability_score_thresh(stability_score_thresh: f64),
+        with_stability_score_offset(stability_score_offset: f64),
+        with_box_nms_thresh(box_nms_thresh: f64),
+        with_crop_n_layers(crop_n_layers: usize),
+        with_crop_nms_thresh(crop_nms_thresh: f64),
+        with_crop_overlap_ratio(crop_overlap_ratio: f64),
+        with_crop_n_points_downscale_factor(crop_n_points_downscale_factor: usize),
+        with_point_grids(point_grids: impl Into<Option<Vec<Vec<[f64; 2]>>>>),
+        with_min_mask_region_area(min_mask_region_area: u32),
+        with_use_m2m(use_m2m: bool),
+        with_multimask_output(multimask_output: bool),
+    }
+
     /// The defaults of `SAM2AutomaticMaskGenerator`.
     pub fn sam2() -> Self {
         Self { pred_iou_thresh: 0.8, ..Self::default() }

@@ -6,7 +6,7 @@ use core::ops::Range;
 use crate::error::Result;
 use crate::exec::{Monitor, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
-use crate::pipelines::clip::Clip;
+use crate::pipelines::clip::{Clip, EncodeOptions};
 use crate::pipelines::mask::Rle;
 use crate::pipelines::sam::MaskRecord;
 
@@ -55,7 +55,7 @@ pub(super) fn embed(
             .zip(squares.iter().flat_map(|square| [square.side; 2]))
             .map(|(rgb, side)| ImageView::packed(rgb, side, side, PixelFormat::Rgb8))
             .collect::<Result<Vec<_>>>()?;
-        let embeds = clip.encode_images(&views, true)?;
+        let embeds = clip.encode_images(&views, &EncodeOptions::default())?;
         for pair in embeds.chunks_exact(2 * dim) {
             let (cut_out, whole) = pair.split_at(dim);
             looks.extend(cut_out.iter().zip(whole).map(|(a, b)| a + CONTEXT * (b - a)));
