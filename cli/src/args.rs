@@ -352,6 +352,9 @@ pub(crate) struct BenchArgs {
     /// Model directory, .safetensors, .pt, .pth or .bin file, or ORG/NAME in the Hugging Face cache, for all but kernels; the demo's by default.
     #[arg(long, short, requires = "subject")]
     pub(crate) model: Option<String>,
+    /// Of models: where a pass spends its time, by stage and by kernel, instead of how long it takes.
+    #[arg(long, requires = "subject")]
+    pub(crate) breakdown: bool,
 }
 
 #[derive(Debug, Args)]

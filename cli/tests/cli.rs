@@ -244,6 +244,23 @@ fn bench_prints_an_object_a_line() {
 }
 
 #[test]
+fn bench_tells_where_a_pass_spends_its_time() {
+    let rows = json(&["bench", "clip", "--breakdown", "--threads", "1"]);
+    let (stages, sums): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["stage"].is_string());
+    assert!(stages.iter().any(|row| row["stage"] == "vision.layers.0" && row["kernel"] == "gemm"));
+    for kernel in ["gemm", "attention", "layer-norm", "(no kernel)"] {
+        assert!(sums.iter().any(|row| row["kernel"] == kernel), "{kernel}");
+    }
+    // Of each pass, the kernels and the rest are the whole.
+    for shape in ["1x", "8x"] {
+        let of_pass =
+            |row: &&&Value| row["name"] == "clip-text" && row["shape"].as_str().unwrap().starts_with(shape);
+        let shares: f64 = sums.iter().filter(of_pass).map(|row| row["share"].as_f64().unwrap()).sum();
+        assert!((shares - 1.0).abs() < 0.01, "{shares}");
+    }
+}
+
+#[test]
 fn wrong_usage_exits_with_2() {
     let octopus = octopus();
     let classify = |more: &[&'static str]| [&["classify", octopus.as_str()], more].concat();

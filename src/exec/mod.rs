@@ -22,7 +22,7 @@ pub(crate) use float_env::FloatEnv;
 #[cfg(feature = "std")]
 pub use map::MappedFile;
 pub use monitor::Monitor;
-pub use profile::{KernelScope, LayerScope, Work};
+pub use profile::{KernelScope, Work};
 #[cfg(feature = "std")]
 pub use profile::{Profile, Span};
 pub(crate) use scratch::try_zeroed;

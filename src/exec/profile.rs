@@ -1,7 +1,7 @@
-//! Where a pass spends its time, by layer and by kernel.
+//! Where a pass spends its time, by stage and by kernel.
 //!
-//! Models name their layers ([`Cx::layer`]) and kernels say what they do ([`Cx::kernel`]). A context without a
-//! [`Profile`] does nothing at these places but look whether it has one.
+//! Kernels say what they do ([`Cx::kernel`]), and models name their stages, as they do for a trace ([`Cx::end_stage`]). A
+//! context without a [`Profile`] does nothing at these places but look whether it has one.
 
 use core::fmt;
 
@@ -29,8 +29,9 @@ pub use with_std::{Profile, Span};
 
 #[cfg(feature = "std")]
 mod with_std {
-    use alloc::string::String;
+    use alloc::string::{String, ToString};
     use alloc::vec::Vec;
+    use core::fmt;
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::Instant;
 
@@ -39,8 +40,8 @@ mod with_std {
     /// One call of a kernel.
     #[derive(Clone, Debug)]
     pub struct Span {
-        /// The layers that it was called in, from the outermost, joined by `/`.
-        pub layer: String,
+        /// The stage of the model that it belongs to; empty behind the last stage.
+        pub stage: String,
         /// The kernel.
         pub kernel: &'static str,
         /// How long it took on all threads together, from begin to end.
@@ -55,44 +56,33 @@ mod with_std {
 
     #[derive(Debug, Default)]
     struct State {
-        layers: Vec<String>,
         spans: Vec<Span>,
+        /// How many of them have their stage.
+        complete: usize,
     }
 
     impl Profile {
         /// What was collected since the last call.
         pub fn take(&self) -> Vec<Span> {
-            core::mem::take(&mut self.state().spans)
+            core::mem::take(&mut *self.state()).spans
         }
 
         fn state(&self) -> MutexGuard<'_, State> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
-        pub(super) fn enter_layer(&self, name: String) {
-            self.state().layers.push(name);
-        }
-
-        pub(super) fn leave_layer(&self) {
-            self.state().layers.pop();
+        pub(super) fn end_stage(&self, name: &fmt::Arguments<'_>) {
+            let mut state = self.state();
+            let complete = core::mem::replace(&mut state.complete, 0);
+            state.spans[complete..].iter_mut().for_each(|span| span.stage = name.to_string());
+            state.complete = state.spans.len();
         }
 
         pub(super) fn add(&self, kernel: &'static str, work: Work, begin: Instant) {
             let seconds = begin.elapsed().as_secs_f64();
-            let mut state = self.state();
-            let layer = state.layers.join("/");
-            state.spans.push(Span { layer, kernel, seconds, work });
+            self.state().spans.push(Span { stage: String::new(), kernel, seconds, work });
         }
     }
-}
-
-/// Until it is dropped, kernels count for a layer.
-#[must_use]
-pub struct LayerScope<'a> {
-    #[cfg(feature = "std")]
-    profile: Option<&'a Profile>,
-    #[cfg(not(feature = "std"))]
-    profile: core::marker::PhantomData<&'a Cx>,
 }
 
 /// Until it is dropped, a kernel runs.
@@ -105,22 +95,15 @@ pub struct KernelScope<'a> {
 }
 
 impl Cx {
-    /// Says that a layer called `name` begins, which ends when the result is dropped.
+    /// Says that a stage called `name` is complete: the kernels since the stage before are its own.
     #[inline]
-    pub fn layer(&self, name: fmt::Arguments<'_>) -> LayerScope<'_> {
+    pub fn end_stage(&self, name: fmt::Arguments<'_>) {
         #[cfg(feature = "std")]
-        {
-            let profile = self.profile();
-            if let Some(profile) = profile {
-                profile.enter_layer(alloc::string::ToString::to_string(&name));
-            }
-            LayerScope { profile }
+        if let Some(profile) = self.profile() {
+            profile.end_stage(&name);
         }
         #[cfg(not(feature = "std"))]
-        {
-            let _ = name;
-            LayerScope { profile: core::marker::PhantomData }
-        }
+        let _ = name;
     }
 
     /// Says that a kernel begins, which ends when the result is dropped. Kernels do not nest.
@@ -139,15 +122,6 @@ impl Cx {
     }
 }
 
-impl Drop for LayerScope<'_> {
-    fn drop(&mut self) {
-        #[cfg(feature = "std")]
-        if let Some(profile) = self.profile {
-            profile.leave_layer();
-        }
-    }
-}
-
 impl Drop for KernelScope<'_> {
     fn drop(&mut self) {
         #[cfg(feature = "std")]
@@ -160,31 +134,35 @@ impl Drop for KernelScope<'_> {
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use alloc::sync::Arc;
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::simd::Level;
 
     #[test]
-    fn kernels_count_for_the_layer_that_they_run_in() {
+    fn kernels_belong_to_the_stage_that_ends_after_them() {
         let profile = Arc::new(Profile::default());
         let cx = Cx::serial(Level::detect()).with_profile(profile.clone());
         let run = |cx: &Cx| {
-            let _tower = cx.layer(format_args!("tower"));
             for i in 0..2 {
-                let _layer = cx.layer(format_args!("layers.{i}"));
-                let _kernel = cx.kernel("gemm", || Work::product(2, 3, 4));
+                drop(cx.kernel("gemm", || Work::product(2, 3, 4)));
+                drop(cx.kernel("layer-norm", Work::default));
+                cx.end_stage(format_args!("layers.{i}"));
             }
-            drop(cx.kernel("norm", Work::default));
+            drop(cx.kernel("softmax", Work::default));
         };
         run(&cx);
         run(&Cx::serial(Level::detect()));
         let spans = profile.take();
-        let seen: alloc::vec::Vec<_> =
-            spans.iter().map(|s| (s.layer.as_str(), s.kernel, s.work.flops)).collect();
-        assert_eq!(
-            seen,
-            [("tower/layers.0", "gemm", 48.0), ("tower/layers.1", "gemm", 48.0), ("tower", "norm", 0.0)]
-        );
+        let seen: Vec<_> = spans.iter().map(|s| (s.stage.as_str(), s.kernel, s.work.flops)).collect();
+        let expected = [
+            ("layers.0", "gemm", 48.0),
+            ("layers.0", "layer-norm", 0.0),
+            ("layers.1", "gemm", 48.0),
+            ("layers.1", "layer-norm", 0.0),
+            ("", "softmax", 0.0),
+        ];
+        assert_eq!(seen, expected);
         assert!(profile.take().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::{self, ConvShape, PackedConv};
-use crate::simd::Level;
+use crate::kernels::gemm::Packing;
 use crate::weights::Scope;
 
 /// `y = act(conv(x, W) + b)`; see [`conv2d`](conv::conv2d).
@@ -34,10 +34,15 @@ impl Conv2d {
     ///
     /// # Panics
     /// If the lengths do not fit `shape`.
-    pub fn new(level: Level, shape: ConvShape, weight: &[f32], bias: Option<Vec<f32>>) -> Result<Self> {
+    pub fn new(
+        packing: impl Into<Packing>,
+        shape: ConvShape,
+        weight: &[f32],
+        bias: Option<Vec<f32>>,
+    ) -> Result<Self> {
         shape.check()?;
         assert!(bias.as_ref().is_none_or(|bias| bias.len() == shape.outputs), "bias of {shape:?}");
-        Ok(Self { weight: PackedConv::pack(level, shape, weight), bias })
+        Ok(Self { weight: PackedConv::pack(packing, shape, weight), bias })
     }
 
     /// Binds `weight` alone.
@@ -46,7 +51,7 @@ impl Conv2d {
     /// As [`bind`](Self::bind).
     pub fn bind_without_bias(scope: &Scope<'_>, shape: ConvShape) -> Result<Self> {
         shape.check()?;
-        Self::new(scope.level(), shape, &scope.f32("weight", &shape.weight_shape())?, None)
+        Self::new(scope.packing(), shape, &scope.f32("weight", &shape.weight_shape())?, None)
     }
 
     /// `y ← act(conv(x) + b)` for `x` of `size = [height, width]` pixels; `y: [height, width, outputs]` of the size

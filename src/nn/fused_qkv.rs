@@ -20,5 +20,5 @@ pub fn bind_fused(scope: &Scope<'_>, names: &[&str], dim: usize) -> Result<Linea
         layer.f32_into("weight", &[dim, dim], weight)?;
         layer.f32_into("bias", &[dim], bias)?;
     }
-    Ok(Linear::new(scope.level(), [outputs, dim], &weight, Some(bias)))
+    Ok(Linear::new(scope.packing(), [outputs, dim], &weight, Some(bias)))
 }

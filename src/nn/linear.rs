@@ -5,8 +5,7 @@ use alloc::vec::Vec;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{self, Lhs, Output, PackedWeights};
-use crate::simd::Level;
+use crate::kernels::gemm::{self, Lhs, Output, PackedWeights, Packing};
 use crate::weights::Scope;
 
 /// `y = act(x Wᵀ + b)`, with `W: [outputs, inputs]` as checkpoints store it.
@@ -23,27 +22,32 @@ impl Linear {
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Self> {
         let weight = scope.f32("weight", &shape)?;
-        Ok(Self::new(scope.level(), shape, &weight, Some(scope.f32("bias", &shape[..1])?)))
+        Ok(Self::new(scope.packing(), shape, &weight, Some(scope.f32("bias", &shape[..1])?)))
     }
 
     /// Packs `weight` of shape `[outputs, inputs]`.
     ///
     /// # Panics
     /// If the lengths do not fit `shape`, or `shape` has a 0.
-    pub fn new(level: Level, shape: [usize; 2], weight: &[f32], bias: Option<Vec<f32>>) -> Self {
+    pub fn new(
+        packing: impl Into<Packing>,
+        shape: [usize; 2],
+        weight: &[f32],
+        bias: Option<Vec<f32>>,
+    ) -> Self {
         let [outputs, inputs] = shape;
         assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "bias of shape [{outputs}]");
-        Self { weight: PackedWeights::pack(level, outputs, inputs, weight), bias }
+        Self { weight: PackedWeights::pack(packing, outputs, inputs, weight), bias }
     }
 
     /// Packs the transpose of `weight`, which has shape `[inputs, outputs]`: the projections of OpenAI's CLIP.
     ///
     /// # Panics
     /// If `weight` does not have that shape, or `shape` has a 0.
-    pub fn new_transposed(level: Level, shape: [usize; 2], weight: &[f32]) -> Self {
+    pub fn new_transposed(packing: impl Into<Packing>, shape: [usize; 2], weight: &[f32]) -> Self {
         let [inputs, outputs] = shape;
         assert_eq!(weight.len(), inputs * outputs, "weight of shape [{inputs}, {outputs}]");
-        let weight = PackedWeights::pack_with(level, outputs, inputs, |row, out| {
+        let weight = PackedWeights::pack_with(packing, outputs, inputs, |row, out| {
             out.iter_mut().zip(weight[row..].iter().step_by(outputs)).for_each(|(to, from)| *to = *from);
         });
         Self { weight, bias: None }

@@ -201,7 +201,7 @@ impl Clip {
                         .map_err(|error| error.within(format_args!("image {}", part * batch + i)))?;
                 }
                 let size = [images.len(), height, width];
-                vision.forward(&self.cx, pixels, size, out, workspace.scratch(), Trace::off())?;
+                vision.forward(&self.cx, pixels, size, out, workspace.scratch(), Trace::of(&self.cx))?;
             }
             Ok(())
         })?;
@@ -344,7 +344,7 @@ impl Clip {
             ids[..tokens.len()].copy_from_slice(tokens);
         }
         let mut workspace = self.cx.workspace(text.scratch_len(&self.cx, [tokens.len(), length]));
-        text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::off())
+        text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::of(&self.cx))
     }
 
     fn vision(&self) -> Result<&VisionEncoder> {

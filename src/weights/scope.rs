@@ -11,6 +11,7 @@ use super::archive::{Archive, Tensor};
 use super::json::quoted;
 use crate::error::{Result, err};
 use crate::exec::try_zeroed;
+use crate::kernels::gemm::Packing;
 use crate::simd::Level;
 
 /// Modules that hold a model as a whole: those of `DataParallel`, `torch.compile`, Lightning, PEFT, and of programs that
@@ -40,13 +41,13 @@ pub struct Scope<'a> {
     archive: &'a Archive<'a>,
     /// Empty, or a path of names that ends in a dot.
     prefix: String,
-    level: Level,
+    packing: Packing,
 }
 
 impl<'a> Scope<'a> {
-    /// All of `archive`, converted and packed for `level`.
-    pub fn new(archive: &'a Archive<'a>, level: Level) -> Self {
-        Self { archive, prefix: String::new(), level }
+    /// All of `archive`, to be packed as `packing` says.
+    pub fn new(archive: &'a Archive<'a>, packing: impl Into<Packing>) -> Self {
+        Self { archive, prefix: String::new(), packing: packing.into() }
     }
 
     /// The scope of the module `name` in this one. An empty name is this scope itself.
@@ -96,7 +97,18 @@ impl<'a> Scope<'a> {
 
     /// The instruction set for which weights are converted and packed.
     pub fn level(&self) -> Level {
-        self.level
+        self.packing.level
+    }
+
+    /// How layers pack their weights.
+    pub fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// This scope for a layer whose weights stay f32 in every format: its error would reach the result undamped.
+    #[must_use]
+    pub fn keep_f32(&self) -> Self {
+        Self { packing: Packing::from(self.packing.level), ..self.clone() }
     }
 
     /// Whether this scope has a tensor called `name`.
@@ -145,7 +157,7 @@ impl<'a> Scope<'a> {
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.shaped(name, shape)?;
         let mut out = try_zeroed(shape.iter().product())?;
-        self.archive.read_f32(tensor, self.level, &mut out)?;
+        self.archive.read_f32(tensor, self.packing.level, &mut out)?;
         Ok(out)
     }
 
@@ -159,7 +171,7 @@ impl<'a> Scope<'a> {
     pub fn f32_into(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
         let tensor = self.shaped(name, shape)?;
         assert_eq!(out.len(), shape.iter().product::<usize>(), "output for {name}");
-        self.archive.read_f32(tensor, self.level, out)
+        self.archive.read_f32(tensor, self.packing.level, out)
     }
 
     /// The one element of the tensor called `name`, of shape `[]` or `[1]`.

@@ -53,7 +53,7 @@ pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Samp
     })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

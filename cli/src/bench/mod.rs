@@ -1,5 +1,6 @@
 //! `vitrum bench`: how fast kernels and models are here, beside what this machine could do.
 
+mod breakdown;
 mod clip;
 mod kernels;
 mod measure;
@@ -10,11 +11,12 @@ mod sam2_work;
 mod sam_work;
 mod track;
 
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use clap::ValueEnum;
 use serde::Serialize;
-use vitrum::exec::Cx;
+use vitrum::exec::{Cx, Profile};
 
 use crate::args::{BenchArgs, LoadArgs, Machine, Subject};
 use crate::failure::Result;
@@ -39,7 +41,9 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
     for threads in threads {
         let cx = machine.cx_with(threads)?;
         let peak = Peak::calibrate(&cx);
-        let mut bench = Bench { cx: &cx, load: machine.load, peak, table, output };
+        let profile = args.breakdown.then(|| Arc::new(Profile::default()));
+        let cx = profile.iter().fold(cx, |cx, profile| cx.with_profile(profile.clone()));
+        let mut bench = Bench { cx: &cx, load: machine.load, peak, table, profile, output };
         bench.header()?;
         let all = Subject::value_variants();
         let model = |demo| args.model.as_deref().unwrap_or(demo);
@@ -104,6 +108,8 @@ struct Bench<'a> {
     load: LoadArgs,
     peak: Peak,
     table: bool,
+    /// Where time is spent, if that is asked.
+    profile: Option<Arc<Profile>>,
     output: &'a mut Output,
 }
 
@@ -111,6 +117,9 @@ impl Bench<'_> {
     fn header(&mut self) -> Result<()> {
         if !self.table {
             return Ok(());
+        }
+        if self.profile.is_some() {
+            return breakdown::header(self);
         }
         let Self { cx, .. } = self;
         let title = format!("{} with {} thread(s)", cx.level().name(), cx.threads());
@@ -122,6 +131,9 @@ impl Bench<'_> {
 
     /// Times `run`, which does `work`.
     fn measure(&mut self, name: &str, shape: String, work: Work, run: impl FnMut() + Send) -> Result<()> {
+        if let Some(profile) = self.profile.clone() {
+            return breakdown::run(self, &profile, name, &shape, run);
+        }
         let sampled = sample(self.cx, &self.peak, run);
         self.tell(name, shape, work, sampled, None)
     }

@@ -276,6 +276,8 @@ fn other_objects_are_documented() {
     check_all(&commands, "info", &sam, &["a SAM or a SAM 2"], &["unused_tensors[]", "encoder.stem"]);
     let bench = json(&["bench", "norm", "--threads", "1", "--json"]);
     check_all(&commands, "bench", &bench, &["a measurement"], &["frames_per_s"]);
+    let parts = json(&["bench", "clip", "--breakdown", "--threads", "1", "--json"]);
+    check_all(&commands, "bench", &parts, &["a part of a pass"], &[]);
     let directory = scratch("docs-demo");
     let demo = json(&["demo", "--json", "--output", directory.to_str().unwrap()]);
     let titles = [

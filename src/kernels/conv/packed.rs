@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use super::{ConvShape, Layout};
 use crate::exec::AlignedVec;
-use crate::kernels::gemm::PackedWeights;
-use crate::simd::Level;
+use crate::kernels::gemm::{PackedWeights, Packing};
 
 /// The weights of a convolution, packed once for the kernels of a level.
 #[derive(Clone)]
@@ -28,7 +27,8 @@ impl PackedConv {
     ///
     /// # Panics
     /// If [`shape.check()`](ConvShape::check) fails or `weights` does not have that shape.
-    pub fn pack(level: Level, shape: ConvShape, weights: &[f32]) -> Self {
+    pub fn pack(packing: impl Into<Packing>, shape: ConvShape, weights: &[f32]) -> Self {
+        let packing = packing.into();
         shape.check().expect("a possible convolution");
         let [outputs, channels, height, width] = shape.weight_shape();
         let taps = height * width;
@@ -46,7 +46,7 @@ impl PackedConv {
         } else {
             let rows = outputs / shape.groups;
             let pack = |group: &[f32]| {
-                PackedWeights::pack_with(level, rows, channels * taps, |row, out| {
+                PackedWeights::pack_with(packing, rows, channels * taps, |row, out| {
                     let from = &group[row * channels * taps..][..channels * taps];
                     match shape.layout {
                         Layout::Tokens => interleave(from, out, channels),

@@ -160,7 +160,7 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
         row.iter_mut().for_each(|weight| *weight *= scale);
         *bias *= scale;
     }
-    Ok(Linear::new(scope.level(), shape, &weight, Some(bias)))
+    Ok(Linear::new(scope.packing(), shape, &weight, Some(bias)))
 }
 
 /// The three input projections, concatenated to `[3 · D, D]`.
@@ -171,5 +171,5 @@ fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
     let attn = scope.at("attn");
     let weight = attn.f32("in_proj_weight", &[3 * dim, dim])?;
     let bias = attn.f32("in_proj_bias", &[3 * dim])?;
-    Ok(Linear::new(scope.level(), [3 * dim, dim], &weight, Some(bias)))
+    Ok(Linear::new(scope.packing(), [3 * dim, dim], &weight, Some(bias)))
 }

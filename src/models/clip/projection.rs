@@ -30,10 +30,10 @@ impl Projection {
             Linear::bind(&layer, [embed, dim])?
         } else if naming.transposed_projections() {
             let weight = scope.f32(name, &[dim, embed])?;
-            Linear::new_transposed(scope.level(), [dim, embed], &weight)
+            Linear::new_transposed(scope.packing(), [dim, embed], &weight)
         } else {
             let weight = scope.f32(name, &[embed, dim])?;
-            Linear::new(scope.level(), [embed, dim], &weight, None)
+            Linear::new(scope.packing(), [embed, dim], &weight, None)
         };
         Ok(Self { linear: Some(linear), dim })
     }

@@ -55,7 +55,7 @@ impl TextTower {
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
                 .collect::<Result<_>>()?,
             final_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
-            projection: Projection::bind(scope, naming, names.projection, dim, tower.projection)?,
+            projection: Projection::bind(&scope.keep_f32(), naming, names.projection, dim, tower.projection)?,
             pooling: config.pooling,
             is_causal: config.is_causal,
             is_padded: config.is_padded(),

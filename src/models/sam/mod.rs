@@ -78,8 +78,9 @@ impl SamModel {
         }
         let image_encoder = ImageEncoder::bind(&scope, naming, &config)?;
         let prompt_head = config.prompt_head(naming);
-        let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head)?;
-        let mask_decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder)?;
+        let f32_scope = scope.keep_f32();
+        let prompt_encoder = PromptEncoder::bind(&f32_scope, &prompt_head)?;
+        let mask_decoder = MaskDecoder::bind(&f32_scope, &prompt_head, &prompt_encoder)?;
         // A second copy of the frequencies.
         review.tensors(&scope, &["prompt_encoder.shared_embedding.positional_embedding"])?;
         Ok(Self { config, image_encoder, prompt_encoder, mask_decoder })

@@ -76,7 +76,7 @@ impl TinyVit {
                 .map(|i| Separable::bind(&blocks.at(i), widths, 1))
                 .collect::<Result<_>>()?,
             stages: [stage(0)?, stage(1)?, stage(2)?],
-            neck: Neck::bind(scope, Naming::Original, [config.stages[2].dim, outputs])?,
+            neck: Neck::bind(&scope.keep_f32(), Naming::Original, [config.stages[2].dim, outputs])?,
             image_size,
         })
     }

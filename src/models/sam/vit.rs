@@ -51,7 +51,8 @@ impl Vit {
         let patches = scope.at(names.patch_embed);
         let weight = patches.f32("weight", &[dim, 3, patch, patch])?;
         let bias = patches.f32("bias", &[dim])?;
-        let patch_embed = Linear::new(scope.level(), [dim, 3 * patch * patch], &weight, Some(bias));
+        let patch_embed =
+            Linear::new(scope.keep_f32().packing(), [dim, 3 * patch * patch], &weight, Some(bias));
         drop(weight);
         let mut absolute = None;
         if config.has_positions {
@@ -69,7 +70,7 @@ impl Vit {
             blocks: (0..config.blocks.len())
                 .map(|i| Block::bind(&scope.at(names.blocks).at(i), naming, config, i, grid))
                 .collect::<Result<_>>()?,
-            neck: Neck::bind(scope, naming, [dim, outputs])?,
+            neck: Neck::bind(&scope.keep_f32(), naming, [dim, outputs])?,
             patch_size: patch,
             grid,
         })

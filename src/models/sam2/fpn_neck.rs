@@ -144,7 +144,7 @@ impl Level {
                 }
             }
             let shape = [map.bias.len(), inputs];
-            maps.push(Linear::new(scope.level(), shape, &map.weight, Some(map.bias)));
+            maps.push(Linear::new(scope.packing(), shape, &map.weight, Some(map.bias)));
             if !config.top_down_levels.contains(&level) {
                 break;
             }

@@ -64,7 +64,7 @@ impl Hiera {
             stages[stage].push(block);
         }
         Ok(Self {
-            patch_embed: Linear::new(scope.level(), [shape.outputs, depth], &weight, Some(bias)),
+            patch_embed: Linear::new(scope.keep_f32().packing(), [shape.outputs, depth], &weight, Some(bias)),
             positions: positions(scope, config, image_size / STRIDE)?,
             stages,
             image_size,

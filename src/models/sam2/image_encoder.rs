@@ -30,7 +30,7 @@ impl ImageEncoder {
         let names = naming::encoder(naming);
         Ok(Self {
             trunk: Hiera::bind(&scope.at(names.trunk), &names, &config.hiera, config.image_size)?,
-            neck: FpnNeck::bind(scope, &names, config)?,
+            neck: FpnNeck::bind(&scope.keep_f32(), &names, config)?,
             lens: FrameFeatures::lens(config),
             grid: config.grid(),
         })

@@ -27,7 +27,7 @@ impl Memory {
         let Some(memory) = &config.memory else { return Ok(None) };
         Ok(Some(Self {
             attention: MemoryAttention::bind(scope, naming, config, memory)?,
-            encoder: MemoryEncoder::bind(scope, naming, config, memory)?,
+            encoder: MemoryEncoder::bind(&scope.keep_f32(), naming, config, memory)?,
             pointers: ObjectPointers::bind(scope, naming, config)?,
         }))
     }

@@ -77,8 +77,9 @@ impl Sam2Model {
             config.set_image_size(image_size)?;
         }
         let prompt_head = config.prompt_head(naming);
-        let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head)?;
-        let mask_decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder)?;
+        let f32_scope = scope.keep_f32();
+        let prompt_encoder = PromptEncoder::bind(&f32_scope, &prompt_head)?;
+        let mask_decoder = MaskDecoder::bind(&f32_scope, &prompt_head, &prompt_encoder)?;
         let model = Self {
             image_encoder: ImageEncoder::bind(&scope, naming, &config)?,
             prompt_encoder,

@@ -98,7 +98,7 @@ impl<'a> Tracking<'a> {
         let counts = objects.iter().map(ObjectMemory::counts);
         let most = counts.fold([0; 2], |[a, b], [spatial, pointers]| [a.max(spatial), b.max(pointers)]);
         let mut workspace = cx.workspace(attention.scratch_len(cx, most));
-        let (scratch, trace) = (workspace.scratch(), &mut Trace::off());
+        let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         attention.forward(cx, &frame.attended, objects, out, scratch, trace, monitor)
     }
 
@@ -134,7 +134,7 @@ impl<'a> Tracking<'a> {
             }
         }
         let mut memory = try_zeroed(self.object_lens()[0])?;
-        let (scratch, trace) = (workspace.scratch(), &mut Trace::off());
+        let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         encoder.forward(cx, &features.top, mask, binarize, is_present, &mut memory, scratch, trace);
         Ok(memory)
     }

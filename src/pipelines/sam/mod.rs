@@ -272,7 +272,7 @@ impl Sam {
         let mut workspace = self.cx.workspace(predictor.scratch_len(&self.cx, prompts, options.multimask));
         self.cx.enter(|| {
             let (cache, multimask) = (&embedding.cache, options.multimask);
-            let (scratch, trace) = (workspace.scratch(), Trace::off());
+            let (scratch, trace) = (workspace.scratch(), Trace::of(&self.cx));
             predictor.forward(&self.cx, cache, prompts, scale, multimask, low_res, iou, scratch, trace);
         });
         Ok(prompts.len())

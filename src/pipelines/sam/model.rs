@@ -149,10 +149,10 @@ impl Model {
     ) -> Result<()> {
         match self {
             Self::Sam(sam) => {
-                sam.image_encoder.forward(cx, pixels, &mut out.top, scratch, Trace::off(), monitor)
+                sam.image_encoder.forward(cx, pixels, &mut out.top, scratch, Trace::of(cx), monitor)
             }
             Self::Sam2(sam2) => {
-                sam2.image_encoder.forward(cx, pixels, out, scratch, Trace::off(), monitor)?;
+                sam2.image_encoder.forward(cx, pixels, out, scratch, Trace::of(cx), monitor)?;
                 sam2.add_no_memory(&mut out.top);
                 Ok(())
             }

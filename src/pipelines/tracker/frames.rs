@@ -87,7 +87,7 @@ impl Tracker {
         cx.enter(|| {
             let input = input.scratch().take(pixels);
             self.sam.video_preprocess().run(cx, image, input)?;
-            encoder.forward(cx, input, &mut features, workspace.scratch(), Trace::off(), monitor)
+            encoder.forward(cx, input, &mut features, workspace.scratch(), Trace::of(cx), monitor)
         })?;
         Ok(features)
     }

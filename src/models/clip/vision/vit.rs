@@ -48,7 +48,8 @@ impl Vit {
         let grid = image_size / patch;
         let norm = |name: &str| LayerNorm::bind(&scope.at(name), dim, tower.layer_norm_eps);
         let patches = scope.f32(names.patch_embedding, &[dim, 3, patch, patch])?;
-        let patch_embedding = Linear::new(scope.level(), [dim, 3 * patch * patch], &patches, None);
+        let patch_embedding =
+            Linear::new(scope.keep_f32().packing(), [dim, 3 * patch * patch], &patches, None);
         drop(patches);
         Ok(Self {
             class_embedding: scope.f32(names.class_embedding, &[dim])?,
@@ -59,7 +60,7 @@ impl Vit {
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
                 .collect::<Result<_>>()?,
             post_norm: norm(names.final_norm)?,
-            projection: Projection::bind(scope, naming, names.projection, dim, tower.projection)?,
+            projection: Projection::bind(&scope.keep_f32(), naming, names.projection, dim, tower.projection)?,
             pooling: config.pooling,
             patch_size: patch,
             grid,

@@ -99,7 +99,7 @@ fn bind_qkv(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Linear> {
         to.copy_from_slice(&weight[from * dim..][..dim]);
         *to_bias = bias[from];
     }
-    Ok(Linear::new(scope.level(), [3 * dim, dim], &permuted, Some(permuted_bias)))
+    Ok(Linear::new(scope.packing(), [3 * dim, dim], &permuted, Some(permuted_bias)))
 }
 
 /// `qkv(norm(0))`.

@@ -24,13 +24,13 @@ fn fold(scope: &Scope<'_>, shape: ConvShape) -> Result<(Vec<f32>, Vec<f32>)> {
 /// A convolution with its batch norm.
 pub(super) fn bind_conv(scope: &Scope<'_>, shape: ConvShape) -> Result<Conv2d> {
     let (weight, bias) = fold(scope, shape)?;
-    Conv2d::new(scope.level(), shape, &weight, Some(bias))
+    Conv2d::new(scope.packing(), shape, &weight, Some(bias))
 }
 
 /// A convolution of 1 × 1 with its batch norm.
 fn bind_pointwise(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<Linear> {
     let (weight, bias) = fold(scope, ConvShape::new(inputs, outputs, [1, 1]))?;
-    Ok(Linear::new(scope.level(), [outputs, inputs], &weight, Some(bias)))
+    Ok(Linear::new(scope.packing(), [outputs, inputs], &weight, Some(bias)))
 }
 
 /// `conv3(gelu(conv2(gelu(conv1(x)))))`: pointwise, depthwise 3 × 3, pointwise.

@@ -52,7 +52,7 @@ impl Block {
             let scale = attention_scale(block.head_dim);
             positions = Some(RelativePositions::new(scope.level(), [window; 2], scale, &rows?, &columns?));
         }
-        let qkv = Linear::new(scope.level(), [3 * width, dim], &weight, bias);
+        let qkv = Linear::new(scope.packing(), [3 * width, dim], &weight, bias);
         let proj = Linear::bind(&attn.at("proj"), [dim, width])?;
         Ok(Self {
             norm1: LayerNorm::bind(&scope.at(norm1), dim, eps)?,

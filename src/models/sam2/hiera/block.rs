@@ -52,7 +52,7 @@ impl Block {
         let padding = attn.f32("qkv.bias", &[3 * dim])?;
         let [norm1, norm2] = names.norms.map(|name| scope.at(name));
         let proj = config.pooled.then(|| Linear::bind(&scope.at("proj"), [dim, input]));
-        let qkv = Linear::new(scope.level(), [3 * dim, input], &weight, Some(padding.clone()));
+        let qkv = Linear::new(scope.packing(), [3 * dim, input], &weight, Some(padding.clone()));
         let attn_proj = Linear::bind(&attn.at("proj"), [dim, dim])?;
         let window = config.window.unwrap_or(side);
         Ok(Self {

@@ -170,7 +170,7 @@ impl CrossAttention {
         Ok(Self {
             q_proj: Linear::bind(&scope.at("q_proj"), [dim, dim])?,
             k_proj: KeyProjection::new(&key, &k_proj.f32("bias", &[dim])?),
-            out_v_proj: Linear::new(scope.level(), [dim, memory_dim], &merged, Some(bias)),
+            out_v_proj: Linear::new(scope.packing(), [dim, memory_dim], &merged, Some(bias)),
         })
     }
 }

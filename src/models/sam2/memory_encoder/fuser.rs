@@ -56,7 +56,7 @@ impl CxBlock {
             dwconv: Conv2d::bind(&scope.at(dwconv), ConvShape::depthwise(dim, [7; 2]).with_padding([3; 2]))?,
             norm: LayerNorm::bind(&scope.at(norm), dim, EPS)?,
             pwconv1: Linear::bind(&scope.at(pwconv1), [inner, dim])?,
-            pwconv2: Linear::new(scope.level(), [dim, inner], &weight, Some(bias)),
+            pwconv2: Linear::new(scope.packing(), [dim, inner], &weight, Some(bias)),
         })
     }
 

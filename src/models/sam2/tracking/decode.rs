@@ -200,7 +200,7 @@ impl Tracking<'_> {
         let prompts = Prompts { count, sparse, dense: prompt.mask.map(|_| &*dense) };
         let images = ImageSource::PerPrompt(PromptImages { embeddings: features, high_res });
         let out = Decoded { masks: logits, iou, object_scores, tokens: mask_tokens };
-        decoder.forward(cx, images, prompts, &options, out, workspace.scratch(), &mut Trace::off());
+        decoder.forward(cx, images, prompts, &options, out, workspace.scratch(), &mut Trace::of(cx));
 
         let mut objects = Vec::with_capacity(count);
         for object in 0..count {
