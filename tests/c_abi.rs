@@ -97,6 +97,11 @@ fn all_ways_of_using_the_tracker_agree() {
     assert_eq!(run(&compile("tests/c_abi/tracker_use.c"), &[SAM2]), "tracker_use: ok\n");
 }
 
+#[test]
+fn hosts_with_other_floating_point_settings_get_the_same_results() {
+    assert_eq!(run(&compile("tests/c_abi/float_env.c"), &[SAM2]), "float_env: ok\n");
+}
+
 /// A picture of `WIDTH` x `HEIGHT` pixels.
 fn pixels() -> Vec<u8> {
     (0..WIDTH * HEIGHT * 3).map(|i| (i * 7 % 253) as u8).collect()
