@@ -7,6 +7,8 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::float_env::FloatEnv;
+#[cfg(feature = "std")]
+use super::profile::Profile;
 use super::scratch::Workspace;
 use super::shared::SharedMut;
 use crate::error::{Result, err};
@@ -60,7 +62,7 @@ pub struct Cx {
     runner: Option<Arc<dyn Runner>>,
     workspaces: Arc<WorkspaceCache>,
     #[cfg(feature = "std")]
-    profile: Option<Arc<super::profile::Profile>>,
+    profile: Option<Arc<Profile>>,
 }
 
 impl Cx {
@@ -121,13 +123,13 @@ impl Cx {
     /// Collects in `profile` what the kernels of a pass do. One caller at a time.
     #[cfg(feature = "std")]
     #[must_use]
-    pub fn with_profile(self, profile: Arc<super::profile::Profile>) -> Self {
+    pub fn with_profile(self, profile: Arc<Profile>) -> Self {
         Self { profile: Some(profile), ..self }
     }
 
     /// Where the kernels of a pass are collected, if they are.
     #[cfg(feature = "std")]
-    pub(super) fn profile(&self) -> Option<&super::profile::Profile> {
+    pub(super) fn profile(&self) -> Option<&Profile> {
         self.profile.as_deref()
     }
 
