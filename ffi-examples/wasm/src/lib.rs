@@ -5,7 +5,7 @@
 use safetensors::SafeTensors;
 use vitrum::exec::Cx;
 use vitrum::kernels::activation::Activation;
-use vitrum::kernels::gemm::{self, Output, PackedMatrix, Rows};
+use vitrum::kernels::gemm::{self, Output, PackedWeights, Rows};
 use vitrum::models::clip::ClipModel;
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
@@ -29,7 +29,7 @@ pub extern "C" fn gemm_error(m: usize, n: usize, k: usize) -> f64 {
     };
 
     let cx = Cx::serial(Level::detect());
-    let packed = PackedMatrix::pack(cx.level(), n, k, &rhs);
+    let packed = PackedWeights::pack(cx.level(), n, k, &rhs);
     let mut out = vec![f32::NAN; m * n];
     let mut workspace = cx.workspace(gemm::scratch_len(&cx, m, &packed));
     let output = Output::Store { out: &mut out, stride: n };
