@@ -6,11 +6,15 @@
 //!
 //! Source: Intel SDM vol. 1 §10.2.3 (MXCSR); Arm ARM, FPCR.
 
+use core::marker::PhantomData;
+
 /// The host's setting of this thread, put back when this is dropped, also by a panic.
 #[derive(Debug)]
-pub(crate) struct FloatEnv(
-    #[allow(dead_code, reason = "targets without a control register")] register::Value,
-);
+pub(crate) struct FloatEnv {
+    host: register::Value,
+    /// The setting is the thread's.
+    not_send: PhantomData<*const ()>,
+}
 
 impl FloatEnv {
     /// Sets the environment of a pass on the calling thread.
@@ -20,14 +24,14 @@ impl FloatEnv {
         if register::settings(host) != register::PASS {
             register::write(register::PASS);
         }
-        Self(host)
+        Self { host, not_send: PhantomData }
     }
 }
 
 impl Drop for FloatEnv {
     fn drop(&mut self) {
-        if register::settings(self.0) != register::PASS {
-            register::write(self.0);
+        if register::settings(self.host) != register::PASS {
+            register::write(self.host);
         }
     }
 }

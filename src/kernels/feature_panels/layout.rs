@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::exec::{Cx, SharedMut};
+use crate::exec::{Cx, SharedMut, Work};
 use crate::kernels::gemm::F32Kernel;
 use crate::simd::Level;
 
@@ -81,6 +81,7 @@ pub fn from_tokens(
     plus: Plus<'_>,
     out: &mut [f32],
 ) {
+    let _kernel = cx.kernel("from-tokens", || Work { flops: 0.0, bytes: 8.0 * tokens.len() as f64 });
     assert_eq!(tokens.len(), panels.pixels * channels, "tokens");
     assert_eq!(out.len(), panels.len(channels), "panels");
     match plus {

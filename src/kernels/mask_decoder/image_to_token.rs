@@ -10,7 +10,7 @@
 
 use super::ImageSource;
 use super::pixelwise::{GroupSoftmax, LayerNormParams, NormalisePixels, Nothing, Sum};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
 
 /// The sizes of an attention of an image to tokens.
@@ -92,6 +92,10 @@ pub fn image_to_token(
     let ImageToTokenShape { prompts, groups, depth, channels, panels, .. } = *shape;
     let (rows, nr, query_channels) = (shape.rows(), panels.width(), shape.query_channels());
     let image_len = panels.len(channels);
+    let _kernel = cx.kernel("image-to-token", || Work {
+        flops: 2.0 * (prompts * rows * (depth + channels) * panels.pixels()) as f64,
+        bytes: 8.0 * (prompts * image_len) as f64,
+    });
     assert!(prompts > 0 && rows > 0 && query_channels > 0 && channels > 0, "attention to nothing: {shape:?}");
     assert_eq!(Some(tokens.keys.len()), checked_packed_lhs_len(prompts, rows, depth), "keys of {shape:?}");
     assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");

@@ -1,7 +1,7 @@
 //! A linear layer of the pixels.
 
 use super::pixelwise::{AddBias, Sum};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout};
 
 /// Scratch that [`project`] needs for inputs of `channels` channels, in f32.
@@ -32,6 +32,7 @@ pub fn project(
     mut scratch: Scratch<'_>,
 ) {
     let (inputs, outputs) = (weight.depth(), weight.rows());
+    let _kernel = cx.kernel("project", || Work::product(panels.pixels(), outputs, inputs));
     assert_eq!(x.len(), panels.len(inputs), "features");
     assert!(plus.is_none_or(|plus| plus.len() == x.len()), "features to add");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "bias of length {outputs}");

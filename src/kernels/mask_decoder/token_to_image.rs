@@ -19,7 +19,7 @@ use split_softmax::{BlockSoftmax, Factors, Join};
 
 use super::ImageSource;
 use super::pixelwise::Sum;
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::feature_panels::{
     PackedLhs, PanelLayout, checked_packed_lhs_len, pack_channels, packed_lhs_len, row_tiles,
 };
@@ -134,6 +134,10 @@ pub fn token_to_image(
     let TokenToImageShape { prompts, rows, groups, depth, values, panels } = *shape;
     let channels = shape.channels();
     let kernel = F32Kernel::of(cx.level());
+    let _kernel = cx.kernel("token-to-image", || Work {
+        flops: 2.0 * (prompts * rows * (depth + values) * panels.pixels()) as f64,
+        bytes: 4.0 * (prompts * panels.len(channels + values)) as f64,
+    });
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
     assert_eq!(Some(queries.len()), checked_packed_lhs_len(prompts, rows, depth), "queries of {shape:?}");
     assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");

@@ -14,7 +14,7 @@
 
 use super::high_res::{FACTOR, HighResLayout, TAPS, place2};
 use super::pixelwise::{BiasGelu, LayerNormParams, NormalisePixels, Nothing};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
 
 /// The weights of both convolutions.
@@ -79,6 +79,13 @@ pub fn upscale(
     let (nr, side) = (panels.width(), FACTOR * FACTOR * grid);
     let (channels, channels1, channels2) = (weights.conv1.depth(), weights.bias1.len(), weights.bias2.len());
     let image_len = panels.len(channels);
+    let _kernel = cx.kernel("upscale", || {
+        let taps = channels1 * channels + TAPS * channels2 * channels1 + TAPS * masks * channels2;
+        Work {
+            flops: 2.0 * (prompts * panels.pixels() * TAPS * taps) as f64,
+            bytes: 4.0 * (prompts * (image_len + masks * side * side)) as f64,
+        }
+    });
     assert_eq!(weights.conv1.rows(), TAPS * channels1, "first convolution");
     assert_eq!(
         (weights.conv2.rows(), weights.conv2.depth()),

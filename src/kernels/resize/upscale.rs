@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::linear_sample;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::simd::{Level, Simd, Vectorize};
 
 #[cfg(test)]
@@ -246,6 +246,10 @@ impl Upscale {
 
     /// Calls `work` for bands of rows, with the scratch memory of their lane.
     fn bands(&self, cx: &Cx, mut scratch: Scratch<'_>, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+        let _kernel = cx.kernel("mask-to-picture", || {
+            let (height, width) = self.size();
+            Work { flops: 0.0, bytes: 4.0 * (height * width) as f64 }
+        });
         let height = self.rows.len();
         let lane_len = self.lane_scratch_len();
         let lanes = SharedMut::new(scratch.take(self.scratch_len(cx)));

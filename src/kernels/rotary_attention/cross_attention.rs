@@ -7,7 +7,7 @@ use super::packed_memories::{MemoryShape, PackedMemories, group};
 use super::rotary::{Rotary, pack_queries};
 use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::gemm::{F32Kernel, MAX_NR};
 
 /// What the tokens of a frame attend to, and how.
@@ -83,6 +83,10 @@ pub fn cross_attention(
 ) {
     let CrossAttentionArgs { rotary, projection, memories, scale } = *args;
     let (width, features, tokens) = (rotary.width(), projection.features(), rotary.tokens());
+    let _kernel = cx.kernel("cross-attention", || Work {
+        flops: 4.0 * (tokens * memories.shape().len() * features) as f64,
+        bytes: 4.0 * (tokens * (width + features) + 2 * memories.shape().len() * features) as f64,
+    });
     assert_eq!((projection.width(), memories.shape().features), (width, features), "sizes of keys");
     assert_eq!(memories.shape().grid, rotary.grid(), "grid of the memories");
     assert_eq!((q.len(), out.len()), (tokens * width, tokens * features), "queries and output");

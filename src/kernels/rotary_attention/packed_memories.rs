@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::score::{MAX_GROUP, groups};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::feature_panels::{PackedLhs, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs};
 use crate::simd::Level;
@@ -175,6 +175,8 @@ impl<'a> PackedMemories<'a> {
         scratch: &mut Scratch<'a>,
     ) -> Self {
         let MemoryShape { grid: [rows, columns], features, .. } = shape;
+        let _kernel =
+            cx.kernel("pack-memories", || Work { flops: 0.0, bytes: (10 * shape.len() * features) as f64 });
         assert!(!shape.is_empty() && features > 0, "no memories: {shape:?}");
         let grid_len = rows * columns * features;
         assert_eq!(positions.len(), grid_len, "positions of {shape:?}");

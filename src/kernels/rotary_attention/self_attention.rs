@@ -8,7 +8,7 @@ use core::ops::Range;
 
 use super::rotary::{Rotary, pack_queries};
 use super::softmax::{Largest, Running, Weigh, finish};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
 use crate::kernels::feature_panels::{PackedLhs, Transposed, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, MAX_NR};
 
@@ -66,6 +66,10 @@ pub fn self_attention(
     mut scratch: Scratch<'_>,
 ) {
     let (width, tokens, level) = (rotary.width(), rotary.tokens(), cx.level());
+    let _kernel = cx.kernel("self-attention", || Work {
+        flops: 4.0 * (tokens * tokens * width) as f64,
+        bytes: 16.0 * (tokens * width) as f64,
+    });
     for (name, len) in [("queries", q.len()), ("keys", k.len()), ("values", v.len()), ("output", out.len())] {
         assert_eq!(len, tokens * width, "{name} of a grid of {:?}", rotary.grid());
     }

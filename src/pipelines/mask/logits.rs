@@ -57,7 +57,7 @@ pub fn replace_small_regions(
 const MAX_PROMPT_LOGIT: f32 = 32.0;
 
 /// Clamps the logits of a mask that is to be fed back, as SAM 2's predictors do.
-pub fn clamp_prompt(logits: &mut [f32]) {
+pub(in crate::pipelines) fn clamp_prompt(logits: &mut [f32]) {
     logits.iter_mut().for_each(|logit| *logit = logit.clamp(-MAX_PROMPT_LOGIT, MAX_PROMPT_LOGIT));
 }
 

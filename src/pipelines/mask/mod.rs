@@ -24,7 +24,8 @@ pub mod view;
 
 pub use bits::BitMask;
 pub use components::{Regions, remove_small_regions};
-pub use logits::{clamp_prompt, replace_small_regions};
+pub(super) use logits::clamp_prompt;
+pub use logits::replace_small_regions;
 pub use nms::{Suppression, nms};
 pub use parts::{Part, parts};
 pub use polygon::{Polygon, polygons};

@@ -22,7 +22,7 @@ use passes::COLUMN;
 use stages::{Converted, Rows, Source, TASK_ROWS, Table, for_bands};
 
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, Work, padded};
 use crate::image::{ImageView, MAX_IMAGE_SIDE, PixelFormat};
 
 /// Largest width or height that the whole output may have; only a window of it need ever exist.
@@ -241,6 +241,10 @@ impl Resample {
         mut scratch: Scratch<'_>,
     ) {
         let (columns, rows) = (&self.horizontal, &self.vertical);
+        let _kernel = cx.kernel("resize", || Work {
+            flops: 0.0,
+            bytes: (columns.source * rows.source * C + out.len()) as f64,
+        });
         assert_eq!(out.len(), columns.count * rows.count * C, "output length");
         let bands = scratch.take(cx.threads() * self.band_len(source).div_ceil(4));
         let bands: &mut [u8] = bytemuck::cast_slice_mut(bands);
