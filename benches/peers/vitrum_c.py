@@ -34,6 +34,10 @@ class Point(ctypes.Structure):
     _fields_ = [("x", c_float), ("y", c_float), ("label", c_int32)]
 
 
+class EncodeOptions(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("normalize", c_uint32)]
+
+
 class SamPrompt(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("has_box", c_uint32), ("points", POINTER(Point)),
                 ("point_count", c_size_t), ("bounding_box", 4 * c_float), ("mask", POINTER(c_float)),
@@ -49,7 +53,7 @@ class TrackerOptions(ctypes.Structure):
 
 
 FLOATS = [POINTER(c_float), c_size_t, POINTER(c_size_t), POINTER(Error)]
-EMBEDDINGS = [c_uint32, *FLOATS]
+EMBEDDINGS = [POINTER(EncodeOptions), *FLOATS]
 FALLIBLE = {
     "vitrum_context_new": [POINTER(ContextOptions), POINTER(c_void_p), POINTER(Error)],
     "vitrum_clip_load": [c_void_p, c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
@@ -59,12 +63,12 @@ FALLIBLE = {
     "vitrum_sam_encode": [c_void_p, POINTER(Image), c_void_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
     "vitrum_sam_embedding_values": [c_void_p, *FLOATS],
     "vitrum_sam_prediction_new": [c_void_p, POINTER(c_void_p), POINTER(Error)],
-    "vitrum_sam_predict": [c_void_p, c_void_p, POINTER(SamPrompt), c_size_t, c_uint32, c_void_p, POINTER(Error)],
+    "vitrum_sam_predict": [c_void_p, c_void_p, POINTER(SamPrompt), c_size_t, c_void_p, c_void_p, POINTER(Error)],
     "vitrum_sam_prediction_scores": [c_void_p, *FLOATS],
     "vitrum_sam_prediction_low_res": [c_void_p, c_size_t, c_size_t, *FLOATS],
     "vitrum_tracker_new": [c_void_p, c_uint32, c_uint32, c_void_p, POINTER(c_void_p), POINTER(Error)],
     "vitrum_tracker_push_frame": [c_void_p, POINTER(Image), c_void_p, c_void_p, POINTER(c_int64), POINTER(Error)],
-    "vitrum_tracker_add_points": [c_void_p, c_int64, c_uint32, POINTER(SamPrompt), c_uint32, c_void_p, c_void_p,
+    "vitrum_tracker_add_points": [c_void_p, c_int64, c_uint32, POINTER(SamPrompt), c_void_p, c_void_p, c_void_p,
                                   POINTER(Error)],
     "vitrum_tracker_step": [c_void_p, c_void_p, c_void_p, POINTER(Error)],
     "vitrum_tracker_low_res": [c_void_p, c_uint32, c_int64, *FLOATS],
@@ -147,7 +151,8 @@ class Clip:
 
     def _embed(self, function: str, inputs: ctypes.Array, count: int) -> ctypes.Array:
         out = (c_float * (count * self.embed_dim))()
-        self._library.call(function, self._clip.pointer, inputs, count, 0, out, len(out), None)
+        options = EncodeOptions(ctypes.sizeof(EncodeOptions), normalize=0)
+        self._library.call(function, self._clip.pointer, inputs, count, byref(options), out, len(out), None)
         return out
 
 
@@ -183,7 +188,7 @@ class Sam:
             prompt.struct_size, prompt.point_count = ctypes.sizeof(SamPrompt), 1
             prompt.points = ctypes.pointer(clicks[i])
         prediction = self._prediction.pointer
-        self._library.call("vitrum_sam_predict", self._sam.pointer, embedding.pointer, prompts, count, 1, prediction)
+        self._library.call("vitrum_sam_predict", self._sam.pointer, embedding.pointer, prompts, count, None, prediction)
 
         scores = (c_float * (count * masks))()
         self._library.call("vitrum_sam_prediction_scores", prediction, scores, len(scores), None)
@@ -218,7 +223,7 @@ class Tracker:
         """Says where the object is on the current frame."""
         point = Point(x, y, 1)
         prompt = SamPrompt(struct_size=ctypes.sizeof(SamPrompt), points=ctypes.pointer(point), point_count=1)
-        self._library.call("vitrum_tracker_add_points", self._tracker.pointer, FRAME_CURRENT, 1, byref(prompt), 0,
+        self._library.call("vitrum_tracker_add_points", self._tracker.pointer, FRAME_CURRENT, 1, byref(prompt), None,
                            None, None)
 
     def step(self) -> None:
