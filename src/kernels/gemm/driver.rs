@@ -67,8 +67,8 @@ pub fn gemm(
         });
     } else {
         // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
-        // too few to keep all lanes busy to the end.
-        let groups = (4 * threads).min(rhs.panel_count());
+        // too few to keep all lanes busy to the end: each part of the tiles reads the weights once more.
+        let groups = (8 * threads).min(rhs.panel_count());
         let bound = |part: usize, parts: usize, len: usize| part * len / parts;
         for block in 0..blocking.blocks() {
             let tiles = blocking.block(block);
@@ -80,7 +80,7 @@ pub fn gemm(
             });
             // SAFETY: packing is over; the block is only read from here on.
             let packed: &[f32] = unsafe { packed.range(0..block_len) };
-            let parts = (16 * threads).div_ceil(groups).min(tiles.len());
+            let parts = (4 * threads).div_ceil(groups).min(tiles.len());
             cx.parallel_for(groups * parts, |lane, task| {
                 let (group, part) = (task / parts, task % parts);
                 let tile = |part| tiles.start + bound(part, parts, tiles.len());
@@ -116,7 +116,7 @@ impl Product<'_> {
     /// the lane's [`Blocking::sums_len`] f32.
     fn sweep(&self, tiles: Range<usize>, packed: &[f32], panels: Range<usize>, sums: &mut [f32]) {
         let (rhs, blocking, kernel) = (self.rhs, &self.blocking, self.rhs.kernel());
-        for index in panels.clone() {
+        for index in panels {
             let n0 = index * kernel.nr;
             let cols = kernel.nr.min(rhs.rows() - n0);
             let mut init = [0.0; MAX_NR];
@@ -127,8 +127,8 @@ impl Product<'_> {
                 let (is_first, is_last) = (k_block == 0, k_block + 1 == blocking.k_blocks());
                 let ks = blocking.k_range(k_block);
                 let weights = &rhs.panel(index)[rhs.panel_bytes(ks.start)..rhs.panel_bytes(ks.end)];
-                // Blocks of the depth and panels follow each other in memory.
-                let next = if is_last && index + 1 == panels.end { 0 } else { weights.len() };
+                // Blocks of the depth and panels follow each other in memory; another lane may want the panel behind the last.
+                let next = if is_last && index + 1 == rhs.panel_count() { 0 } else { weights.len() };
                 let ahead = Ahead::shares(weights.as_ptr_range().end, next, tiles.len(), ks.len() / CHUNK);
                 let mut rest = packed;
                 for ((i, tile), ahead) in tiles.clone().enumerate().zip(ahead) {
