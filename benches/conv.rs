@@ -4,7 +4,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vitrum::exec::{Cx, CxOptions, Workspace};
 use vitrum::kernels::activation::Activation;
 use vitrum::kernels::conv::{self, ConvShape, PackedConv, Patches, conv2d};
-use vitrum::kernels::gemm::{self, Lhs, Output, PackedWeights, Rows};
+use vitrum::kernels::gemm::{self, Destination, Lhs, PackedWeights, Rows};
 
 /// Values between −0.5 and 0.5.
 fn values(len: usize) -> Vec<f32> {
@@ -40,7 +40,7 @@ fn conv(c: &mut Criterion, name: &str, shape: ConvShape, size: [usize; 2]) {
     let bias = values(shape.outputs);
     let mut out = vec![0.0; rows * columns * shape.outputs];
     bench(c, name, 2 * rows * columns * weights, |cx, workspace| {
-        workspace.reserve(conv::scratch_len(cx, &packed, size));
+        workspace.reserve(conv::scratch_req(cx, &packed, size));
         let scratch = workspace.scratch();
         conv2d(cx, &packed, size, &input, Some(&bias), Activation::None, &mut out, scratch);
     });
@@ -53,8 +53,8 @@ fn product(c: &mut Criterion, name: &str, lhs: &impl Lhs, n: usize) {
     let bias = values(n);
     let mut out = vec![0.0; m * n];
     bench(c, name, 2 * m * n * k, |cx, workspace| {
-        workspace.reserve(gemm::scratch_len(cx, m, &packed));
-        let output = Output::Store { out: &mut out, stride: n };
+        workspace.reserve(gemm::scratch_req(cx, m, &packed));
+        let output = Destination::Store { out: &mut out, stride: n };
         gemm::gemm(cx, lhs, &packed, Some(&bias), Activation::None, output, workspace.scratch());
     });
 }

@@ -5,7 +5,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vitrum::exec::{Cx, CxOptions, Workspace};
 use vitrum::kernels::rotary_attention::{
     CrossAttentionArgs, KeyProjection, MemoryShape, PackedMemories, PointerToken, Rotary, SpatialMemory,
-    cross_attention, cross_attention_scratch_len,
+    cross_attention, cross_attention_scratch_req,
 };
 
 /// Features of a query, and of a memory.
@@ -34,7 +34,7 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
         let cx = Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
         let rotary = Rotary::new(cx.level(), shape.grid, WIDTH, 10_000.0);
         let mut packed = Workspace::default();
-        packed.reserve(shape.packed_len());
+        packed.reserve(shape.pack_scratch_req());
         let mut packed = packed.scratch();
         let spatial = |_| SpatialMemory { features: &memory, time: &time };
         let pointer = |_| PointerToken { features: &q[..FEATURES], time: &time };
@@ -47,7 +47,7 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
         };
         let mut out = vec![0.0; tokens * FEATURES];
         let mut workspace = Workspace::default();
-        workspace.reserve(cross_attention_scratch_len(&cx, &rotary, &projection, &shape));
+        workspace.reserve(cross_attention_scratch_req(&cx, &rotary, &projection, &shape));
         group.bench_function(format!("{}/{} threads", cx.level().name(), cx.threads()), |b| {
             b.iter(|| cross_attention(&cx, &args, &q, &mut out, workspace.scratch()));
         });

@@ -5,20 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers in the order of `src/lib.rs`; a layer imports only from itself and those before it.
-const LAYERS: [&str; 12] = [
-    "error",
-    "setters",
-    "image",
-    "simd",
-    "exec",
-    "kernels",
-    "tensor",
-    "weights",
-    "nn",
-    "models",
-    "pipelines",
-    "ffi",
-];
+const LAYERS: [&str; 11] =
+    ["error", "setters", "image", "simd", "exec", "kernels", "weights", "nn", "models", "pipelines", "ffi"];
 /// Layers in which `unsafe` is allowed.
 const UNSAFE: [&str; 4] = ["simd", "exec", "kernels", "ffi"];
 /// Layers whose `mod.rs` must forbid it to the compiler too.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use common::{Golden, path};
 use half::bf16;
-use vitrum::exec::{Cx, CxOptions, Monitor, Workspace};
+use vitrum::exec::{Cx, CxOptions, Monitor, ScratchReq, Workspace};
 use vitrum::kernels::activation::Activation;
 use vitrum::models::sam::{DecoderConfig, Naming};
 use vitrum::models::sam2::{
@@ -167,11 +167,11 @@ fn for_each(check: impl Fn(&Cx, &Case, &Golden, &Memory)) {
     }
 }
 
-/// A workspace of exactly `len` f32, so that a wrong size shows.
-fn workspace(len: usize) -> Workspace {
+/// A workspace of NaN, so that reading what was not written shows.
+fn workspace(req: ScratchReq) -> Workspace {
     let mut workspace = Workspace::default();
-    workspace.reserve(len);
-    workspace.scratch().take(len).fill(f32::NAN);
+    workspace.reserve(req);
+    workspace.scratch().take(req.len()).fill(f32::NAN);
     workspace
 }
 
@@ -197,7 +197,7 @@ fn memory_attention_matches_the_references() {
     for_each(|cx, case, golden, memory| {
         let attention = &memory.attention;
         let mut shared = vec![f32::NAN; attention.frame_len()];
-        let mut scratch = workspace(attention.scratch_len(cx, [0, 0]));
+        let mut scratch = workspace(attention.scratch_req(cx, [0, 0]));
         attention.shared(cx, golden.get("top").1, &mut shared, scratch.scratch(), &Monitor::none()).unwrap();
         for scene in ["first", "spatial", "several"] {
             let rows = golden.get(&format!("{scene}.memories")).1.as_chunks::<2>().0;
@@ -233,7 +233,7 @@ fn memory_attention_matches_the_references() {
                 .map(|(spatial, pointers)| ObjectMemory { spatial, pointers })
                 .collect();
             let mut out = vec![f32::NAN; OBJECTS * attention.frame_len()];
-            let mut scratch = workspace(attention.scratch_len(cx, [rows.len(), distances.len()]));
+            let mut scratch = workspace(attention.scratch_req(cx, [rows.len(), distances.len()]));
             let mut missing = stages(golden, &format!("{scene}.memory_attention"));
             assert_eq!(missing.len(), case.layers + OBJECTS);
             checked(golden, scene, &mut missing, |trace| {
@@ -251,7 +251,7 @@ fn memory_attention_matches_the_references() {
 fn memory_encoder_matches_the_references() {
     for_each(|cx, case, golden, memory| {
         let encoder = &memory.encoder;
-        let mut scratch = workspace(encoder.scratch_len(cx));
+        let mut scratch = workspace(encoder.scratch_req(cx));
         for (kind, binarize) in [("soft", false), ("binary", true)] {
             for object in 0..OBJECTS {
                 let prefix = format!("{kind}.{object}");
@@ -287,14 +287,14 @@ fn object_pointers_match_the_references() {
             let score = golden.get(&format!("{kind}.score")).1[0];
             assert_eq!(score > 0.0, kind == "visible", "the reference's score");
             let mut out = vec![f32::NAN; case.dim];
-            let mut scratch = workspace(pointers.scratch_len(cx));
+            let mut scratch = workspace(pointers.scratch_req(cx));
             pointers.forward(cx, golden.get(&format!("{kind}.token")).1, score, &mut out, scratch.scratch());
             golden.check(&format!("{kind}.object_pointer"), &out);
         }
         let side = 16 * case.grid;
         let mask: Vec<f32> = golden.get("mask.0").1.iter().map(|&logit| f32::from(logit > 0.0)).collect();
         let mut out = vec![f32::NAN; (side / 4) * (side / 4)];
-        let mut scratch = workspace(pointers.mask_prompt_scratch_len(cx, side));
+        let mut scratch = workspace(pointers.mask_prompt_scratch_req(cx, side));
         pointers.mask_prompt(cx, side, &mask, &mut out, scratch.scratch());
         golden.check("mask_prompt", &out);
     });

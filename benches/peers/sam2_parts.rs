@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Write};
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use vitrum::exec::{Cx, CxOptions, Monitor};
+use vitrum::exec::{Cx, CxOptions, Monitor, ScratchReq};
 use vitrum::models::sam2::{FrameMemory, Memory, ObjectMemory, Pointer, Sam2Model};
 use vitrum::nn::Trace;
 use vitrum::weights::{Bundle, OpenOptions, Review};
@@ -64,8 +64,8 @@ impl Inputs {
         let object = ObjectMemory { spatial: &spatial, pointers: &pointers };
         let attention = &memory.attention;
         let counts = [[0, 0], [spatial.len(), pointers.len()]];
-        let len = counts.into_iter().map(|counts| attention.scratch_len(cx, counts)).fold(0, usize::max);
-        let mut workspace = cx.workspace(len);
+        let reqs = counts.into_iter().map(|counts| attention.scratch_req(cx, counts));
+        let mut workspace = cx.workspace(ScratchReq::any(reqs));
         let mut shared = vec![0.0; attention.frame_len()];
         cx.enter(|| {
             let monitor = Monitor::none();
@@ -77,7 +77,7 @@ impl Inputs {
     /// Encodes the mask of an object that is there.
     fn memory(&self, cx: &Cx, memory: &Memory, out: &mut [u16]) {
         let encoder = &memory.encoder;
-        let mut workspace = cx.workspace(encoder.scratch_len(cx));
+        let mut workspace = cx.workspace(encoder.scratch_req(cx));
         let scratch = workspace.scratch();
         cx.enter(|| encoder.forward(cx, &self.top, &self.mask, false, true, out, scratch, &mut Trace::off()));
     }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::float_env::FloatEnv;
 #[cfg(feature = "std")]
 use super::profile::Profile;
-use super::scratch::Workspace;
+use super::scratch::{ScratchReq, Workspace};
 use super::shared::SharedMut;
 use crate::error::{Result, err};
 use crate::setters::setters;
@@ -141,7 +141,7 @@ impl Cx {
     /// Calls `work(lane, task)` once for every `task` in `0..tasks`.
     ///
     /// `lane < self.threads()`, and no two calls with the same lane run at the same time, so that a lane can own
-    /// scratch memory. Which lane gets which task varies from run to run: results must not depend on it.
+    /// memory ([`parallel_for_with`](Cx::parallel_for_with)). Which lane gets which task varies from run to run: results must not depend on it.
     pub fn parallel_for(&self, tasks: usize, work: impl Fn(usize, usize) + Sync) {
         match &self.runner {
             Some(runner) if tasks > 1 => {
@@ -206,11 +206,10 @@ impl Cx {
         }
     }
 
-    /// Scratch memory of at least `len` f32, reused between calls: after the first call of a size nothing is
-    /// allocated.
-    pub fn workspace(&self, len: usize) -> WorkspaceGuard<'_> {
+    /// Scratch memory, reused between calls: after the first call of a size nothing is allocated.
+    pub fn workspace(&self, req: ScratchReq) -> WorkspaceGuard<'_> {
         let mut workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
-        workspace.reserve(len);
+        workspace.reserve(req);
         WorkspaceGuard { workspace, cache: &self.workspaces }
     }
 
@@ -331,8 +330,8 @@ mod tests {
     #[test]
     fn workspaces_are_reused() {
         let cx = Cx::serial(Level::detect());
-        let first = cx.workspace(100).scratch().take(100).as_ptr();
-        assert_eq!(cx.workspace(50).scratch().take(50).as_ptr(), first);
+        let first = cx.workspace(ScratchReq::slice(100)).scratch().take(100).as_ptr();
+        assert_eq!(cx.workspace(ScratchReq::slice(50)).scratch().take(50).as_ptr(), first);
     }
 
     #[test]

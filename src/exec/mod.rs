@@ -26,5 +26,5 @@ pub use profile::{KernelScope, Work};
 #[cfg(feature = "std")]
 pub use profile::{Profile, Span};
 pub(crate) use scratch::try_zeroed;
-pub use scratch::{AlignedVec, Scratch, Workspace, padded};
+pub use scratch::{AlignedVec, Scratch, ScratchReq, Workspace};
 pub use shared::SharedMut;

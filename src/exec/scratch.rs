@@ -1,8 +1,9 @@
-//! Scratch memory: one aligned buffer, handed out in slices that nest like stack frames.
+//! Scratch memory: one aligned buffer, handed out in slices that nest like stack frames, and how much of it is needed.
 
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
+use super::{Cx, SharedMut};
 use crate::error::{Result, err};
 
 /// A cache line of f32; the unit of scratch memory.
@@ -12,9 +13,65 @@ struct Line([f32; LINE]);
 
 const LINE: usize = 16;
 
-/// What [`Scratch::take`] uses up for `len` f32: `len` rounded up to whole cache lines. Sizing functions add these.
-pub const fn padded(len: usize) -> usize {
+/// `len` f32 rounded up to whole cache lines.
+const fn padded(len: usize) -> usize {
     len.next_multiple_of(LINE)
+}
+
+/// How much scratch memory a function needs.
+///
+/// Beside a function that takes scratch memory stands its `scratch_req`, which composes what the function takes itself with
+/// what the functions that it calls need. What it takes itself is listed once, for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ScratchReq {
+    len: usize,
+}
+
+impl ScratchReq {
+    /// Nothing.
+    pub const NONE: Self = Self { len: 0 };
+
+    /// What [`Scratch::take`] uses up for `len` f32: whole cache lines.
+    pub const fn slice(len: usize) -> Self {
+        Self { len: padded(len) }
+    }
+
+    /// What [`Scratch::take_all`] uses up.
+    pub fn slices<const N: usize>(lens: [usize; N]) -> Self {
+        lens.into_iter().fold(Self::NONE, |sum, len| sum.and(Self::slice(len)))
+    }
+
+    /// What [`Scratch::take_bytes`] uses up.
+    pub const fn bytes(len: usize) -> Self {
+        Self::slice(len.div_ceil(size_of::<f32>()))
+    }
+
+    /// This and, at the same time, the other.
+    pub const fn and(self, other: Self) -> Self {
+        Self { len: self.len + other.len }
+    }
+
+    /// This and afterwards, in its place, the other.
+    pub const fn or(self, other: Self) -> Self {
+        Self { len: if self.len > other.len { self.len } else { other.len } }
+    }
+
+    /// One of these after the other, each in the same place.
+    pub fn any(reqs: impl IntoIterator<Item = Self>) -> Self {
+        reqs.into_iter().fold(Self::NONE, Self::or)
+    }
+
+    /// This for every lane of `cx`, as [`Cx::parallel_for_with`] hands it out.
+    pub fn per_lane(self, cx: &Cx) -> Self {
+        Self { len: self.len * cx.threads() }
+    }
+
+    /// f32, a multiple of a cache line.
+    #[allow(clippy::len_without_is_empty, reason = "a size and no collection")]
+    pub const fn len(self) -> usize {
+        self.len
+    }
 }
 
 /// `len` zeros, or an error where the allocator would abort.
@@ -62,21 +119,27 @@ impl core::fmt::Debug for AlignedVec {
 
 /// Owned scratch memory that grows to the largest size asked of it.
 #[derive(Default)]
-pub struct Workspace(AlignedVec);
+pub struct Workspace {
+    memory: AlignedVec,
+    /// What was asked for last.
+    reserved: usize,
+}
 
 impl Workspace {
-    /// Grows to at least `len` f32.
-    pub fn reserve(&mut self, len: usize) {
-        if self.0.len() < len {
+    /// Makes room for `req`, for [`scratch`](Self::scratch) to hand out.
+    pub fn reserve(&mut self, req: ScratchReq) {
+        self.reserved = req.len();
+        if self.memory.len() < req.len() {
             // The old contents are scratch: free them first, so that the peak is one buffer and not two.
-            self.0 = AlignedVec::default();
-            self.0 = AlignedVec::zeroed(len);
+            self.memory = AlignedVec::default();
+            self.memory = AlignedVec::zeroed(req.len());
         }
     }
 
-    /// All of the memory.
+    /// As much memory as was [reserved](Self::reserve) last, even if there is more: so that too small a request is noticed
+    /// whatever was asked for before.
     pub fn scratch(&mut self) -> Scratch<'_> {
-        Scratch(&mut self.0)
+        Scratch(&mut self.memory[..self.reserved])
     }
 }
 
@@ -84,21 +147,37 @@ impl Workspace {
 pub struct Scratch<'a>(&'a mut [f32]);
 
 impl<'a> Scratch<'a> {
-    /// A lane's part of scratch memory that was taken for all lanes.
-    pub(crate) fn of_lane(part: &'a mut [f32]) -> Self {
-        Self(part)
-    }
-
     /// Takes `len` f32, aligned to 64 bytes.
     ///
     /// # Panics
-    /// If fewer than [`padded(len)`](padded) are left: the sizing function beside the caller is wrong.
+    /// If less than [`ScratchReq::slice`] is left: the caller was given too little.
     pub fn take(&mut self, len: usize) -> &'a mut [f32] {
+        &mut self.take_req(ScratchReq::slice(len)).0[..len]
+    }
+
+    /// Takes a slice of each of these lengths, as [`take`](Self::take) does.
+    ///
+    /// # Panics
+    /// If less than [`ScratchReq::slices`] is left.
+    pub fn take_all<const N: usize>(&mut self, lens: [usize; N]) -> [&'a mut [f32]; N] {
+        lens.map(|len| self.take(len))
+    }
+
+    /// Takes `len` bytes, aligned to 64 bytes.
+    ///
+    /// # Panics
+    /// If less than [`ScratchReq::bytes`] is left.
+    pub fn take_bytes(&mut self, len: usize) -> &'a mut [u8] {
+        &mut bytemuck::cast_slice_mut(self.take(len.div_ceil(size_of::<f32>())))[..len]
+    }
+
+    /// Takes a piece from which slices are taken later.
+    fn take_req(&mut self, req: ScratchReq) -> Self {
         let rest = core::mem::take(&mut self.0);
-        assert!(padded(len) <= rest.len(), "scratch of {} f32 left, {len} needed", rest.len());
-        let (taken, rest) = rest.split_at_mut(padded(len));
+        assert!(req.len() <= rest.len(), "scratch of {} f32 left, {} needed", rest.len(), req.len());
+        let (taken, rest) = rest.split_at_mut(req.len());
         self.0 = rest;
-        &mut taken[..len]
+        Scratch(taken)
     }
 
     /// The remaining memory, given back when the frame is dropped.
@@ -117,6 +196,28 @@ impl<'a> Scratch<'a> {
     }
 }
 
+impl Cx {
+    /// [`parallel_for`](Cx::parallel_for) whose lanes each own a piece `req` of `scratch`: calls `work(scratch, task)`.
+    /// What a task leaves in its lane's piece is unspecified for the next.
+    ///
+    /// # Panics
+    /// If `scratch` is smaller than [`req.per_lane`](ScratchReq::per_lane).
+    pub fn parallel_for_with(
+        &self,
+        tasks: usize,
+        req: ScratchReq,
+        mut scratch: Scratch<'_>,
+        work: impl Fn(Scratch<'_>, usize) + Sync,
+    ) {
+        let lanes = SharedMut::new(scratch.take_req(req.per_lane(self)).0);
+        self.parallel_for(tasks, |lane, task| {
+            // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
+            let piece = unsafe { lanes.range(lane * req.len()..(lane + 1) * req.len()) };
+            work(Scratch(piece), task);
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,10 +225,9 @@ mod tests {
     #[test]
     fn slices_are_disjoint_and_aligned() {
         let mut workspace = Workspace::default();
-        workspace.reserve(padded(5) + padded(17));
+        workspace.reserve(ScratchReq::slices([5, 17]));
         let mut scratch = workspace.scratch();
-        let a = scratch.take(5);
-        let b = scratch.take(17);
+        let [a, b] = scratch.take_all([5, 17]);
         assert_eq!((a.len(), b.len()), (5, 17));
         assert_eq!((a.as_ptr() as usize % 64, b.as_ptr() as usize % 64), (0, 0));
         assert_eq!(b.as_ptr() as usize - a.as_ptr() as usize, 64);
@@ -135,10 +235,48 @@ mod tests {
     }
 
     #[test]
-    #[should_panic = "scratch of 16 f32 left, 17 needed"]
+    #[should_panic = "scratch of 16 f32 left, 32 needed"]
     fn taking_too_much_panics() {
         let mut workspace = Workspace::default();
-        workspace.reserve(16);
+        workspace.reserve(ScratchReq::slice(16));
         workspace.scratch().take(17);
+    }
+
+    /// However much there is: what was asked for earlier must not hide too small a request.
+    #[test]
+    fn no_more_is_handed_out_than_was_reserved() {
+        let mut workspace = Workspace::default();
+        workspace.reserve(ScratchReq::slice(100));
+        workspace.reserve(ScratchReq::slice(16));
+        assert_eq!(workspace.scratch().len(), 16);
+    }
+
+    #[test]
+    fn requests_add_up_to_what_is_taken() {
+        let line = ScratchReq::slice(1);
+        assert_eq!(line.len(), 16);
+        assert_eq!(ScratchReq::bytes(65).len(), 32);
+        assert_eq!(line.and(ScratchReq::NONE), line);
+        assert_eq!(line.or(ScratchReq::slice(17)), ScratchReq::slices([16, 1]));
+        assert_eq!(ScratchReq::any([line, line.and(line), line]), line.and(line));
+        let mut workspace = Workspace::default();
+        workspace.reserve(ScratchReq::bytes(65));
+        assert_eq!(workspace.scratch().take_bytes(65).len(), 65);
+    }
+
+    #[cfg(feature = "parallel")]
+    #[test]
+    fn every_lane_has_its_own_piece() {
+        let cx = Cx::new(&crate::exec::CxOptions::default().with_threads(3)).unwrap();
+        let req = ScratchReq::slices([100, 20]);
+        let mut workspace = Workspace::default();
+        workspace.reserve(req.per_lane(&cx));
+        cx.parallel_for_with(200, req, workspace.scratch(), |mut scratch, task| {
+            let [a, b] = scratch.take_all([100, 20]);
+            assert!(scratch.is_empty());
+            (a.fill(task as f32), b.fill(-(task as f32)));
+            std::thread::yield_now();
+            assert!(a.iter().all(|&x| x == task as f32) && b.iter().all(|&x| x == -(task as f32)));
+        });
     }
 }

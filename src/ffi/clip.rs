@@ -16,7 +16,7 @@ use super::guard::{guard, guard_value};
 use super::image::{view, views, vitrum_image};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
-use crate::exec::{Cx, padded};
+use crate::exec::{Cx, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use crate::weights::Bundle;
@@ -427,7 +427,7 @@ impl vitrum_clip {
     ) -> Result<()> {
         let len = product(count, self.clip.embed_dim())?;
         if output.wants(len)? {
-            let mut workspace = self.cx.workspace(padded(len));
+            let mut workspace = self.cx.workspace(ScratchReq::slice(len));
             let embeddings = workspace.scratch().take(len);
             encode(embeddings)?;
             output.write(embeddings);

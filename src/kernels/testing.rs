@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem::{size_of, size_of_val};
 use core::ops::{Deref, DerefMut, RangeInclusive};
 
-use crate::exec::{Cx, CxOptions, Workspace};
+use crate::exec::{Cx, CxOptions, ScratchReq, Workspace};
 use crate::simd::Level;
 
 /// Lengths that reach every tail of a vector loop unrolled up to three times, and two long ones.
@@ -148,11 +148,11 @@ mod map {
     }
 }
 
-/// Scratch memory of exactly `len` f32, all NaN, so that reading what was never written is noticed.
-pub(crate) fn nan_workspace(len: usize) -> Workspace {
+/// Scratch memory of exactly `req`, all NaN, so that reading what was never written is noticed.
+pub(crate) fn nan_workspace(req: ScratchReq) -> Workspace {
     let mut workspace = Workspace::default();
-    workspace.reserve(len);
-    workspace.scratch().take(len).fill(f32::NAN);
+    workspace.reserve(req);
+    workspace.scratch().take(req.len()).fill(f32::NAN);
     workspace
 }
 

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::{LayerNorm, Linear};
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{
-    Bias, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_len,
+    Bias, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_req,
 };
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 
 /// The scale of scores, `1 / √d` for heads of `d` features.
 pub fn attention_scale(head_dim: usize) -> f32 {
@@ -46,7 +46,7 @@ impl WindowAttention {
     /// features or of those of all heads, whichever are more.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "a norm, a grid, a bias, tokens and a buffer")]
     pub fn forward_add(
         &self,
@@ -61,7 +61,7 @@ impl WindowAttention {
         let (tokens, dim, width) = (grid[0] * grid[1], self.qkv.inputs(), self.proj.inputs());
         {
             let mut scratch = scratch.frame();
-            let qkv = scratch.take(tokens * 3 * width);
+            let qkv = scratch.take(self.qkv_len(grid));
             let normed = &mut y[..tokens * dim];
             norm.forward(cx, x, normed);
             self.project(cx, &Rows::new(normed, tokens, dim), qkv, scratch.frame());
@@ -74,7 +74,7 @@ impl WindowAttention {
 
     /// `qkv: [tokens, 3, heads, head_dim]` ← the projections of `x`.
     pub fn project(&self, cx: &Cx, x: &Rows<'_>, qkv: &mut [f32], scratch: Scratch<'_>) {
-        let output = Output::Store { out: qkv, stride: self.qkv.outputs() };
+        let output = Destination::Store { out: qkv, stride: self.qkv.outputs() };
         self.qkv.forward(cx, x, Activation::None, output, scratch);
     }
 
@@ -94,24 +94,24 @@ impl WindowAttention {
 
     /// `x += proj(attended)`.
     pub fn add_attended(&self, cx: &Cx, attended: &[f32], x: &mut [f32], scratch: Scratch<'_>) {
-        let residual = Output::Add { out: x, stride: self.proj.outputs() };
+        let residual = Destination::Add { out: x, stride: self.proj.outputs() };
         let attended = Rows::new(attended, attended.len() / self.proj.inputs(), self.proj.inputs());
         self.proj.forward(cx, &attended, Activation::None, residual, scratch);
     }
 
-    /// Scratch that [`forward_add`](Self::forward_add) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, grid: [usize; 2], bias: &Bias<'_>) -> usize {
-        let tokens = grid[0] * grid[1];
-        let qkv = padded(tokens * self.qkv.outputs());
-        (qkv + self.parts_scratch_len(cx, grid, bias)).max(self.proj.scratch_len(cx, tokens))
+    /// Scratch that [`forward_add`](Self::forward_add) needs.
+    pub fn scratch_req(&self, cx: &Cx, grid: [usize; 2], bias: &Bias<'_>) -> ScratchReq {
+        ScratchReq::slice(self.qkv_len(grid)).and(self.parts_scratch_req(cx, grid, bias))
     }
 
-    /// Scratch that each of the parts needs, in f32.
-    pub fn parts_scratch_len(&self, cx: &Cx, grid: [usize; 2], bias: &Bias<'_>) -> usize {
+    /// Scratch that each of the parts needs.
+    pub fn parts_scratch_req(&self, cx: &Cx, grid: [usize; 2], bias: &Bias<'_>) -> ScratchReq {
         let tokens = grid[0] * grid[1];
-        windows_scratch_len(cx, &self.shape(grid), bias)
-            .max(self.qkv.scratch_len(cx, tokens))
-            .max(self.proj.scratch_len(cx, tokens))
+        ScratchReq::any([
+            self.qkv.scratch_req(cx, tokens),
+            windows_scratch_req(cx, &self.shape(grid), bias),
+            self.proj.scratch_req(cx, tokens),
+        ])
     }
 
     /// Features of a token that comes in.
@@ -137,6 +137,11 @@ impl WindowAttention {
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         self.qkv.bytes() + size_of_val(&self.padding[..]) + self.proj.bytes()
+    }
+
+    /// Length of queries, keys and values of a grid.
+    fn qkv_len(&self, grid: [usize; 2]) -> usize {
+        grid[0] * grid[1] * self.qkv.outputs()
     }
 
     fn shape(&self, grid: [usize; 2]) -> WindowShape {

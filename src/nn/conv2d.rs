@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::{self, ConvShape, PackedConv};
 use crate::kernels::gemm::Packing;
@@ -71,12 +71,12 @@ impl Conv2d {
         conv::conv2d(cx, &self.weight, size, x, self.bias.as_deref(), activation, y, scratch);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
+    /// Scratch that [`forward`](Self::forward) needs.
     ///
     /// # Panics
     /// If the input is too small for the kernel.
-    pub fn scratch_len(&self, cx: &Cx, size: [usize; 2]) -> usize {
-        conv::scratch_len(cx, &self.weight, size)
+    pub fn scratch_req(&self, cx: &Cx, size: [usize; 2]) -> ScratchReq {
+        conv::scratch_req(cx, &self.weight, size)
     }
 
     /// The convolution's sizes.
@@ -126,7 +126,7 @@ mod tests {
         {
             let layer = layer.unwrap();
             let mut y = [f32::NAN; 8];
-            let mut workspace = cx.workspace(layer.scratch_len(&cx, [2, 2]));
+            let mut workspace = cx.workspace(layer.scratch_req(&cx, [2, 2]));
             layer.forward(&cx, [2, 2], &[1.0; 12], Activation::Relu, &mut y, workspace.scratch());
             assert_eq!(y, [12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias]);
         }

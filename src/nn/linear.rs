@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{self, Lhs, Output, PackedWeights, Packing};
+use crate::kernels::gemm::{self, Destination, Lhs, PackedWeights, Packing};
 use crate::weights::Scope;
 
 /// `y = act(x Wᵀ + b)`, with `W: [outputs, inputs]` as checkpoints store it.
@@ -59,15 +59,15 @@ impl Linear {
         cx: &Cx,
         lhs: &impl Lhs,
         activation: Activation,
-        output: Output<'_>,
+        output: Destination<'_>,
         scratch: Scratch<'_>,
     ) {
         gemm::gemm(cx, lhs, &self.weight, self.bias.as_deref(), activation, output, scratch);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `rows` rows, in f32.
-    pub fn scratch_len(&self, cx: &Cx, rows: usize) -> usize {
-        gemm::scratch_len(cx, rows, &self.weight)
+    /// Scratch that [`forward`](Self::forward) needs for `rows` rows.
+    pub fn scratch_req(&self, cx: &Cx, rows: usize) -> ScratchReq {
+        gemm::scratch_req(cx, rows, &self.weight)
     }
 
     /// Output features.

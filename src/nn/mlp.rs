@@ -2,9 +2,9 @@
 
 use super::{LayerNorm, Linear};
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::weights::Scope;
 
 /// `fc2(act(fc1(x)))`.
@@ -46,33 +46,36 @@ impl Mlp {
     /// `x += fc2(act(fc1(norm(x))))` for tokens `x: [tokens, dim]`.
     ///
     /// # Panics
-    /// If `x` is not whole tokens, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If `x` is not whole tokens, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward_add(&self, cx: &Cx, norm: &LayerNorm, x: &mut [f32], mut scratch: Scratch<'_>) {
         let (dim, inner) = (self.fc1.inputs(), self.fc1.outputs());
         assert!(x.len().is_multiple_of(dim), "{} elements are not tokens of {dim}", x.len());
         for x in x.chunks_mut(BLOCK * dim) {
             let tokens = x.len() / dim;
             let mut scratch = scratch.frame();
-            let y = scratch.take(tokens * dim);
-            let h = scratch.take(tokens * inner);
+            let [y, h] = scratch.take_all(self.buffers(tokens));
             norm.forward(cx, x, y);
-            let hidden = Output::Store { out: h, stride: inner };
+            let hidden = Destination::Store { out: h, stride: inner };
             self.fc1.forward(cx, &Rows::new(y, tokens, dim), self.activation, hidden, scratch.frame());
-            let residual = Output::Add { out: x, stride: dim };
+            let residual = Destination::Add { out: x, stride: dim };
             self.fc2.forward(cx, &Rows::new(h, tokens, inner), Activation::None, residual, scratch);
         }
     }
 
-    /// Scratch that [`forward_add`](Self::forward_add) needs for `tokens` tokens, in f32.
-    pub fn scratch_len(&self, cx: &Cx, tokens: usize) -> usize {
+    /// Scratch that [`forward_add`](Self::forward_add) needs for `tokens` tokens.
+    pub fn scratch_req(&self, cx: &Cx, tokens: usize) -> ScratchReq {
         let tokens = tokens.min(BLOCK);
-        padded(tokens * self.fc1.inputs())
-            + padded(tokens * self.fc1.outputs())
-            + self.fc1.scratch_len(cx, tokens).max(self.fc2.scratch_len(cx, tokens))
+        let layers = self.fc1.scratch_req(cx, tokens).or(self.fc2.scratch_req(cx, tokens));
+        ScratchReq::slices(self.buffers(tokens)).and(layers)
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.fc1.bytes() + self.fc2.bytes()
+    }
+
+    /// Lengths of the normed tokens and of their inner features.
+    fn buffers(&self, tokens: usize) -> [usize; 2] {
+        [tokens * self.fc1.inputs(), tokens * self.fc1.outputs()]
     }
 }

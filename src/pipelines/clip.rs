@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::preprocess::{self, Preprocess};
 use super::tokenizer::Tokenizer;
 use crate::error::{ErrorCode, Result, err};
-use crate::exec::Cx;
+use crate::exec::{Cx, ScratchReq};
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::{norm, softmax};
@@ -156,7 +156,8 @@ impl Clip {
         let Ok(vision) = self.vision() else { return 0 };
         let (height, width) = self.preprocess.output_size();
         let batch = images.min(self.image_batch(vision));
-        (batch * 3 * height * width + vision.scratch_len(&self.cx, [batch, height, width])) * size_of::<f32>()
+        let pixels = ScratchReq::slice(batch * 3 * height * width);
+        pixels.and(vision.scratch_req(&self.cx, [batch, height, width])).len() * size_of::<f32>()
     }
 
     /// Embeds pictures: `[images, embed_dim]`, see [`EncodeOptions`].
@@ -188,9 +189,8 @@ impl Clip {
         let (height, width) = self.preprocess.output_size();
         let input = 3 * height * width;
         let batch = self.image_batch(vision).min(images.len());
-        let scratch_len = vision.scratch_len(&self.cx, [batch, height, width]);
-        let mut pixels = self.cx.workspace(batch * input);
-        let mut workspace = self.cx.workspace(scratch_len);
+        let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input));
+        let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]));
         self.cx.enter(|| {
             let parts = images.chunks(batch).zip(out.chunks_mut(batch * self.embed_dim()));
             for (part, (images, out)) in parts.enumerate() {
@@ -343,7 +343,7 @@ impl Clip {
         for (ids, tokens) in ids.chunks_exact_mut(length).zip(tokens) {
             ids[..tokens.len()].copy_from_slice(tokens);
         }
-        let mut workspace = self.cx.workspace(text.scratch_len(&self.cx, [tokens.len(), length]));
+        let mut workspace = self.cx.workspace(text.scratch_req(&self.cx, [tokens.len(), length]));
         text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::of(&self.cx))
     }
 

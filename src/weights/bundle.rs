@@ -10,7 +10,7 @@ use super::config::Config;
 use super::scope::Scope;
 use super::source::Source;
 use crate::error::{Result, err};
-use crate::simd::Level;
+use crate::kernels::gemm::Packing;
 
 /// The files beside the weights that a [`Bundle`] offers.
 pub const SIDE_FILES: [&str; 18] = [
@@ -124,9 +124,10 @@ impl<'a> Bundle<'a> {
         &self.archive
     }
 
-    /// All tensors as the scope that models bind from, for `level`.
-    pub fn scope(&self, level: Level) -> Scope<'_> {
-        Scope::new(&self.archive, level)
+    /// All tensors as the scope that models bind from, to be packed as `packing` says: as f32 if it is a
+    /// [`Level`](crate::simd::Level).
+    pub fn scope(&self, packing: impl Into<Packing>) -> Scope<'_> {
+        Scope::new(&self.archive, packing)
     }
 
     /// The tensors that no scope has read so far.

@@ -1,10 +1,10 @@
 //! Kernels, at the sizes of the CLIP and SAM models.
 
-use vitrum::exec::Workspace;
+use vitrum::exec::{ScratchReq, Workspace};
 use vitrum::kernels::activation::Activation;
 use vitrum::kernels::attention::{self, AttentionShape, Bias};
 use vitrum::kernels::conv::{self, ConvShape, PackedConv, Patches};
-use vitrum::kernels::gemm::{self, Output, PackedWeights, Rows};
+use vitrum::kernels::gemm::{self, Destination, PackedWeights, Rows};
 use vitrum::kernels::norm;
 
 use super::{Bench, Work};
@@ -15,9 +15,9 @@ fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| (i * 7919 % 1013) as f32 / 1013.0 - 0.5).collect()
 }
 
-fn workspace(len: usize) -> Workspace {
+fn workspace(req: ScratchReq) -> Workspace {
     let mut workspace = Workspace::default();
-    workspace.reserve(len);
+    workspace.reserve(req);
     workspace
 }
 
@@ -39,9 +39,9 @@ pub(super) fn gemm(bench: &mut Bench<'_>) -> Result<()> {
         let cx = bench.cx;
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
         let rhs = PackedWeights::pack(cx.level(), n, k, &numbers(n * k));
-        let mut workspace = workspace(gemm::scratch_len(cx, m, &rhs));
+        let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs));
         let run = || {
-            let (lhs, output) = (Rows::new(&lhs, m, k), Output::Store { out: &mut out, stride: n });
+            let (lhs, output) = (Rows::new(&lhs, m, k), Destination::Store { out: &mut out, stride: n });
             gemm::gemm(cx, &lhs, &rhs, Some(&bias), Activation::None, output, workspace.scratch());
         };
         bench.measure("gemm", format!("{m}x{n}x{k}"), Work::product(&[m, n, k]), run)?;
@@ -62,9 +62,9 @@ pub(super) fn gemm_cold(bench: &mut Bench<'_>) -> Result<()> {
         let weights = numbers(n * k);
         let rhs: Vec<_> = (0..copies).map(|_| PackedWeights::pack(cx.level(), n, k, &weights)).collect();
         let mut next = rhs.iter().cycle();
-        let mut workspace = workspace(gemm::scratch_len(cx, m, &rhs[0]));
+        let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs[0]));
         let run = || {
-            let (lhs, output) = (Rows::new(&lhs, m, k), Output::Store { out: &mut out, stride: n });
+            let (lhs, output) = (Rows::new(&lhs, m, k), Destination::Store { out: &mut out, stride: n });
             let rhs = next.next().expect("copies");
             gemm::gemm(cx, &lhs, rhs, Some(&bias), Activation::None, output, workspace.scratch());
         };
@@ -83,7 +83,7 @@ pub(super) fn attention(bench: &mut Bench<'_>) -> Result<()> {
         let shape = AttentionShape { batches, heads, queries: tokens, keys: tokens, head_dim: 64 };
         let len = batches * heads * tokens * shape.head_dim;
         let (q, k, v, mut out) = (numbers(len), numbers(len), numbers(len), vec![0.0; len]);
-        let mut workspace = workspace(attention::scratch_len(cx, &shape));
+        let mut workspace = workspace(attention::scratch_req(cx, &shape));
         let run = || {
             let bias = if causal { Bias::Causal } else { Bias::None };
             let scale = 0.125;
@@ -104,10 +104,10 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let (rows, depth) = ((side / patch) * (side / patch), 3 * patch * patch);
         let (image, mut out) = (numbers(3 * side * side), vec![0.0; rows * outputs]);
         let weights = PackedWeights::pack(cx.level(), outputs, depth, &numbers(outputs * depth));
-        let mut workspace = workspace(gemm::scratch_len(cx, rows, &weights));
+        let mut workspace = workspace(gemm::scratch_req(cx, rows, &weights));
         let run = || {
             let patches = Patches::new(&image, 3, side, side, patch);
-            let output = Output::Store { out: &mut out, stride: outputs };
+            let output = Destination::Store { out: &mut out, stride: outputs };
             gemm::gemm(cx, &patches, &weights, None, Activation::None, output, workspace.scratch());
         };
         let shape = format!("3x{side}x{side}/{patch}x{outputs}");
@@ -124,7 +124,7 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let weights = shape.weight_shape().iter().product();
         let conv = PackedConv::pack(cx.level(), shape, &numbers(weights));
         let (input, mut out) = (numbers(pixels * shape.inputs), vec![0.0; pixels * shape.outputs]);
-        let mut workspace = workspace(conv::scratch_len(cx, &conv, [SIDE; 2]));
+        let mut workspace = workspace(conv::scratch_req(cx, &conv, [SIDE; 2]));
         let run = || {
             let scratch = workspace.scratch();
             conv::conv2d(cx, &conv, [SIDE; 2], &input, None, Activation::None, &mut out, scratch);

@@ -3,7 +3,7 @@
 use super::driver::{Problem, Sizes, run};
 use super::tokens::{Layout, Padded, Sequence, Tokens};
 use super::{AttentionShape, Bias};
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 
 impl AttentionShape {
     fn sizes(&self) -> Sizes {
@@ -12,19 +12,19 @@ impl AttentionShape {
     }
 }
 
-/// Scratch that [`attention`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &AttentionShape) -> usize {
-    shape.sizes().scratch_len(cx)
+/// Scratch that [`attention`] needs.
+pub fn scratch_req(cx: &Cx, shape: &AttentionShape) -> ScratchReq {
+    shape.sizes().scratch_req(cx)
 }
 
 /// `out = softmax(scale · Q Kᵀ + bias) V` for every head of every sequence.
 ///
 /// `q: [batches, heads, queries, head_dim]`, `k` and `v: [batches, heads, keys, head_dim]`;
-/// `out: [batches, queries, heads · head_dim]`, the layout of tokens. `scratch` holds at least [`scratch_len`].
+/// `out: [batches, queries, heads · head_dim]`, the layout of tokens.
 ///
 /// # Panics
 /// If a slice does not have the size that `shape` says, `shape` has a 0, a causal attention has
-/// `queries != keys`, the bias is [`Relative`](Bias::Relative), or the scratch is too small.
+/// `queries != keys`, the bias is [`Relative`](Bias::Relative), or the scratch is smaller than [`scratch_req`].
 #[allow(clippy::too_many_arguments, reason = "three inputs, an output and their sizes")]
 pub fn attention(
     cx: &Cx,

@@ -6,7 +6,7 @@ use core::ops::Range;
 use super::softmax::{BLOCK, Finish, Running, SoftmaxBlock};
 use super::tokens::Sequence;
 use super::{Bias, pack};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_MR, TileArgs};
 
 /// Tiles of queries that meet a block of keys one after the other, while it is in the L2 cache.
@@ -23,48 +23,23 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    pub(super) fn scratch_len(&self, cx: &Cx) -> usize {
-        cx.threads() * Lengths::new(self, F32Kernel::of(cx.level())).total()
+    pub(super) fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        ScratchReq::slices(self.buffers(F32Kernel::of(cx.level()))).per_lane(cx)
     }
-}
 
-/// Lengths of a lane's buffers, in f32.
-#[derive(Clone, Copy)]
-struct Lengths {
-    /// `K` as panels `[keys / nr][head_dim][nr]`.
-    keys: usize,
-    /// `V` as panels `[head_dim / nr][keys][nr]`.
-    values: usize,
-    /// Scaled queries of `TILES` tiles, packed.
-    queries: usize,
-    /// Their products with the tables of relative positions, `[rows][products]`.
-    products: usize,
-    /// Scores, and weights, of a tile.
-    scores: usize,
-    /// Accumulated outputs of `TILES` tiles, `[rows][head_dim padded to nr]`.
-    outputs: usize,
-}
-
-impl Lengths {
-    fn new(sizes: &Sizes, kernel: &F32Kernel) -> Self {
+    /// Lengths of a lane's buffers, in f32, in the order of [`Head`]'s.
+    fn buffers(&self, kernel: &F32Kernel) -> [usize; 7] {
+        let &Self { keys, head_dim, products, .. } = self;
         let rows = TILES * kernel.mr;
-        Self {
-            keys: sizes.keys.next_multiple_of(kernel.nr) * sizes.head_dim,
-            values: sizes.head_dim.next_multiple_of(kernel.nr) * sizes.keys,
-            queries: rows * sizes.head_dim.next_multiple_of(CHUNK),
-            products: rows * sizes.products,
-            scores: kernel.mr * BLOCK,
-            outputs: rows * sizes.head_dim.next_multiple_of(kernel.nr),
-        }
-    }
-
-    fn total(&self) -> usize {
-        padded(self.keys)
-            + padded(self.values)
-            + padded(self.queries)
-            + padded(self.products)
-            + 2 * padded(self.scores)
-            + padded(self.outputs)
+        [
+            keys.next_multiple_of(kernel.nr) * head_dim,
+            head_dim.next_multiple_of(kernel.nr) * keys,
+            rows * head_dim.next_multiple_of(CHUNK),
+            rows * products,
+            kernel.mr * BLOCK,
+            kernel.mr * BLOCK,
+            rows * head_dim.next_multiple_of(kernel.nr),
+        ]
     }
 }
 
@@ -83,7 +58,7 @@ pub(super) fn run<'a>(
     problem: &Problem<'a>,
     count: usize,
     out: &mut [f32],
-    mut scratch: Scratch<'_>,
+    scratch: Scratch<'_>,
     sequence: impl Fn(usize) -> Sequence<'a> + Sync,
 ) {
     let _kernel = cx.kernel("attention", || {
@@ -93,8 +68,7 @@ pub(super) fn run<'a>(
         Work { flops: of_all(4 * pairs * head_dim), bytes: of_all(8 * (queries + keys) * head_dim) }
     });
     let kernel = F32Kernel::of(cx.level());
-    let lengths = Lengths::new(&problem.sizes, kernel);
-    let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
+    let buffers = problem.sizes.buffers(kernel);
     let out = SharedMut::new(out);
 
     // A task is a sequence, or a part of its queries where there are fewer sequences than lanes like. Which tiles form
@@ -102,24 +76,21 @@ pub(super) fn run<'a>(
     let groups = |queries: usize| queries.div_ceil(kernel.mr).div_ceil(TILES);
     let most = groups(problem.sizes.queries);
     let parts = if cx.threads() == 1 { 1 } else { (4 * cx.threads()).div_ceil(count).min(most) };
-    cx.parallel_for(count * parts, |lane, task| {
+    cx.parallel_for_with(count * parts, ScratchReq::slices(buffers), scratch, |mut scratch, task| {
         let (index, part) = (task / parts, task % parts);
-        let range = lane * lengths.total()..(lane + 1) * lengths.total();
-        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-        let mut rest = unsafe { lane_scratch.range(range) };
-        let mut take = |len: usize| rest.split_off_mut(..padded(len)).expect("lengths add up");
         let sequence = sequence(index);
+        let [keys, values, queries, products, scores, weights, outputs] = scratch.take_all(buffers);
         let mut head = Head {
             cx,
             kernel,
             problem,
-            keys: take(lengths.keys),
-            values: take(lengths.values),
-            queries: take(lengths.queries),
-            products: take(lengths.products),
-            scores: take(lengths.scores),
-            weights: take(lengths.scores),
-            outputs: take(lengths.outputs),
+            keys,
+            values,
+            queries,
+            products,
+            scores,
+            weights,
+            outputs,
             out,
             sequence,
         };
@@ -141,12 +112,19 @@ struct Head<'p, 'a> {
     cx: &'p Cx,
     kernel: &'static F32Kernel,
     problem: &'p Problem<'a>,
+    /// `K` as panels `[keys / nr][head_dim][nr]`.
     keys: &'p mut [f32],
+    /// `V` as panels `[head_dim / nr][keys][nr]`.
     values: &'p mut [f32],
+    /// Scaled queries of `TILES` tiles, packed.
     queries: &'p mut [f32],
+    /// Their products with the tables of relative positions, `[rows][products]`.
     products: &'p mut [f32],
+    /// Scores of a tile.
     scores: &'p mut [f32],
+    /// Weights of a tile.
     weights: &'p mut [f32],
+    /// Accumulated outputs of `TILES` tiles, `[rows][head_dim padded to nr]`.
     outputs: &'p mut [f32],
     out: SharedMut<'p, f32>,
     sequence: Sequence<'a>,

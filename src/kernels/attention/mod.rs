@@ -24,10 +24,10 @@ mod tests;
 mod tokens;
 mod windows;
 
-pub use dense::{attention, scratch_len};
+pub use dense::{attention, scratch_req};
 pub use relative::RelativePositions;
 pub use windows::{
-    WindowShape, attention_pooled_windows, attention_windows, scratch_len as windows_scratch_len,
+    WindowShape, attention_pooled_windows, attention_windows, scratch_req as windows_scratch_req,
 };
 
 /// The sizes of an attention.

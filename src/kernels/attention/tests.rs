@@ -5,8 +5,8 @@ mod windows;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{AttentionShape, Bias, attention, scratch_len};
-use crate::exec::Cx;
+use super::{AttentionShape, Bias, attention, scratch_req};
+use crate::exec::{Cx, ScratchReq};
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
 
@@ -84,7 +84,7 @@ impl Problem {
             &Guarded::new(&self.v, place),
             bias,
             &mut out,
-            nan_workspace(scratch_len(cx, &self.shape)).scratch(),
+            nan_workspace(scratch_req(cx, &self.shape)).scratch(),
         );
         out
     }
@@ -237,6 +237,6 @@ fn sizes_that_overflow_panic() {
     let heads = (1 << (usize::BITS - 2)) + 1;
     let shape = AttentionShape { batches: 4, heads, queries: 1, keys: 1, head_dim: 1 };
     let (input, mut out) = ([1.0; 4], [0.0; 4]);
-    let mut workspace = nan_workspace(1 << 16);
+    let mut workspace = nan_workspace(ScratchReq::slice(1 << 16));
     attention(&cx, &shape, 1.0, &input, &input, &input, Bias::None, &mut out, workspace.scratch());
 }

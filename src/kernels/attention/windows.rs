@@ -3,7 +3,7 @@
 use super::Bias;
 use super::driver::{Problem, Sizes, run};
 use super::tokens::{Layout, Padded, Sequence, Tokens};
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 
 /// A grid of tokens cut into windows whose tokens attend to each other.
 ///
@@ -35,20 +35,20 @@ impl WindowShape {
     }
 }
 
-/// Scratch that [`attention_windows`] needs, in f32. [`attention_pooled_windows`] needs no more.
-pub fn scratch_len(cx: &Cx, shape: &WindowShape, bias: &Bias<'_>) -> usize {
-    shape.sizes(bias, 1).scratch_len(cx)
+/// Scratch that [`attention_windows`] needs. [`attention_pooled_windows`] needs no more.
+pub fn scratch_req(cx: &Cx, shape: &WindowShape, bias: &Bias<'_>) -> ScratchReq {
+    shape.sizes(bias, 1).scratch_req(cx)
 }
 
 /// `out = softmax(scale · Q Kᵀ + bias) V` in every window, for every head.
 ///
 /// `qkv: [rows, columns, 3, heads, head_dim]` is the output of a QKV product, and `padding: [3, heads, head_dim]` is what
 /// it would be for a token outside of the grid. `out: [rows, columns, heads · head_dim]`. A bias is over the places of a
-/// window. `scratch` holds at least [`scratch_len`] f32.
+/// window.
 ///
 /// # Panics
 /// If a slice does not have the size that `shape` says, `shape` has a 0, the bias is [`Causal`](Bias::Causal) or for
-/// another window, or the scratch is too small.
+/// another window, or the scratch is smaller than [`scratch_req`].
 #[allow(clippy::too_many_arguments, reason = "an input with its padding, an output and their sizes")]
 pub fn attention_windows(
     cx: &Cx,

@@ -4,19 +4,19 @@ use super::PackedConv;
 use super::depthwise::depthwise;
 use super::packed::Weights;
 use super::windows::Windows;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{self, Output};
+use crate::kernels::gemm::{self, Destination};
 
-/// Scratch that [`conv2d`] needs for an input of `[height, width]` pixels, in f32.
+/// Scratch that [`conv2d`] needs for an input of `[height, width]` pixels.
 ///
 /// # Panics
 /// If the input is too small: see [`ConvShape::output_size`](super::ConvShape::output_size).
-pub fn scratch_len(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> usize {
+pub fn scratch_req(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> ScratchReq {
     let [height, width] = conv.shape().output_size(size).expect("an input of possible size");
     match conv.weights() {
-        Weights::Groups(groups) => gemm::scratch_len(cx, height * width, &groups[0]),
-        Weights::Depthwise(_) => 0,
+        Weights::Groups(groups) => gemm::scratch_req(cx, height * width, &groups[0]),
+        Weights::Depthwise(_) => ScratchReq::NONE,
     }
 }
 
@@ -24,10 +24,10 @@ pub fn scratch_len(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> usize {
 /// over the taps `(i, j)` and the channels `c` of the group of `o`; outside, the input is 0.
 ///
 /// `input` has `size = [height, width]` pixels in the shape's [`Layout`](super::Layout), `bias: [outputs]`, and
-/// `out: [output height, output width, outputs]`. `scratch` holds at least [`scratch_len`] f32.
+/// `out: [output height, output width, outputs]`.
 ///
 /// # Panics
-/// If a slice does not have its size, the input is too small for the kernel, the scratch is too small, or `conv` was
+/// If a slice does not have its size, the input is too small for the kernel, the scratch is smaller than [`scratch_req`], or `conv` was
 /// packed for another level than `cx` has.
 #[allow(clippy::too_many_arguments, reason = "weights, an input, an output and what happens in between")]
 pub fn conv2d(
@@ -56,7 +56,7 @@ pub fn conv2d(
                     weights,
                     bias.map(|bias| &bias[first..][..columns]),
                     activation,
-                    Output::Store { out: &mut out[first..], stride: shape.outputs },
+                    Destination::Store { out: &mut out[first..], stride: shape.outputs },
                     scratch.frame(),
                 );
             }

@@ -15,7 +15,7 @@ mod shape;
 mod tests;
 mod windows;
 
-pub use direct::{conv2d, scratch_len};
+pub use direct::{conv2d, scratch_req};
 pub use packed::PackedConv;
 pub use patches::Patches;
 pub use shape::{ConvShape, Layout};

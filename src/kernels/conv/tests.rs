@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{ConvShape, Layout, PackedConv, conv2d, scratch_len};
+use super::{ConvShape, Layout, PackedConv, conv2d, scratch_req};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
@@ -99,7 +99,7 @@ impl Problem {
             bias.then_some(&*Guarded::new(&self.bias, place)),
             activation,
             &mut out,
-            nan_workspace(scratch_len(cx, &conv, self.size)).scratch(),
+            nan_workspace(scratch_req(cx, &conv, self.size)).scratch(),
         );
         out
     }

@@ -41,14 +41,12 @@ impl Blocking {
         Self::new(caches, m.min(rows), k, kernel)
     }
 
-    /// Length of the packed rows of a block, in f32.
-    pub(super) fn block_len(&self) -> usize {
-        self.tiles_per_block * self.mr * self.k.next_multiple_of(CHUNK)
-    }
-
-    /// Length of the sums of a block of rows and a panel that wait for the next block of the depth, in f32.
-    pub(super) fn sums_len(&self) -> usize {
-        if self.k_blocks() > 1 { self.tiles_per_block * self.mr * self.nr } else { 0 }
+    /// Lengths of the packed rows of a block, and of the sums of a block and a panel, which wait for the next block of the
+    /// depth; in f32.
+    pub(super) fn buffers(&self) -> [usize; 2] {
+        let rows = self.tiles_per_block * self.mr;
+        let sums = if self.k_blocks() > 1 { rows * self.nr } else { 0 };
+        [rows * self.k.next_multiple_of(CHUNK), sums]
     }
 
     /// Blocks of rows.

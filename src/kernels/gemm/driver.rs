@@ -3,31 +3,29 @@
 use core::ops::Range;
 
 use super::blocking::Blocking;
+use super::destination::{self, Destination, Old, Target, Tile};
 use super::kernel::{Ahead, CHUNK, MAX_NR, MAX_TILE, TileArgs};
-use super::output::{self, Old, Output, Target, Tile};
 use super::{Lhs, PackedWeights};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::activation::Activation;
 
-/// Scratch that [`gemm`] needs for `m` rows, in f32: enough for fewer rows, too.
-pub fn scratch_len(cx: &Cx, m: usize, rhs: &PackedWeights) -> usize {
+/// Scratch that [`gemm`] needs for `m` rows: enough for fewer rows, too.
+pub fn scratch_req(cx: &Cx, m: usize, rhs: &PackedWeights) -> ScratchReq {
     let blocking = Blocking::largest(cx.caches(), m.max(1), rhs.cols(), rhs.kernel());
-    cx.threads() * (padded(blocking.block_len()) + padded(blocking.sums_len()))
+    ScratchReq::slices(blocking.buffers()).per_lane(cx)
 }
 
-/// `output ← activation(lhs · rhsᵀ + bias)`, shapes `[M, K] · [N, K]ᵀ + [N] → [M, N]`.
-///
-/// `scratch` holds at least [`scratch_len`] f32.
+/// `destination ← activation(lhs · rhsᵀ + bias)`, shapes `[M, K] · [N, K]ᵀ + [N] → [M, N]`.
 ///
 /// # Panics
-/// If the shapes do not fit, the scratch is too small, or `rhs` was packed for another level than `cx` has.
+/// If the shapes do not fit, the scratch is smaller than [`scratch_req`], or `rhs` was packed for another level than `cx` has.
 pub fn gemm(
     cx: &Cx,
     lhs: &impl Lhs,
     rhs: &PackedWeights,
     bias: Option<&[f32]>,
     activation: Activation,
-    output: Output<'_>,
+    destination: Destination<'_>,
     mut scratch: Scratch<'_>,
 ) {
     let (m, k, n) = (lhs.rows(), rhs.cols(), rhs.rows());
@@ -41,21 +39,16 @@ pub fn gemm(
         bytes: (4 * m * k + 4 * m * n + rhs.bytes()) as f64,
         ..Work::product(m, n, k)
     });
-    let target = Target::new(output, m, n);
+    let target = Target::new(destination, m, n);
     let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel());
     let threads = cx.threads();
-    let (block_len, sums_len) = (padded(blocking.block_len()), padded(blocking.sums_len()));
-    let packed = SharedMut::new(scratch.take(threads * block_len));
-    let sums = SharedMut::new(scratch.take(threads * sums_len));
     let product = Product { rhs, bias, activation, target, blocking };
-    // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-    let sums_of = |lane: usize| unsafe { sums.range(lane * sums_len..(lane + 1) * sums_len) };
 
     if blocking.blocks() >= 4 * threads || threads == 1 {
         // Many rows: a lane takes a block of rows through all panels.
-        cx.parallel_for(blocking.blocks(), |lane, block| {
-            // SAFETY: as above.
-            let packed = unsafe { packed.range(lane * block_len..(lane + 1) * block_len) };
+        let buffers = ScratchReq::slices(blocking.buffers());
+        cx.parallel_for_with(blocking.blocks(), buffers, scratch, |mut scratch, block| {
+            let [packed, sums] = scratch.take_all(blocking.buffers());
             let tiles = blocking.block(block);
             let mut rest = &mut *packed;
             for tile in tiles.clone() {
@@ -63,11 +56,13 @@ pub fn gemm(
                 product.pack(lhs, tile, out);
                 rest = after;
             }
-            product.sweep(tiles, packed, 0..rhs.panel_count(), sums_of(lane));
+            product.sweep(tiles, packed, 0..rhs.panel_count(), sums);
         });
     } else {
         // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
         // too few to keep all lanes busy to the end: each part of the tiles reads the weights once more.
+        let [block_len, sums_len] = blocking.buffers();
+        let packed = SharedMut::new(scratch.take(block_len));
         let groups = (8 * threads).min(rhs.panel_count());
         let bound = |part: usize, parts: usize, len: usize| part * len / parts;
         for block in 0..blocking.blocks() {
@@ -81,13 +76,14 @@ pub fn gemm(
             // SAFETY: packing is over; the block is only read from here on.
             let packed: &[f32] = unsafe { packed.range(0..block_len) };
             let parts = (4 * threads).div_ceil(groups).min(tiles.len());
-            cx.parallel_for(groups * parts, |lane, task| {
+            let sums = ScratchReq::slice(sums_len);
+            cx.parallel_for_with(groups * parts, sums, scratch.frame(), |mut scratch, task| {
                 let (group, part) = (task / parts, task % parts);
                 let tile = |part| tiles.start + bound(part, parts, tiles.len());
                 let panel = |group| bound(group, groups, rhs.panel_count());
                 let tiles = tile(part)..tile(part + 1);
                 let packed = &packed[offset(tiles.start)..];
-                product.sweep(tiles, packed, panel(group)..panel(group + 1), sums_of(lane));
+                product.sweep(tiles, packed, panel(group)..panel(group + 1), scratch.take(sums_len));
             });
         }
     }
@@ -112,8 +108,8 @@ impl Product<'_> {
         }
     }
 
-    /// Computes the outputs of `tiles`, packed one after the other in `packed`, in the columns of `panels`. `sums` are
-    /// the lane's [`Blocking::sums_len`] f32.
+    /// Computes the outputs of `tiles`, packed one after the other in `packed`, in the columns of `panels`. `sums` is
+    /// the lane's buffer of that name among [`Blocking::buffers`].
     fn sweep(&self, tiles: Range<usize>, packed: &[f32], panels: Range<usize>, sums: &mut [f32]) {
         let (rhs, blocking, kernel) = (self.rhs, &self.blocking, self.rhs.kernel());
         for index in panels {
@@ -182,7 +178,7 @@ impl Product<'_> {
                 // all rows or for each, and the tiles of a product are disjoint.
                 unsafe {
                     (kernel.run)(level, rows, args);
-                    output::activate(level, self.activation, c, ldc, rows, cols);
+                    destination::activate(level, self.activation, c, ldc, rows, cols);
                 }
             }
             _ => {
@@ -194,7 +190,7 @@ impl Product<'_> {
                     if old == Old::Activated {
                         self.target.add_old(tile, &mut values, kernel.nr);
                     }
-                    output::activate(level, self.activation, c, kernel.nr, rows, kernel.nr);
+                    destination::activate(level, self.activation, c, kernel.nr, rows, kernel.nr);
                     self.target.write(tile, &mut values, kernel.nr);
                 }
             }

@@ -10,7 +10,7 @@
 //! - a panel meets all tiles of a block of rows, in blocks of `K` that stay in a near cache, while the tiles ask for the
 //!   weights that come next;
 //! - a tile starts from the bias or from the sums of the block of `K` before it, and its activation and its way to memory
-//!   ([`Output`]) are applied while it is still in the L1 cache.
+//!   ([`Destination`]) are applied while it is still in the L1 cache.
 //!
 //! Each output is one chain of multiply-adds over `K`, in order, whatever the tile and the block it falls in. Results are
 //! therefore bit-identical for any number of threads and rows and any size of the caches.
@@ -19,23 +19,23 @@
 //! decoder, use the f32 tiles ([`F32Kernel`]) directly.
 
 mod blocking;
+mod destination;
 mod driver;
 mod format;
 mod kernel;
 mod lhs;
-mod output;
 mod panels;
 #[cfg(test)]
 mod tests;
 mod tile_f32;
 mod weights;
 
-pub use driver::{gemm, scratch_len};
+pub use destination::Destination;
+pub use driver::{gemm, scratch_req};
 pub use format::{Packing, WeightFormat};
 pub use kernel::WeightKernel;
 pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};
-pub use output::Output;
 pub use panels::PackedPanels;
 pub use tile_f32::F32Kernel;
 pub use weights::PackedWeights;

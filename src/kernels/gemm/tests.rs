@@ -5,8 +5,8 @@ mod format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::output::Old;
-use super::{F32Kernel, Output, PackedWeights, Rows, gemm, scratch_len};
+use super::destination::Old;
+use super::{Destination, F32Kernel, PackedWeights, Rows, gemm, scratch_req};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
@@ -81,14 +81,14 @@ fn every_tile_height_and_tail() {
                     let bias = Guarded::new(&problem.bias, place);
                     let weights = problem.pack(level);
                     let mut out = Guarded::unwritten(m * n, place);
-                    let mut workspace = nan_workspace(scratch_len(&cx, m, &weights));
+                    let mut workspace = nan_workspace(scratch_req(&cx, m, &weights));
                     gemm(
                         &cx,
                         &Rows::new(&lhs, m, k),
                         &weights,
                         has_bias.then_some(&*bias),
                         Activation::None,
-                        Output::Store { out: &mut out, stride: n },
+                        Destination::Store { out: &mut out, stride: n },
                         workspace.scratch(),
                     );
                     assert_near(&out, &exact, |i| tolerances[i]);
@@ -114,8 +114,8 @@ fn many_blocks_of_rows() {
             &weights,
             Some(&problem.bias),
             Activation::None,
-            Output::Store { out: &mut out, stride: problem.n },
-            nan_workspace(scratch_len(&cx, problem.m, &weights)).scratch(),
+            Destination::Store { out: &mut out, stride: problem.n },
+            nan_workspace(scratch_req(&cx, problem.m, &weights)).scratch(),
         );
         assert_near(&out, &exact, |i| tolerances[i]);
     }
@@ -164,11 +164,11 @@ fn strided_rows_stored_and_added_with_every_activation() {
                         Some(&problem.bias),
                         activation,
                         match old {
-                            Old::Lost => Output::Store { out: &mut out, stride },
-                            Old::Added => Output::Add { out: &mut out, stride },
-                            Old::Activated => Output::ActivateSum { out: &mut out, stride },
+                            Old::Lost => Destination::Store { out: &mut out, stride },
+                            Old::Added => Destination::Add { out: &mut out, stride },
+                            Old::Activated => Destination::ActivateSum { out: &mut out, stride },
                         },
-                        nan_workspace(scratch_len(&cx, m, &weights)).scratch(),
+                        nan_workspace(scratch_req(&cx, m, &weights)).scratch(),
                     );
                     let mut tight = Vec::new();
                     for row in out.chunks(stride) {
@@ -202,8 +202,8 @@ fn scatter_to_heads() {
                         &weights,
                         Some(&problem.bias),
                         activation,
-                        Output::Heads { out: &mut out, tokens: TOKENS, heads: HEADS, head_dim },
-                        nan_workspace(scratch_len(&cx, problem.m, &weights)).scratch(),
+                        Destination::Heads { out: &mut out, tokens: TOKENS, heads: HEADS, head_dim },
+                        nan_workspace(scratch_req(&cx, problem.m, &weights)).scratch(),
                     );
                     // Back to [batch, token, which, head, d].
                     let rows: Vec<f32> = (0..out.len())
@@ -238,8 +238,8 @@ fn same_bits_for_any_threads() {
                     &weights,
                     Some(&problem.bias),
                     Activation::QuickGelu,
-                    Output::Add { out: &mut out, stride: n },
-                    nan_workspace(scratch_len(cx, m, &weights)).scratch(),
+                    Destination::Add { out: &mut out, stride: n },
+                    nan_workspace(scratch_req(cx, m, &weights)).scratch(),
                 );
                 out
             });
@@ -255,8 +255,8 @@ fn same_bits_for_any_threads() {
                 &weights,
                 None,
                 Activation::None,
-                Output::Heads { out: &mut out, tokens, heads, head_dim },
-                nan_workspace(scratch_len(cx, problem.m, &weights)).scratch(),
+                Destination::Heads { out: &mut out, tokens, heads, head_dim },
+                nan_workspace(scratch_req(cx, problem.m, &weights)).scratch(),
             );
             out
         });
@@ -279,10 +279,10 @@ fn same_bits_for_any_caches() {
                     problem.lhs.iter().copied().cycle().take(problem.m * problem.n).collect::<Vec<_>>();
                 let (out_ref, stride) = (&mut out, problem.n);
                 let output = match which {
-                    0 => Output::Store { out: out_ref, stride },
-                    1 => Output::Add { out: out_ref, stride },
-                    2 => Output::ActivateSum { out: out_ref, stride },
-                    _ => Output::Heads { out: out_ref, tokens, heads, head_dim },
+                    0 => Destination::Store { out: out_ref, stride },
+                    1 => Destination::Add { out: out_ref, stride },
+                    2 => Destination::ActivateSum { out: out_ref, stride },
+                    _ => Destination::Heads { out: out_ref, tokens, heads, head_dim },
                 };
                 gemm(
                     &cx,
@@ -291,7 +291,7 @@ fn same_bits_for_any_caches() {
                     Some(&problem.bias),
                     Activation::Relu,
                     output,
-                    nan_workspace(scratch_len(&cx, problem.m, &weights)).scratch(),
+                    nan_workspace(scratch_req(&cx, problem.m, &weights)).scratch(),
                 );
                 out.into_iter().map(f32::to_bits)
             });
@@ -320,8 +320,8 @@ fn same_bits_for_any_number_of_rows() {
                 &weights,
                 Some(&problem.bias),
                 Activation::Silu,
-                Output::Store { out: &mut out, stride: problem.n },
-                nan_workspace(scratch_len(&cx, m, &weights)).scratch(),
+                Destination::Store { out: &mut out, stride: problem.n },
+                nan_workspace(scratch_req(&cx, m, &weights)).scratch(),
             );
             out
         };
@@ -336,8 +336,8 @@ fn same_bits_for_any_number_of_rows() {
 fn product_of_ones(m: usize, stride: usize, out: &mut [f32]) {
     let cx = Cx::serial(Level::detect());
     let weights = PackedWeights::pack(cx.level(), 1, 1, &[1.0]);
-    let output = Output::Store { out, stride };
-    let mut workspace = nan_workspace(scratch_len(&cx, m, &weights));
+    let output = Destination::Store { out, stride };
+    let mut workspace = nan_workspace(scratch_req(&cx, m, &weights));
     let ones = vec![1.0; m];
     gemm(&cx, &Rows::new(&ones, m, 1), &weights, None, Activation::None, output, workspace.scratch());
 }
@@ -348,13 +348,13 @@ fn no_rows_write_nothing() {
 }
 
 #[test]
-#[should_panic = "output does not hold [3, 1]"]
+#[should_panic = "destination does not hold [3, 1]"]
 fn an_output_too_short_panics() {
     product_of_ones(3, 2, &mut [0.0; 4]);
 }
 
 #[test]
-#[should_panic = "output does not hold [3, 1]"]
+#[should_panic = "destination does not hold [3, 1]"]
 fn an_output_whose_length_overflows_panics() {
     product_of_ones(3, 1 << (usize::BITS - 1), &mut [0.0; 4]);
 }

@@ -10,7 +10,7 @@
 
 use super::ImageSource;
 use super::pixelwise::{GroupSoftmax, LayerNormParams, NormalisePixels, Nothing, Sum};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
 
 /// The sizes of an attention of an image to tokens.
@@ -43,6 +43,12 @@ impl ImageToTokenShape {
     fn query_channels(&self) -> usize {
         self.groups * self.depth
     }
+
+    /// Lengths of a lane's buffers: queries and scores of a panel, in f32.
+    fn buffers(&self) -> [usize; 2] {
+        let nr = self.panels.width();
+        [nr * self.query_channels(), nr * self.rows()]
+    }
 }
 
 /// The queries and the features of an image that all prompts share, in panels.
@@ -67,10 +73,9 @@ pub struct PackedTokens<'a> {
     pub bias: &'a [f32],
 }
 
-/// Scratch that [`image_to_token`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &ImageToTokenShape) -> usize {
-    let nr = shape.panels.width();
-    cx.threads() * (padded(nr * shape.query_channels()) + padded(nr * shape.rows()))
+/// Scratch that [`image_to_token`] needs.
+pub fn scratch_req(cx: &Cx, shape: &ImageToTokenShape) -> ScratchReq {
+    ScratchReq::slices(shape.buffers()).per_lane(cx)
 }
 
 /// `x ← norm(features + bias + attention)` for every prompt; `x: [prompts]` features in panels.
@@ -79,7 +84,7 @@ pub fn scratch_len(cx: &Cx, shape: &ImageToTokenShape) -> usize {
 /// the queries are the features plus the position encodings that come with [`ImageSource::PerPrompt`].
 ///
 /// # Panics
-/// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
+/// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_req`].
 pub fn image_to_token(
     cx: &Cx,
     shape: &ImageToTokenShape,
@@ -87,7 +92,7 @@ pub fn image_to_token(
     norm: LayerNormParams<'_>,
     image: ImageSource<ImageQueries<'_>, &[f32]>,
     x: &mut [f32],
-    mut scratch: Scratch<'_>,
+    scratch: Scratch<'_>,
 ) {
     let ImageToTokenShape { prompts, groups, depth, channels, panels, .. } = *shape;
     let (rows, nr, query_channels) = (shape.rows(), panels.width(), shape.query_channels());
@@ -117,16 +122,11 @@ pub fn image_to_token(
             assert_eq!((positions.len(), query_channels), (image_len, channels), "positions of {shape:?}");
         }
     }
-    let (sum_len, scores_len) = (padded(nr * query_channels), padded(nr * rows));
-    let lane_len = sum_len + scores_len;
-    let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
+    let (tasks, buffers) = (prompts * panels.count(), ScratchReq::slices(shape.buffers()));
     let x = SharedMut::new(x);
-    cx.parallel_for(prompts * panels.count(), |lane, task| {
+    cx.parallel_for_with(tasks, buffers, scratch, |mut scratch, task| {
         let (prompt, index) = (task / panels.count(), task % panels.count());
-        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-        let (sum, scores) =
-            unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) }.split_at_mut(sum_len);
-        let (sum, scores) = (&mut sum[..nr * query_channels], &mut scores[..nr * rows]);
+        let [sum, scores] = scratch.take_all(shape.buffers());
         let keys = &tokens.keys[prompt * packed_lhs_len(rows, depth)..][..packed_lhs_len(rows, depth)];
         let values =
             &tokens.values[prompt * packed_lhs_len(channels, rows)..][..packed_lhs_len(channels, rows)];

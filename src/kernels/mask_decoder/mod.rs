@@ -24,11 +24,11 @@ mod upscale;
 pub use high_res::HighResLayout;
 pub use image_source::ImageSource;
 pub use image_to_token::{
-    ImageQueries, ImageToTokenShape, PackedTokens, image_to_token, scratch_len as image_to_token_scratch_len,
+    ImageQueries, ImageToTokenShape, PackedTokens, image_to_token, scratch_req as image_to_token_scratch_req,
 };
 pub use pixelwise::LayerNormParams;
-pub use project::{PixelProjection, project, scratch_len as project_scratch_len};
+pub use project::{PixelProjection, project, scratch_req as project_scratch_req};
 pub use token_to_image::{
-    ImageFeatures, ImageKeys, TokenToImageShape, scratch_len as token_to_image_scratch_len, token_to_image,
+    ImageFeatures, ImageKeys, TokenToImageShape, scratch_req as token_to_image_scratch_req, token_to_image,
 };
-pub use upscale::{UpscaleInputs, UpscaleWeights, scratch_len as upscale_scratch_len, upscale};
+pub use upscale::{UpscaleInputs, UpscaleWeights, scratch_req as upscale_scratch_req, upscale};

@@ -1,12 +1,17 @@
 //! A linear layer of the pixels.
 
 use super::pixelwise::{AddBias, Sum};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout};
 
-/// Scratch that [`project`] needs for inputs of `channels` channels, in f32.
-pub fn scratch_len(cx: &Cx, panels: PanelLayout, channels: usize) -> usize {
-    cx.threads() * padded(panels.width() * channels)
+/// Scratch that [`project`] needs for inputs of `channels` channels.
+pub fn scratch_req(cx: &Cx, panels: PanelLayout, channels: usize) -> ScratchReq {
+    panel(panels, channels).per_lane(cx)
+}
+
+/// The features of a panel.
+fn panel(panels: PanelLayout, channels: usize) -> ScratchReq {
+    ScratchReq::slice(panels.width() * channels)
 }
 
 /// A linear layer of the pixels.
@@ -21,7 +26,7 @@ pub struct PixelProjection<'a> {
 /// `out[o][p] = Σ_c weight[o][c] · (x + plus)[c][p] + bias[o]`, with `x`, `plus` (if any) and `out` in panels.
 ///
 /// # Panics
-/// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
+/// If a slice does not have its size, or the scratch is shorter than [`scratch_req`].
 pub fn project(
     cx: &Cx,
     panels: PanelLayout,
@@ -29,7 +34,7 @@ pub fn project(
     x: &[f32],
     plus: Option<&[f32]>,
     out: &mut [f32],
-    mut scratch: Scratch<'_>,
+    scratch: Scratch<'_>,
 ) {
     let (inputs, outputs) = (weight.depth(), weight.rows());
     let _kernel = cx.kernel("project", || Work::product(panels.pixels(), outputs, inputs));
@@ -37,14 +42,12 @@ pub fn project(
     assert!(plus.is_none_or(|plus| plus.len() == x.len()), "features to add");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "bias of length {outputs}");
     assert_eq!(out.len(), panels.len(outputs), "projected features");
-    let lane_len = padded(panels.width() * inputs);
-    let (sums, out) = (SharedMut::new(scratch.take(cx.threads() * lane_len)), SharedMut::new(out));
-    cx.parallel_for(panels.count(), |lane, index| {
+    let out = SharedMut::new(out);
+    cx.parallel_for_with(panels.count(), panel(panels, inputs), scratch, |mut scratch, index| {
         let from = panels.elements_of(index, inputs);
         let mut panel = &x[from.clone()];
         if let Some(plus) = plus {
-            // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-            let sum = unsafe { sums.range(lane * lane_len..lane * lane_len + from.len()) };
+            let sum = scratch.take(from.len());
             cx.level().dispatch(Sum { a: panel, b: &plus[from], out: sum });
             panel = sum;
         }

@@ -63,7 +63,7 @@ fn project_is_a_linear_layer() {
                 for (place, is_on) in Place::ALL.into_iter().zip([false, true]) {
                     let weights = Guarded::new(&weights, place);
                     let mut out = Guarded::unwritten(panels.len(outputs), place);
-                    let mut workspace = nan_workspace(project_scratch_len(&cx, panels, inputs));
+                    let mut workspace = nan_workspace(project_scratch_req(&cx, panels, inputs));
                     project(
                         &cx,
                         panels,
@@ -130,7 +130,7 @@ impl ToImage {
             ImageSource::PerPrompt(ImageFeatures { features: &features, positions: &positions })
         };
         let mut out = Guarded::unwritten(prompts * rows * values, place);
-        let mut workspace = nan_workspace(token_to_image_scratch_len(cx, &self.shape));
+        let mut workspace = nan_workspace(token_to_image_scratch_req(cx, &self.shape));
         token_to_image(cx, &self.shape, &queries, image, &mut out, workspace.scratch());
         out.to_vec()
     }
@@ -251,7 +251,7 @@ impl ToToken {
             x.copy_from_slice(&features);
             ImageSource::PerPrompt(&queries[..])
         };
-        let mut workspace = nan_workspace(image_to_token_scratch_len(cx, &self.shape));
+        let mut workspace = nan_workspace(image_to_token_scratch_req(cx, &self.shape));
         image_to_token(cx, &self.shape, &tokens, self.norm(), image, &mut x, workspace.scratch());
         as_tokens(panels, channels, &x)
     }
@@ -372,7 +372,7 @@ impl Up {
         let mask_weights = Guarded::new(&packed(level, [self.masks, c2], &self.mask_weights), place);
         let mut masks = Guarded::unwritten(self.prompts * self.masks * side * side, place);
         let mut upscaled = Guarded::unwritten(self.prompts * side * side * c2, place);
-        let mut workspace = nan_workspace(upscale_scratch_len(cx, &weights, panels, self.masks));
+        let mut workspace = nan_workspace(upscale_scratch_req(cx, &weights, panels, self.masks));
         let scratch = workspace.scratch();
         let maps = self.maps.as_ref().map(|maps| {
             let layout = HighResLayout::new(panels, self.grid, [c1, c2]);

@@ -19,7 +19,7 @@ use split_softmax::{BlockSoftmax, Factors, Join};
 
 use super::ImageSource;
 use super::pixelwise::Sum;
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{
     PackedLhs, PanelLayout, checked_packed_lhs_len, pack_channels, packed_lhs_len, row_tiles,
 };
@@ -72,57 +72,53 @@ impl TokenToImageShape {
     }
 }
 
-/// The lengths of the buffers, in f32.
-struct Lengths {
+/// The sizes of the buffers.
+struct Sizes {
     blocks: usize,
     /// Rows rounded up to whole panels.
     width: usize,
-    /// Of a lane: features plus positions of a panel.
-    sum: usize,
-    /// Of a lane: scores of a block, `[panels][rows][nr]`.
-    scores: usize,
-    /// Of a lane: the exponentials of the scores, `[width / nr][BLOCK][nr]`.
-    weights: usize,
-    /// Of a lane: some channels of a block's values, packed.
-    packed: usize,
-    /// Of a block: sums of values, `[values][width]`.
+    /// Of each block: sums of values, `[values][width]`.
     outputs: usize,
-    /// Of a block: maxima and sums, `[2][width]`.
+    /// Of each block: maxima and sums, `[2][width]`.
     statistics: usize,
+    /// Lengths of a lane's buffers, in f32, in the order of [`Block`]'s.
+    lane: [usize; 4],
 }
 
-impl Lengths {
+impl Sizes {
     fn new(shape: &TokenToImageShape, kernel: &F32Kernel) -> Self {
         let width = shape.rows.next_multiple_of(kernel.nr);
         Self {
             blocks: shape.panels.pixels().div_ceil(BLOCK),
             width,
-            sum: shape.channels() * kernel.nr,
-            scores: BLOCK * shape.rows,
-            weights: BLOCK * width,
-            packed: packed_lhs_len(kernel.mr, BLOCK),
             outputs: shape.values * width,
             statistics: 2 * width,
+            lane: [
+                shape.channels() * kernel.nr,
+                BLOCK * shape.rows,
+                BLOCK * width,
+                packed_lhs_len(kernel.mr, BLOCK),
+            ],
         }
     }
 
-    fn lane(&self) -> usize {
-        padded(self.sum) + padded(self.scores) + padded(self.weights) + padded(self.packed)
+    /// Lengths of the results of all blocks of `prompts` prompts: outputs and statistics.
+    fn results(&self, prompts: usize) -> [usize; 2] {
+        [prompts * self.blocks * self.outputs, prompts * self.blocks * self.statistics]
     }
 }
 
-/// Scratch that [`token_to_image`] needs, in f32.
-pub fn scratch_len(cx: &Cx, shape: &TokenToImageShape) -> usize {
-    let lengths = Lengths::new(shape, F32Kernel::of(cx.level()));
-    let blocks = shape.prompts * lengths.blocks;
-    cx.threads() * lengths.lane() + padded(blocks * lengths.outputs) + padded(blocks * lengths.statistics)
+/// Scratch that [`token_to_image`] needs.
+pub fn scratch_req(cx: &Cx, shape: &TokenToImageShape) -> ScratchReq {
+    let sizes = Sizes::new(shape, F32Kernel::of(cx.level()));
+    ScratchReq::slices(sizes.results(shape.prompts)).and(ScratchReq::slices(sizes.lane).per_lane(cx))
 }
 
 /// `out[r] = Σ_p softmax_p(q_r · k_p) v_p` for every prompt; `out: [prompts, rows, values]`. `queries` are the rows of one
 /// prompt after the other, each packed for [`PackedLhs::grouped`].
 ///
 /// # Panics
-/// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_len`].
+/// If a slice does not have its size, `shape` has a 0, or the scratch is shorter than [`scratch_req`].
 pub fn token_to_image(
     cx: &Cx,
     shape: &TokenToImageShape,
@@ -155,32 +151,27 @@ pub fn token_to_image(
             assert_eq!(positions.len(), panels.len(channels), "positions of {shape:?}");
         }
     }
-    let lengths = Lengths::new(shape, kernel);
-    let lanes = SharedMut::new(scratch.take(cx.threads() * lengths.lane()));
-    let outputs = SharedMut::new(scratch.take(prompts * lengths.blocks * lengths.outputs));
-    let statistics = SharedMut::new(scratch.take(prompts * lengths.blocks * lengths.statistics));
+    let sizes = Sizes::new(shape, kernel);
+    let [outputs, statistics] = scratch.take_all(sizes.results(prompts)).map(SharedMut::new);
 
-    cx.parallel_for(prompts * lengths.blocks, |lane, task| {
-        let (prompt, block) = (task / lengths.blocks, task % lengths.blocks);
-        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-        let mut rest = unsafe { lanes.range(lane * lengths.lane()..(lane + 1) * lengths.lane()) };
-        let mut take = |len: usize| rest.split_off_mut(..padded(len)).expect("lengths add up");
+    let buffers = ScratchReq::slices(sizes.lane);
+    cx.parallel_for_with(prompts * sizes.blocks, buffers, scratch, |mut scratch, task| {
+        let (prompt, block) = (task / sizes.blocks, task % sizes.blocks);
+        let [sum, scores, weights, packed] = scratch.take_all(sizes.lane);
         let queries = &queries[prompt * packed_lhs_len(rows, depth)..][..packed_lhs_len(rows, depth)];
         let mut block = Block {
             cx,
             kernel,
             shape,
             panels: block * BLOCK / kernel.nr..panels.count().min((block + 1) * BLOCK / kernel.nr),
-            sum: &mut take(lengths.sum)[..lengths.sum],
-            scores: take(lengths.scores),
-            weights: take(lengths.weights),
-            packed: take(lengths.packed),
+            sum,
+            scores,
+            weights,
+            packed,
             // SAFETY: tasks' pieces are disjoint.
-            outputs: unsafe { outputs.range(task * lengths.outputs..(task + 1) * lengths.outputs) },
+            outputs: unsafe { outputs.range(task * sizes.outputs..(task + 1) * sizes.outputs) },
             // SAFETY: as above.
-            statistics: unsafe {
-                statistics.range(task * lengths.statistics..(task + 1) * lengths.statistics)
-            },
+            statistics: unsafe { statistics.range(task * sizes.statistics..(task + 1) * sizes.statistics) },
         };
         let (keys, positions, values) = match image {
             ImageSource::Shared(ImageKeys { keys, values }) => (keys, None, values),
@@ -198,19 +189,18 @@ pub fn token_to_image(
     let outputs: &[f32] = unsafe { outputs.range(0..outputs.len()) };
     // SAFETY: as above.
     let statistics = unsafe { statistics.range(0..statistics.len()) };
-    for statistics in statistics.chunks_exact_mut(lengths.blocks * lengths.statistics) {
-        cx.level().dispatch(Factors { statistics, width: lengths.width });
+    for statistics in statistics.chunks_exact_mut(sizes.blocks * sizes.statistics) {
+        cx.level().dispatch(Factors { statistics, width: sizes.width });
     }
     let out = SharedMut::new(out);
     let tasks = values.div_ceil(CHANNELS);
     cx.parallel_for(prompts * tasks, |_, task| {
         let (prompt, task) = (task / tasks, task % tasks);
         cx.level().dispatch(Join {
-            outputs: &outputs[prompt * lengths.blocks * lengths.outputs..]
-                [..lengths.blocks * lengths.outputs],
-            factors: &statistics[prompt * lengths.blocks * lengths.statistics..]
-                [..lengths.blocks * lengths.statistics],
-            width: lengths.width,
+            outputs: &outputs[prompt * sizes.blocks * sizes.outputs..][..sizes.blocks * sizes.outputs],
+            factors: &statistics[prompt * sizes.blocks * sizes.statistics..]
+                [..sizes.blocks * sizes.statistics],
+            width: sizes.width,
             channels: task * CHANNELS..values.min((task + 1) * CHANNELS),
             out,
             first: prompt * rows * values,
@@ -230,9 +220,13 @@ struct Block<'a> {
     shape: &'a TokenToImageShape,
     /// The block's panels.
     panels: Range<usize>,
+    /// Features plus positions of a panel.
     sum: &'a mut [f32],
+    /// Scores, `[panels][rows][nr]`.
     scores: &'a mut [f32],
+    /// The exponentials of the scores, `[width / nr][BLOCK][nr]`.
     weights: &'a mut [f32],
+    /// Some channels of the block's values, packed.
     packed: &'a mut [f32],
     outputs: &'a mut [f32],
     statistics: &'a mut [f32],

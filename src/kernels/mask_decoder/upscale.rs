@@ -14,7 +14,7 @@
 
 use super::high_res::{FACTOR, HighResLayout, TAPS, place2};
 use super::pixelwise::{BiasGelu, LayerNormParams, NormalisePixels, Nothing};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
 
 /// The weights of both convolutions.
@@ -51,28 +51,28 @@ pub struct UpscaleInputs<'a> {
 
 impl UpscaleWeights<'_> {
     /// Lengths of a lane's buffers: both convolutions' results and the masks' pixels, in f32.
-    fn lengths(&self, nr: usize, masks: usize) -> [usize; 3] {
+    fn buffers(&self, nr: usize, masks: usize) -> [usize; 3] {
         [self.conv1.rows() * nr, self.conv2.rows() * nr, TAPS * TAPS * masks * nr]
     }
 }
 
-/// Scratch that [`upscale`] needs, in f32.
-pub fn scratch_len(cx: &Cx, weights: &UpscaleWeights<'_>, panels: PanelLayout, masks: usize) -> usize {
-    cx.threads() * weights.lengths(panels.width(), masks).map(padded).iter().sum::<usize>()
+/// Scratch that [`upscale`] needs.
+pub fn scratch_req(cx: &Cx, weights: &UpscaleWeights<'_>, panels: PanelLayout, masks: usize) -> ScratchReq {
+    ScratchReq::slices(weights.buffers(panels.width(), masks)).per_lane(cx)
 }
 
 /// Writes the masks of every prompt, `out: [prompts, masks, 4 · grid, 4 · grid]`; and the features `y2`, if a trace asks
 /// for them, to `upscaled: [prompts, 4 · grid, 4 · grid, channels 2]`.
 ///
 /// # Panics
-/// If a slice does not have its size, or the scratch is shorter than [`scratch_len`].
+/// If a slice does not have its size, or the scratch is shorter than [`scratch_req`].
 pub fn upscale(
     cx: &Cx,
     weights: &UpscaleWeights<'_>,
     inputs: &UpscaleInputs<'_>,
     out: &mut [f32],
     upscaled: Option<&mut [f32]>,
-    mut scratch: Scratch<'_>,
+    scratch: Scratch<'_>,
 ) {
     let UpscaleInputs { prompts, masks, grid, features, mask_weights, high_res } = *inputs;
     let panels = PanelLayout::new(cx.level(), grid * grid);
@@ -103,17 +103,13 @@ pub fn upscale(
         assert_eq!(upscaled.len(), prompts * side * side * channels2, "upscaled features");
         SharedMut::new(upscaled)
     });
-    let lengths = weights.lengths(nr, masks);
-    let lane_len = lengths.map(padded).iter().sum::<usize>();
-    let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
+    let buffers = weights.buffers(nr, masks);
+    let tasks = prompts * panels.count();
     let out = SharedMut::new(out);
-    cx.parallel_for(prompts * panels.count(), |lane, task| {
+    cx.parallel_for_with(tasks, ScratchReq::slices(buffers), scratch, |mut scratch, task| {
         // Prompts alternate within a panel, so that the maps that they share stay in cache.
         let (prompt, index) = (task % prompts, task / prompts);
-        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-        let mut rest = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
-        let [y1, y2, values] =
-            lengths.map(|len| &mut rest.split_off_mut(..padded(len)).expect("lengths add up")[..len]);
+        let [y1, y2, values] = scratch.take_all(buffers);
         let mask_weights = PackedLhs::new(masks, channels2, &mask_weights[prompt * masks_len..][..masks_len]);
         let at = panels.elements_of(index, channels);
         let pixels = panels.pixels_of(index);

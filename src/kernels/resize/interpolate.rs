@@ -12,7 +12,7 @@
 
 use super::{Span, linear_sample};
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, SharedMut, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut};
 use crate::simd::{Simd, Vectorize};
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ pub enum Mode {
 
 /// How to interpolate planes: sizes, mode, antialiasing.
 ///
-/// Building one allocates nothing; [`scratch_len`](Self::scratch_len) says what [`run`](Self::run) needs.
+/// Building one allocates nothing; [`scratch_req`](Self::scratch_req) says what [`run`](Self::run) needs.
 #[derive(Clone, Debug)]
 pub struct Interpolate {
     columns: Axis,
@@ -57,18 +57,17 @@ impl Interpolate {
         Ok(Self { rows: axis(source.0, target.0)?, columns: axis(source.1, target.1)? })
     }
 
-    /// f32 of scratch memory that [`run`](Self::run) takes: windows and weights of both axes, and in each lane the
-    /// horizontally interpolated source rows of a strip.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let table = |axis: &Axis| padded(2 * axis.target) + padded(axis.target * axis.taps());
-        table(&self.columns) + table(&self.rows) + padded(cx.threads() * self.lane_len())
+    /// Scratch that [`run`](Self::run) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let tables = [&self.columns, &self.rows].map(|axis| ScratchReq::slices(Table::buffers(axis)));
+        tables[0].and(tables[1]).and(ScratchReq::slices(self.buffers()).per_lane(cx))
     }
 
-    /// A source row, and the source rows that a strip reads, times their new width.
-    fn lane_len(&self) -> usize {
+    /// Lengths of a lane's buffers, in f32: a source row, and the horizontally interpolated source rows of a strip.
+    fn buffers(&self) -> [usize; 2] {
         let rows = STRIP as f32 * self.rows.scale();
         let rows = (libm::ceilf(rows) as usize + self.rows.taps() + 1).min(self.rows.source);
-        padded(self.columns.source) + padded(rows * self.columns.target)
+        [self.columns.source, rows * self.columns.target]
     }
 
     /// Interpolates each of `planes`, which lie one after the other in `source` and in `out`.
@@ -110,26 +109,23 @@ impl Interpolate {
 
         let columns = Table::fill(&self.columns, &mut scratch);
         let rows = Table::fill(&self.rows, &mut scratch);
-        let lane_len = self.lane_len();
-        let lanes = SharedMut::new(scratch.take(cx.threads() * lane_len));
         let out = SharedMut::new(out);
 
         let strips = out_height.div_ceil(STRIP);
-        cx.parallel_for(planes * strips, |lane, task| {
+        let buffers = ScratchReq::slices(self.buffers());
+        cx.parallel_for_with(planes * strips, buffers, scratch, |mut scratch, task| {
             let (plane, strip) = (task / strips, task % strips);
             let (top, bottom) = (strip * STRIP, ((strip + 1) * STRIP).min(out_height));
             let first = rows.spans[top].range().start;
             let last = rows.spans[top..bottom].iter().map(|span| span.range().end).max().unwrap_or(first);
-            // SAFETY: a lane runs one task at a time.
-            let lane = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
-            let (buffer, between) = lane.split_at_mut(padded(width));
+            let [buffer, between] = scratch.take_all(self.buffers());
             let between = &mut between[..(last - first) * out_width];
             for (number, out) in (first..last).zip(between.chunks_exact_mut(out_width)) {
                 let source = match source {
                     Source::Planes(planes) => &planes[(plane * self.rows.source + number) * width..][..width],
                     Source::Rows(fill) => {
-                        fill(plane, number, &mut buffer[..width]);
-                        &buffer[..width]
+                        fill(plane, number, &mut *buffer);
+                        &*buffer
                     }
                 };
                 cx.level().dispatch(Columns { source, columns: &columns, out });
@@ -266,10 +262,15 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// Lengths of windows and weights, in f32.
+    fn buffers(axis: &Axis) -> [usize; 2] {
+        [2 * axis.target, axis.target * axis.taps()]
+    }
+
     fn fill(axis: &Axis, scratch: &mut Scratch<'a>) -> Self {
         let stride = axis.taps();
-        let spans: &mut [Span] = bytemuck::cast_slice_mut(scratch.take(2 * axis.target));
-        let weights = scratch.take(axis.target * stride);
+        let [spans, weights] = scratch.take_all(Self::buffers(axis));
+        let spans: &mut [Span] = bytemuck::cast_slice_mut(spans);
         for (i, (span, weights)) in spans.iter_mut().zip(weights.chunks_exact_mut(stride)).enumerate() {
             *span = axis.fill(i, weights);
         }

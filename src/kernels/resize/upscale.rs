@@ -20,7 +20,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::linear_sample;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::simd::{Level, Simd, Vectorize};
 
 #[cfg(test)]
@@ -94,14 +94,19 @@ impl Upscale {
         self.columns.len().div_ceil(64)
     }
 
-    /// f32 of scratch memory that a picture takes on all threads of `cx`.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        cx.threads() * self.lane_scratch_len()
+    /// Scratch that a picture needs on all threads of `cx`.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        self.lane_scratch_req().per_lane(cx)
     }
 
-    /// f32 of scratch memory that a picture takes on one thread.
-    pub fn lane_scratch_len(&self) -> usize {
-        padded(TAPS * self.stride())
+    /// Scratch that a picture needs on one thread.
+    pub fn lane_scratch_req(&self) -> ScratchReq {
+        ScratchReq::slice(self.wide_len())
+    }
+
+    /// Length of the rows of logits that a row of the picture is made of, at its width, in f32.
+    fn wide_len(&self) -> usize {
+        TAPS * self.stride()
     }
 
     /// f32 of a wide row: whole words of bits, so that the vector loops have no tails.
@@ -190,7 +195,7 @@ impl Upscale {
     ) -> [u32; N] {
         assert_eq!(out.len(), self.rows.len() * self.row_words(), "output length");
         let counting = Counting { logits, thresholds, reach: self.reach(logits, &thresholds) };
-        let lane = scratch.take(self.lane_scratch_len());
+        let lane = scratch.take(self.wide_len());
         self.band_bits(level, &counting, 0..self.rows.len(), out, lane)
     }
 
@@ -244,19 +249,16 @@ impl Upscale {
         (reached(&self.rows, rows), columns.start / 64 * 64..columns.end)
     }
 
-    /// Calls `work` for bands of rows, with the scratch memory of their lane.
-    fn bands(&self, cx: &Cx, mut scratch: Scratch<'_>, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+    /// Calls `work` for bands of rows, with [`wide_len`](Self::wide_len) f32 of their lane.
+    fn bands(&self, cx: &Cx, scratch: Scratch<'_>, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
         let _kernel = cx.kernel("mask-to-picture", || {
             let (height, width) = self.size();
             Work { flops: 0.0, bytes: 4.0 * (height * width) as f64 }
         });
         let height = self.rows.len();
-        let lane_len = self.lane_scratch_len();
-        let lanes = SharedMut::new(scratch.take(self.scratch_len(cx)));
-        cx.parallel_for(height.div_ceil(BAND), |lane, band| {
-            // SAFETY: a lane runs one task at a time.
-            let lane = unsafe { lanes.range(lane * lane_len..(lane + 1) * lane_len) };
-            work(band * BAND..((band + 1) * BAND).min(height), lane);
+        let req = self.lane_scratch_req();
+        cx.parallel_for_with(height.div_ceil(BAND), req, scratch, |mut scratch, band| {
+            work(band * BAND..((band + 1) * BAND).min(height), scratch.take(self.wide_len()));
         });
     }
 

@@ -14,7 +14,7 @@
 use alloc::vec::Vec;
 
 use super::rotary::{Axis, Rotary};
-use crate::exec::{Scratch, padded};
+use crate::exec::{Scratch, ScratchReq};
 use crate::kernels::gemm::F32Kernel;
 use crate::simd::{Level, Simd, Vectorize};
 
@@ -55,10 +55,15 @@ impl KeyProjection {
     }
 }
 
-/// Scratch that [`absorb`] needs, in f32.
-pub(super) fn absorb_scratch_len(rotary: &Rotary, nr: usize) -> usize {
+/// Scratch that [`absorb`] needs.
+pub(super) fn absorb_scratch_req(rotary: &Rotary, nr: usize) -> ScratchReq {
     let most = rotary.grid().into_iter().max().unwrap_or(0);
-    2 * padded(rotary.width() / 4 * nr) + 2 * padded(most.div_ceil(2) * nr)
+    ScratchReq::slices(buffers(rotary.width() / 4, most.div_ceil(2), nr))
+}
+
+/// Lengths of the products of both kinds, for all pairs and for all distances, in f32.
+fn buffers(pairs: usize, distances: usize, nr: usize) -> [usize; 4] {
+    [pairs * nr, pairs * nr, distances * nr, distances * nr]
 }
 
 /// Absorbs the queries of a panel for every place of `axis`: `out: [places][features + 1][nr]`, where the last row of a
@@ -76,8 +81,7 @@ pub(super) fn absorb(
     let nr = F32Kernel::of(level).nr;
     let pairs = projection.width / 4;
     let distances = axis.len().div_ceil(2);
-    let [same, crossed] = [(); 2].map(|()| scratch.take(pairs * nr));
-    let [even, odd] = [(); 2].map(|()| scratch.take(distances * nr));
+    let [same, crossed, even, odd] = scratch.take_all(buffers(pairs, distances, nr));
     for (feature, weights) in projection.rows.chunks_exact(projection.width).enumerate() {
         let weights = &weights[half * 2 * pairs..][..2 * pairs];
         level.dispatch(Pairs { queries, weights, nr, same, crossed });

@@ -2,12 +2,12 @@
 
 use core::f32::consts::LOG2_E;
 
-use super::absorbed_query::{KeyProjection, absorb, absorb_scratch_len};
+use super::absorbed_query::{KeyProjection, absorb, absorb_scratch_req};
 use super::packed_memories::{MemoryShape, PackedMemories, group};
 use super::rotary::{Rotary, pack_queries};
 use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::gemm::{F32Kernel, MAX_NR};
 
 /// What the tokens of a frame attend to, and how.
@@ -23,49 +23,28 @@ pub struct CrossAttentionArgs<'a> {
     pub scale: f32,
 }
 
-/// Lengths of a lane's buffers, in f32.
-struct Lengths {
-    /// Queries of a panel, `[width][nr]`.
-    queries: usize,
-    /// Absorbed queries for the places of both axes, `[places][features + 1][nr]`.
-    absorbed: [usize; 2],
-    /// Scores, then weights, of a block, `[keys][nr]`.
-    scores: usize,
-    /// Accumulated outputs, `[features][nr]`.
-    outputs: usize,
-    /// For the products that absorb queries.
-    products: usize,
+/// Lengths of a lane's buffers, in f32: queries of a panel, `[width][nr]`; absorbed queries for the places of both axes,
+/// `[places][features + 1][nr]`; scores, then weights, of a block, `[keys][nr]`; accumulated outputs, `[features][nr]`.
+fn buffers(rotary: &Rotary, projection: &KeyProjection, most_keys: usize, nr: usize) -> [usize; 5] {
+    let [columns, rows] = rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr);
+    [rotary.width() * nr, columns, rows, most_keys * nr, projection.features() * nr]
 }
 
-impl Lengths {
-    fn new(rotary: &Rotary, projection: &KeyProjection, most_keys: usize, nr: usize) -> Self {
-        Self {
-            queries: rotary.width() * nr,
-            absorbed: rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr),
-            scores: most_keys * nr,
-            outputs: projection.features() * nr,
-            products: absorb_scratch_len(rotary, nr),
-        }
-    }
-
-    fn total(&self) -> usize {
-        padded(self.queries)
-            + self.absorbed.map(padded).iter().sum::<usize>()
-            + padded(self.scores)
-            + padded(self.outputs)
-            + padded(self.products)
-    }
+/// A lane's [`buffers`], and what absorbing queries takes.
+fn lane_scratch_req(rotary: &Rotary, buffers: [usize; 5], nr: usize) -> ScratchReq {
+    ScratchReq::slices(buffers).and(absorb_scratch_req(rotary, nr))
 }
 
-/// Scratch that [`cross_attention`] needs for memories of `shape`, in f32.
-pub fn cross_attention_scratch_len(
+/// Scratch that [`cross_attention`] needs for memories of `shape`.
+pub fn cross_attention_scratch_req(
     cx: &Cx,
     rotary: &Rotary,
     projection: &KeyProjection,
     shape: &MemoryShape,
-) -> usize {
+) -> ScratchReq {
     let nr = F32Kernel::of(cx.level()).nr;
-    cx.threads() * Lengths::new(rotary, projection, shape.blocks().most_keys(), nr).total()
+    let buffers = buffers(rotary, projection, shape.blocks().most_keys(), nr);
+    lane_scratch_req(rotary, buffers, nr).per_lane(cx)
 }
 
 /// `out = softmax(scale · Q' Kᵀ) M` for the queries `q: [tokens, width]` of a whole grid, which are rotated here, and the
@@ -73,13 +52,13 @@ pub fn cross_attention_scratch_len(
 ///
 /// # Panics
 /// If a slice does not have its size, the parts of `args` are of different sizes, or the scratch is shorter than
-/// [`cross_attention_scratch_len`].
+/// [`cross_attention_scratch_req`].
 pub fn cross_attention(
     cx: &Cx,
     args: &CrossAttentionArgs<'_>,
     q: &[f32],
     out: &mut [f32],
-    mut scratch: Scratch<'_>,
+    scratch: Scratch<'_>,
 ) {
     let CrossAttentionArgs { rotary, projection, memories, scale } = *args;
     let (width, features, tokens) = (rotary.width(), projection.features(), rotary.tokens());
@@ -91,33 +70,21 @@ pub fn cross_attention(
     assert_eq!(memories.shape().grid, rotary.grid(), "grid of the memories");
     assert_eq!((q.len(), out.len()), (tokens * width, tokens * features), "queries and output");
     let nr = F32Kernel::of(cx.level()).nr;
-    let lengths = Lengths::new(rotary, projection, memories.blocks.most_keys(), nr);
-    let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.total()));
+    let buffers = buffers(rotary, projection, memories.blocks.most_keys(), nr);
+    let req = lane_scratch_req(rotary, buffers, nr);
     let out = SharedMut::new(out);
-    cx.parallel_for(tokens.div_ceil(nr), |lane, index| {
-        let range = lane * lengths.total()..(lane + 1) * lengths.total();
-        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-        let mut scratch = Scratch::of_lane(unsafe { lane_scratch.range(range) });
+    cx.parallel_for_with(tokens.div_ceil(nr), req, scratch, |mut scratch, index| {
         let queries = index * nr..tokens.min((index + 1) * nr);
         // SAFETY: panels' queries are disjoint.
         let out = unsafe { out.range(queries.start * features..queries.end * features) };
-        let packed = scratch.take(lengths.queries);
+        let [packed, columns, rows, scores, outputs] = scratch.take_all(buffers);
         let tokens = &q[queries.start * width..queries.end * width];
         pack_queries(rotary, scale * LOG2_E, queries.start, tokens, nr, packed);
-        let [columns, rows] = lengths.absorbed.map(|len| scratch.take(len));
         for (half, (axis, out)) in rotary.axes().into_iter().zip([&mut *columns, &mut *rows]).enumerate() {
             let queries = &packed[half * width / 2 * nr..][..width / 2 * nr];
             absorb(cx.level(), axis, projection, half, queries, out, scratch.frame());
         }
-        let panel = QueryPanel {
-            cx,
-            nr,
-            memories,
-            absorbed: [columns, rows],
-            scores: scratch.take(lengths.scores),
-            outputs: scratch.take(lengths.outputs),
-        };
-        panel.attend(out);
+        QueryPanel { cx, nr, memories, absorbed: [columns, rows], scores, outputs }.attend(out);
     });
 }
 

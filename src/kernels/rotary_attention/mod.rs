@@ -40,7 +40,7 @@ mod softmax;
 mod tests;
 
 pub use absorbed_query::KeyProjection;
-pub use cross_attention::{CrossAttentionArgs, cross_attention, cross_attention_scratch_len};
+pub use cross_attention::{CrossAttentionArgs, cross_attention, cross_attention_scratch_req};
 pub use packed_memories::{MemoryShape, PackedMemories, PointerToken, SpatialMemory};
 pub use rotary::Rotary;
-pub use self_attention::{self_attention, self_attention_scratch_len};
+pub use self_attention::{self_attention, self_attention_scratch_req};

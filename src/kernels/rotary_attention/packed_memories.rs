@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::score::{MAX_GROUP, groups};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs};
 use crate::simd::Level;
@@ -136,18 +136,19 @@ impl MemoryShape {
         self.len() == 0
     }
 
-    /// Length of what [`PackedMemories::pack`] takes from its scratch, in f32.
-    pub fn packed_len(&self) -> usize {
-        padded(self.len() * self.features) + padded(self.values_len())
+    /// What [`PackedMemories::pack`] takes from its scratch.
+    pub fn pack_scratch_req(&self) -> ScratchReq {
+        ScratchReq::slices(self.buffers())
     }
 
     pub(super) fn blocks(&self) -> Blocks {
         Blocks::new(*self)
     }
 
-    fn values_len(&self) -> usize {
+    /// Lengths of packed keys and values, in f32.
+    fn buffers(&self) -> [usize; 2] {
         let blocks = self.blocks();
-        blocks.count() * packed_lhs_len(self.features, blocks.most_keys())
+        [self.len() * self.features, blocks.count() * packed_lhs_len(self.features, blocks.most_keys())]
     }
 }
 
@@ -165,7 +166,7 @@ impl<'a> PackedMemories<'a> {
     ///
     /// # Panics
     /// If a slice does not have its size, there are no memories, or less scratch than
-    /// [`packed_len`](MemoryShape::packed_len).
+    /// [`pack_scratch_req`](MemoryShape::pack_scratch_req).
     pub fn pack<'m>(
         cx: &Cx,
         shape: MemoryShape,
@@ -189,8 +190,7 @@ impl<'a> PackedMemories<'a> {
             assert_eq!((memory.len(), time.len()), (features, features), "pointer {index} of {shape:?}");
         }
         let blocks = shape.blocks();
-        let keys = scratch.take(shape.len() * features);
-        let values = scratch.take(shape.values_len());
+        let [keys, values] = scratch.take_all(shape.buffers());
         let shared = [SharedMut::new(&mut *keys), SharedMut::new(&mut *values)];
         let group = group(cx.level());
         cx.parallel_for(blocks.count(), |_, index| {

@@ -8,55 +8,54 @@ use core::ops::Range;
 
 use super::rotary::{Rotary, pack_queries};
 use super::softmax::{Largest, Running, Weigh, finish};
-use crate::exec::{Cx, Scratch, SharedMut, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, Transposed, pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, MAX_NR};
 
 /// Most keys of a block.
 const KEYS: usize = 256;
 
-/// Lengths of what all lanes read and of a lane's buffers, in f32.
-struct Lengths {
-    /// Keys of a block, packed.
-    keys: usize,
-    /// Values of a block, packed.
-    values: usize,
+/// The sizes of the buffers.
+struct Sizes {
     blocks: usize,
-    /// A panel of queries, or of outputs, `[width][nr]`.
-    panel: usize,
-    /// Scores, then weights, of a block, `[keys][nr]`.
-    scores: usize,
+    /// Of each block: keys, packed.
+    keys: usize,
+    /// Of each block: values, packed.
+    values: usize,
+    /// Lengths of a lane's buffers, in f32: queries of a panel, `[width][nr]`; scores, then weights, of a block,
+    /// `[keys][nr]`; outputs of a panel.
+    lane: [usize; 3],
 }
 
-impl Lengths {
+impl Sizes {
     fn new(cx: &Cx, rotary: &Rotary) -> Self {
         let nr = F32Kernel::of(cx.level()).nr;
-        let keys = KEYS.min(rotary.tokens());
+        let (keys, width) = (KEYS.min(rotary.tokens()), rotary.width());
         Self {
-            keys: padded(packed_lhs_len(keys, rotary.width())),
-            values: padded(packed_lhs_len(rotary.width(), keys)),
             blocks: rotary.tokens().div_ceil(KEYS),
-            panel: rotary.width() * nr,
-            scores: keys * nr,
+            keys: packed_lhs_len(keys, width),
+            values: packed_lhs_len(width, keys),
+            lane: [width * nr, keys * nr, width * nr],
         }
     }
 
-    fn lane(&self) -> usize {
-        2 * padded(self.panel) + padded(self.scores)
+    /// Lengths of the keys and values of all blocks.
+    fn packed(&self) -> [usize; 2] {
+        [self.blocks * self.keys, self.blocks * self.values]
     }
 }
 
-/// Scratch that [`self_attention`] needs, in f32.
-pub fn self_attention_scratch_len(cx: &Cx, rotary: &Rotary) -> usize {
-    let lengths = Lengths::new(cx, rotary);
-    lengths.blocks * (lengths.keys + lengths.values) + cx.threads() * lengths.lane()
+/// Scratch that [`self_attention`] needs.
+pub fn self_attention_scratch_req(cx: &Cx, rotary: &Rotary) -> ScratchReq {
+    let sizes = Sizes::new(cx, rotary);
+    ScratchReq::slices(sizes.packed()).and(ScratchReq::slices(sizes.lane).per_lane(cx))
 }
 
 /// `out ← softmax(scale · Q' K'ᵀ) V` for queries, keys, values and `out`, each `[tokens, width]` of a whole grid; queries
 /// and keys are rotated here.
 ///
 /// # Panics
-/// If a slice does not have its size, or the scratch is shorter than [`self_attention_scratch_len`].
+/// If a slice does not have its size, or the scratch is shorter than [`self_attention_scratch_req`].
 pub fn self_attention(
     cx: &Cx,
     rotary: &Rotary,
@@ -74,19 +73,18 @@ pub fn self_attention(
         assert_eq!(len, tokens * width, "{name} of a grid of {:?}", rotary.grid());
     }
     let nr = F32Kernel::of(level).nr;
-    let lengths = Lengths::new(cx, rotary);
-    let keys = scratch.take(lengths.blocks * lengths.keys);
-    let values = scratch.take(lengths.blocks * lengths.values);
+    let sizes = Sizes::new(cx, rotary);
+    let [keys, values] = scratch.take_all(sizes.packed());
     let block = |index: usize| index * KEYS..tokens.min((index + 1) * KEYS);
     {
         let (keys, values) = (SharedMut::new(&mut *keys), SharedMut::new(&mut *values));
-        cx.parallel_for(lengths.blocks, |_, index| {
+        cx.parallel_for(sizes.blocks, |_, index| {
             let tokens = block(index);
             // SAFETY: blocks are disjoint.
             let (keys, values) = unsafe {
                 (
-                    keys.range(index * lengths.keys..(index + 1) * lengths.keys),
-                    values.range(index * lengths.values..(index + 1) * lengths.values),
+                    keys.range(index * sizes.keys..(index + 1) * sizes.keys),
+                    values.range(index * sizes.values..(index + 1) * sizes.values),
                 )
             };
             let data = tokens.start * width..tokens.end * width;
@@ -96,31 +94,27 @@ pub fn self_attention(
     }
     let (keys, values) = (&*keys, &*values);
 
-    let lane_scratch = SharedMut::new(scratch.take(cx.threads() * lengths.lane()));
+    let buffers = ScratchReq::slices(sizes.lane);
     let out = SharedMut::new(out);
-    cx.parallel_for(tokens.div_ceil(nr), |lane, index| {
-        // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
-        let part = unsafe { lane_scratch.range(lane * lengths.lane()..(lane + 1) * lengths.lane()) };
-        let mut scratch = Scratch::of_lane(part);
+    cx.parallel_for_with(tokens.div_ceil(nr), buffers, scratch, |mut scratch, index| {
         let queries = index * nr..tokens.min((index + 1) * nr);
         let data = queries.start * width..queries.end * width;
         // SAFETY: panels' queries are disjoint.
         let out = unsafe { out.range(data.clone()) };
-        let packed = scratch.take(lengths.panel);
+        let [packed, scores, outputs] = scratch.take_all(sizes.lane);
         pack_queries(rotary, scale * LOG2_E, queries.start, &q[data], nr, packed);
-        let (scores, outputs) = (scratch.take(lengths.scores), scratch.take(lengths.panel));
         outputs.fill(0.0);
         let mut running = Running::START;
-        for index in 0..lengths.blocks {
+        for index in 0..sizes.blocks {
             let count = block(index).len();
             let scores = &mut scores[..count * nr];
-            let keys = &keys[index * lengths.keys..][..packed_lhs_len(count, width)];
+            let keys = &keys[index * sizes.keys..][..packed_lhs_len(count, width)];
             PackedLhs::new(count, width, keys).times(level, packed, scores, false);
             let mut max = [0.0; MAX_NR];
             level.dispatch(Largest { nr, scores, max: &mut max });
             let running = &mut running;
             level.dispatch(Weigh { nr, scores, max: &max, running, outputs });
-            let values = &values[index * lengths.values..][..packed_lhs_len(width, count)];
+            let values = &values[index * sizes.values..][..packed_lhs_len(width, count)];
             PackedLhs::new(width, count, values).times(level, scores, outputs, true);
         }
         finish(&running, nr, outputs, width, out);

@@ -2,7 +2,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::exec::{Cx, padded};
+use crate::exec::{Cx, ScratchReq};
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
 
@@ -59,7 +59,7 @@ impl Case {
             self.pointers.iter().map(|(m, t)| (Guarded::new(m, place), Guarded::new(t, place))).collect();
         let slices: Vec<(&[u16], &[f32])> = spatial.iter().map(|(m, t)| (&**m, &**t)).collect();
         let pointer_slices: Vec<(&[f32], &[f32])> = pointers.iter().map(|(m, t)| (&**m, &**t)).collect();
-        let mut packed = nan_workspace(self.shape.packed_len());
+        let mut packed = nan_workspace(self.shape.pack_scratch_req());
         let mut packed = packed.scratch();
         let memories = PackedMemories::pack(
             cx,
@@ -71,7 +71,7 @@ impl Case {
         );
         let q = Guarded::new(&self.q, place);
         let mut out = Guarded::unwritten(q.len() / self.width * self.shape.features, place);
-        let mut scratch = nan_workspace(cross_attention_scratch_len(cx, &rotary, &projection, &self.shape));
+        let mut scratch = nan_workspace(cross_attention_scratch_req(cx, &rotary, &projection, &self.shape));
         let (rotary, projection, memories, scale) = (&rotary, &projection, &memories, self.scale());
         let args = CrossAttentionArgs { rotary, projection, memories, scale };
         cross_attention(cx, &args, &q, &mut out, scratch.scratch());
@@ -217,7 +217,7 @@ fn attend_within(cx: &Cx, case: &Case, k: &[f32], v: &[f32], scale: f32, place: 
     let rotary = Rotary::new(cx.level(), case.shape.grid, case.width, THETA);
     let [q, k, v] = [&case.q, k, v].map(|x| Guarded::new(x, place));
     let mut out = Guarded::unwritten(q.len(), place);
-    let mut scratch = nan_workspace(self_attention_scratch_len(cx, &rotary));
+    let mut scratch = nan_workspace(self_attention_scratch_req(cx, &rotary));
     self_attention(cx, &rotary, scale, [&q, &k, &v], &mut out, scratch.scratch());
     out.to_vec()
 }
@@ -248,6 +248,7 @@ fn sizes_are_known_beforehand() {
     // As many memories as SAM 2 has at most: keys, values, and no more than 3 % of padding.
     let shape = MemoryShape { grid: [64; 2], features: 64, spatial: 7, pointers: 64 };
     assert_eq!(shape.len(), 28_736);
-    let least = 2 * padded(28_736 * 64);
-    assert!((least..least + least / 33).contains(&shape.packed_len()), "{}", shape.packed_len());
+    let least = ScratchReq::slices([28_736 * 64; 2]).len();
+    let len = shape.pack_scratch_req().len();
+    assert!((least..least + least / 33).contains(&len), "{len}");
 }

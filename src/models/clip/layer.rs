@@ -3,10 +3,10 @@
 use super::config::TowerConfig;
 use super::naming::Naming;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::{LayerNorm, Linear, Mlp, attention_scale, bind_fused};
 use crate::weights::Scope;
 
@@ -94,14 +94,15 @@ impl Layer {
         self.mlp.forward_add(cx, &self.norm2, &mut x[..batches * dim], scratch);
     }
 
-    /// Scratch that the forward passes need, in f32.
-    pub fn scratch_len(&self, cx: &Cx, [batches, tokens]: [usize; 2]) -> usize {
+    /// Scratch that the forward passes need.
+    pub fn scratch_req(&self, cx: &Cx, [batches, tokens]: [usize; 2]) -> ScratchReq {
         let rows = batches * tokens;
+        let len = rows * self.dim();
         let shape = self.attention_shape(batches, tokens);
-        let attend = padded(3 * rows * self.dim())
-            + self.qkv.scratch_len(cx, rows).max(attention::scratch_len(cx, &shape));
-        let attention = padded(rows * self.dim()) + attend.max(self.out_proj.scratch_len(cx, rows));
-        attention.max(self.mlp.scratch_len(cx, rows))
+        let parts = self.qkv.scratch_req(cx, rows).or(attention::scratch_req(cx, &shape));
+        let attend = ScratchReq::slice(3 * len).and(parts);
+        let attention = ScratchReq::slice(len).and(attend.or(self.out_proj.scratch_req(cx, rows)));
+        attention.or(self.mlp.scratch_req(cx, rows))
     }
 
     /// Bytes of weights held.
@@ -132,7 +133,7 @@ impl Layer {
         let shape = self.attention_shape(batches, tokens);
         let qkv = scratch.take(3 * x.len());
         self.norm1.forward(cx, x, y);
-        let output = Output::Heads { out: qkv, tokens, heads: self.heads, head_dim: shape.head_dim };
+        let output = Destination::Heads { out: qkv, tokens, heads: self.heads, head_dim: shape.head_dim };
         self.qkv.forward(cx, &Rows::new(y, rows, self.dim()), Activation::None, output, scratch.frame());
         let (q, kv) = qkv.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
@@ -142,7 +143,7 @@ impl Layer {
     /// `x += out_proj(y)`.
     fn project(&self, cx: &Cx, y: &[f32], x: &mut [f32], scratch: Scratch<'_>) {
         let dim = self.dim();
-        let residual = Output::Add { out: x, stride: dim };
+        let residual = Destination::Add { out: x, stride: dim };
         self.out_proj.forward(cx, &Rows::new(y, y.len() / dim, dim), Activation::None, residual, scratch);
     }
 }

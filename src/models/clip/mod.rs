@@ -18,7 +18,7 @@ pub use vision::VisionEncoder;
 
 use crate::error::Result;
 use crate::kernels::activation::Activation;
-use crate::simd::Level;
+use crate::kernels::gemm::Packing;
 use crate::weights::{Bundle, Review};
 use naming::Naming;
 
@@ -47,11 +47,11 @@ impl ClipModel {
     /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
     pub fn bind(
         bundle: &Bundle<'_>,
-        level: Level,
+        packing: impl Into<Packing>,
         activation: Option<Activation>,
         review: &mut Review,
     ) -> Result<Self> {
-        let (naming, scope) = Naming::detect(&bundle.scope(level))?;
+        let (naming, scope) = Naming::detect(&bundle.scope(packing))?;
         let config = ClipConfig::of(bundle, &scope, naming, activation, review)?;
         let vision = config.vision.map(|config| VisionEncoder::bind(&scope, naming, &config)).transpose()?;
         let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;

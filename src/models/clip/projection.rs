@@ -2,9 +2,9 @@
 
 use super::naming::Naming;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
@@ -41,14 +41,14 @@ impl Projection {
     /// `out: [rows, outputs]` ← the projected `pooled: [rows, dim]`.
     pub(super) fn forward(&self, cx: &Cx, pooled: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
         let Some(linear) = &self.linear else { return out.copy_from_slice(pooled) };
-        let output = Output::Store { out, stride: linear.outputs() };
+        let output = Destination::Store { out, stride: linear.outputs() };
         let pooled = Rows::new(pooled, pooled.len() / self.dim, self.dim);
         linear.forward(cx, &pooled, Activation::None, output, scratch);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `rows` rows, in f32.
-    pub(super) fn scratch_len(&self, cx: &Cx, rows: usize) -> usize {
-        self.linear.as_ref().map_or(0, |linear| linear.scratch_len(cx, rows))
+    /// Scratch that [`forward`](Self::forward) needs for `rows` rows.
+    pub(super) fn scratch_req(&self, cx: &Cx, rows: usize) -> ScratchReq {
+        self.linear.as_ref().map_or(ScratchReq::NONE, |linear| linear.scratch_req(cx, rows))
     }
 
     /// Features of an embedding.

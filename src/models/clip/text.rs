@@ -9,7 +9,7 @@ use super::layer::Layer;
 use super::naming::Naming;
 use super::projection::Projection;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::attention::Bias;
 use crate::nn::{LayerNorm, Trace};
 use crate::weights::Scope;
@@ -71,7 +71,7 @@ impl TextTower {
     /// `InvalidArgument` for no token, more tokens than positions, or an id outside the vocabulary.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -92,7 +92,7 @@ impl TextTower {
         let ends = ids.chunks_exact(length).map(|ids| self.end(ids));
         let tokens = if trace.is_on() || self.is_padded { length } else { 1 + ends.max().unwrap_or(0) };
         let bias = if self.is_causal { Bias::Causal } else { Bias::None };
-        let x = scratch.take(batches * tokens * dim);
+        let x = scratch.take(self.features_len([batches, tokens]));
 
         // Embeddings: tokens plus positions.
         for (ids, x) in ids.chunks_exact(length).zip(x.chunks_exact_mut(tokens * dim)) {
@@ -138,11 +138,11 @@ impl TextTower {
         Ok(())
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, [batches, length]: [usize; 2]) -> usize {
-        let layers =
-            self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, length])).max().unwrap_or(0);
-        padded(batches * length * self.dim()) + layers.max(self.projection.scratch_len(cx, batches))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, [batches, length]: [usize; 2]) -> ScratchReq {
+        let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, [batches, length]));
+        let parts = ScratchReq::any(layers).or(self.projection.scratch_req(cx, batches));
+        ScratchReq::slice(self.features_len([batches, length])).and(parts)
     }
 
     /// Bytes of weights held.
@@ -161,6 +161,10 @@ impl TextTower {
 
     fn dim(&self) -> usize {
         self.final_norm.dim()
+    }
+
+    fn features_len(&self, [batches, tokens]: [usize; 2]) -> usize {
+        batches * tokens * self.dim()
     }
 
     /// The index of the token whose features are the text's; 0 if there is no end token, as in the reference.

@@ -25,11 +25,11 @@ pub use token_to_image::{MAX_TOKENS, TokenToImage};
 
 use super::naming::DecoderNames;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
 use crate::kernels::feature_panels::{PanelLayout, pack_lhs, packed_lhs_len};
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::{Linear, attention_scale, bind_fused};
 use crate::weights::Scope;
 
@@ -82,15 +82,13 @@ impl SelfAttention {
         batch: Batch,
         qk: &[f32],
         values: &[f32],
-        output: Output<'_>,
+        output: Destination<'_>,
         mut scratch: Scratch<'_>,
     ) {
         let shape = self.shape(batch);
         let (rows, dim, heads) = (batch.rows(), self.v.outputs(), self.heads);
-        let by_head = |out| Output::Heads { out, tokens: batch.tokens, heads, head_dim: shape.head_dim };
-        let queries_keys = scratch.take(2 * rows * dim);
-        let v = scratch.take(rows * dim);
-        let y = scratch.take(rows * dim);
+        let by_head = |out| Destination::Heads { out, tokens: batch.tokens, heads, head_dim: shape.head_dim };
+        let [queries_keys, v, y] = scratch.take_all(self.buffers(batch));
         self.qk.forward(
             cx,
             &Rows::new(qk, rows, dim),
@@ -104,17 +102,22 @@ impl SelfAttention {
         self.out.forward(cx, &Rows::new(y, rows, dim), Activation::None, output, scratch);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
-        let rows = batch.rows();
-        let products = [&self.qk, &self.v, &self.out].map(|linear| linear.scratch_len(cx, rows));
-        let inner = products.into_iter().fold(attention::scratch_len(cx, &self.shape(batch)), usize::max);
-        padded(2 * rows * self.v.outputs()) + 2 * padded(rows * self.v.outputs()) + inner
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, batch: Batch) -> ScratchReq {
+        let products = [&self.qk, &self.v, &self.out].map(|linear| linear.scratch_req(cx, batch.rows()));
+        let parts = ScratchReq::any(products).or(attention::scratch_req(cx, &self.shape(batch)));
+        ScratchReq::slices(self.buffers(batch)).and(parts)
     }
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         [&self.qk, &self.v, &self.out].iter().map(|linear| linear.bytes()).sum()
+    }
+
+    /// Lengths of queries and keys, of values, and of what is attended.
+    fn buffers(&self, batch: Batch) -> [usize; 3] {
+        let len = batch.rows() * self.v.outputs();
+        [2 * len, len, len]
     }
 
     fn shape(&self, Batch { prompts, tokens, .. }: Batch) -> AttentionShape {
@@ -144,7 +147,7 @@ fn bind_transposed(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Linear> {
 /// `out ← layer(x)`, for rows without gaps.
 fn linear(cx: &Cx, layer: &Linear, x: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
     let lhs = Rows::new(x, x.len() / layer.inputs(), layer.inputs());
-    let output = Output::Store { out, stride: layer.outputs() };
+    let output = Destination::Store { out, stride: layer.outputs() };
     layer.forward(cx, &lhs, Activation::None, output, scratch);
 }
 
@@ -179,13 +182,18 @@ fn merge_heads(rows: &[f32], batch: Batch, heads: usize, out: &mut [f32]) {
 fn pack_heads<'s>(cx: &Cx, batch: Batch, heads: usize, x: &[f32], scratch: &mut Scratch<'s>) -> &'s [f32] {
     let inner = x.len() / batch.rows();
     let head_len = packed_lhs_len(batch.tokens, inner / heads);
-    let packed = scratch.take(batch.prompts * heads * head_len);
+    let packed = scratch.take(packed_heads_len(batch, heads, inner));
     for (i, packed) in packed.chunks_exact_mut(head_len).enumerate() {
         let (prompt, head) = (i / heads, i % heads);
         let features = &x[prompt * batch.tokens * inner + head * (inner / heads)..];
         pack_lhs(cx.level(), &Rows::strided(features, batch.tokens, inner / heads, inner), packed);
     }
     packed
+}
+
+/// Length of what [`pack_heads`] takes for `inner` features of all heads.
+fn packed_heads_len(batch: Batch, heads: usize, inner: usize) -> usize {
+    batch.prompts * heads * packed_lhs_len(batch.tokens, inner / heads)
 }
 
 /// Packs each prompt's rows of `rows: [prompts, …, depth]` as a left-hand side.
@@ -197,10 +205,15 @@ fn pack_prompts<'s>(
     scratch: &mut Scratch<'s>,
 ) -> &'s [f32] {
     let count = rows.len() / depth / batch.prompts;
-    let packed = scratch.take(batch.prompts * packed_lhs_len(count, depth));
+    let packed = scratch.take(packed_prompts_len(batch, count, depth));
     let prompts = packed.chunks_exact_mut(packed_lhs_len(count, depth));
     for (packed, rows) in prompts.zip(rows.chunks_exact(count * depth)) {
         pack_lhs(cx.level(), &Rows::new(rows, count, depth), packed);
     }
     packed
+}
+
+/// Length of what [`pack_prompts`] takes for `rows` rows of every prompt.
+fn packed_prompts_len(batch: Batch, rows: usize, depth: usize) -> usize {
+    batch.prompts * packed_lhs_len(rows, depth)
 }

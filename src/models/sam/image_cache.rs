@@ -14,10 +14,10 @@ use alloc::vec::Vec;
 use super::attention::inner_dim;
 use super::naming::DecoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::feature_panels::{LhsWeights, PanelLayout, Plus, from_tokens};
 use crate::kernels::gemm::Rows;
-use crate::kernels::mask_decoder::{PixelProjection, project, project_scratch_len};
+use crate::kernels::mask_decoder::{PixelProjection, project, project_scratch_req};
 use crate::weights::Scope;
 
 /// The image projections of the first layer.
@@ -90,7 +90,7 @@ impl ImageProjections {
     /// Fills `cache` from the image embedding `E: [pixels, C]` and from the positions `e`, in panels.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -115,9 +115,9 @@ impl ImageProjections {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        project_scratch_len(cx, self.panels, self.dim())
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        project_scratch_req(cx, self.panels, self.dim())
     }
 
     /// The parts of what [`forward`](Self::forward) wrote.

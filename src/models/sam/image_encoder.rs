@@ -7,7 +7,7 @@ use super::naming::Naming;
 use super::tiny_vit::TinyVit;
 use super::vit::Vit;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
@@ -44,7 +44,7 @@ impl ImageEncoder {
     /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -60,11 +60,11 @@ impl ImageEncoder {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
         match self {
-            Self::Vit(vit) => vit.scratch_len(cx),
-            Self::TinyVit(tiny) => tiny.scratch_len(cx),
+            Self::Vit(vit) => vit.scratch_req(cx),
+            Self::TinyVit(tiny) => tiny.scratch_req(cx),
         }
     }
 

@@ -16,7 +16,7 @@ use super::mask_upscaler::MaskUpscaler;
 use super::prompt_encoder::PromptEncoder;
 use super::transformer::{ImageStream, TwoWayTransformer};
 use crate::error::Result;
-use crate::exec::{AlignedVec, Cx, Scratch, padded};
+use crate::exec::{AlignedVec, Cx, Scratch, ScratchReq};
 use crate::kernels::feature_panels::{PanelLayout, Plus, from_tokens};
 use crate::kernels::mask_decoder::{HighResLayout, ImageSource};
 use crate::nn::Trace;
@@ -146,7 +146,7 @@ impl MaskDecoder {
     ///
     /// # Panics
     /// If a slice does not have its size, there are maps though the model adds none or the other way round, or the scratch
-    /// is shorter than [`cache_scratch_len`](Self::cache_scratch_len).
+    /// is shorter than [`cache_scratch_req`](Self::cache_scratch_req).
     pub fn cache(
         &self,
         cx: &Cx,
@@ -164,9 +164,9 @@ impl MaskDecoder {
         }
     }
 
-    /// Scratch that [`cache`](Self::cache) needs, in f32.
-    pub fn cache_scratch_len(&self, cx: &Cx) -> usize {
-        self.projections.scratch_len(cx)
+    /// Scratch that [`cache`](Self::cache) needs.
+    pub fn cache_scratch_req(&self, cx: &Cx) -> ScratchReq {
+        self.projections.scratch_req(cx)
     }
 
     /// Length of what [`pack_high_res`](Self::pack_high_res) writes, in f32; 0 in SAM.
@@ -197,7 +197,7 @@ impl MaskDecoder {
     /// Decodes prompts, all with the same number of tokens.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "images, prompts, options, outputs and a trace")]
     pub fn forward(
         &self,
@@ -216,7 +216,7 @@ impl MaskDecoder {
         let batch = self.batch([count, sparse_len / dim]);
 
         // Tokens: the output tokens, then those of the prompt.
-        let tokens = scratch.take(batch.rows() * dim);
+        let [tokens, x] = scratch.take_all(self.buffers(batch));
         for (prompt, tokens) in tokens.chunks_exact_mut(batch.tokens * dim).enumerate() {
             let (output, sparse_out) = tokens.split_at_mut(self.output_tokens.len());
             output.copy_from_slice(&self.output_tokens);
@@ -224,7 +224,6 @@ impl MaskDecoder {
         }
 
         // Two-way transformer. It keeps only the output tokens that are read.
-        let x = scratch.take(count * self.panels.len(dim));
         let (source, high_res) = self.image(cx, images, prompts, x);
         let wanted = self.wanted(options);
         let kept_masks = if out.tokens.is_empty() { wanted.clone() } else { 0..self.outputs.masks() };
@@ -248,7 +247,7 @@ impl MaskDecoder {
             self.outputs.object_scores(cx, tokens, out.object_scores, scratch.frame());
             trace.stage(format_args!("decoder.object_score"), out.object_scores);
         }
-        let quality = scratch.take(count * self.outputs.masks());
+        let [quality, weights] = scratch.take_all(self.output_buffers(count, options));
         self.outputs.quality(cx, tokens, quality, scratch.frame());
         let of_prompts = quality.chunks_exact(self.outputs.masks());
         for (iou, all) in out.iou.chunks_exact_mut(self.masks(options.multimask)).zip(of_prompts) {
@@ -256,8 +255,6 @@ impl MaskDecoder {
         }
 
         // Masks: products of the weights that are made of mask tokens, and the upscaled features.
-        let channels = self.upscaler.outputs();
-        let weights = scratch.take(count * wanted.len() * channels);
         self.outputs.mask_weights(cx, wanted, tokens, first_mask, weights, scratch.frame());
         trace.stage(format_args!("decoder.mask_weights"), weights);
         let least_iou = options.least_iou;
@@ -272,22 +269,17 @@ impl MaskDecoder {
         trace.stage(format_args!("decoder.masks"), out.masks);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `prompts` prompts of `sparse_tokens` tokens, in f32.
-    pub fn scratch_len(
+    /// Scratch that [`forward`](Self::forward) needs for `prompts` prompts of `sparse_tokens` tokens.
+    pub fn scratch_req(
         &self,
         cx: &Cx,
         [prompts, sparse_tokens]: [usize; 2],
         options: &DecodeOptions,
-    ) -> usize {
+    ) -> ScratchReq {
         let batch = self.batch([prompts, sparse_tokens]);
-        let wanted = self.wanted(options).len();
-        let mlps = self.outputs.scratch_len(cx, prompts);
-        let outputs = padded(prompts * self.outputs.masks())
-            + padded(prompts * wanted * self.upscaler.outputs())
-            + mlps.max(self.masks_scratch_len(cx, prompts, options));
-        padded(batch.rows() * self.dim)
-            + padded(prompts * self.panels.len(self.dim))
-            + self.transformer.scratch_len(cx, batch).max(mlps).max(outputs)
+        let parts = self.outputs.scratch_req(cx, prompts).or(self.masks_scratch_req(cx, prompts, options));
+        let outputs = ScratchReq::slices(self.output_buffers(prompts, options)).and(parts);
+        ScratchReq::slices(self.buffers(batch)).and(self.transformer.scratch_req(cx, batch).or(outputs))
     }
 
     /// Bytes of weights held.
@@ -348,6 +340,17 @@ impl MaskDecoder {
             (false, None) => 0..1,
             (false, Some(_)) => 0..self.outputs.masks(),
         }
+    }
+
+    /// Lengths of the tokens and of the image features of every prompt.
+    fn buffers(&self, batch: Batch) -> [usize; 2] {
+        [batch.rows() * self.dim, batch.prompts * self.panels.len(self.dim)]
+    }
+
+    /// Lengths of the predicted IoU of all masks and of the weights of those wanted.
+    fn output_buffers(&self, prompts: usize, options: &DecodeOptions) -> [usize; 2] {
+        let weights = prompts * self.wanted(options).len() * self.upscaler.outputs();
+        [prompts * self.outputs.masks(), weights]
     }
 
     fn batch(&self, [prompts, sparse_tokens]: [usize; 2]) -> Batch {

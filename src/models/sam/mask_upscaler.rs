@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 
 use super::naming::DecoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::feature_panels::{LhsWeights, PanelLayout};
 use crate::kernels::gemm::Rows;
 use crate::kernels::mask_decoder::{
-    HighResLayout, LayerNormParams, UpscaleInputs, UpscaleWeights, upscale, upscale_scratch_len,
+    HighResLayout, LayerNormParams, UpscaleInputs, UpscaleWeights, upscale, upscale_scratch_req,
 };
 use crate::nn::Trace;
 use crate::weights::Scope;
@@ -70,9 +70,9 @@ impl MaskUpscaler {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, panels: PanelLayout, masks: usize) -> usize {
-        upscale_scratch_len(cx, &self.weights(), panels, masks)
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, panels: PanelLayout, masks: usize) -> ScratchReq {
+        upscale_scratch_req(cx, &self.weights(), panels, masks)
     }
 
     /// The layout of the maps of higher resolution that SAM 2 adds.

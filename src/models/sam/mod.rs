@@ -39,7 +39,7 @@ pub use prompt_encoder::PromptEncoder;
 pub use crate::kernels::mask_decoder::ImageSource;
 
 use crate::error::Result;
-use crate::simd::Level;
+use crate::kernels::gemm::Packing;
 use crate::weights::{Bundle, Review};
 
 /// The three parts of a SAM.
@@ -67,11 +67,11 @@ impl SamModel {
     /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
     pub fn bind(
         bundle: &Bundle<'_>,
-        level: Level,
+        packing: impl Into<Packing>,
         image_size: Option<usize>,
         review: &mut Review,
     ) -> Result<Self> {
-        let (naming, scope) = Naming::detect(&bundle.scope(level))?;
+        let (naming, scope) = Naming::detect(&bundle.scope(packing))?;
         let mut config = SamConfig::of(bundle, &scope, naming, review)?;
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;

@@ -2,7 +2,7 @@
 
 use super::naming::Naming;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::nn::{Conv2d, LayerNorm};
@@ -35,19 +35,25 @@ impl Neck {
 
     /// `x: [grid, grid, inputs]` to `out: [grid, grid, outputs]`.
     pub(super) fn forward(&self, cx: &Cx, grid: usize, x: &[f32], out: &mut [f32], mut scratch: Scratch<'_>) {
-        let y = scratch.take(out.len());
+        let y = scratch.take(self.buffer_len(grid));
         self.conv1.forward(cx, [grid; 2], x, Activation::None, y, scratch.frame());
         self.norm1.forward_in_place(cx, y);
         self.conv2.forward(cx, [grid; 2], y, Activation::None, out, scratch);
         self.norm2.forward_in_place(cx, out);
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
-        let convs = [&self.conv1, &self.conv2].map(|conv| conv.scratch_len(cx, [grid; 2]));
-        padded(grid * grid * self.conv1.shape().outputs) + convs[0].max(convs[1])
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, grid: usize) -> ScratchReq {
+        let convs = [&self.conv1, &self.conv2].map(|conv| conv.scratch_req(cx, [grid; 2]));
+        ScratchReq::slice(self.buffer_len(grid)).and(ScratchReq::any(convs))
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.conv1.bytes() + self.norm1.bytes() + self.conv2.bytes() + self.norm2.bytes()
+    }
+
+    /// Length of what the first convolution makes.
+    fn buffer_len(&self, grid: usize) -> usize {
+        grid * grid * self.conv1.shape().outputs
     }
 }

@@ -5,7 +5,7 @@ use super::config::Stability;
 use super::mask_decoder::{DecodeOptions, Decoded, MaskDecoder, Prompts};
 use super::prompt::Prompt;
 use super::prompt_encoder::PromptEncoder;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::mask_decoder::ImageSource;
 use crate::nn::Trace;
 
@@ -35,7 +35,7 @@ impl Predictor<'_> {
     /// [prompts, masks]`. [`MaskDecoder::masks`] tells the number of masks.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "an image, prompts, how to take them, and two outputs")]
     pub fn forward(
         &self,
@@ -59,14 +59,14 @@ impl Predictor<'_> {
         for batch in self.batches(prompts) {
             let tokens = self.prompt_encoder.tokens(&batch[0]);
             let mut scratch = scratch.frame();
-            let sparse = scratch.take(batch.len() * tokens * dim);
+            let sparse = scratch.take(self.sparse_len(batch));
             for (i, prompt) in batch.iter().enumerate() {
                 let out = &mut sparse[i * tokens * dim..][..tokens * dim];
                 self.prompt_encoder.encode_sparse(prompt, scale, out);
             }
             trace.stage(format_args!("prompt.sparse"), sparse);
             let dense = batch[0].mask.map(|mask| {
-                let dense = scratch.take(mask_len / 16 * dim);
+                let dense = scratch.take(self.dense_len());
                 self.prompt_encoder.encode_mask(cx, mask, dense, scratch.frame());
                 trace.stage(format_args!("prompt.dense"), dense);
                 &*dense
@@ -80,24 +80,33 @@ impl Predictor<'_> {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `prompts`, in f32. In the released models with two threads, it is
+    /// Scratch that [`forward`](Self::forward) needs for `prompts`. In the released models with two threads, it is
     /// 5 MiB for one click and 21 MiB for any number of prompts of one click. A prompt of many points takes 34 KiB more for
     /// each of them.
-    pub fn scratch_len(&self, cx: &Cx, prompts: &[Prompt<'_>], multimask: bool) -> usize {
-        let dim = self.prompt_encoder.no_mask().len();
-        let side = self.prompt_encoder.mask_side() / 4;
-        let needed = |batch: &[Prompt<'_>]| {
+    pub fn scratch_req(&self, cx: &Cx, prompts: &[Prompt<'_>], multimask: bool) -> ScratchReq {
+        ScratchReq::any(self.batches(prompts).map(|batch| {
             let shape = [batch.len(), self.prompt_encoder.tokens(&batch[0])];
-            let decoder = self.mask_decoder.scratch_len(cx, shape, &self.options(multimask));
-            padded(shape[0] * shape[1] * dim)
-                + match batch[0].mask {
-                    Some(_) => {
-                        padded(side * side * dim) + decoder.max(self.prompt_encoder.mask_scratch_len(cx))
-                    }
-                    None => decoder,
+            let decoder = self.mask_decoder.scratch_req(cx, shape, &self.options(multimask));
+            let parts = match batch[0].mask {
+                Some(_) => {
+                    let encoder = self.prompt_encoder.mask_scratch_req(cx);
+                    ScratchReq::slice(self.dense_len()).and(encoder.or(decoder))
                 }
-        };
-        self.batches(prompts).map(needed).fold(0, usize::max)
+                None => decoder,
+            };
+            ScratchReq::slice(self.sparse_len(batch)).and(parts)
+        }))
+    }
+
+    /// Length of the tokens of a batch.
+    fn sparse_len(&self, batch: &[Prompt<'_>]) -> usize {
+        batch.len() * self.prompt_encoder.tokens(&batch[0]) * self.prompt_encoder.no_mask().len()
+    }
+
+    /// Length of an encoded mask prompt.
+    fn dense_len(&self) -> usize {
+        let grid = self.prompt_encoder.mask_side() / 4;
+        grid * grid * self.prompt_encoder.no_mask().len()
     }
 
     fn options(&self, multimask: bool) -> DecodeOptions {

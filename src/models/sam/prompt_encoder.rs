@@ -19,7 +19,7 @@ use super::config::PromptHeadConfig;
 use super::naming::PointNames;
 use super::prompt::{Label, Prompt};
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::conv::ConvShape;
 use crate::nn::{Conv2d, LayerNorm};
@@ -135,27 +135,27 @@ impl PromptEncoder {
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than
-    /// [`mask_scratch_len`](Self::mask_scratch_len).
+    /// [`mask_scratch_req`](Self::mask_scratch_req).
     pub fn encode_mask(&self, cx: &Cx, mask: &[f32], out: &mut [f32], mut scratch: Scratch<'_>) {
         let [whole, half, quarter] = self.mask_sides();
-        let x = scratch.take(half[0] * half[1] * self.mask_conv1.shape().outputs);
+        let [x_len, y_len] = self.mask_buffers();
+        let x = scratch.take(x_len);
         self.mask_conv1.forward(cx, whole, mask, Activation::None, x, scratch.frame());
         self.mask_norm1.forward_in_place(cx, x);
         activation::forward(cx.level(), self.mask_activation, x);
-        let y = scratch.take(quarter[0] * quarter[1] * self.mask_conv2.shape().outputs);
+        let y = scratch.take(y_len);
         self.mask_conv2.forward(cx, half, x, Activation::None, y, scratch.frame());
         self.mask_norm2.forward_in_place(cx, y);
         activation::forward(cx.level(), self.mask_activation, y);
         self.mask_conv3.forward(cx, quarter, y, Activation::None, out, scratch);
     }
 
-    /// Scratch that [`encode_mask`](Self::encode_mask) needs, in f32.
-    pub fn mask_scratch_len(&self, cx: &Cx) -> usize {
+    /// Scratch that [`encode_mask`](Self::encode_mask) needs.
+    pub fn mask_scratch_req(&self, cx: &Cx) -> ScratchReq {
         let [whole, half, quarter] = self.mask_sides();
-        let len = |[height, width]: [usize; 2], conv: &Conv2d| padded(height * width * conv.shape().outputs);
-        let second = self.mask_conv2.scratch_len(cx, half).max(self.mask_conv3.scratch_len(cx, quarter));
-        let after = len(quarter, &self.mask_conv2) + second;
-        len(half, &self.mask_conv1) + self.mask_conv1.scratch_len(cx, whole).max(after)
+        let [x, y] = self.mask_buffers().map(ScratchReq::slice);
+        let after = self.mask_conv2.scratch_req(cx, half).or(self.mask_conv3.scratch_req(cx, quarter));
+        x.and(self.mask_conv1.scratch_req(cx, whole).or(y.and(after)))
     }
 
     /// Side of a mask prompt, in logits.
@@ -181,6 +181,13 @@ impl PromptEncoder {
     /// Sizes of a mask prompt, and after its first and its second convolution.
     fn mask_sides(&self) -> [[usize; 2]; 3] {
         [4, 2, 1].map(|factor| [factor * self.grid; 2])
+    }
+
+    /// Lengths of a mask prompt after its first and its second convolution.
+    fn mask_buffers(&self) -> [usize; 2] {
+        let [_, half, quarter] = self.mask_sides();
+        let len = |[height, width]: [usize; 2], conv: &Conv2d| height * width * conv.shape().outputs;
+        [len(half, &self.mask_conv1), len(quarter, &self.mask_conv2)]
     }
 
     /// `out ← pe(place · scale) + points[embedding]`.

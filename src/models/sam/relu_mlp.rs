@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::naming::DecoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
@@ -51,24 +51,24 @@ impl ReluMlp {
     /// `out ← layers(x)`, for `out: [rows, outputs]`.
     pub fn forward(&self, cx: &Cx, x: &Rows<'_>, out: &mut [f32], mut scratch: Scratch<'_>) {
         let rows = out.len() / self.outputs();
-        let [mut from, mut to] = [scratch.take(rows * self.width()), scratch.take(rows * self.width())];
+        let [mut from, mut to] = scratch.take_all(self.buffers(rows));
         let (last, hidden) = self.layers.split_last().expect("`bind` makes at least one");
         let mut lhs = *x;
         for layer in hidden {
             let stride = layer.outputs();
-            let output = Output::Store { out: &mut to[..rows * stride], stride };
+            let output = Destination::Store { out: &mut to[..rows * stride], stride };
             layer.forward(cx, &lhs, Activation::Relu, output, scratch.frame());
             core::mem::swap(&mut from, &mut to);
             lhs = Rows::new(&from[..rows * stride], rows, stride);
         }
-        let output = Output::Store { out, stride: last.outputs() };
+        let output = Destination::Store { out, stride: last.outputs() };
         last.forward(cx, &lhs, Activation::None, output, scratch);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `rows` rows, in f32.
-    pub fn scratch_len(&self, cx: &Cx, rows: usize) -> usize {
-        let product = self.layers.iter().map(|layer| layer.scratch_len(cx, rows)).fold(0, usize::max);
-        2 * padded(rows * self.width()) + product
+    /// Scratch that [`forward`](Self::forward) needs for `rows` rows.
+    pub fn scratch_req(&self, cx: &Cx, rows: usize) -> ScratchReq {
+        let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, rows));
+        ScratchReq::slices(self.buffers(rows)).and(ScratchReq::any(layers))
     }
 
     /// Features of the output.
@@ -81,8 +81,8 @@ impl ReluMlp {
         self.layers.iter().map(Linear::bytes).sum()
     }
 
-    /// Features between the layers.
-    fn width(&self) -> usize {
-        self.layers[0].outputs()
+    /// Lengths of what a layer reads and of what it writes, between the layers.
+    fn buffers(&self, rows: usize) -> [usize; 2] {
+        [rows * self.layers[0].outputs(); 2]
     }
 }

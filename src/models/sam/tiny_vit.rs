@@ -13,7 +13,7 @@ use super::config::TinyVitConfig;
 use super::naming::Naming;
 use super::neck::Neck;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, padded};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::nn::{Conv2d, Trace};
@@ -67,10 +67,11 @@ impl TinyVit {
         };
         let blocks = layers.at("0.blocks");
         let widths = [dim, config.stem_hidden, dim];
+        let patch_embed = scope.at("patch_embed.seq").keep_f32();
         Ok(Self {
             patch_embed: [
-                bind_conv(&scope.at("patch_embed.seq.0"), stem(3, dim / 2).planar())?,
-                bind_conv(&scope.at("patch_embed.seq.2"), stem(dim / 2, dim))?,
+                bind_conv(&patch_embed.at("0"), stem(3, dim / 2).planar())?,
+                bind_conv(&patch_embed.at("2"), stem(dim / 2, dim))?,
             ],
             conv_layer: (0..config.stem_depth)
                 .map(|i| Separable::bind(&blocks.at(i), widths, 1))
@@ -140,39 +141,48 @@ impl TinyVit {
     fn embed(&self, cx: &Cx, pixels: &[f32], x: &mut [f32], mut scratch: Scratch<'_>) {
         let [conv1, conv2] = &self.patch_embed;
         let side = self.image_size;
-        let y = scratch.take(side / 2 * (side / 2) * conv1.shape().outputs);
+        let y = scratch.take(self.half_len());
         conv1.forward(cx, [side; 2], pixels, Activation::Gelu, y, scratch.frame());
         conv2.forward(cx, [side / 2; 2], y, Activation::None, x, scratch);
     }
 
+    /// Scratch that [`embed`](Self::embed) needs.
+    fn embed_scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let [conv1, conv2] = &self.patch_embed;
+        let side = self.image_size;
+        let convs = conv1.scratch_req(cx, [side; 2]).or(conv2.scratch_req(cx, [side / 2; 2]));
+        ScratchReq::slice(self.half_len()).and(convs)
+    }
+
+    /// Length of what the first convolution of the stem makes, at 1/2 of the resolution.
+    fn half_len(&self) -> usize {
+        let side = self.image_size / 2;
+        side * side * self.patch_embed[0].shape().outputs
+    }
+
+    /// Length of what the stem makes, at 1/4 of the resolution.
     fn stem_len(&self) -> usize {
         let side = self.image_size / 4;
         side * side * self.patch_embed[1].shape().outputs
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let [conv1, conv2] = &self.patch_embed;
-        let mut side = self.image_size / 2;
-        let mut most = padded(side * side * conv1.shape().outputs)
-            + conv1.scratch_len(cx, [2 * side; 2]).max(conv2.scratch_len(cx, [side; 2]));
-        side /= 2;
-        for block in &self.conv_layer {
-            most = most.max(block.scratch_len(cx, side));
-        }
-        // What the stages hold grows; what they need besides is relative to that.
-        let mut held = padded(self.stem_len());
-        most += held;
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let mut side = self.image_size / 4;
+        let blocks = self.conv_layer.iter().map(|block| block.scratch_req(cx, side));
+        let stem = self.embed_scratch_req(cx).or(ScratchReq::any(blocks));
+        // What is held grows with every stage.
+        let mut held = ScratchReq::slice(self.stem_len());
+        let mut most = held.and(stem);
         for stage in &self.stages {
-            let len = padded(stage.downsample.output_len(side));
-            most = most.max(held + len + stage.downsample.scratch_len(cx, side));
-            held += 2 * len;
+            let merged = ScratchReq::slice(stage.downsample.output_len(side));
+            most = most.or(held.and(merged).and(stage.downsample.scratch_req(cx, side)));
+            held = held.and(merged).and(merged);
             side = stage.downsample.output_side(side);
-            for block in &stage.blocks {
-                most = most.max(held + block.scratch_len(cx, side));
-            }
+            let blocks = stage.blocks.iter().map(|block| block.scratch_req(cx, side));
+            most = most.or(held.and(ScratchReq::any(blocks)));
         }
-        most.max(held + self.neck.scratch_len(cx, side))
+        most.or(held.and(self.neck.scratch_req(cx, side)))
     }
 
     /// Bytes of weights held.

@@ -6,10 +6,10 @@ use super::attention::{Batch, ImageToToken, SelfAttention, TokenToImage};
 use super::config::PromptHeadConfig;
 use super::image_cache::ImageCache;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::feature_panels::to_tokens;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::kernels::mask_decoder::{ImageFeatures, ImageKeys, ImageSource};
 use crate::nn::{LayerNorm, Linear, Trace};
 use crate::weights::Scope;
@@ -102,11 +102,12 @@ impl TwoWayTransformer {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
-        let tokens = padded(batch.rows() * self.final_norm.dim());
-        let layers = self.layers.iter().map(|layer| layer.scratch_len(cx, batch));
-        tokens + layers.fold(tokens + self.final_attention.scratch_len(cx, batch), usize::max)
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, batch: Batch) -> ScratchReq {
+        let queries = ScratchReq::slice(batch.rows() * self.final_norm.dim());
+        let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, batch));
+        let last = queries.and(self.final_attention.scratch_req(cx, batch));
+        queries.and(ScratchReq::any(layers).or(last))
     }
 
     /// Bytes of weights held.
@@ -171,14 +172,14 @@ impl TwoWayLayer {
         // (1) The tokens attend to themselves.
         if self.is_first {
             q.copy_from_slice(queries);
-            let output = Output::Store { out: queries, stride };
+            let output = Destination::Store { out: queries, stride };
             self.self_attention.forward(cx, batch, q, q, output, scratch.frame());
         } else {
             sum(queries, embeddings, q);
             let mut scratch = scratch.frame();
             let values = scratch.take(queries.len());
             values.copy_from_slice(queries);
-            let residual = Output::Add { out: queries, stride };
+            let residual = Destination::Add { out: queries, stride };
             self.self_attention.forward(cx, batch, q, values, residual, scratch);
         }
         self.norm1.forward_in_place(cx, queries);
@@ -208,18 +209,17 @@ impl TwoWayLayer {
         image.source = ImageSource::PerPrompt(());
     }
 
-    fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
-        let rows = batch.rows();
-        let tokens = padded(rows * self.norm1.dim());
-        let mlp = padded(rows * self.lin1.outputs())
-            + self.lin1.scratch_len(cx, rows).max(self.lin2.scratch_len(cx, rows));
+    /// Scratch that [`forward`](Self::forward) needs.
+    fn scratch_req(&self, cx: &Cx, batch: Batch) -> ScratchReq {
+        let queries = ScratchReq::slice(batch.rows() * self.norm1.dim());
+        let values = if self.is_first { ScratchReq::NONE } else { queries };
         let steps = [
-            tokens + self.self_attention.scratch_len(cx, batch),
-            self.token_to_image.scratch_len(cx, batch),
-            mlp,
-            self.image_to_token.scratch_len(cx, batch),
+            values.and(self.self_attention.scratch_req(cx, batch)),
+            self.token_to_image.scratch_req(cx, batch),
+            self.mlp_scratch_req(cx, batch.rows()),
+            self.image_to_token.scratch_req(cx, batch),
         ];
-        tokens + steps.into_iter().fold(0, usize::max)
+        queries.and(ScratchReq::any(steps))
     }
 
     fn bytes(&self) -> usize {
@@ -235,11 +235,22 @@ impl TwoWayLayer {
         let (dim, inner) = (self.lin1.inputs(), self.lin1.outputs());
         let rows = x.len() / dim;
         y.copy_from_slice(x);
-        let h = scratch.take(rows * inner);
-        let hidden = Output::Store { out: h, stride: inner };
+        let h = scratch.take(self.hidden_len(rows));
+        let hidden = Destination::Store { out: h, stride: inner };
         self.lin1.forward(cx, &Rows::new(y, rows, dim), self.activation, hidden, scratch.frame());
-        let residual = Output::Add { out: x, stride: dim };
+        let residual = Destination::Add { out: x, stride: dim };
         self.lin2.forward(cx, &Rows::new(h, rows, inner), Activation::None, residual, scratch);
+    }
+
+    /// Scratch that [`mlp`](Self::mlp) needs for `rows` tokens.
+    fn mlp_scratch_req(&self, cx: &Cx, rows: usize) -> ScratchReq {
+        let layers = self.lin1.scratch_req(cx, rows).or(self.lin2.scratch_req(cx, rows));
+        ScratchReq::slice(self.hidden_len(rows)).and(layers)
+    }
+
+    /// Length of the inner features of `rows` tokens.
+    fn hidden_len(&self, rows: usize) -> usize {
+        rows * self.lin1.outputs()
     }
 }
 

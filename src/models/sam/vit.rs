@@ -9,10 +9,10 @@ use super::config::VitConfig;
 use super::naming::Naming;
 use super::neck::Neck;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, padded};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::Patches;
-use crate::kernels::gemm::Output;
+use crate::kernels::gemm::Destination;
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::positions;
 use crate::nn::{Linear, Trace};
@@ -94,14 +94,14 @@ impl Vit {
         monitor.report(0, steps)?;
 
         // Patches, plus positions: [grid, grid, D].
-        let x = scratch.take(self.grid * self.grid * dim);
+        let x = scratch.take(self.features_len());
         let patches = Patches::new(pixels, 3, side, side, self.patch_size);
         let output = match &self.positions {
             Some(positions) => {
                 x.copy_from_slice(positions);
-                Output::Add { out: x, stride: dim }
+                Destination::Add { out: x, stride: dim }
             }
-            None => Output::Store { out: x, stride: dim },
+            None => Destination::Store { out: x, stride: dim },
         };
         self.patch_embed.forward(cx, &patches, Activation::None, output, scratch.frame());
         trace.stage(format_args!("image_encoder.patch_embed"), x);
@@ -118,12 +118,15 @@ impl Vit {
         Ok(())
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let tokens = self.grid * self.grid;
-        let blocks = self.blocks.iter().map(|block| block.scratch_len(cx, self.grid)).max().unwrap_or(0);
-        padded(tokens * self.patch_embed.outputs())
-            + blocks.max(self.patch_embed.scratch_len(cx, tokens)).max(self.neck.scratch_len(cx, self.grid))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let blocks = self.blocks.iter().map(|block| block.scratch_req(cx, self.grid));
+        let parts = ScratchReq::any([
+            self.patch_embed.scratch_req(cx, self.grid * self.grid),
+            ScratchReq::any(blocks),
+            self.neck.scratch_req(cx, self.grid),
+        ]);
+        ScratchReq::slice(self.features_len()).and(parts)
     }
 
     /// Bytes of weights held.
@@ -132,5 +135,9 @@ impl Vit {
             + self.positions.as_ref().map_or(0, |positions| size_of_val(&positions[..]))
             + self.blocks.iter().map(Block::bytes).sum::<usize>()
             + self.neck.bytes()
+    }
+
+    fn features_len(&self) -> usize {
+        self.grid * self.grid * self.patch_embed.outputs()
     }
 }

@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use super::config::{STAGES, Sam2Config};
 use super::naming::EncoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::Linear;
 use crate::weights::Scope;
 
@@ -55,7 +55,7 @@ impl FpnNeck {
     /// the coarsest one that goes out.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -69,10 +69,10 @@ impl FpnNeck {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, grid: usize) -> ScratchReq {
         let levels = self.levels.iter().enumerate();
-        levels.map(|(i, level)| level.scratch_len(cx, side(grid, i))).max().unwrap_or(0)
+        ScratchReq::any(levels.map(|(i, level)| level.scratch_req(cx, side(grid, i))))
     }
 
     /// Bytes of weights held.
@@ -157,13 +157,8 @@ impl Level {
         forward(cx, &self.0, side, features, out, scratch);
     }
 
-    fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
-        let levels = self.0.iter().enumerate();
-        // Maps of all coarser levels exist while the coarsest is computed.
-        let coarser =
-            levels.clone().skip(1).map(|(i, map)| padded((side >> i) * (side >> i) * map.outputs()));
-        let products = levels.map(|(i, map)| map.scratch_len(cx, (side >> i) * (side >> i)));
-        coarser.sum::<usize>() + products.max().unwrap_or(0)
+    fn scratch_req(&self, cx: &Cx, side: usize) -> ScratchReq {
+        scratch_req(cx, &self.0, side)
     }
 }
 
@@ -179,15 +174,26 @@ fn forward(
     let [map, coarser @ ..] = maps else { return };
     let stride = map.outputs();
     let output = if coarser.is_empty() {
-        Output::Store { out, stride }
+        Destination::Store { out, stride }
     } else {
         let half = side / 2;
         let coarse = scratch.take(half * half * stride);
         forward(cx, coarser, half, &features[1..], coarse, scratch.frame());
         repeat(coarse, half, stride, out);
-        Output::Add { out, stride }
+        Destination::Add { out, stride }
     };
     map.forward(cx, &Rows::new(features[0], side * side, map.inputs()), Activation::None, output, scratch);
+}
+
+/// Scratch that [`forward`] needs.
+fn scratch_req(cx: &Cx, maps: &[Linear], side: usize) -> ScratchReq {
+    let [map, coarser @ ..] = maps else { return ScratchReq::NONE };
+    let product = map.scratch_req(cx, side * side);
+    if coarser.is_empty() {
+        return product;
+    }
+    let half = side / 2;
+    ScratchReq::slice(half * half * map.outputs()).and(product.or(scratch_req(cx, coarser, half)))
 }
 
 /// `fine[y][x] = coarse[y / 2][x / 2]` for tokens of `channels` features, `side` of them along a side of `coarse`.

@@ -10,10 +10,10 @@ use self::block::Block;
 use super::config::{HieraConfig, STAGES};
 use super::naming::EncoderNames;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Monitor, Scratch, padded};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::{ConvShape, Windows};
-use crate::kernels::gemm::Output;
+use crate::kernels::gemm::Destination;
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::nn::{Linear, Trace};
 use crate::weights::Scope;
@@ -78,7 +78,7 @@ impl Hiera {
     /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -102,7 +102,7 @@ impl Hiera {
         let mut x = outputs.next().expect("a stage");
         x.copy_from_slice(&self.positions);
         let windows = Windows::new(&patches(dim), [self.image_size; 2], pixels, 0);
-        let sum = Output::Add { out: x, stride: dim };
+        let sum = Destination::Add { out: x, stride: dim };
         self.patch_embed.forward(cx, &windows, Activation::None, sum, scratch.frame());
         trace.stage(format_args!("image_encoder.trunk.patch_embed"), x);
         step()?;
@@ -142,11 +142,11 @@ impl Hiera {
         self.stage_side(index) * self.stage_side(index) * dim
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let patches = self.patch_embed.scratch_len(cx, self.stage_side(0) * self.stage_side(0));
-        let blocks = self.stages.iter().flatten().map(|block| block.scratch_len(cx));
-        padded(blocks.fold(patches, usize::max))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let patches = self.patch_embed.scratch_req(cx, self.stage_side(0) * self.stage_side(0));
+        let blocks = self.stages.iter().flatten().map(|block| block.scratch_req(cx));
+        patches.or(ScratchReq::any(blocks))
     }
 
     /// Bytes of weights held.
@@ -175,7 +175,7 @@ fn positions(scope: &Scope<'_>, config: &HieraConfig, side: usize) -> Result<Vec
     let cx = Cx::serial(scope.level());
     let resize = Interpolate::new((rows, columns), (side, side), Mode::Bicubic, false)?;
     let mut planes = alloc::vec![0.0; dim * side * side];
-    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_len(&cx)).scratch());
+    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(&cx)).scratch());
     let mut positions = alloc::vec![0.0; planes.len()];
     for (token, out) in positions.chunks_exact_mut(dim).enumerate() {
         let (y, x) = (token / side % height, token % side % width);

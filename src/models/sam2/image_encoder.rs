@@ -6,7 +6,7 @@ use super::fpn_neck::FpnNeck;
 use super::hiera::Hiera;
 use super::naming;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, padded};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::models::sam::Naming;
 use crate::nn::Trace;
 use crate::weights::Scope;
@@ -42,7 +42,8 @@ impl ImageEncoder {
     /// `Cancelled` if the monitor's callback stops the work; it is called after every block.
     ///
     /// # Panics
-    /// If `out` does not have the lengths [`features_lens`](Self::features_lens), a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If `out` does not have the lengths [`features_lens`](Self::features_lens), a slice does not have its size, or
+    /// the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -53,8 +54,7 @@ impl ImageEncoder {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         assert_eq!(out.parts().map(<[f32]>::len), self.lens, "features of a frame");
-        let stages: [&mut [f32]; STAGES] = core::array::from_fn(|i| scratch.take(self.trunk.stage_len(i)));
-        let [x0, x1, x2, x3] = stages;
+        let [x0, x1, x2, x3] = scratch.take_all(self.buffers());
         let outputs = [&mut *x0, &mut *x1, &mut *x2, &mut *x3];
         self.trunk.forward(cx, pixels, outputs, scratch.frame(), &mut trace, monitor)?;
 
@@ -67,10 +67,15 @@ impl ImageEncoder {
         Ok(())
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let stages: usize = (0..STAGES).map(|i| padded(self.trunk.stage_len(i))).sum();
-        stages + self.trunk.scratch_len(cx).max(self.neck.scratch_len(cx, self.grid))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let parts = self.trunk.scratch_req(cx).or(self.neck.scratch_req(cx, self.grid));
+        ScratchReq::slices(self.buffers()).and(parts)
+    }
+
+    /// Lengths of the trunk's features after each stage.
+    fn buffers(&self) -> [usize; STAGES] {
+        core::array::from_fn(|i| self.trunk.stage_len(i))
     }
 
     /// Lengths of a frame's features.

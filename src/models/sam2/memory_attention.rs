@@ -20,7 +20,7 @@ use self::times::PointerEncoding;
 use super::memory::ObjectMemory;
 use super::{MemoryConfig, Sam2Config, naming, positions};
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::kernels::rotary_attention::{MemoryShape, PackedMemories, PointerToken, Rotary, SpatialMemory};
 use crate::models::sam::Naming;
 use crate::nn::{LayerNorm, Trace};
@@ -85,7 +85,7 @@ impl MemoryAttention {
     /// `Cancelled` by the monitor.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len) for no
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req) for no
     /// objects.
     pub fn shared(
         &self,
@@ -113,7 +113,7 @@ impl MemoryAttention {
     /// `Cancelled` by the monitor, which is asked after every layer.
     ///
     /// # Panics
-    /// If a slice does not have its size, the scratch is shorter than [`scratch_len`](Self::scratch_len), or an object has
+    /// If a slice does not have its size, the scratch is shorter than [`scratch_req`](Self::scratch_req), or an object has
     /// no memories. (Without memories there is no memory attention: the caller adds `no_mem_embed` to the features.)
     #[allow(clippy::too_many_arguments, reason = "a frame, objects, an output, a trace and a monitor")]
     pub fn forward(
@@ -148,17 +148,17 @@ impl MemoryAttention {
         Ok(())
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for objects with at most `spatial` memories and `pointers` pointers
-    /// each, in f32. For `[0, 0]`, the scratch that [`shared`](Self::shared) needs.
-    pub fn scratch_len(&self, cx: &Cx, [spatial, pointers]: [usize; 2]) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs for objects with `spatial` memories and `pointers` pointers each. Fewer
+    /// memories may need more. For `[0, 0]`, the scratch that [`shared`](Self::shared) needs.
+    pub fn scratch_req(&self, cx: &Cx, [spatial, pointers]: [usize; 2]) -> ScratchReq {
         let shape = self.memory_shape([spatial, pointers]);
-        let layers = self.layers.iter().map(|layer| layer.scratch_len(cx, &self.rotary, &shape));
-        let packed = if shape.is_empty() {
-            0
-        } else {
-            shape.packed_len() + self.pointers.len(pointers) + self.pointers.scratch_len(cx, pointers)
-        };
-        packed + layers.fold(0, usize::max)
+        let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, &self.rotary, &shape));
+        let layers = ScratchReq::any(layers);
+        if shape.is_empty() {
+            return layers;
+        }
+        let encodings = ScratchReq::slice(self.pointers.len(pointers));
+        encodings.and(self.pointers.scratch_req(cx, pointers).or(shape.pack_scratch_req().and(layers)))
     }
 
     /// Length of the features of a frame, `g² · C`, in f32.

@@ -9,10 +9,10 @@ use self::fuser::Fuser;
 use self::mask_downsampler::MaskDownsampler;
 use super::{MemoryConfig, Sam2Config, naming};
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::convert::f32_to_bf16;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::models::sam::Naming;
 use crate::nn::{Linear, Trace};
 use crate::weights::Scope;
@@ -72,7 +72,7 @@ impl MemoryEncoder {
     /// in the reference, which does so even if it computes in f32.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "two inputs, two flags, an output and a trace")]
     pub fn forward(
         &self,
@@ -85,22 +85,23 @@ impl MemoryEncoder {
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let (tokens, dim) = (self.grid * self.grid, self.pix_feat_proj.outputs());
+        let (side, tokens, dim) = (16 * self.grid, self.grid * self.grid, self.pix_feat_proj.outputs());
         assert_eq!((top.len(), out.len()), (tokens * dim, tokens * self.dim()), "features and memory");
+        assert_eq!(mask.len(), side * side, "a mask");
         let x = scratch.take(tokens * dim);
         {
             let mut scratch = scratch.frame();
-            let scaled = scratch.take(mask.len());
+            let scaled = scratch.take(side * side);
             if binarize {
                 let values = [self.bias, self.scale + self.bias];
                 scaled.iter_mut().zip(mask).for_each(|(to, &logit)| *to = values[usize::from(logit > 0.0)]);
             } else {
                 activation::scaled_sigmoid(cx, mask, self.scale, self.bias, scaled);
             }
-            self.mask_downsampler.forward(cx, 16 * self.grid, scaled, x, scratch);
+            self.mask_downsampler.forward(cx, side, scaled, x, scratch);
         }
         trace.stage(format_args!("memory_encoder.mask_downsampler"), x);
-        let sum = Output::Add { out: x, stride: dim };
+        let sum = Destination::Add { out: x, stride: dim };
         let features = Rows::new(top, tokens, dim);
         self.pix_feat_proj.forward(cx, &features, Activation::None, sum, scratch.frame());
         self.fuser.forward(cx, self.grid, x, scratch.frame(), trace);
@@ -108,7 +109,7 @@ impl MemoryEncoder {
         let memory = match &self.out_proj {
             Some(out_proj) => {
                 let memory = scratch.take(tokens * out_proj.outputs());
-                let output = Output::Store { out: memory, stride: out_proj.outputs() };
+                let output = Destination::Store { out: memory, stride: out_proj.outputs() };
                 out_proj.forward(cx, &Rows::new(x, tokens, dim), Activation::None, output, scratch);
                 memory
             }
@@ -128,16 +129,18 @@ impl MemoryEncoder {
         self.out_proj.as_ref().map_or(self.pix_feat_proj.outputs(), Linear::outputs)
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let (side, tokens) = (16 * self.grid, self.grid * self.grid);
-        let parts = [
-            padded(side * side) + self.mask_downsampler.scratch_len(cx, side),
-            self.pix_feat_proj.scratch_len(cx, tokens),
-            self.fuser.scratch_len(cx, self.grid),
-            padded(tokens * self.dim()) + self.out_proj.as_ref().map_or(0, |p| p.scratch_len(cx, tokens)),
-        ];
-        padded(tokens * self.pix_feat_proj.outputs()) + parts.into_iter().fold(0, usize::max)
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let (side, tokens, dim) = (16 * self.grid, self.grid * self.grid, self.pix_feat_proj.outputs());
+        let out_proj = self.out_proj.as_ref().map_or(ScratchReq::NONE, |out_proj| {
+            ScratchReq::slice(tokens * out_proj.outputs()).and(out_proj.scratch_req(cx, tokens))
+        });
+        ScratchReq::slice(tokens * dim).and(ScratchReq::any([
+            ScratchReq::slice(side * side).and(self.mask_downsampler.scratch_req(cx, side)),
+            self.pix_feat_proj.scratch_req(cx, tokens),
+            self.fuser.scratch_req(cx, self.grid),
+            out_proj,
+        ]))
     }
 
     /// Bytes of weights held.

@@ -35,8 +35,8 @@ pub use tracking::Tracking;
 use alloc::vec::Vec;
 
 use crate::error::Result;
+use crate::kernels::gemm::Packing;
 use crate::models::sam::{MaskDecoder, Predictor, PromptEncoder};
-use crate::simd::Level;
 use crate::weights::{Bundle, Review};
 
 /// The parts of a SAM 2.
@@ -67,11 +67,11 @@ impl Sam2Model {
     /// sizes, `InvalidArgument` for an impossible `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
     pub fn bind(
         bundle: &Bundle<'_>,
-        level: Level,
+        packing: impl Into<Packing>,
         image_size: Option<usize>,
         review: &mut Review,
     ) -> Result<Self> {
-        let (naming, scope) = naming::detect(&bundle.scope(level))?;
+        let (naming, scope) = naming::detect(&bundle.scope(packing))?;
         let mut config = Sam2Config::of(bundle, &scope, naming, review)?;
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use super::Sam2Config;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::Patches;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::models::sam::relu_mlp::ReluMlp;
 use crate::models::sam::{DecoderNames, Naming};
 use crate::nn::Linear;
@@ -70,7 +70,7 @@ impl ObjectPointers {
             Projection::Mlp(mlp) => mlp.forward(cx, &row, out, scratch),
             Projection::Linear(linear) => {
                 let stride = out.len();
-                linear.forward(cx, &row, Activation::None, Output::Store { out, stride }, scratch);
+                linear.forward(cx, &row, Activation::None, Destination::Store { out, stride }, scratch);
             }
         }
         let seen = match self.soft {
@@ -90,11 +90,11 @@ impl ObjectPointers {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
         match &self.projection {
-            Projection::Mlp(mlp) => mlp.scratch_len(cx, 1),
-            Projection::Linear(linear) => linear.scratch_len(cx, 1),
+            Projection::Mlp(mlp) => mlp.scratch_req(cx, 1),
+            Projection::Linear(linear) => linear.scratch_req(cx, 1),
         }
     }
 
@@ -102,13 +102,13 @@ impl ObjectPointers {
     /// `mask: [side, side]` of zeros and ones.
     pub fn mask_prompt(&self, cx: &Cx, side: usize, mask: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
         let patches = Patches::new(mask, 1, side, side, PATCH);
-        let output = Output::Store { out, stride: 1 };
+        let output = Destination::Store { out, stride: 1 };
         self.mask_downsample.forward(cx, &patches, Activation::None, output, scratch);
     }
 
-    /// Scratch that [`mask_prompt`](Self::mask_prompt) needs, in f32.
-    pub fn mask_prompt_scratch_len(&self, cx: &Cx, side: usize) -> usize {
-        self.mask_downsample.scratch_len(cx, (side / PATCH) * (side / PATCH))
+    /// Scratch that [`mask_prompt`](Self::mask_prompt) needs.
+    pub fn mask_prompt_scratch_req(&self, cx: &Cx, side: usize) -> ScratchReq {
+        self.mask_downsample.scratch_req(cx, (side / PATCH) * (side / PATCH))
     }
 
     /// Bytes of weights held.

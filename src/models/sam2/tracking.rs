@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::overlap::suppress;
 use super::{FrameFeatures, Memory, ObjectMemory, Sam2Model};
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, padded, try_zeroed};
+use crate::exec::{Cx, Monitor, ScratchReq, try_zeroed};
 use crate::kernels::resize::upscale::Upscale;
 use crate::nn::Trace;
 
@@ -71,7 +71,7 @@ impl<'a> Tracking<'a> {
     pub fn share(&self, cx: &Cx, features: &FrameFeatures, monitor: &Monitor<'_>) -> Result<SharedFrame> {
         let attention = &self.memory.attention;
         let mut attended = try_zeroed(attention.frame_len())?;
-        let mut workspace = cx.workspace(attention.scratch_len(cx, [0, 0]));
+        let mut workspace = cx.workspace(attention.scratch_req(cx, [0, 0]));
         attention.shared(cx, &features.top, &mut attended, workspace.scratch(), monitor)?;
         Ok(SharedFrame { attended, high_res: self.pack_high_res(cx, features)? })
     }
@@ -95,9 +95,8 @@ impl<'a> Tracking<'a> {
         monitor: &Monitor<'_>,
     ) -> Result<()> {
         let attention = &self.memory.attention;
-        let counts = objects.iter().map(ObjectMemory::counts);
-        let most = counts.fold([0; 2], |[a, b], [spatial, pointers]| [a.max(spatial), b.max(pointers)]);
-        let mut workspace = cx.workspace(attention.scratch_len(cx, most));
+        let reqs = objects.iter().map(|object| attention.scratch_req(cx, object.counts()));
+        let mut workspace = cx.workspace(ScratchReq::any(reqs));
         let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         attention.forward(cx, &frame.attended, objects, out, scratch, trace, monitor)
     }
@@ -119,14 +118,13 @@ impl<'a> Tracking<'a> {
         let (side, size) = (config.mask_side(), config.image_size);
         let upscale = Upscale::new(side, side, (side, side), (size, size))?;
         let overlaps = masks.logits.len() > 1;
-        let planes = if overlaps { 3 } else { 1 };
-        let mut planes = cx.workspace(planes * padded(size * size));
-        let mut planes = planes.scratch();
-        let mask = planes.take(size * size);
-        let mut workspace = cx.workspace(upscale.scratch_len(cx).max(encoder.scratch_len(cx)));
+        // The mask, and, where others may take from it, its own logits and a rival's.
+        let lens = if overlaps { [size * size; 3] } else { [size * size, 0, 0] };
+        let mut planes = cx.workspace(ScratchReq::slices(lens));
+        let [mask, own, rival] = planes.scratch().take_all(lens);
+        let mut workspace = cx.workspace(upscale.scratch_req(cx).or(encoder.scratch_req(cx)));
         upscale.logits(cx, masks.logits[masks.wanted], mask, workspace.scratch());
         if overlaps {
-            let (own, rival) = (planes.take(size * size), planes.take(size * size));
             own.copy_from_slice(mask);
             for (i, logits) in masks.logits.iter().enumerate().filter(|&(i, _)| i != masks.wanted) {
                 upscale.logits(cx, logits, rival, workspace.scratch());

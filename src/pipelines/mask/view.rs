@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{BitMask, Rle, stability_score};
 use crate::error::{Result, err};
-use crate::exec::{Cx, padded, try_zeroed};
+use crate::exec::{Cx, ScratchReq, try_zeroed};
 use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam2::overlap::suppress;
 
@@ -65,11 +65,11 @@ impl<'a> MaskView<'a> {
         let out = self.pixels(out)?;
         check_threshold(threshold)?;
         if self.rivals.is_empty() {
-            let mut workspace = self.cx.workspace(self.upscale.scratch_len(self.cx));
+            let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx));
             self.upscale.mask(self.cx, self.logits, threshold, out, workspace.scratch());
             return Ok(());
         }
-        let mut workspace = self.cx.workspace(padded(out.len()));
+        let mut workspace = self.cx.workspace(ScratchReq::slice(out.len()));
         let logits = workspace.scratch().take(out.len());
         self.logits_into(logits)?;
         out.iter_mut().zip(logits).for_each(|(out, logit)| *out = u8::from(*logit > threshold));
@@ -105,7 +105,7 @@ impl<'a> MaskView<'a> {
         thresholds.into_iter().try_for_each(check_threshold)?;
         let (width, height) = self.size();
         let mut bits = BitMask::new(width, height)?;
-        let mut workspace = self.cx.workspace(self.upscale.scratch_len(self.cx));
+        let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx));
         let counts =
             self.upscale.bits(self.cx, self.logits, thresholds, bits.words_mut(), workspace.scratch());
         Ok((bits, counts))
@@ -113,9 +113,9 @@ impl<'a> MaskView<'a> {
 
     /// Takes the pixels of rivals from `out`, the logits of the mask.
     fn exclude(&self, out: &mut [f32]) {
-        let mut workspace = self.cx.workspace(2 * padded(out.len()));
-        let mut scratch = workspace.scratch();
-        let (own, other) = (scratch.take(out.len()), scratch.take(out.len()));
+        let lens = [out.len(); 2];
+        let mut workspace = self.cx.workspace(ScratchReq::slices(lens));
+        let [own, other] = workspace.scratch().take_all(lens);
         own.copy_from_slice(out);
         for rival in &self.rivals {
             self.upscale(rival.logits, other);
@@ -124,7 +124,7 @@ impl<'a> MaskView<'a> {
     }
 
     fn upscale(&self, logits: &[f32], out: &mut [f32]) {
-        let mut workspace = self.cx.workspace(self.upscale.scratch_len(self.cx));
+        let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx));
         self.upscale.logits(self.cx, logits, out, workspace.scratch());
     }
 

@@ -28,7 +28,7 @@ mod sam2;
 use alloc::boxed::Box;
 
 use crate::error::{Result, err};
-use crate::exec::{Cx, padded};
+use crate::exec::{Cx, ScratchReq};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::kernels::resize::pillow::{Filter, Resample};
@@ -112,10 +112,9 @@ impl Preprocess {
             rows.len,
         )?;
         let len = rows.len * columns.len * channels;
-        let mut workspace = cx.workspace(padded(len.div_ceil(4)) + resample.image_scratch_len(cx, image));
+        let mut workspace = cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)));
         let mut scratch = workspace.scratch();
-        let pixels: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(len.div_ceil(4)));
-        let pixels = &mut pixels[..len];
+        let pixels = scratch.take_bytes(len);
         resample.run_image(cx, image, pixels, scratch);
 
         for (c, plane) in out.chunks_exact_mut(height * width).enumerate() {
@@ -135,7 +134,7 @@ impl Preprocess {
     ) -> Result<()> {
         let (height, width) = (image.height(), image.width());
         let plan = Interpolate::new((height, width), self.output, Mode::Bilinear, true)?;
-        let mut workspace = cx.workspace(plan.scratch_len(cx));
+        let mut workspace = cx.workspace(plan.scratch_req(cx));
         let fill = |channel: usize, row: usize, values: &mut [f32]| {
             // The bytes lie at the end of the same memory: values, written from its beginning, never overtake them.
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);

@@ -42,7 +42,7 @@ use self::embedding::Saved;
 use super::mask::{Regions, replace_small_regions};
 use super::preprocess::Preprocess;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Monitor};
+use crate::exec::{Cx, Monitor, ScratchReq};
 use crate::image::{ImageView, PixelFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::{FrameFeatures, Sam2Model};
@@ -142,7 +142,7 @@ impl Sam {
     /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
         let mut review = Review::new(options.lenient);
-        let model = Model::bind(bundle, cx.level(), options.image_size, &mut review)?;
+        let model = Model::bind(bundle, cx.level().into(), options.image_size, &mut review)?;
         let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
         let fingerprint = bundle.archive().fingerprint()?;
         review.files(bundle, &QUIET_FILES)?;
@@ -200,9 +200,9 @@ impl Sam {
 
     /// Bytes of scratch memory that [`encode`](Self::encode) takes, kept by the context for the next call.
     pub fn encode_scratch_bytes(&self) -> usize {
-        let encoder = self.model.encode_scratch_len(&self.cx);
-        let cache = self.model.mask_decoder().cache_scratch_len(&self.cx);
-        (self.input_len() + encoder.max(cache)) * size_of::<f32>()
+        let encoder = self.model.encode_scratch_req(&self.cx);
+        let cache = self.model.mask_decoder().cache_scratch_req(&self.cx);
+        ScratchReq::slice(self.input_len()).and(encoder.or(cache)).len() * size_of::<f32>()
     }
 
     /// Encodes a picture. `monitor` is called after every block of the encoder, and may stop the work there.
@@ -217,8 +217,8 @@ impl Sam {
             input: self.image_size(),
         };
         let mut features = FrameFeatures::zeroed(self.model.features_lens())?;
-        let mut pixels = self.cx.workspace(self.input_len());
-        let mut workspace = self.cx.workspace(self.model.encode_scratch_len(&self.cx));
+        let mut pixels = self.cx.workspace(ScratchReq::slice(self.input_len()));
+        let mut workspace = self.cx.workspace(self.model.encode_scratch_req(&self.cx));
         self.cx.enter(|| {
             let pixels = pixels.scratch().take(self.input_len());
             self.preprocess.run(&self.cx, image, pixels)?;
@@ -269,7 +269,7 @@ impl Sam {
         }
         let Geometry { original, resized, .. } = embedding.geometry;
         let scale = [1, 0].map(|axis: usize| resized[axis] as f64 / original[axis] as f64);
-        let mut workspace = self.cx.workspace(predictor.scratch_len(&self.cx, prompts, options.multimask));
+        let mut workspace = self.cx.workspace(predictor.scratch_req(&self.cx, prompts, options.multimask));
         self.cx.enter(|| {
             let (cache, multimask) = (&embedding.cache, options.multimask);
             let (scratch, trace) = (workspace.scratch(), Trace::of(&self.cx));

@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 
 use super::AutomaticOptions;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, try_zeroed};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, try_zeroed};
+use crate::kernels::gemm::Packing;
 use crate::kernels::resize::upscale::Upscale;
 use crate::models::sam::{DecoderConfig, MaskDecoder, Predictor, SamModel};
 use crate::models::sam2::{self, FrameFeatures, Sam2Model};
 use crate::nn::Trace;
 use crate::pipelines::preprocess::{self, Preprocess};
-use crate::simd::Level;
 use crate::weights::{Bundle, Config, Review};
 
 /// A SAM or a SAM 2.
@@ -27,13 +27,13 @@ impl Model {
     /// Binds the checkpoint of either.
     pub(super) fn bind(
         bundle: &Bundle<'_>,
-        level: Level,
+        packing: Packing,
         image_size: Option<usize>,
         review: &mut Review,
     ) -> Result<Self> {
-        match sam2::naming::find(&bundle.scope(level))? {
-            Some(_) => Sam2Model::bind(bundle, level, image_size, review).map(Box::new).map(Self::Sam2),
-            None => SamModel::bind(bundle, level, image_size, review).map(Box::new).map(Self::Sam),
+        match sam2::naming::find(&bundle.scope(packing))? {
+            Some(_) => Sam2Model::bind(bundle, packing, image_size, review).map(Box::new).map(Self::Sam2),
+            None => SamModel::bind(bundle, packing, image_size, review).map(Box::new).map(Self::Sam),
         }
     }
 
@@ -122,11 +122,11 @@ impl Model {
         }
     }
 
-    /// Scratch that [`encode`](Self::encode) needs, in f32.
-    pub(super) fn encode_scratch_len(&self, cx: &Cx) -> usize {
+    /// Scratch that [`encode`](Self::encode) needs.
+    pub(super) fn encode_scratch_req(&self, cx: &Cx) -> ScratchReq {
         match self {
-            Self::Sam(sam) => sam.image_encoder.scratch_len(cx),
-            Self::Sam2(sam2) => sam2.image_encoder.scratch_len(cx),
+            Self::Sam(sam) => sam.image_encoder.scratch_req(cx),
+            Self::Sam2(sam2) => sam2.image_encoder.scratch_req(cx),
         }
     }
 
@@ -163,7 +163,7 @@ impl Model {
     pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures) -> Result<Vec<f32>> {
         let decoder = self.mask_decoder();
         let mut cache = try_zeroed(decoder.cache_len())?;
-        let mut workspace = cx.workspace(decoder.cache_scratch_len(cx));
+        let mut workspace = cx.workspace(decoder.cache_scratch_req(cx));
         let high_res = decoder.maps().map(|_| features.high_res());
         cx.enter(|| decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch()));
         Ok(cache)

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Tracker, tracking};
 use crate::error::{Result, err};
-use crate::exec::{Monitor, padded};
+use crate::exec::{Monitor, ScratchReq};
 use crate::image::ImageView;
 use crate::models::sam2::FrameFeatures;
 use crate::nn::Trace;
@@ -82,8 +82,8 @@ impl Tracker {
         let (cx, encoder) = (self.sam.cx(), &tracking(&self.sam)?.sam2().image_encoder);
         let mut features = FrameFeatures::zeroed(encoder.features_lens())?;
         let pixels = 3 * self.sam.image_size() * self.sam.image_size();
-        let mut input = cx.workspace(padded(pixels));
-        let mut workspace = cx.workspace(encoder.scratch_len(cx));
+        let mut input = cx.workspace(ScratchReq::slice(pixels));
+        let mut workspace = cx.workspace(encoder.scratch_req(cx));
         cx.enter(|| {
             let input = input.scratch().take(pixels);
             self.sam.video_preprocess().run(cx, image, input)?;

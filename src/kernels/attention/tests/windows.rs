@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::exec::Cx;
 use crate::kernels::attention::{
-    Bias, RelativePositions, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_len,
+    Bias, RelativePositions, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_req,
 };
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
@@ -122,7 +122,7 @@ impl Problem {
             &Guarded::new(&self.padding, place),
             bias,
             &mut out,
-            nan_workspace(windows_scratch_len(cx, &self.shape, &bias)).scratch(),
+            nan_workspace(windows_scratch_req(cx, &self.shape, &bias)).scratch(),
         );
         out
     }
@@ -199,7 +199,7 @@ fn pooled_queries() {
                     &Guarded::new(&problem.qkv, place),
                     &Guarded::new(&padding, place),
                     &mut out,
-                    nan_workspace(windows_scratch_len(&cx, &problem.shape, &Bias::None)).scratch(),
+                    nan_workspace(windows_scratch_req(&cx, &problem.shape, &Bias::None)).scratch(),
                 );
                 assert_near(&out, &exact, |_| tolerance);
             }
@@ -212,7 +212,7 @@ fn pooled_queries() {
 fn windows_of_odd_sides_are_not_pooled() {
     let cx = Cx::serial(Level::detect());
     let shape = WindowShape { grid: [4, 4], window: [3, 3], heads: 1, head_dim: 1 };
-    let mut workspace = nan_workspace(windows_scratch_len(&cx, &shape, &Bias::None));
+    let mut workspace = nan_workspace(windows_scratch_req(&cx, &shape, &Bias::None));
     let (queries, qkv, padding, mut out) = ([0.0; 4], [0.0; 48], [0.0; 3], [0.0; 4]);
     attention_pooled_windows(&cx, &shape, 1.0, &queries, &qkv, &padding, &mut out, workspace.scratch());
 }
@@ -236,7 +236,7 @@ fn distances_of_another_window_panic() {
     let shape = WindowShape { grid: [2, 2], window: [2, 2], heads: 1, head_dim: 1 };
     let positions = RelativePositions::new(cx.level(), [1, 1], 1.0, &[0.0], &[0.0]);
     let bias = Bias::Relative(&positions);
-    let mut workspace = nan_workspace(windows_scratch_len(&cx, &shape, &bias));
+    let mut workspace = nan_workspace(windows_scratch_req(&cx, &shape, &bias));
     let (qkv, padding, mut out) = ([0.0; 12], [0.0; 3], [0.0; 4]);
     attention_windows(&cx, &shape, 1.0, &qkv, &padding, bias, &mut out, workspace.scratch());
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::format::WeightFormat;
 use super::super::kernel::{TileArgs, WeightKernel};
-use super::super::{Output, PackedWeights, Rows, gemm, scratch_len};
+use super::super::{Destination, PackedWeights, Rows, gemm, scratch_req};
 use super::Problem;
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
@@ -113,8 +113,8 @@ fn a_second_format_goes_through_packing_driver_and_destinations() {
                 &weights,
                 Some(&problem.bias),
                 Activation::None,
-                Output::Add { out: &mut out, stride: n },
-                nan_workspace(scratch_len(&cx, m, &weights)).scratch(),
+                Destination::Add { out: &mut out, stride: n },
+                nan_workspace(scratch_req(&cx, m, &weights)).scratch(),
             );
             assert_near(&out, &exact, |i| 2.0 * tolerances[i] + 1e-6);
         }

@@ -19,10 +19,10 @@ use core::ops::Range;
 
 use axis::Axis;
 use passes::COLUMN;
-use stages::{Converted, Rows, Source, TASK_ROWS, Table, for_bands};
+use stages::{Converted, LaneBuffers, Rows, Source, TASK_ROWS, Table, for_bands};
 
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, Work, padded};
+use crate::exec::{Cx, Scratch, ScratchReq, Work};
 use crate::image::{ImageView, MAX_IMAGE_SIDE, PixelFormat};
 
 /// Largest width or height that the whole output may have; only a window of it need ever exist.
@@ -72,7 +72,7 @@ impl Filter {
 
 /// How to resample an image of 1, 3 or 4 interleaved channels: sizes, filter, source area, output window.
 ///
-/// Building one allocates nothing; [`scratch_len`](Self::scratch_len) says what [`run`](Self::run) needs.
+/// Building one allocates nothing; [`scratch_req`](Self::scratch_req) says what [`run`](Self::run) needs.
 #[derive(Clone, Debug)]
 pub struct Resample {
     channels: usize,
@@ -151,18 +151,22 @@ impl Resample {
         (self.horizontal.count, self.vertical.count)
     }
 
-    /// f32 of scratch memory that [`run`](Self::run) takes: windows and weights of both axes, the image between the
-    /// two passes, and a strip of columns for each lane.
-    pub fn scratch_len(&self, cx: &Cx) -> usize {
-        let (columns, rows) = (&self.horizontal, &self.vertical);
+    /// Scratch that [`run`](Self::run) needs.
+    pub fn scratch_req(&self, cx: &Cx) -> ScratchReq {
+        self.bands_scratch_req(cx, 0)
+    }
+
+    /// Windows and weights of both axes, the image between the two passes and, for each lane, a band of `band_len` bytes of
+    /// source rows and a strip of columns.
+    fn bands_scratch_req(&self, cx: &Cx, band_len: usize) -> ScratchReq {
+        let axes = [&self.horizontal, &self.vertical];
         if self.filter == Filter::Nearest {
-            return padded(columns.count) + padded(rows.count);
+            let lane = LaneBuffers { band_len, strip_len: 0 };
+            return ScratchReq::slices(axes.map(|axis| axis.count)).and(lane.scratch_req().per_lane(cx));
         }
-        let table = |axis: &Axis| padded(2 * axis.count) + padded(axis.count * axis.taps());
-        table(columns)
-            + table(rows)
-            + padded(self.between_len().div_ceil(4))
-            + padded(cx.threads() * self.strip_len() / 4)
+        let lane = LaneBuffers { band_len, strip_len: self.strip_len() };
+        let [columns, rows] = axes.map(|axis| ScratchReq::slices(Table::buffers(axis)));
+        columns.and(rows).and(ScratchReq::bytes(self.between_len())).and(lane.scratch_req().per_lane(cx))
     }
 
     /// Bytes of the image between the passes.
@@ -196,13 +200,12 @@ impl Resample {
         }
     }
 
-    /// f32 of scratch memory that [`run_image`](Self::run_image) takes.
-    pub fn image_scratch_len(&self, cx: &Cx, image: &ImageView<'_>) -> usize {
-        let bands = match image.format() {
-            PixelFormat::Nv12 => cx.threads() * self.band_len(&Converted(image)).div_ceil(4),
-            _ => 0,
-        };
-        self.scratch_len(cx) + padded(bands)
+    /// Scratch that [`run_image`](Self::run_image) needs.
+    pub fn image_scratch_req(&self, cx: &Cx, image: &ImageView<'_>) -> ScratchReq {
+        match image.format() {
+            PixelFormat::Nv12 => self.bands_scratch_req(cx, self.band_len(&Converted(image))),
+            _ => self.scratch_req(cx),
+        }
     }
 
     /// Resamples `image` to `out`, whose rows are packed. The pixels are as the image's, but RGB if it is NV12, which is
@@ -246,31 +249,30 @@ impl Resample {
             bytes: (columns.source * rows.source * C + out.len()) as f64,
         });
         assert_eq!(out.len(), columns.count * rows.count * C, "output length");
-        let bands = scratch.take(cx.threads() * self.band_len(source).div_ceil(4));
-        let bands: &mut [u8] = bytemuck::cast_slice_mut(bands);
         if self.filter == Filter::Nearest {
-            return self.nearest::<C>(cx, source, out, bands, scratch);
+            return self.nearest::<C>(cx, source, out, scratch);
         }
 
         let horizontal = Table::fill(columns, &mut scratch);
         let vertical = Table::fill(rows, &mut scratch);
-        let between_len = self.between_len();
-        let between: &mut [u8] = bytemuck::cast_slice_mut(scratch.take(between_len.div_ceil(4)));
-        let between = &mut between[..between_len];
-        let strips = bytemuck::cast_slice_mut(scratch.take(cx.threads() * self.strip_len() / 4));
+        let between = scratch.take_bytes(self.between_len());
+        let (band_len, strip_len) = (self.band_len(source), self.strip_len());
 
         if self.vertical_first {
             let reach = columns.reach();
             let len = columns.source * C;
-            vertical.vertical_pass(cx, source, len, reach.start * C..reach.end * C, between, bands);
+            let (bytes, lane) = (reach.start * C..reach.end * C, LaneBuffers { band_len, strip_len: 0 });
+            vertical.vertical_pass(cx, source, len, bytes, between, lane, scratch.frame());
             let input = Rows { bytes: between, first: 0, stride: len, len };
-            horizontal.horizontal_pass::<C>(cx, &input, 0, out, strips, &mut []);
+            let lane = LaneBuffers { band_len: 0, strip_len };
+            horizontal.horizontal_pass::<C>(cx, &input, 0, out, lane, scratch);
         } else {
             let reach = rows.reach();
             let len = columns.count * C;
-            horizontal.horizontal_pass::<C>(cx, source, reach.start, between, strips, bands);
+            let lane = LaneBuffers { band_len, strip_len };
+            horizontal.horizontal_pass::<C>(cx, source, reach.start, between, lane, scratch.frame());
             let input = Rows { bytes: between, first: reach.start, stride: len, len };
-            vertical.vertical_pass(cx, &input, len, 0..len, out, &mut []);
+            vertical.vertical_pass(cx, &input, len, 0..len, out, LaneBuffers::NONE, scratch);
         }
     }
 
@@ -280,18 +282,17 @@ impl Resample {
         cx: &Cx,
         source: &impl Source,
         out: &mut [u8],
-        bands: &mut [u8],
         mut scratch: Scratch<'_>,
     ) {
-        let mut indices = |axis: &Axis| -> &[u32] {
+        let [columns, rows] = [&self.horizontal, &self.vertical].map(|axis| -> &[u32] {
             let indices = bytemuck::cast_slice_mut(scratch.take(axis.count));
             axis.fill_nearest(indices);
             indices
-        };
-        let (columns, rows) = (indices(&self.horizontal), indices(&self.vertical));
+        });
         let out_len = columns.len() * C;
         let reach = |block: Range<usize>| rows[block.start] as usize..rows[block.end - 1] as usize + 1;
-        for_bands(cx, source, reach, bands, out, out_len, |_, top, input, out| {
+        let lane = LaneBuffers { band_len: self.band_len(source), strip_len: 0 };
+        for_bands(cx, source, reach, lane, out, out_len, scratch, |_, top, input, out| {
             for (&y, out) in rows[top..].iter().zip(out.chunks_exact_mut(out_len)) {
                 let row = input.from(y as usize);
                 for (&x, pixel) in columns.iter().zip(out.chunks_exact_mut(C)) {

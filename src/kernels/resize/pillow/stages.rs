@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use super::axis::Axis;
-use super::passes::{COLUMN, Horizontal, Vertical};
-use crate::exec::{Cx, Scratch, SharedMut};
+use super::passes::{Horizontal, Vertical};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut};
 use crate::image::ImageView;
 use crate::kernels::resize::Span;
 
@@ -72,30 +72,33 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// Lengths of windows and weights, in f32.
+    pub(super) fn buffers(axis: &Axis) -> [usize; 2] {
+        [2 * axis.count, axis.count * axis.taps()]
+    }
+
     pub(super) fn fill<'s: 'a>(axis: &'a Axis, scratch: &mut Scratch<'s>) -> Self {
-        let spans: &mut [Span] = bytemuck::cast_slice_mut(scratch.take(2 * axis.count));
-        let weights: &mut [i32] = bytemuck::cast_slice_mut(scratch.take(axis.count * axis.taps()));
+        let [spans, weights] = scratch.take_all(Self::buffers(axis));
+        let spans: &mut [Span] = bytemuck::cast_slice_mut(spans);
+        let weights: &mut [i32] = bytemuck::cast_slice_mut(weights);
         axis.fill(spans, weights);
         Self { axis, spans, weights }
     }
 
-    /// Resamples every row of `out` from a row of `source`, beginning with row `first`. `strips` and `bands` are for
-    /// the lanes.
+    /// Resamples every row of `out` from a row of `source`, beginning with row `first`.
     pub(super) fn horizontal_pass<const C: usize>(
         &self,
         cx: &Cx,
         source: &impl Source,
         first: usize,
         out: &mut [u8],
-        strips: &mut [u8],
-        bands: &mut [u8],
+        lane: LaneBuffers,
+        scratch: Scratch<'_>,
     ) {
         let out_len = self.spans.len() * C;
         let columns = self.axis.reach();
-        let strip_len = columns.len() * COLUMN;
-        let strips = SharedMut::new(strips);
         let same_rows = |rows: Range<usize>| first + rows.start..first + rows.end;
-        for_bands(cx, source, same_rows, bands, out, out_len, |lane, top, input, out| {
+        for_bands(cx, source, same_rows, lane, out, out_len, scratch, |strip, top, input, out| {
             if let Some(x) = self.axis.copied_from() {
                 for (y, out) in (first + top..).zip(out.chunks_exact_mut(out_len)) {
                     out.copy_from_slice(&input.from(y)[x * C..][..out_len]);
@@ -109,8 +112,7 @@ impl<'a> Table<'a> {
                 columns: columns.clone(),
                 spans: self.spans,
                 weights: self.weights,
-                // SAFETY: a lane runs one task at a time.
-                strip: unsafe { strips.range(lane * strip_len..(lane + 1) * strip_len) },
+                strip,
                 out,
             });
         });
@@ -124,13 +126,14 @@ impl<'a> Table<'a> {
         row_len: usize,
         columns: Range<usize>,
         out: &mut [u8],
-        bands: &mut [u8],
+        lane: LaneBuffers,
+        scratch: Scratch<'_>,
     ) {
         let reach = |rows: Range<usize>| match self.axis.copied_from() {
             Some(first) => first + rows.start..first + rows.end,
             None => self.spans[rows.start].range().start..self.spans[rows.end - 1].range().end,
         };
-        for_bands(cx, source, reach, bands, out, row_len, |_, top, input, out| {
+        for_bands(cx, source, reach, lane, out, row_len, scratch, |_, top, input, out| {
             for (y, out) in (top..).zip(out.chunks_exact_mut(row_len)) {
                 let out = &mut out[columns.clone()];
                 if let Some(first) = self.axis.copied_from() {
@@ -149,26 +152,43 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Hands out blocks of rows of `out`, with the source rows that `reach` says they read: `work(lane, first row, source
-/// rows, rows)`. `bands` are as long for each lane as the largest of these bands.
+/// Lengths of a lane's buffers, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct LaneBuffers {
+    /// Source rows that are made as they are read.
+    pub(super) band_len: usize,
+    /// A strip of columns.
+    pub(super) strip_len: usize,
+}
+
+impl LaneBuffers {
+    pub(super) const NONE: Self = Self { band_len: 0, strip_len: 0 };
+
+    pub(super) fn scratch_req(&self) -> ScratchReq {
+        ScratchReq::bytes(self.band_len).and(ScratchReq::bytes(self.strip_len))
+    }
+}
+
+/// Hands out blocks of rows of `out`, with the source rows that `reach` says they read: `work(strip, first row, source
+/// rows, rows)`, where the strip is the lane's.
+#[allow(clippy::too_many_arguments, reason = "an input, an output and the lanes' buffers")]
 pub(super) fn for_bands(
     cx: &Cx,
     source: &impl Source,
     reach: impl Fn(Range<usize>) -> Range<usize> + Sync,
-    bands: &mut [u8],
+    lane: LaneBuffers,
     out: &mut [u8],
     row_len: usize,
-    work: impl Fn(usize, usize, &Rows<'_>, &mut [u8]) + Sync,
+    scratch: Scratch<'_>,
+    work: impl Fn(&mut [u8], usize, &Rows<'_>, &mut [u8]) + Sync,
 ) {
     let rows = out.len() / row_len;
-    let band_len = bands.len() / cx.threads();
-    let (bands, out) = (SharedMut::new(bands), SharedMut::new(out));
-    cx.parallel_for(rows.div_ceil(TASK_ROWS), |lane, task| {
+    let out = SharedMut::new(out);
+    cx.parallel_for_with(rows.div_ceil(TASK_ROWS), lane.scratch_req(), scratch, |mut scratch, task| {
         let (first, last) = (task * TASK_ROWS, ((task + 1) * TASK_ROWS).min(rows));
-        // SAFETY: a lane runs one task at a time.
-        let buffer = unsafe { bands.range(lane * band_len..(lane + 1) * band_len) };
-        let input = source.band(reach(first..last), buffer);
+        let (band, strip) = (scratch.take_bytes(lane.band_len), scratch.take_bytes(lane.strip_len));
+        let input = source.band(reach(first..last), band);
         // SAFETY: each task has its own rows.
-        work(lane, first, &input, unsafe { out.range(first * row_len..last * row_len) });
+        work(strip, first, &input, unsafe { out.range(first * row_len..last * row_len) });
     });
 }

@@ -26,7 +26,7 @@ fn run(cx: &Cx, plan: &Resample, source: &[u8], row_stride: usize) -> Vec<u8> {
     let [start, end] = Place::ALL.map(|place| {
         let source = Guarded::new(source, place);
         let mut out = Guarded::unwritten(width * height * plan.channels, place);
-        let mut workspace = cx.workspace(plan.scratch_len(cx));
+        let mut workspace = cx.workspace(plan.scratch_req(cx));
         plan.run(cx, &source, row_stride, &mut out, workspace.scratch());
         out.to_vec()
     });
@@ -229,7 +229,7 @@ fn nv12_is_resampled_as_its_rgb() {
                 let plan =
                     plan.window(target.0 / 4, target.1 / 3, target.0 / 2, target.1.div_ceil(2)).unwrap();
                 let mut out = vec![0; target.0 / 2 * target.1.div_ceil(2) * 3];
-                let mut workspace = cx.workspace(plan.image_scratch_len(&cx, &image));
+                let mut workspace = cx.workspace(plan.image_scratch_req(&cx, &image));
                 plan.run_image(&cx, &image, &mut out, workspace.scratch());
                 assert!(out == run(&cx, &plan, &rgb, 3 * width), "{target:?}, {filter:?}, {threads} threads");
             }
@@ -247,7 +247,7 @@ fn extreme_ratios_stay_small() {
             let target = (source.0 * 224, source.1 * 224);
             let plan = Resample::new(3, source, target, filter).unwrap();
             let plan = plan.window((target.0 - 224) / 2, (target.1 - 224) / 2, 224, 224).unwrap();
-            assert!(plan.scratch_len(&cx) < 8 << 20, "{} f32 of scratch", plan.scratch_len(&cx));
+            assert!(plan.scratch_req(&cx).len() < 8 << 20, "{:?}", plan.scratch_req(&cx));
             let out = run(&cx, &plan, &line, stride);
             let middle = &line[(MAX_IMAGE_SIDE / 2 - 1) * 3..][..6];
             let (low, high) = (middle[0].min(middle[3]) as i32, middle[0].max(middle[3]) as i32);
@@ -255,7 +255,7 @@ fn extreme_ratios_stay_small() {
             assert!((low - 32..=high + 32).contains(&red), "{red} is not near {low}..{high}");
 
             let plan = Resample::new(3, source, (1, 1), filter).unwrap();
-            assert!(plan.scratch_len(&cx) < 1 << 20);
+            assert!(plan.scratch_req(&cx).len() < 1 << 20);
             assert_eq!(run(&cx, &plan, &line, stride), oracle(&plan, &line), "{filter:?}");
         }
     }

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use super::config::{EncoderConfig, VisionConfig};
 use super::naming::Naming;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
@@ -37,7 +37,7 @@ impl VisionEncoder {
     /// `InvalidArgument` if the tower cannot take pictures of this size.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -52,10 +52,10 @@ impl VisionEncoder {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs for `[batches, height, width]`, in f32.
-    pub fn scratch_len(&self, cx: &Cx, size: [usize; 3]) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs for `[batches, height, width]`.
+    pub fn scratch_req(&self, cx: &Cx, size: [usize; 3]) -> ScratchReq {
         match self {
-            Self::Vit(vit) => vit.scratch_len(cx, size),
+            Self::Vit(vit) => vit.scratch_req(cx, size),
         }
     }
 

@@ -4,11 +4,11 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::Patches;
-use crate::kernels::gemm::Output;
+use crate::kernels::gemm::Destination;
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::clip::config::{ImagePooling, VitConfig};
 use crate::models::clip::layer::Layer;
@@ -76,7 +76,7 @@ impl Vit {
     /// `InvalidArgument` if an input side is shorter than a patch.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_len`](Self::scratch_len).
+    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward(
         &self,
         cx: &Cx,
@@ -103,7 +103,7 @@ impl Vit {
         assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let tokens = 1 + rows * columns;
         let positions = self.positions_for(cx, rows, columns)?;
-        let x = scratch.take(batches * tokens * dim);
+        let x = scratch.take(self.features_len([batches, tokens]));
 
         // Embeddings: class token and patches, plus positions.
         for (pixels, x) in pixels.chunks_exact(3 * height * width).zip(x.chunks_exact_mut(tokens * dim)) {
@@ -114,7 +114,7 @@ impl Vit {
                 cx,
                 &Patches::new(pixels, 3, height, width, self.patch_size),
                 Activation::None,
-                Output::Add { out: patches, stride: dim },
+                Destination::Add { out: patches, stride: dim },
                 scratch.frame(),
             );
         }
@@ -179,15 +179,16 @@ impl Vit {
         1 + (height / self.patch_size) * (width / self.patch_size)
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, [batches, height, width]: [usize; 3]) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, [batches, height, width]: [usize; 3]) -> ScratchReq {
         let tokens = self.tokens([height, width]);
-        let layers =
-            self.layers.iter().map(|layer| layer.scratch_len(cx, [batches, tokens])).max().unwrap_or(0);
-        padded(batches * tokens * self.class_embedding.len())
-            + layers
-                .max(self.patch_embedding.scratch_len(cx, tokens - 1))
-                .max(self.projection.scratch_len(cx, batches))
+        let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, [batches, tokens]));
+        let parts = ScratchReq::any([
+            self.patch_embedding.scratch_req(cx, tokens - 1),
+            ScratchReq::any(layers),
+            self.projection.scratch_req(cx, batches),
+        ]);
+        ScratchReq::slice(self.features_len([batches, tokens])).and(parts)
     }
 
     /// Bytes of weights held.
@@ -199,6 +200,10 @@ impl Vit {
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.post_norm.bytes()
             + self.projection.bytes()
+    }
+
+    fn features_len(&self, [batches, tokens]: [usize; 2]) -> usize {
+        batches * tokens * self.class_embedding.len()
     }
 
     /// Position embeddings for a grid of `rows × columns` patches, `[1 + rows · columns, D]`.

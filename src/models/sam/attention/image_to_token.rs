@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 
-use super::{Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, split_heads};
+use super::{
+    Batch, bind_transposed, inner_dim, linear, pack_heads, pack_prompts, packed_heads_len,
+    packed_prompts_len, split_heads,
+};
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::feature_panels::{Transposed, pack_lhs, packed_lhs_len};
 use crate::kernels::mask_decoder::{
     self, ImageQueries, ImageSource, ImageToTokenShape, LayerNormParams, PackedTokens, image_to_token,
@@ -76,19 +79,14 @@ impl ImageToToken {
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
         let (dim, inner) = (self.out.outputs(), self.k.outputs());
-        let projected = scratch.take(tokens * inner);
-        let by_head = scratch.take(rows * inner);
-        let folded = scratch.take(rows * dim);
-        let key_bias = scratch.take(rows);
+        let [projected, by_head, folded, key_bias, packed_values] = scratch.take_all(self.buffers(batch));
 
         // Values: projected, then multiplied into the output projection, `W_o,h v_ht`.
         linear(cx, &self.v, values, projected, scratch.frame());
         split_heads(projected, batch, self.heads, by_head);
         linear(cx, &self.out, by_head, folded, scratch.frame());
-        let prompt_rows = rows / batch.prompts;
-        let packed_values = scratch.take(batch.prompts * packed_lhs_len(dim, prompt_rows));
+        let prompt_rows = self.heads * batch.tokens;
         let prompts = packed_values.chunks_exact_mut(packed_lhs_len(dim, prompt_rows));
         for (packed, folded) in prompts.zip(folded.chunks_exact(prompt_rows * dim)) {
             pack_lhs(cx.level(), &Transposed::new(folded, dim), packed);
@@ -119,25 +117,23 @@ impl ImageToToken {
         image_to_token(cx, &shape, &tokens, norm, source, x, scratch);
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub fn scratch_req(&self, cx: &Cx, batch: Batch) -> ScratchReq {
         let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
         let (dim, inner) = (self.out.outputs(), self.k.outputs());
-        let products = [
-            self.v.scratch_len(cx, tokens),
-            self.out.scratch_len(cx, rows),
-            self.k.scratch_len(cx, tokens),
-            self.q_transposed.scratch_len(cx, rows),
-            mask_decoder::image_to_token_scratch_len(cx, &self.shape(batch, dim, 1)),
-        ];
-        let prompt_rows = rows / batch.prompts;
-        padded(tokens * inner)
-            + padded(rows * inner)
-            + padded(rows * dim)
-            + padded(rows)
-            + padded(batch.prompts * packed_lhs_len(dim, prompt_rows))
-            + padded(batch.prompts * packed_lhs_len(prompt_rows, dim))
-            + products.into_iter().fold(0, usize::max)
+        let attend = |keys, channels, groups| {
+            let shape = self.shape(batch, channels, groups);
+            ScratchReq::slice(keys).and(mask_decoder::image_to_token_scratch_req(cx, &shape))
+        };
+        let parts = ScratchReq::any([
+            self.v.scratch_req(cx, tokens),
+            self.out.scratch_req(cx, rows),
+            self.k.scratch_req(cx, tokens),
+            self.q_transposed.scratch_req(cx, rows),
+            attend(packed_heads_len(batch, self.heads, inner), inner, self.heads),
+            attend(packed_prompts_len(batch, self.heads * batch.tokens, dim), dim, 1),
+        ]);
+        ScratchReq::slices(self.buffers(batch)).and(parts)
     }
 
     /// Bytes of weights held.
@@ -146,6 +142,15 @@ impl ImageToToken {
         let vectors = [&self.q_bias, &self.out_bias, &self.norm_weight, &self.norm_bias];
         products.iter().map(|linear| linear.bytes()).sum::<usize>()
             + vectors.iter().map(|vector| size_of_val(&vector[..])).sum::<usize>()
+    }
+
+    /// Lengths of projected tokens, of rows for every head before and after their product, of biases of keys, and of
+    /// packed values.
+    fn buffers(&self, batch: Batch) -> [usize; 5] {
+        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
+        let (dim, inner) = (self.out.outputs(), self.k.outputs());
+        let packed_values = batch.prompts * packed_lhs_len(dim, self.heads * batch.tokens);
+        [tokens * inner, rows * inner, rows * dim, rows, packed_values]
     }
 
     /// The shape of the attention to queries of `channels` channels in `groups` groups.

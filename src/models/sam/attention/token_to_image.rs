@@ -1,11 +1,13 @@
 //! Cross attention of the tokens to the image.
 
-use super::{Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, split_heads};
+use super::{
+    Batch, bind_transposed, inner_dim, linear, merge_heads, pack_heads, pack_prompts, packed_heads_len,
+    packed_prompts_len, split_heads,
+};
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::feature_panels::packed_lhs_len;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::kernels::mask_decoder::{
     self, ImageFeatures, ImageKeys, ImageSource, TokenToImageShape, token_to_image,
 };
@@ -62,24 +64,26 @@ impl TokenToImage {
         }
     }
 
-    /// Scratch that [`forward_add`](Self::forward_add) needs, in f32.
-    pub fn scratch_len(&self, cx: &Cx, batch: Batch) -> usize {
+    /// Scratch that [`forward_add`](Self::forward_add) needs.
+    pub fn scratch_req(&self, cx: &Cx, batch: Batch) -> ScratchReq {
         let batch = self.part(batch);
         let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
         let (dim, inner) = (self.q.inputs(), self.q.outputs());
-        let products = [
-            self.q.scratch_len(cx, tokens),
-            self.k_transposed.scratch_len(cx, rows),
-            self.v.scratch_len(cx, rows),
-            self.out.scratch_len(cx, tokens),
-            mask_decoder::token_to_image_scratch_len(cx, &self.shape(batch, inner, self.heads)),
-            mask_decoder::token_to_image_scratch_len(cx, &self.shape(batch, dim, 1)),
-        ];
-        padded(tokens * inner)
-            + 2 * padded(rows * inner)
-            + 2 * padded(rows * dim)
-            + padded(batch.prompts * packed_lhs_len(rows / batch.prompts, dim))
-            + products.into_iter().fold(0, usize::max)
+        let attend = |channels, groups| {
+            mask_decoder::token_to_image_scratch_req(cx, &self.shape(batch, channels, groups))
+        };
+        let packed = ScratchReq::slice(packed_heads_len(batch, self.heads, inner));
+        let shared = packed.and(attend(inner, self.heads));
+        let packed = ScratchReq::slice(packed_prompts_len(batch, self.heads * batch.tokens, dim));
+        let after = packed.and(attend(dim, 1).or(self.v.scratch_req(cx, rows)));
+        let per_prompt = ScratchReq::slices(self.per_prompt_buffers(batch))
+            .and(self.k_transposed.scratch_req(cx, rows).or(after));
+        ScratchReq::slices(self.buffers(batch)).and(ScratchReq::any([
+            self.q.scratch_req(cx, tokens),
+            shared,
+            per_prompt,
+            self.out.scratch_req(cx, tokens),
+        ]))
     }
 
     /// Bytes of weights held.
@@ -105,6 +109,17 @@ impl TokenToImage {
         }
     }
 
+    /// Lengths of queries, and of values for every head.
+    fn buffers(&self, batch: Batch) -> [usize; 2] {
+        [batch.rows() * self.q.outputs(), batch.rows() * self.heads * self.q.outputs()]
+    }
+
+    /// If the image is not shared: lengths of queries for every head, of their product, and of weighted features.
+    fn per_prompt_buffers(&self, batch: Batch) -> [usize; 3] {
+        let (rows, dim) = (batch.rows() * self.heads, self.q.inputs());
+        [rows * self.q.outputs(), rows * dim, rows * dim]
+    }
+
     /// [`forward_add`](Self::forward_add) for one part.
     fn attend(
         &self,
@@ -115,33 +130,32 @@ impl TokenToImage {
         queries: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let (tokens, rows) = (batch.rows(), batch.rows() * self.heads);
         let (dim, inner) = (self.q.inputs(), self.q.outputs());
-        let q = scratch.take(tokens * inner);
-        let values = scratch.take(rows * inner);
+        let [q, values] = scratch.take_all(self.buffers(batch));
         linear(cx, &self.q, x, q, scratch.frame());
         q.iter_mut().for_each(|q| *q *= attention_scale(inner / self.heads));
 
         match image {
             ImageSource::Shared(_) => {
+                let mut scratch = scratch.frame();
                 let packed = pack_heads(cx, batch, self.heads, q, &mut scratch);
                 let shape = self.shape(batch, inner, self.heads);
-                token_to_image(cx, &shape, packed, image, values, scratch.frame());
+                token_to_image(cx, &shape, packed, image, values, scratch);
             }
             ImageSource::PerPrompt(_) => {
-                let by_head = scratch.take(rows * inner);
-                let (folded, weighted) = (scratch.take(rows * dim), scratch.take(rows * dim));
+                let mut scratch = scratch.frame();
+                let [by_head, folded, weighted] = scratch.take_all(self.per_prompt_buffers(batch));
                 split_heads(q, batch, self.heads, by_head);
                 linear(cx, &self.k_transposed, by_head, folded, scratch.frame());
                 let packed = pack_prompts(cx, batch, folded, dim, &mut scratch);
                 let shape = self.shape(batch, dim, 1);
                 token_to_image(cx, &shape, packed, image, weighted, scratch.frame());
-                linear(cx, &self.v, weighted, values, scratch.frame());
+                linear(cx, &self.v, weighted, values, scratch);
             }
         }
         let y = q;
         merge_heads(values, batch, self.heads, y);
-        let residual = Output::Add { out: queries, stride: dim };
-        self.out.forward(cx, &Rows::new(y, tokens, inner), Activation::None, residual, scratch);
+        let residual = Destination::Add { out: queries, stride: dim };
+        self.out.forward(cx, &Rows::new(y, batch.rows(), inner), Activation::None, residual, scratch);
     }
 }

@@ -1,7 +1,7 @@
 //! From image features and mask weights to masks: all masks of a prompt, or its one stable mask.
 
 use super::{DecodeOptions, MaskDecoder};
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::feature_panels::{pack_lhs, packed_lhs_len};
 use crate::kernels::gemm::Rows;
 use crate::kernels::mask_decoder::UpscaleInputs;
@@ -77,8 +77,7 @@ impl MaskDecoder {
         trace: &mut Trace<'_>,
     ) {
         let (mask_len, channels) = (masks.len() / inputs.prompts, self.upscaler.outputs());
-        let both = scratch.take(2 * mask_len);
-        let weights = scratch.take(2 * channels);
+        let [both, weights] = scratch.take_all(self.stable_buffers(mask_len));
         for (prompt, (mask, iou)) in masks.chunks_exact_mut(mask_len).zip(iou).enumerate() {
             let inputs = inputs.part(prompt, prompt + 1);
             let best = highest(&inputs.quality[1..]) + 1;
@@ -100,19 +99,20 @@ impl MaskDecoder {
         }
     }
 
-    /// Scratch that [`all_masks`](Self::all_masks) or [`stable_masks`](Self::stable_masks) needs, in f32.
-    pub(super) fn masks_scratch_len(&self, cx: &Cx, prompts: usize, options: &DecodeOptions) -> usize {
-        let channels = self.upscaler.outputs();
-        let products = |prompts: usize, masks: usize| {
-            padded(prompts * packed_lhs_len(masks, channels))
-                + self.upscaler.scratch_len(cx, self.panels, masks)
-        };
+    /// Scratch that [`all_masks`](Self::all_masks) or [`stable_masks`](Self::stable_masks) needs.
+    pub(super) fn masks_scratch_req(&self, cx: &Cx, prompts: usize, options: &DecodeOptions) -> ScratchReq {
         match options.stability {
             Some(_) if !options.multimask => {
-                padded(2 * 16 * self.grid * self.grid) + padded(2 * channels) + products(1, 2)
+                let buffers = self.stable_buffers(16 * self.grid * self.grid);
+                ScratchReq::slices(buffers).and(self.products_scratch_req(cx, [1, 2]))
             }
-            _ => products(prompts, self.masks(options.multimask)),
+            _ => self.products_scratch_req(cx, [prompts, self.masks(options.multimask)]),
         }
+    }
+
+    /// Lengths of the two masks of which one is chosen, and of their weights.
+    fn stable_buffers(&self, mask_len: usize) -> [usize; 2] {
+        [2 * mask_len, 2 * self.upscaler.outputs()]
     }
 
     /// The products of all weights and the upscaled features.
@@ -126,10 +126,9 @@ impl MaskDecoder {
     ) {
         let (prompts, channels) = (inputs.prompts, self.upscaler.outputs());
         let count = inputs.weights.len() / (prompts * channels);
-        let packed_len = packed_lhs_len(count, channels);
-        let packed = scratch.take(prompts * packed_len);
+        let packed = scratch.take(self.packed_len([prompts, count]));
         let of_prompts = inputs.weights.chunks_exact(count * channels);
-        for (packed, weights) in packed.chunks_exact_mut(packed_len).zip(of_prompts) {
+        for (packed, weights) in packed.chunks_exact_mut(packed_lhs_len(count, channels)).zip(of_prompts) {
             pack_lhs(cx.level(), &Rows::new(weights, count, channels), packed);
         }
         let inputs = UpscaleInputs {
@@ -141,6 +140,17 @@ impl MaskDecoder {
             high_res: inputs.high_res,
         };
         self.upscaler.forward(cx, &inputs, masks, scratch, trace);
+    }
+
+    /// Scratch that [`products`](Self::products) needs for `[prompts, masks]`.
+    fn products_scratch_req(&self, cx: &Cx, [prompts, masks]: [usize; 2]) -> ScratchReq {
+        let upscale = self.upscaler.scratch_req(cx, self.panels, masks);
+        ScratchReq::slice(self.packed_len([prompts, masks])).and(upscale)
+    }
+
+    /// Length of the packed weights of all masks.
+    fn packed_len(&self, [prompts, masks]: [usize; 2]) -> usize {
+        prompts * packed_lhs_len(masks, self.upscaler.outputs())
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::gemm::Rows;
 use crate::models::sam::config::PromptHeadConfig;
 use crate::models::sam::relu_mlp::ReluMlp;
@@ -116,7 +116,7 @@ impl OutputMlps {
         mut scratch: Scratch<'_>,
     ) {
         let (count, channels) = (wanted.len(), self.channels());
-        let one = scratch.take(tokens.prompts * channels);
+        let one = scratch.take(self.weights_len(tokens.prompts));
         for (i, mask) in wanted.enumerate() {
             let token = tokens.rows(self.first_mask_token() + mask - first_token);
             self.output_hypernetworks_mlps[mask].forward(cx, &token, one, scratch.frame());
@@ -126,10 +126,10 @@ impl OutputMlps {
         }
     }
 
-    /// Scratch that any of the perceptrons needs for `prompts` prompts, in f32.
-    pub(super) fn scratch_len(&self, cx: &Cx, prompts: usize) -> usize {
-        let of_mlps = self.iter().map(|mlp| mlp.scratch_len(cx, prompts)).fold(0, usize::max);
-        padded(prompts * self.channels()) + of_mlps
+    /// Scratch that any of the perceptrons needs for `prompts` prompts.
+    pub(super) fn scratch_req(&self, cx: &Cx, prompts: usize) -> ScratchReq {
+        let mlps = self.iter().map(|mlp| mlp.scratch_req(cx, prompts));
+        ScratchReq::slice(self.weights_len(prompts)).and(ScratchReq::any(mlps))
     }
 
     /// Bytes of weights held.
@@ -140,6 +140,11 @@ impl OutputMlps {
     /// Number of weights of a mask.
     fn channels(&self) -> usize {
         self.output_hypernetworks_mlps[0].outputs()
+    }
+
+    /// Length of the weights of one mask of each of `prompts` prompts.
+    fn weights_len(&self, prompts: usize) -> usize {
+        prompts * self.channels()
     }
 
     fn iter(&self) -> impl Iterator<Item = &ReluMlp> {

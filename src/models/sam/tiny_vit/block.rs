@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 
 use super::conv::bind_conv;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::models::sam::config::StageConfig;
 use crate::nn::{Conv2d, LayerNorm, Linear, Mlp, WindowAttention};
 use crate::weights::Scope;
@@ -69,9 +69,13 @@ impl Block {
         self.mlp.forward_add(cx, &self.mlp_norm, y, scratch);
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
-        let attend = self.attn.scratch_len(cx, [side; 2], &Bias::PerHead(&self.biases));
-        attend.max(self.local_conv.scratch_len(cx, [side; 2])).max(self.mlp.scratch_len(cx, side * side))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, side: usize) -> ScratchReq {
+        ScratchReq::any([
+            self.attn.scratch_req(cx, [side; 2], &Bias::PerHead(&self.biases)),
+            self.local_conv.scratch_req(cx, [side; 2]),
+            self.mlp.scratch_req(cx, side * side),
+        ])
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -107,8 +111,8 @@ fn project_padding(norm: &LayerNorm, qkv: &Linear, cx: &Cx) -> Vec<f32> {
     let mut zeros = vec![0.0; qkv.inputs()];
     norm.forward_in_place(cx, &mut zeros);
     let mut padding = vec![0.0; qkv.outputs()];
-    let mut workspace = cx.workspace(qkv.scratch_len(cx, 1));
-    let output = Output::Store { out: &mut padding, stride: qkv.outputs() };
+    let mut workspace = cx.workspace(qkv.scratch_req(cx, 1));
+    let output = Destination::Store { out: &mut padding, stride: qkv.outputs() };
     qkv.forward(cx, &Rows::new(&zeros, 1, qkv.inputs()), Activation::None, output, workspace.scratch());
     padding
 }

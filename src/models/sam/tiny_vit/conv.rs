@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::{BatchNorm, Conv2d, Linear};
 use crate::weights::Scope;
 
@@ -91,8 +91,7 @@ impl Separable {
         let (inputs, inner, outputs) = (self.conv1.inputs(), self.conv1.outputs(), self.conv3.outputs());
         let (line, output_side) = (side * inner, self.output_side(side));
         let strip = self.strip(cx, side);
-        let hidden = scratch.take(self.window(strip) * line);
-        let filtered = scratch.take(strip * output_side * inner);
+        let [hidden, filtered] = scratch.take_all(self.buffers(cx, side));
 
         // The first lines of `hidden` are the last ones of the strip before: here, the padding above.
         hidden[..line].fill(0.0);
@@ -105,7 +104,7 @@ impl Separable {
             let pixels = (end - next) * side;
             let (new, below) = hidden[kept * line..window * line].split_at_mut(pixels * inner);
             let lhs = Rows::new(&x[next * side * inputs..end * side * inputs], pixels, inputs);
-            let output = Output::Store { out: new, stride: inner };
+            let output = Destination::Store { out: new, stride: inner };
             self.conv1.forward(cx, &lhs, Activation::Gelu, output, scratch.frame());
             below.fill(0.0);
             next = end;
@@ -117,8 +116,8 @@ impl Separable {
 
             let range = top * output_side * outputs..(top + lines) * output_side * outputs;
             let (activation, output) = match &mut out {
-                None => (Activation::Gelu, Output::ActivateSum { out: &mut x[range], stride: outputs }),
-                Some(out) => (Activation::None, Output::Store { out: &mut out[range], stride: outputs }),
+                None => (Activation::Gelu, Destination::ActivateSum { out: &mut x[range], stride: outputs }),
+                Some(out) => (Activation::None, Destination::Store { out: &mut out[range], stride: outputs }),
             };
             self.conv3.forward(cx, &Rows::new(filtered, pixels, inner), activation, output, scratch.frame());
 
@@ -127,18 +126,27 @@ impl Separable {
         }
     }
 
-    /// Scratch that [`forward`](Self::forward) needs, in f32.
-    pub(super) fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
-        let (inner, strip) = (self.conv1.outputs(), self.strip(cx, side));
-        let (inputs, outputs) = (self.window(strip) * side, strip * self.output_side(side));
-        padded(inputs * inner)
-            + padded(outputs * inner)
-            + self.conv1.scratch_len(cx, inputs).max(self.conv3.scratch_len(cx, outputs))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, side: usize) -> ScratchReq {
+        let strip = self.strip(cx, side);
+        let window = self.window(strip);
+        let convs = ScratchReq::any([
+            self.conv1.scratch_req(cx, window * side),
+            self.conv2.scratch_req(cx, [window, side]),
+            self.conv3.scratch_req(cx, strip * self.output_side(side)),
+        ]);
+        ScratchReq::slices(self.buffers(cx, side)).and(convs)
     }
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         self.conv1.bytes() + self.conv2.bytes() + self.conv3.bytes()
+    }
+
+    /// Lengths of the inner layer before and after the depthwise convolution, for the output lines of a strip.
+    fn buffers(&self, cx: &Cx, side: usize) -> [usize; 2] {
+        let (inner, strip) = (self.conv1.outputs(), self.strip(cx, side));
+        [self.window(strip) * side * inner, strip * self.output_side(side) * inner]
     }
 
     /// Output lines that are computed at a time.

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::attention::{Bias, RelativePositions};
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::positions;
@@ -73,9 +73,10 @@ impl Block {
         self.mlp.forward_add(cx, &self.norm2, x, scratch);
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
-        let attend = padded(self.buffer_len(grid)) + self.attn.scratch_len(cx, [grid; 2], &self.bias());
-        attend.max(self.mlp.scratch_len(cx, grid * grid))
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, grid: usize) -> ScratchReq {
+        let attend = self.attn.scratch_req(cx, [grid; 2], &self.bias());
+        ScratchReq::slice(self.buffer_len(grid)).and(attend).or(self.mlp.scratch_req(cx, grid * grid))
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -3,10 +3,10 @@
 use core::ops::Range;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::kernels::pool::max_pool;
 use crate::models::sam2::config::HieraBlock;
 use crate::models::sam2::naming::EncoderNames;
@@ -95,38 +95,45 @@ impl Block {
             let y = &mut y[rows.start / 2 * (self.side / 2) * dim..rows.end / 2 * (self.side / 2) * dim];
             let (size, tokens) = ([rows.len(), self.side], rows.len() * self.side);
             let mut frame = scratch.frame();
-            let qkv = frame.take(tokens * 3 * dim);
-            let normed = frame.take(tokens * inputs);
+            let [full, pooled] = self.reduce_buffers(rows.len());
+            let [qkv, normed] = frame.take_all(full);
             self.norm1.forward(cx, x, normed);
             let normed = Rows::new(normed, tokens, inputs);
 
             // The residual; the place of QKV is still free.
             let wide = &mut qkv[..tokens * dim];
-            let output = Output::Store { out: wide, stride: dim };
+            let output = Destination::Store { out: wide, stride: dim };
             proj.forward(cx, &normed, Activation::None, output, frame.frame());
             max_pool(cx, size, dim, wide, dim, y);
 
             self.attn.project(cx, &normed, qkv, frame.frame());
-            let queries = frame.take(y.len());
+            let [queries, attended] = frame.take_all(pooled);
             max_pool(cx, size, dim, qkv, 3 * dim, queries);
-            let attended = frame.take(y.len());
             self.attn.attend_pooled(cx, size, queries, qkv, attended, frame.frame());
             self.attn.add_attended(cx, attended, y, frame);
             self.mlp.forward_add(cx, &self.norm2, y, scratch.frame());
         }
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx) -> usize {
-        let (inputs, dim) = (self.attn.inputs(), self.outputs());
+    /// Scratch that [`forward`](Self::forward) or, if this block does, [`reduce`](Self::reduce) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx) -> ScratchReq {
         // The first band is the largest.
         let rows = self.bands().next().map_or(0, |rows| rows.len());
-        let tokens = rows * self.side;
-        let work = self.attn.parts_scratch_len(cx, [rows, self.side], &Bias::None);
-        let reduced = self.proj.as_ref().map_or(0, |proj| {
-            2 * padded(tokens / 4 * dim) + proj.scratch_len(cx, tokens).saturating_sub(work)
-        });
-        let attention = padded(tokens * 3 * dim) + padded(tokens * inputs) + reduced + work;
-        attention.max(self.mlp.scratch_len(cx, tokens))
+        let (grid, tokens) = ([rows, self.side], rows * self.side);
+        let attention = if let Some(proj) = &self.proj {
+            let [full, pooled] = self.reduce_buffers(rows).map(ScratchReq::slices);
+            let parts = self.attn.parts_scratch_req(cx, grid, &Bias::None);
+            full.and(proj.scratch_req(cx, tokens).or(pooled.and(parts)))
+        } else {
+            ScratchReq::slice(tokens * self.outputs()).and(self.attn.scratch_req(cx, grid, &Bias::None))
+        };
+        attention.or(self.mlp.scratch_req(cx, tokens))
+    }
+
+    /// Lengths of QKV and of the normed tokens of a band of `rows`; then, of pooled queries and of what they attend to.
+    fn reduce_buffers(&self, rows: usize) -> [[usize; 2]; 2] {
+        let (tokens, dim) = (rows * self.side, self.outputs());
+        [[tokens * 3 * dim, tokens * self.attn.inputs()], [rows / 2 * (self.side / 2) * dim; 2]]
     }
 
     pub(super) fn bytes(&self) -> usize {

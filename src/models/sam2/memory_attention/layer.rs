@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::kernels::rotary_attention::{
     CrossAttentionArgs, KeyProjection, MemoryShape, PackedMemories, Rotary, cross_attention,
-    cross_attention_scratch_len, self_attention, self_attention_scratch_len,
+    cross_attention_scratch_req, self_attention, self_attention_scratch_req,
 };
 use crate::models::sam::Naming;
 use crate::models::sam2::MemoryConfig;
@@ -63,15 +63,14 @@ impl Layer {
     pub(super) fn attend_to_frame(&self, cx: &Cx, rotary: &Rotary, x: &mut [f32], mut scratch: Scratch<'_>) {
         let (tokens, dim) = (rotary.tokens(), rotary.width());
         let SelfAttention { qkv, out_proj } = &self.self_attn;
-        let y = scratch.take(x.len());
+        let [y, qkv_out] = scratch.take_all(frame_buffers(rotary));
         self.norms[0].forward(cx, x, y);
-        let qkv_out = scratch.take(3 * x.len());
-        let output = Output::Heads { out: qkv_out, tokens, heads: 1, head_dim: dim };
+        let output = Destination::Heads { out: qkv_out, tokens, heads: 1, head_dim: dim };
         qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
         let (q, kv) = qkv_out.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
         self_attention(cx, rotary, attention_scale(dim), [q, k, v], y, scratch.frame());
-        let residual = Output::Add { out: x, stride: dim };
+        let residual = Destination::Add { out: x, stride: dim };
         out_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch);
     }
 
@@ -86,18 +85,18 @@ impl Layer {
     ) {
         let (tokens, dim) = (rotary.tokens(), rotary.width());
         let CrossAttention { q_proj, k_proj, out_v_proj } = &self.cross_attn;
-        let q = scratch.take(x.len());
+        let q = scratch.take(tokens * dim);
         {
             let mut scratch = scratch.frame();
-            let y = scratch.take(x.len());
+            let y = scratch.take(tokens * dim);
             self.norms[1].forward(cx, x, y);
-            let output = Output::Store { out: q, stride: dim };
+            let output = Destination::Store { out: q, stride: dim };
             q_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch);
         }
         let memory = scratch.take(tokens * out_v_proj.inputs());
         let args = CrossAttentionArgs { rotary, projection: k_proj, memories, scale: attention_scale(dim) };
         cross_attention(cx, &args, q, memory, scratch.frame());
-        let residual = Output::Add { out: x, stride: dim };
+        let residual = Destination::Add { out: x, stride: dim };
         out_v_proj.forward(
             cx,
             &Rows::new(memory, tokens, out_v_proj.inputs()),
@@ -112,27 +111,26 @@ impl Layer {
         self.mlp.forward_add(cx, &self.norms[2], x, scratch);
     }
 
-    /// Scratch that each of the three parts needs, in f32. For no memories, the scratch that
+    /// Scratch that each of the three parts needs. For no memories, the scratch that
     /// [`attend_to_frame`](Self::attend_to_frame) needs.
-    pub(super) fn scratch_len(&self, cx: &Cx, rotary: &Rotary, memories: &MemoryShape) -> usize {
-        let tokens = rotary.tokens();
-        let frame = padded(tokens * rotary.width());
+    pub(super) fn scratch_req(&self, cx: &Cx, rotary: &Rotary, memories: &MemoryShape) -> ScratchReq {
+        let (tokens, dim) = (rotary.tokens(), rotary.width());
         let SelfAttention { qkv, out_proj } = &self.self_attn;
-        let inner = [
-            qkv.scratch_len(cx, tokens),
-            self_attention_scratch_len(cx, rotary),
-            out_proj.scratch_len(cx, tokens),
-        ];
-        let to_frame = frame + padded(3 * tokens * rotary.width()) + inner.into_iter().fold(0, usize::max);
+        let to_frame = ScratchReq::slices(frame_buffers(rotary)).and(ScratchReq::any([
+            qkv.scratch_req(cx, tokens),
+            self_attention_scratch_req(cx, rotary),
+            out_proj.scratch_req(cx, tokens),
+        ]));
         if memories.is_empty() {
             return to_frame;
         }
         let CrossAttention { q_proj, k_proj, out_v_proj } = &self.cross_attn;
-        let after =
-            cross_attention_scratch_len(cx, rotary, k_proj, memories).max(out_v_proj.scratch_len(cx, tokens));
-        let to_memory = frame
-            + (frame + q_proj.scratch_len(cx, tokens)).max(padded(tokens * out_v_proj.inputs()) + after);
-        to_frame.max(to_memory).max(self.mlp.scratch_len(cx, tokens))
+        let queries = ScratchReq::slice(tokens * dim).and(q_proj.scratch_req(cx, tokens));
+        let memory = ScratchReq::slice(tokens * out_v_proj.inputs()).and(
+            cross_attention_scratch_req(cx, rotary, k_proj, memories).or(out_v_proj.scratch_req(cx, tokens)),
+        );
+        let to_memory = ScratchReq::slice(tokens * dim).and(queries.or(memory));
+        ScratchReq::any([to_frame, to_memory, self.mlp.scratch_req(cx, tokens)])
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -144,6 +142,12 @@ impl Layer {
             + self.cross_attn.out_v_proj.bytes()
             + self.mlp.bytes()
     }
+}
+
+/// Lengths of the normed tokens, which then become what attends, and of their queries, keys and values.
+fn frame_buffers(rotary: &Rotary) -> [usize; 2] {
+    let len = rotary.tokens() * rotary.width();
+    [len, 3 * len]
 }
 
 impl SelfAttention {

@@ -1,9 +1,9 @@
 //! Encodings of the distance in time, which are added to object pointers.
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::models::sam::Naming;
 use crate::models::sam2::memory::Pointer;
 use crate::models::sam2::{MemoryConfig, Sam2Config, naming, positions};
@@ -78,16 +78,19 @@ impl PointerEncoding {
                     positions::time(pointer.distance, out);
                 }
                 let rows = Rows::new(sines, pointers.len(), self.dim);
-                let output = Output::Store { out, stride: self.memory_dim };
+                let output = Destination::Store { out, stride: self.memory_dim };
                 projection.forward(cx, &rows, Activation::None, output, scratch);
             }
         }
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx, pointers: usize) -> usize {
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, pointers: usize) -> ScratchReq {
         match &self.encoding {
-            Encoding::Projected(p) => padded(pointers * self.dim) + p.scratch_len(cx, pointers),
-            Encoding::None | Encoding::Plain => 0,
+            Encoding::Projected(projection) => {
+                ScratchReq::slice(pointers * self.dim).and(projection.scratch_req(cx, pointers))
+            }
+            Encoding::None | Encoding::Plain => ScratchReq::NONE,
         }
     }
 

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::models::sam::Naming;
 use crate::nn::{Conv2d, LayerNorm, Linear, Trace};
 use crate::weights::Scope;
@@ -63,25 +63,26 @@ impl CxBlock {
     /// For `x: [grid, grid, C]`.
     fn forward(&self, cx: &Cx, grid: usize, x: &mut [f32], mut scratch: Scratch<'_>) {
         let (dim, inner) = (self.pwconv1.inputs(), self.pwconv1.outputs());
-        let y = scratch.take(x.len());
+        let y = scratch.take(grid * grid * dim);
         self.dwconv.forward(cx, [grid; 2], x, Activation::None, y, scratch.frame());
         self.norm.forward_in_place(cx, y);
         for (x, y) in x.chunks_mut(TOKENS * dim).zip(y.chunks(TOKENS * dim)) {
             let tokens = x.len() / dim;
             let mut scratch = scratch.frame();
             let h = scratch.take(tokens * inner);
-            let hidden = Output::Store { out: h, stride: inner };
+            let hidden = Destination::Store { out: h, stride: inner };
             self.pwconv1.forward(cx, &Rows::new(y, tokens, dim), Activation::Gelu, hidden, scratch.frame());
-            let residual = Output::Add { out: x, stride: dim };
+            let residual = Destination::Add { out: x, stride: dim };
             self.pwconv2.forward(cx, &Rows::new(h, tokens, inner), Activation::None, residual, scratch);
         }
     }
 
-    fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
+    fn scratch_req(&self, cx: &Cx, grid: usize) -> ScratchReq {
+        let (dim, inner) = (self.pwconv1.inputs(), self.pwconv1.outputs());
         let tokens = TOKENS.min(grid * grid);
-        let products = self.pwconv1.scratch_len(cx, tokens).max(self.pwconv2.scratch_len(cx, tokens));
-        let inner = padded(tokens * self.pwconv1.outputs()) + products;
-        padded(grid * grid * self.pwconv1.inputs()) + inner.max(self.dwconv.scratch_len(cx, [grid; 2]))
+        let products = self.pwconv1.scratch_req(cx, tokens).or(self.pwconv2.scratch_req(cx, tokens));
+        let layers = ScratchReq::slice(tokens * inner).and(products);
+        ScratchReq::slice(grid * grid * dim).and(self.dwconv.scratch_req(cx, [grid; 2]).or(layers))
     }
 
     fn bytes(&self) -> usize {
@@ -117,8 +118,9 @@ impl Fuser {
         }
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx, grid: usize) -> usize {
-        self.layers.iter().map(|layer| layer.scratch_len(cx, grid)).fold(0, usize::max)
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, grid: usize) -> ScratchReq {
+        ScratchReq::any(self.layers.iter().map(|layer| layer.scratch_req(cx, grid)))
     }
 
     pub(super) fn bytes(&self) -> usize {

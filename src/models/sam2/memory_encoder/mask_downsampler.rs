@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use super::pointwise;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, padded};
+use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::conv::ConvShape;
-use crate::kernels::gemm::{Output, Rows};
+use crate::kernels::gemm::{Destination, Rows};
 use crate::models::sam::Naming;
 use crate::nn::{Conv2d, LayerNorm, Linear};
 use crate::weights::Scope;
@@ -65,14 +65,15 @@ impl MaskDownsampler {
             side /= 2;
         }
         let rows = Rows::new(from, side * side, self.last.inputs());
-        let output = Output::Store { out, stride: self.last.outputs() };
+        let output = Destination::Store { out, stride: self.last.outputs() };
         self.last.forward(cx, &rows, Activation::None, output, scratch);
     }
 
-    pub(super) fn scratch_len(&self, cx: &Cx, side: usize) -> usize {
-        let convs = self.layers.iter().enumerate().map(|(i, (conv, _))| conv.scratch_len(cx, [side >> i; 2]));
+    /// Scratch that [`forward`](Self::forward) needs.
+    pub(super) fn scratch_req(&self, cx: &Cx, side: usize) -> ScratchReq {
+        let convs = self.layers.iter().enumerate().map(|(i, (conv, _))| conv.scratch_req(cx, [side >> i; 2]));
         let tokens = (side >> LAYERS) * (side >> LAYERS);
-        padded(side * side) + convs.fold(self.last.scratch_len(cx, tokens), usize::max)
+        ScratchReq::slice(side * side).and(self.last.scratch_req(cx, tokens).or(ScratchReq::any(convs)))
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{ATTENTION_SHARE, SharedFrame, Tracking};
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, padded, try_zeroed};
+use crate::exec::{Cx, Monitor, ScratchReq, try_zeroed};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::models::sam::mask_decoder::NO_OBJECT_LOGIT;
 use crate::models::sam::{DecodeOptions, Decoded, ImageSource, Label, Point, Prompt, PromptImages, Prompts};
@@ -55,7 +55,7 @@ impl Tracking<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<Vec<ObjectPrediction>> {
         let len = objects.len() * self.memory.attention.frame_len();
-        let mut workspace = cx.workspace(padded(len));
+        let mut workspace = cx.workspace(ScratchReq::slice(len));
         let features = workspace.scratch().take(len);
         self.condition(cx, frame, objects, features, monitor)?;
         let prompt = DecoderPrompt { prompt: Prompt::points(&NO_PROMPT), scale: [1.0; 2], stability };
@@ -76,7 +76,7 @@ impl Tracking<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<ObjectPrediction> {
         let len = self.memory.attention.frame_len();
-        let mut workspace = cx.workspace(padded(len));
+        let mut workspace = cx.workspace(ScratchReq::slice(len));
         let conditioned = workspace.scratch().take(len);
         let multimask = self.uses_multimask(&prompt.prompt, memory.is_none());
         let objects = cx.enter(|| {
@@ -116,13 +116,14 @@ impl Tracking<'_> {
         let to_input = Interpolate::new((height, width), (size, size), Mode::Bilinear, true)?;
         let to_low_res = Interpolate::new((size, size), (side, side), Mode::Bilinear, true)?;
         let pointers = &self.memory.pointers;
-        let lens = [padded(mask.len()), padded(size * size), padded(side * side)];
-        let mut workspace = cx.workspace(lens.iter().sum());
-        let mut scratch = workspace.scratch();
-        let (given, input) = (scratch.take(mask.len()), scratch.take(size * size));
-        let prompt = scratch.take(side * side);
-        let scratch_len = to_input.scratch_len(cx).max(to_low_res.scratch_len(cx));
-        let mut scratch = cx.workspace(scratch_len.max(pointers.mask_prompt_scratch_len(cx, size)));
+        let lens = [mask.len(), size * size, side * side];
+        let mut workspace = cx.workspace(ScratchReq::slices(lens));
+        let [given, input, prompt] = workspace.scratch().take_all(lens);
+        let mut scratch = cx.workspace(ScratchReq::any([
+            to_input.scratch_req(cx),
+            pointers.mask_prompt_scratch_req(cx, size),
+            to_low_res.scratch_req(cx),
+        ]));
 
         given.iter_mut().zip(mask).for_each(|(to, &set)| *to = f32::from(set != 0));
         if [height, width] == [size, size] {
@@ -174,20 +175,15 @@ impl Tracking<'_> {
         let options = DecodeOptions { multimask, stability, least_iou: None };
 
         let dense_len = if prompt.mask.is_some() { area / 16 * dim } else { 0 };
-        let lens = [count * tokens * dim, count * dense_len, count * masks * area, count * masks, count];
-        let lens = lens.map(padded).iter().sum::<usize>() + padded(count * all * dim);
-        let mut workspace = cx.workspace(lens);
-        let mut scratch = workspace.scratch();
-        let sparse = scratch.take(count * tokens * dim);
-        let dense = scratch.take(count * dense_len);
-        let logits = scratch.take(count * masks * area);
-        let iou = scratch.take(count * masks);
-        let object_scores = scratch.take(count);
-        let mask_tokens = scratch.take(count * all * dim);
-        let scratch_len = decoder.scratch_len(cx, [count, tokens], &options);
+        let lens = [tokens * dim, dense_len, masks * area, masks, 1, all * dim].map(|len| count * len);
+        let mut buffers = cx.workspace(ScratchReq::slices(lens));
+        let [sparse, dense, logits, iou, object_scores, mask_tokens] = buffers.scratch().take_all(lens);
         let pointers = &self.memory.pointers;
-        let scratch_len = scratch_len.max(encoder.mask_scratch_len(cx)).max(pointers.scratch_len(cx));
-        let mut workspace = cx.workspace(scratch_len);
+        let mut workspace = cx.workspace(ScratchReq::any([
+            encoder.mask_scratch_req(cx),
+            decoder.scratch_req(cx, [count, tokens], &options),
+            pointers.scratch_req(cx),
+        ]));
 
         for sparse in sparse.chunks_exact_mut(tokens * dim) {
             encoder.encode_sparse(&prompt, scale, sparse);

@@ -6,7 +6,7 @@ use crate::simd::{Level, Simd, Vectorize};
 
 /// The destination of a product `[M, N]`.
 #[derive(Debug)]
-pub enum Output<'a> {
+pub enum Destination<'a> {
     /// `out[m * stride + n] = value`.
     Store {
         /// The matrix.
@@ -55,7 +55,7 @@ pub(super) enum Old {
     Activated,
 }
 
-/// [`Output`] shared by the lanes that write it.
+/// [`Destination`] shared by the lanes that write it.
 #[derive(Clone, Copy)]
 pub(super) enum Target<'a> {
     Rows { out: SharedMut<'a, f32>, stride: usize, old: Old },
@@ -65,21 +65,21 @@ pub(super) enum Target<'a> {
 impl<'a> Target<'a> {
     /// # Panics
     /// If the destination does not hold `[m, n]`.
-    pub(super) fn new(output: Output<'a>, m: usize, n: usize) -> Self {
+    pub(super) fn new(destination: Destination<'a>, m: usize, n: usize) -> Self {
         let rows = |out: &'a mut [f32], stride: usize, old| {
             // Checked: the tile kernels write through bare pointers, so that a wrapped length would be unsound.
             let len = (m - 1).checked_mul(stride).and_then(|len| len.checked_add(n));
             assert!(
                 stride >= n && len.is_some_and(|len| len <= out.len()),
-                "output does not hold [{m}, {n}] with rows {stride} apart"
+                "the destination does not hold [{m}, {n}] with rows {stride} apart"
             );
             Self::Rows { out: SharedMut::new(out), stride, old }
         };
-        match output {
-            Output::Store { out, stride } => rows(out, stride, Old::Lost),
-            Output::Add { out, stride } => rows(out, stride, Old::Added),
-            Output::ActivateSum { out, stride } => rows(out, stride, Old::Activated),
-            Output::Heads { out, tokens, heads, head_dim } => {
+        match destination {
+            Destination::Store { out, stride } => rows(out, stride, Old::Lost),
+            Destination::Add { out, stride } => rows(out, stride, Old::Added),
+            Destination::ActivateSum { out, stride } => rows(out, stride, Old::Activated),
+            Destination::Heads { out, tokens, heads, head_dim } => {
                 assert!(
                     m.is_multiple_of(tokens)
                         && heads.checked_mul(head_dim).is_some_and(|width| n.is_multiple_of(width))
