@@ -121,7 +121,8 @@ class VitrumFrame(Vitrum):
     def __call__(self, job: dict[str, np.ndarray]) -> list[np.ndarray]:
         if self._frames is None:
             for index in range(sam2_models.FRAME):
-                self._tracker.push(sam2_models.picture(index).ctypes.data)
+                frame = sam2_models.picture(index)
+                self._tracker.push(frame.ctypes.data)
                 if index == 0:
                     self._tracker.click(*sam2_models.CLICK)
                 self._tracker.step()
