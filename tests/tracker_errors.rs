@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::path;
 use scenario::{HEIGHT, Video, WIDTH, disc, frame};
+#[cfg(feature = "parallel")]
+use vitrum::exec::CxOptions;
 use vitrum::exec::{Cx, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::sam::{Point, Prompt, Sam, SamOptions};
@@ -252,6 +254,26 @@ fn an_object_without_prompts_cannot_be_followed() {
     assert!(tracker.objects().is_empty());
     assert_eq!(tracker.held().collect::<Vec<_>>(), [3, 4]);
     assert_eq!(refused(&mut tracker, |tracker| tracker.step(&NONE)), ErrorCode::InvalidArgument);
+}
+
+/// Memories are packed in blocks, so that an object with fewer of them may need more scratch memory.
+#[cfg(feature = "parallel")]
+#[test]
+fn objects_with_different_numbers_of_memories_share_a_step() {
+    let bundle = Bundle::open(&path("tracker/sam2.1"), OpenOptions::default()).unwrap();
+    let cx = Cx::new(&CxOptions::default().with_threads(4)).unwrap();
+    for size in [64, 128, 192] {
+        let options = SamOptions::default().with_image_size(size);
+        let sam = Arc::new(Sam::load(&cx, &bundle, &options).unwrap());
+        let mut tracker = Tracker::new(sam, SIZE, &TrackerOptions::default()).unwrap();
+        let mut video = Video::default();
+        for object in 0..8 {
+            push(&mut tracker, &mut video);
+            scenario::click(&mut tracker, object.into(), object + 1);
+            tracker.step(&NONE).unwrap();
+        }
+        assert_eq!(tracker.objects().len(), 8);
+    }
 }
 
 #[test]

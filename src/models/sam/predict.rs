@@ -81,7 +81,7 @@ impl Predictor<'_> {
     }
 
     /// Scratch that [`forward`](Self::forward) needs for `prompts`. In the released models with two threads, it is
-    /// 5 MiB for one click and 21 MiB for any number of prompts of one click. A prompt of many points takes 34 KiB more for
+    /// 5.5 MiB for one click and 21 MiB for any number of prompts of one click. A prompt of many points takes 34 KiB more for
     /// each of them.
     pub fn scratch_req(&self, cx: &Cx, prompts: &[Prompt<'_>], multimask: bool) -> ScratchReq {
         ScratchReq::any(self.batches(prompts).map(|batch| {
