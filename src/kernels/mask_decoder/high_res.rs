@@ -6,7 +6,7 @@
 
 use core::ops::Range;
 
-use crate::exec::{Cx, SharedMut};
+use crate::exec::{Cx, SharedMut, Work};
 use crate::kernels::feature_panels::PanelLayout;
 
 /// Side of the block of pixels that a transposed convolution makes of a pixel.
@@ -48,6 +48,7 @@ impl HighResLayout {
     /// # Panics
     /// If a slice does not have its size.
     pub fn pack(&self, cx: &Cx, maps: [&[f32]; 2], out: &mut [f32]) {
+        let _kernel = cx.kernel("pack-high-res", || Work { flops: 0.0, bytes: 8.0 * out.len() as f64 });
         assert_eq!(maps.map(<[f32]>::len), self.map_lens(), "maps");
         assert_eq!(out.len(), self.packed_len(), "packed maps");
         let panel_len = self.lengths().iter().sum::<usize>();

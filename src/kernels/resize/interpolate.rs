@@ -12,7 +12,7 @@
 
 use super::{Span, linear_sample};
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, ScratchReq, SharedMut};
+use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::simd::{Simd, Vectorize};
 
 #[cfg(test)]
@@ -105,6 +105,10 @@ impl Interpolate {
         mut scratch: Scratch<'_>,
     ) {
         let (width, out_width, out_height) = (self.columns.source, self.columns.target, self.rows.target);
+        let _kernel = cx.kernel("interpolate", || Work {
+            flops: 0.0,
+            bytes: 4.0 * (planes * width * self.rows.source + out.len()) as f64,
+        });
         assert_eq!(out.len(), planes * out_height * out_width, "output length");
 
         let columns = Table::fill(&self.columns, &mut scratch);
