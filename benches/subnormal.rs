@@ -82,7 +82,8 @@ fn median(times: &mut [Duration]) -> f64 {
 
 /// Times `normal` and `subnormal` in turn and prints the ratio of the medians; whether it is small enough.
 fn compare(name: &str, mut normal: impl FnMut(), mut subnormal: impl FnMut()) -> bool {
-    (normal(), subnormal());
+    normal();
+    subnormal();
     let (mut normals, mut subnormals): (Vec<_>, Vec<_>) =
         (0..PAIRS).map(|_| (timed(&mut normal), timed(&mut subnormal))).unzip();
     let [normal, subnormal] = [median(&mut normals), median(&mut subnormals)];

@@ -274,7 +274,8 @@ mod tests {
         cx.parallel_for_with(200, req, workspace.scratch(), |mut scratch, task| {
             let [a, b] = scratch.take_all([100, 20]);
             assert!(scratch.is_empty());
-            (a.fill(task as f32), b.fill(-(task as f32)));
+            a.fill(task as f32);
+            b.fill(-(task as f32));
             std::thread::yield_now();
             assert!(a.iter().all(|&x| x == task as f32) && b.iter().all(|&x| x == -(task as f32)));
         });

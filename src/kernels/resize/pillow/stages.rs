@@ -119,6 +119,7 @@ impl<'a> Table<'a> {
     }
 
     /// Resamples the bytes `columns` of every row of `out`, whose rows have `row_len` bytes as those of `source`.
+    #[allow(clippy::too_many_arguments, reason = "an input, an output and the lanes' buffers")]
     pub(super) fn vertical_pass(
         &self,
         cx: &Cx,
