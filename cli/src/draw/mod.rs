@@ -81,23 +81,20 @@ impl Canvas {
         self.fill(Rect { x: x + width - t, y, width: t, height }, color);
     }
 
-    /// Draws `text` from (`x`, `y`) in pixels of side `scale`.
-    pub(crate) fn text(&mut self, x: usize, y: usize, scale: usize, color: Color, text: &str) {
-        for (i, c) in text.chars().enumerate() {
-            let left = x + i * (font::WIDTH + 1) * scale;
-            for (row, bits) in font::glyph(c).into_iter().enumerate() {
-                for column in (0..font::WIDTH).filter(|column| bits >> (font::WIDTH - 1 - column) & 1 == 1) {
-                    let (x, y) = (left + column * scale, y + row * scale);
-                    self.fill(Rect { x, y, width: scale, height: scale }, color);
-                }
+    /// Draws `text` from (`x`, `y`) in a line of `height` pixels.
+    pub(crate) fn text(&mut self, x: usize, y: usize, height: usize, color: Color, text: &str) {
+        font::Line::new(text, height as f32).draw(|dx, dy, coverage| {
+            let place = |from: usize, by: i32| from.checked_add_signed(by as isize);
+            let (Some(x), Some(y)) = (place(x, dx), place(y, dy)) else { return };
+            for (channel, color) in self.span(x, y, 1).iter_mut().zip(color) {
+                *channel = shape::blend(*channel, color, coverage);
             }
-        }
+        });
     }
 
-    /// Width and height of `text` in pixels.
-    pub(crate) fn text_size(scale: usize, text: &str) -> (usize, usize) {
-        let characters = text.chars().count();
-        ((characters * (font::WIDTH + 1)).saturating_sub(1) * scale, font::HEIGHT * scale)
+    /// Width of `text` in a line of `height` pixels.
+    pub(crate) fn text_width(height: usize, text: &str) -> usize {
+        font::Line::new(text, height as f32).width().ceil() as usize
     }
 
     /// Draws `image` as large as fits `rect`, centred.
@@ -137,22 +134,33 @@ mod tests {
     }
 
     #[test]
-    fn text_is_legible_and_clipped() {
-        let mut canvas = Canvas::new(14, 7, [0; 3]);
-        canvas.text(0, 0, 1, [255; 3], "Hi%");
+    fn text_has_capitals_and_small_letters_and_is_clipped() {
+        let mut canvas = Canvas::new(16, 16, [0; 3]);
+        canvas.text(0, 0, 16, [255; 3], "Lil");
         let expected = [
-            "#...#..###..##",
-            "#...#...#...##",
-            "#...#...#.....",
-            "#####...#.....",
-            "#...#...#....#",
-            "#...#...#...#.",
-            "#...#..###....",
+            ".##.....##..#...",
+            ".##.........##..",
+            ".##.........##..",
+            ".##.....##..##..",
+            ".##.....##..##..",
+            ".##.....##..##..",
+            ".##.....##..##..",
+            ".##.....##..##..",
+            ".######.##..##..",
+            ".######.##..#...",
         ];
-        assert_eq!(drawn(&canvas), expected);
-        assert_eq!(Canvas::text_size(2, "Hi%"), (34, 14));
-        canvas.fill(Rect { x: 10, y: 5, width: 100, height: 100 }, [255; 3]);
-        assert_eq!(drawn(&canvas)[6], "#...#..#######");
+        assert_eq!(drawn(&canvas)[3..13], expected);
+        let whole = Canvas::text_width(16, "Lil");
+        assert!(whole > Canvas::text_width(16, "Li") && whole < Canvas::text_width(32, "Lil"), "{whole}");
+        // Beyond the edges, and letters that the font lacks.
+        canvas.text(12, 10, 40, [255; 3], "W\u{732b}");
+    }
+
+    #[test]
+    fn shapes_are_clipped() {
+        let mut canvas = Canvas::new(4, 3, [0; 3]);
+        canvas.fill(Rect { x: 2, y: 1, width: 100, height: 100 }, [255; 3]);
+        assert_eq!(drawn(&canvas), ["....", "..##", "..##"]);
         let mut canvas = Canvas::new(4, 3, [0; 3]);
         canvas.outline(Rect { x: 0, y: 0, width: 4, height: 3 }, 1, [255; 3]);
         assert_eq!(drawn(&canvas), ["####", "#..#", "####"]);

@@ -284,6 +284,7 @@ fn other_objects_are_documented() {
         "a classified part of a picture",
         "a segmented thing",
         "a followed animal on a frame",
+        "a step",
         "a written file",
     ];
     check_all(&commands, "demo", &demo, &titles, &[]);

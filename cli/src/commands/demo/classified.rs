@@ -69,7 +69,15 @@ pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mu
         .collect();
 
     print(&results, labels.len(), output)?;
-    sheets.write(SHEET, &draw(&results, &samples, scene, cx)?)
+    sheets.write(SHEET, &draw(&results, &samples, scene, cx)?)?;
+    sheets.show(
+        SHEET,
+        "Classify",
+        "CLIP compares each picture, and each framed part of the scene, with 849 labels. The bars are probabilities; \
+         the best label is green.",
+        None,
+    );
+    Ok(())
 }
 
 fn rect([x, y, width, height]: [usize; 4]) -> Rect {
@@ -103,8 +111,8 @@ const PAPER: Color = [250, 250, 248];
 const INK: Color = [32, 36, 44];
 const FIRST: Color = [142, 202, 150];
 const OTHER: Color = [205, 222, 238];
-/// Side of a font pixel.
-const SCALE: usize = 2;
+/// Height of a line of text.
+const TEXT: usize = 22;
 
 /// Each sample with its labels beside it, on bars as long as they are probable; below, the scene with its parts named.
 fn draw(results: &[Classified<'_>], samples: &[Picture], scene: &Picture, cx: &Cx) -> Result<Canvas> {
@@ -124,10 +132,9 @@ fn draw(results: &[Classified<'_>], samples: &[Picture], scene: &Picture, cx: &C
             let width = (probability * BARS as f32).round() as usize;
             canvas.fill(rect([left, y, width, LINE - 4]), if rank == 0 { FIRST } else { OTHER });
             let percent = format!("{:.1} %", probability * 100.0);
-            let (text_width, text_height) = Canvas::text_size(SCALE, &percent);
-            let y = y + (LINE - 4 - text_height) / 2;
-            canvas.text(left + 6, y, SCALE, INK, label);
-            canvas.text(left + BARS - text_width, y, SCALE, INK, &percent);
+            let y = y + (LINE - 4 - TEXT) / 2;
+            canvas.text(left + 6, y, TEXT, INK, label);
+            canvas.text(left + BARS - Canvas::text_width(TEXT, &percent), y, TEXT, INK, &percent);
         }
     }
 
@@ -138,9 +145,9 @@ fn draw(results: &[Classified<'_>], samples: &[Picture], scene: &Picture, cx: &C
         let (x, y) = (MARGIN + x, scene_top + y);
         canvas.outline(rect([x, y, width, height]), 2, INK);
         let text = format!("{} {:.0} %", labels[0].label, labels[0].probability * 100.0);
-        let (text_width, text_height) = Canvas::text_size(SCALE, &text);
-        canvas.fill(rect([x, y - text_height - 8, text_width + 12, text_height + 8]), FIRST);
-        canvas.text(x + 6, y - text_height - 4, SCALE, INK, &text);
+        let width = Canvas::text_width(TEXT, &text);
+        canvas.fill(rect([x, y - TEXT - 4, width + 12, TEXT + 4]), FIRST);
+        canvas.text(x + 6, y - TEXT - 2, TEXT, INK, &text);
     }
     Ok(canvas)
 }

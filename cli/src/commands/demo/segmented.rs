@@ -23,6 +23,8 @@ const CLICKS: [[f32; 2]; 3] = [[65.0, 335.0], [285.0, 330.0], [420.0, 320.0]];
 const BOXES: [[f32; 4]; 3] =
     [[30.0, 50.0, 190.0, 249.0], [246.0, 90.0, 452.0, 268.0], [368.0, 263.0, 471.0, 365.0]];
 const TEXTS: [&str; 4] = ["a red apple", "a dog", "a teddy bear", "a soccer ball"];
+/// Name of the picture written of the scene alone.
+const BEFORE: &str = "scene.png";
 /// How much larger than the scene the pictures are.
 const SCALE: f32 = 2.0;
 
@@ -69,13 +71,22 @@ pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mu
     show(&clicked, output)?;
     let mut overlay = overlay(cx, scene, &clicked)?;
     CLICKS.iter().for_each(|&place| overlay.point(place, true));
+    sheets.write(BEFORE, &Overlay::new(cx, view, SCALE)?.into_canvas())?;
     sheets.write("clicked.png", &overlay.into_canvas())?;
+    sheets.show(
+        "clicked.png",
+        "Click",
+        "SAM gets the three points with a plus. Of the three masks that it predicts for each, the one with the best \
+         score is tinted.",
+        Some(BEFORE),
+    );
 
     let boxed = draw_boxes(&sam, &embedding)?;
     show(&boxed, output)?;
     let mut overlay = self::overlay(cx, scene, &boxed)?;
     BOXES.iter().enumerate().for_each(|(i, &corners)| overlay.bounding_box(corners, color(i)));
     sheets.write("boxed.png", &overlay.into_canvas())?;
+    sheets.show("boxed.png", "Box", "SAM gets the frames and predicts one mask for each.", Some(BEFORE));
 
     let asked = ask(&sam, cx, scene)?;
     show(&asked, output)?;
@@ -85,13 +96,26 @@ pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mu
         overlay.label([x as f32, y as f32 - 2.0], asked, color(i));
     }
     sheets.write("asked.png", &overlay.into_canvas())?;
+    sheets.show(
+        "asked.png",
+        "Say what you want",
+        "SAM finds masks of everything; CLIP chooses the one that looks most like each text.",
+        Some(BEFORE),
+    );
 
     if output.json() {
         show(&everything, output)?;
     } else {
         output.line(format_args!("  everything            {} masks", everything.len()))?;
     }
-    sheets.write("everything.png", &self::overlay(cx, scene, &everything)?.into_canvas())
+    sheets.write("everything.png", &self::overlay(cx, scene, &everything)?.into_canvas())?;
+    sheets.show(
+        "everything.png",
+        "Everything",
+        "SAM is asked at 32 × 32 points; masks of low quality and duplicates are dropped.",
+        Some(BEFORE),
+    );
+    Ok(())
 }
 
 impl Segmented<'_> {

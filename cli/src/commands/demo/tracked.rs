@@ -73,5 +73,12 @@ pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Resu
         let areas: Vec<String> = areas.iter().map(u32::to_string).collect();
         output.line(format_args!("  click {x},{y:<9}  {}", areas.join(" ")))?;
     }
-    sheets.write_gif("tracked.gif", &frames)
+    sheets.write_gif("tracked.gif", &frames)?;
+    sheets.show(
+        "tracked.gif",
+        "Track",
+        "SAM 2 gets one click in the first frame and follows the animal behind the tree and out again.",
+        None,
+    );
+    Ok(())
 }
