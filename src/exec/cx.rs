@@ -21,7 +21,7 @@ pub trait Runner: Send + Sync {
     fn threads(&self) -> usize;
 
     /// Calls `lane(0)`, …, `lane(lanes - 1)`, each once, in any order and on any threads, and returns when all
-    /// have returned.
+    /// have returned. What it leaves out is done on the calling thread.
     fn run(&self, lanes: usize, lane: &(dyn Fn(usize) + Sync));
 
     /// Calls `work` once. A pool may do so on one of its own threads, so that the many short
@@ -145,8 +145,15 @@ impl Cx {
     pub fn parallel_for(&self, tasks: usize, work: impl Fn(usize, usize) + Sync) {
         match &self.runner {
             Some(runner) if tasks > 1 => {
-                let next = AtomicUsize::new(0);
-                runner.run(self.threads().min(tasks), &|lane| {
+                // Lanes are claimed, not taken from the runner: one that calls a lane twice would have two threads in the
+                // same piece of memory, and one that leaves a lane out would leave tasks undone.
+                let (lanes, claimed, next) =
+                    (self.threads().min(tasks), AtomicUsize::new(0), AtomicUsize::new(0));
+                let run_lane = || {
+                    let lane = claimed.fetch_add(1, Ordering::Relaxed);
+                    if lane >= lanes {
+                        return;
+                    }
                     let _env = FloatEnv::enter();
                     loop {
                         let task = next.fetch_add(1, Ordering::Relaxed);
@@ -155,7 +162,11 @@ impl Cx {
                         }
                         work(lane, task);
                     }
-                });
+                };
+                runner.run(lanes, &|_| run_lane());
+                while claimed.load(Ordering::Relaxed) < lanes {
+                    run_lane();
+                }
             }
             _ => {
                 let _env = FloatEnv::enter();
@@ -309,6 +320,38 @@ mod tests {
                 });
                 assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
             }
+        }
+    }
+
+    /// Calls the first lane twice at the same time and the last one not at all.
+    #[cfg(feature = "std")]
+    struct Careless;
+
+    #[cfg(feature = "std")]
+    impl Runner for Careless {
+        fn threads(&self) -> usize {
+            3
+        }
+
+        fn run(&self, _: usize, lane: &(dyn Fn(usize) + Sync)) {
+            std::thread::scope(|scope| [0, 0].map(|index| scope.spawn(move || lane(index))).map(drop));
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn a_careless_runner_breaks_nothing() {
+        let cx = Cx::with_runner(Level::detect(), Arc::new(Careless));
+        let busy = [const { AtomicBool::new(false) }; 3];
+        for tasks in [2, 3, 200] {
+            let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            cx.parallel_for(tasks, |lane, task| {
+                assert!(!busy[lane].swap(true, Ordering::Relaxed), "lane {lane} runs two tasks at a time");
+                runs[task].fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+                busy[lane].store(false, Ordering::Relaxed);
+            });
+            assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
         }
     }
 

@@ -1,7 +1,6 @@
 //! `vitrum_parallel_for`: the host's threads.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::args::Nullable;
 use super::guard::PanicSlot;
@@ -45,29 +44,16 @@ impl HostRunner {
     }
 }
 
-/// One call of [`Runner::run`]. Lanes are claimed here rather than taken from the host's index: a host that
-/// calls an index twice or not at all can then not break the promise that each lane runs once.
+/// One call of [`Runner::run`].
 struct Job<'a> {
     lane: &'a (dyn Fn(usize) + Sync),
-    lanes: usize,
-    claimed: AtomicUsize,
     panic: PanicSlot,
 }
 
-impl Job<'_> {
-    /// Runs the next lane, if there is one.
-    fn run_next(&self) -> bool {
-        let lane = self.claimed.fetch_add(1, Ordering::Relaxed);
-        if lane < self.lanes {
-            self.panic.keep(|| (self.lane)(lane));
-        }
-        lane < self.lanes
-    }
-}
-
-unsafe extern "C" fn run_lane(data: *mut c_void, _index: usize) {
+unsafe extern "C" fn run_lane(data: *mut c_void, index: usize) {
     // SAFETY: `data` is the `Job` of `HostRunner::run`, which waits for the host, which waits for this.
-    unsafe { &*data.cast::<Job<'_>>() }.run_next();
+    let Job { lane, panic } = unsafe { &*data.cast::<Job<'_>>() };
+    panic.keep(|| lane(index));
 }
 
 impl Runner for HostRunner {
@@ -76,22 +62,25 @@ impl Runner for HostRunner {
     }
 
     fn run(&self, lanes: usize, lane: &(dyn Fn(usize) + Sync)) {
-        let job = Job { lane, lanes, claimed: AtomicUsize::new(0), panic: PanicSlot::new() };
+        let job = Job { lane, panic: PanicSlot::new() };
         // SAFETY: the host promises a callback of this type that returns only after the work has; `job` is
         // `Sync` in all that `run_lane` uses and outlives the call.
         unsafe { (self.parallel_for)(self.user, lanes, (&raw const job).cast_mut().cast(), Some(run_lane)) };
-        while job.run_next() {}
         job.panic.resume();
     }
 }
 
 #[cfg(all(test, feature = "std"))]
 mod tests {
+    use alloc::sync::Arc;
     use alloc::vec::Vec;
     use core::ptr;
+    use core::sync::atomic::{AtomicUsize, Ordering};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::exec::Cx;
+    use crate::simd::Level;
 
     unsafe extern "C" fn threaded(_: *mut c_void, count: usize, data: *mut c_void, work: vitrum_work) {
         let data = data as usize;
@@ -114,12 +103,12 @@ mod tests {
     unsafe extern "C" fn idle(_: *mut c_void, _: usize, _: *mut c_void, _: vitrum_work) {}
 
     #[test]
-    fn every_lane_runs_once_whatever_the_host_does() {
+    fn every_task_is_done_once_whatever_the_host_does() {
         for host in [threaded, careless, idle] as [unsafe extern "C" fn(_, _, _, _); 3] {
-            let runner = HostRunner::new(host, ptr::null_mut(), 5);
-            let runs: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
-            runner.run(5, &|lane| {
-                runs[lane].fetch_add(1, Ordering::Relaxed);
+            let cx = Cx::with_runner(Level::detect(), Arc::new(HostRunner::new(host, ptr::null_mut(), 5)));
+            let runs: Vec<AtomicUsize> = (0..50).map(|_| AtomicUsize::new(0)).collect();
+            cx.parallel_for(50, |_, task| {
+                runs[task].fetch_add(1, Ordering::Relaxed);
             });
             assert!(runs.iter().all(|runs| runs.load(Ordering::Relaxed) == 1));
         }
