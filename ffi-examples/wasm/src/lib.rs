@@ -5,7 +5,7 @@
 use safetensors::SafeTensors;
 use vitrum::exec::Cx;
 use vitrum::kernels::activation::Activation;
-use vitrum::kernels::gemm::{self, Output, PackedWeights, Rows};
+use vitrum::kernels::gemm::{self, Destination, PackedWeights, Rows};
 use vitrum::models::clip::ClipModel;
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
@@ -32,7 +32,7 @@ pub extern "C" fn gemm_error(m: usize, n: usize, k: usize) -> f64 {
     let packed = PackedWeights::pack(cx.level(), n, k, &rhs);
     let mut out = vec![f32::NAN; m * n];
     let mut workspace = cx.workspace(gemm::scratch_req(&cx, m, &packed));
-    let output = Output::Store { out: &mut out, stride: n };
+    let output = Destination::Store { out: &mut out, stride: n };
     gemm::gemm(&cx, &Rows::new(&lhs, m, k), &packed, None, Activation::None, output, workspace.scratch());
     relative_error(&out, (0..m * n).map(exact))
 }
