@@ -66,8 +66,14 @@ impl Sheets<'_> {
     }
 
     /// Puts a picture that was written on the page.
-    fn show(&mut self, file: &str, title: &'static str, text: &'static str, before: Option<&'static str>) {
-        self.figures.push(Figure { file: file.into(), title, text, before });
+    fn show(
+        &mut self,
+        file: &'static str,
+        title: &'static str,
+        text: &'static str,
+        before: Option<&'static str>,
+    ) {
+        self.figures.push(Figure { file, title, text, before });
     }
 
     fn write_page(&mut self) -> Result<()> {

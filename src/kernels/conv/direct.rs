@@ -27,8 +27,8 @@ pub fn scratch_req(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> ScratchReq {
 /// `out: [output height, output width, outputs]`.
 ///
 /// # Panics
-/// If a slice does not have its size, the input is too small for the kernel, the scratch is smaller than [`scratch_req`], or `conv` was
-/// packed for another level than `cx` has.
+/// If a slice does not have its size, the input is too small for the kernel, the scratch is smaller than [`scratch_req`],
+/// or `conv` was packed for another level than `cx` has.
 #[allow(clippy::too_many_arguments, reason = "weights, an input, an output and what happens in between")]
 pub fn conv2d(
     cx: &Cx,

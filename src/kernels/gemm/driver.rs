@@ -18,7 +18,8 @@ pub fn scratch_req(cx: &Cx, m: usize, rhs: &PackedWeights) -> ScratchReq {
 /// `destination ← activation(lhs · rhsᵀ + bias)`, shapes `[M, K] · [N, K]ᵀ + [N] → [M, N]`.
 ///
 /// # Panics
-/// If the shapes do not fit, the scratch is smaller than [`scratch_req`], or `rhs` was packed for another level than `cx` has.
+/// If the shapes do not fit, the scratch is smaller than [`scratch_req`], or `rhs` was packed for another level than `cx`
+/// has.
 pub fn gemm(
     cx: &Cx,
     lhs: &impl Lhs,

@@ -3,7 +3,7 @@
 /// A picture of the page.
 pub(super) struct Figure {
     /// File name beside the page.
-    pub(super) file: String,
+    pub(super) file: &'static str,
     pub(super) title: &'static str,
     pub(super) text: &'static str,
     /// The picture that it was made from, if that is shown too.
