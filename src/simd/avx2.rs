@@ -94,6 +94,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())) }
     }
     #[inline(always)]
+    unsafe fn load_i8_pairs(self, p: *const i8) -> __m256i {
+        // SAFETY: forwarded to the caller; `self` proves AVX2.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(p.cast())) }
+    }
+    #[inline(always)]
     unsafe fn load_f16(self, p: *const u16) -> __m256 {
         // SAFETY: forwarded to the caller; `self` proves F16C.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
@@ -123,6 +128,8 @@ impl Simd for Avx2 {
         fn as_i32(a: __m256) -> __m256i = _mm256_castps_si256(a);
         fn as_f32(a: __m256i) -> __m256 = _mm256_castsi256_ps(a);
         fn to_i32(a: __m256) -> __m256i = _mm256_cvtps_epi32(a);
+        fn to_f32(a: __m256i) -> __m256 = _mm256_cvtepi32_ps(a);
+        fn pair_dot(a: __m256i, b: __m256i) -> __m256i = _mm256_madd_epi16(a, b);
         fn i_splat(x: i32) -> __m256i = _mm256_set1_epi32(x);
         fn i_add(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi32(a, b);
         fn i_sub(a: __m256i, b: __m256i) -> __m256i = _mm256_sub_epi32(a, b);

@@ -92,6 +92,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())) }
     }
     #[inline(always)]
+    unsafe fn load_i8_pairs(self, p: *const i8) -> __m512i {
+        // SAFETY: forwarded to the caller; `self` proves AVX-512 BW.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(p.cast())) }
+    }
+    #[inline(always)]
     unsafe fn load_f16(self, p: *const u16) -> __m512 {
         // SAFETY: forwarded to the caller; `self` proves AVX-512F.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
@@ -122,6 +127,8 @@ impl Simd for Avx512 {
         fn as_i32(a: __m512) -> __m512i = _mm512_castps_si512(a);
         fn as_f32(a: __m512i) -> __m512 = _mm512_castsi512_ps(a);
         fn to_i32(a: __m512) -> __m512i = _mm512_cvtps_epi32(a);
+        fn to_f32(a: __m512i) -> __m512 = _mm512_cvtepi32_ps(a);
+        fn pair_dot(a: __m512i, b: __m512i) -> __m512i = _mm512_madd_epi16(a, b);
         fn i_splat(x: i32) -> __m512i = _mm512_set1_epi32(x);
         fn i_add(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi32(a, b);
         fn i_sub(a: __m512i, b: __m512i) -> __m512i = _mm512_sub_epi32(a, b);

@@ -25,6 +25,7 @@ macro_rules! ops {
 
 mod caches;
 mod detect;
+mod extensions;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ mod wasm;
 use core::fmt::Debug;
 
 pub use caches::Caches;
+pub use extensions::Extensions;
 pub use portable::Portable;
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -135,6 +137,12 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     /// # Safety
     /// `p` must be valid for reads of `LANES` values.
     unsafe fn load_u16(self, p: *const u16) -> Self::I;
+    /// Loads 2 · [`LANES`](Simd::LANES) bytes, sign-extended to 16 bits: lane `i` holds the pair `p[2i]`, `p[2i + 1]`, the first
+    /// in its lower half.
+    ///
+    /// # Safety
+    /// `p` must be valid for reads of 2 · `LANES` bytes.
+    unsafe fn load_i8_pairs(self, p: *const i8) -> Self::I;
     /// Loads [`LANES`](Simd::LANES) IEEE 754 binary16 values and widens them, exactly. NaN keeps its sign and
     /// payload and becomes quiet.
     ///
@@ -228,6 +236,11 @@ pub trait Simd: Copy + Debug + Send + Sync + 'static {
     fn as_f32(self, a: Self::I) -> Self::F;
     /// Rounds to i32, ties to even, for `|a| < 2³¹`.
     fn to_i32(self, a: Self::F) -> Self::I;
+    /// Each lane as f32, rounded to nearest.
+    fn to_f32(self, a: Self::I) -> Self::F;
+    /// The sum of two products in each lane: of the lower and of the upper 16 bits of `a` and `b`, as signed numbers. No
+    /// product is of twice −2¹⁵.
+    fn pair_dot(self, a: Self::I, b: Self::I) -> Self::I;
     /// All lanes `x`.
     fn i_splat(self, x: i32) -> Self::I;
     /// `a + b`, wrapping.

@@ -64,6 +64,11 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
+    unsafe fn load_i8_pairs(self, p: *const i8) -> int32x4_t {
+        // SAFETY: forwarded to the caller.
+        unsafe { vreinterpretq_s32_s16(vmovl_s8(vld1_s8(p))) }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> int32x4_t {
         // SAFETY: forwarded to the caller.
         unsafe { vreinterpretq_s32_u32(vmovl_u16(vld1_u16(p))) }
@@ -89,6 +94,12 @@ impl Simd for Neon {
         fn as_i32(a: float32x4_t) -> int32x4_t = vreinterpretq_s32_f32(a);
         fn as_f32(a: int32x4_t) -> float32x4_t = vreinterpretq_f32_s32(a);
         fn to_i32(a: float32x4_t) -> int32x4_t = vcvtnq_s32_f32(a);
+        fn to_f32(a: int32x4_t) -> float32x4_t = vcvtq_f32_s32(a);
+        fn pair_dot(a: int32x4_t, b: int32x4_t) -> int32x4_t = {
+            let (a, b) = (vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            vpaddq_s32(low, vmull_high_s16(a, b))
+        };
         fn i_splat(x: i32) -> int32x4_t = vdupq_n_s32(x);
         fn i_add(a: int32x4_t, b: int32x4_t) -> int32x4_t = vaddq_s32(a, b);
         fn i_sub(a: int32x4_t, b: int32x4_t) -> int32x4_t = vsubq_s32(a, b);

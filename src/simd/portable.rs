@@ -1,7 +1,7 @@
 //! The target's baseline instruction set, through the `wide` crate: 8 lanes.
 
 use bytemuck::cast;
-use wide::{f32x8, i32x8};
+use wide::{f32x8, i16x16, i32x8};
 
 use super::{Level, Simd};
 
@@ -48,6 +48,11 @@ impl Simd for Portable {
     unsafe fn store_u8(self, p: *mut u8, v: i32x8) {
         // SAFETY: the caller promises 8 writable bytes.
         unsafe { p.cast::<[u8; 8]>().write(v.to_array().map(|x| x.clamp(0, 255) as u8)) }
+    }
+    #[inline(always)]
+    unsafe fn load_i8_pairs(self, p: *const i8) -> i32x8 {
+        // SAFETY: the caller promises 16 readable bytes.
+        cast(unsafe { p.cast::<[i8; 16]>().read() }.map(i16::from))
     }
     #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> i32x8 {
@@ -119,6 +124,15 @@ impl Simd for Portable {
     #[inline(always)]
     fn to_i32(self, a: f32x8) -> i32x8 {
         a.fast_round_int()
+    }
+    #[inline(always)]
+    fn to_f32(self, a: i32x8) -> f32x8 {
+        f32x8::from_i32x8(a)
+    }
+    #[inline(always)]
+    fn pair_dot(self, a: i32x8, b: i32x8) -> i32x8 {
+        let (a, b): (i16x16, i16x16) = (cast(a), cast(b));
+        a.dot(b)
     }
     #[inline(always)]
     fn i_splat(self, x: i32) -> i32x8 {

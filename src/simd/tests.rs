@@ -251,6 +251,23 @@ at_every_level! {
         }
     }
 
+    fn pairs_of_bytes_and_their_products<S>(simd) {
+        let bytes: Vec<i8> = (i8::MIN..=i8::MAX).collect();
+        let others: Vec<i16> = [-32767, -256, -1, 0, 3, 255, 32767, 1].into_iter().cycle().take(256).collect();
+        for (bytes, others) in bytes.chunks_exact(2 * S::LANES).zip(others.chunks_exact(2 * S::LANES)) {
+            // SAFETY: both hold 2 · LANES values, of 8 and of 16 bits.
+            let (a, b) = unsafe { (simd.load_i8_pairs(bytes.as_ptr()), simd.load(others.as_ptr().cast())) };
+            let dots = simd.pair_dot(a, simd.as_i32(b));
+            let got = int_lanes(simd, a).into_iter().zip(int_lanes(simd, dots)).zip(lanes(simd, simd.to_f32(dots)));
+            for (i, ((pair, dot), float)) in got.enumerate() {
+                let want = [bytes[2 * i], bytes[2 * i + 1]].map(i32::from);
+                assert_eq!([pair << 16 >> 16, pair >> 16], want, "{simd:?} load_i8_pairs");
+                let want = want[0] * i32::from(others[2 * i]) + want[1] * i32::from(others[2 * i + 1]);
+                assert_eq!((dot, float), (want, want as f32), "{simd:?} pair_dot");
+            }
+        }
+    }
+
     fn reductions_see_every_lane<S>(simd) {
         let powers: Vec<f32> = (0..S::LANES).map(|i| (1u32 << i) as f32).collect();
         let sum = vectors(simd, &powers).map(|v| simd.reduce_add(v)).next();

@@ -53,6 +53,11 @@ impl Simd for Simd128 {
         unsafe { p.cast::<i32>().write_unaligned(bytes) }
     }
     #[inline(always)]
+    unsafe fn load_i8_pairs(self, p: *const i8) -> v128 {
+        // SAFETY: forwarded to the caller.
+        unsafe { i16x8_load_extend_i8x8(p) }
+    }
+    #[inline(always)]
     unsafe fn load_u16(self, p: *const u16) -> v128 {
         // SAFETY: forwarded to the caller.
         unsafe { u32x4_load_extend_u16x4(p) }
@@ -79,6 +84,8 @@ impl Simd for Simd128 {
         fn as_i32(a: v128) -> v128 = a;
         fn as_f32(a: v128) -> v128 = a;
         fn to_i32(a: v128) -> v128 = i32x4_trunc_sat_f32x4(f32x4_nearest(a));
+        fn to_f32(a: v128) -> v128 = f32x4_convert_i32x4(a);
+        fn pair_dot(a: v128, b: v128) -> v128 = i32x4_dot_i16x8(a, b);
         fn i_splat(x: i32) -> v128 = i32x4_splat(x);
         fn i_add(a: v128, b: v128) -> v128 = i32x4_add(a, b);
         fn i_sub(a: v128, b: v128) -> v128 = i32x4_sub(a, b);

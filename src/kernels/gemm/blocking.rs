@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::kernel::{CHUNK, LINE, WeightKernel};
+use super::kernel::{CHUNK, WeightKernel};
 use crate::simd::Caches;
 
 /// Rows in tiles, and tiles in blocks that take half of the second-level cache. The depth in blocks whose weights take an
@@ -14,39 +14,46 @@ pub(super) struct Blocking {
     /// Tiles of almost equal height, so that none is left with one row.
     tiles: usize,
     tiles_per_block: usize,
-    /// Whole chunks; the last block may be shorter.
+    /// Whole chunks and units; the last block may be shorter.
     k_block: usize,
-    mr: usize,
-    nr: usize,
+    kernel: &'static WeightKernel,
 }
 
 impl Blocking {
-    pub(super) fn new(caches: &Caches, m: usize, k: usize, kernel: &WeightKernel) -> Self {
+    pub(super) fn new(caches: &Caches, m: usize, k: usize, kernel: &'static WeightKernel) -> Self {
         let tiles = m.div_ceil(kernel.mr);
         // Blocks of almost equal size, too.
         let tiles_per_block = tiles.div_ceil(tiles.div_ceil(Self::most_tiles(caches, k, kernel)));
-        let most = caches.l2 / 8 / (kernel.nr * kernel.weight_bytes);
-        let k_block = k.div_ceil(k.div_ceil(most.max(CHUNK))).next_multiple_of(LINE / kernel.lhs_bytes);
-        Self { m, k, tiles, tiles_per_block, k_block, mr: kernel.mr, nr: kernel.nr }
+        let k_bytes = match kernel.decode {
+            Some(_) => kernel.nr * size_of::<f32>(),
+            None => kernel.unit_bytes.div_ceil(kernel.k_unit),
+        };
+        let most = caches.l2 / 8 / k_bytes;
+        let step = kernel.lhs_chunk().max(kernel.k_unit);
+        let k_block = k.div_ceil(k.div_ceil(most.max(CHUNK))).next_multiple_of(step);
+        Self { m, k, tiles, tiles_per_block, k_block, kernel }
     }
 
     /// Most tiles of a block.
     fn most_tiles(caches: &Caches, k: usize, kernel: &WeightKernel) -> usize {
-        (caches.l2 / 2 / size_of::<f32>() / (kernel.mr * k.next_multiple_of(CHUNK))).max(1)
+        (caches.l2 / 2 / size_of::<f32>() / (kernel.mr * row_len(k, kernel))).max(1)
     }
 
     /// The blocking that takes the most scratch among those of at most `m` rows: its rows are one block.
-    pub(super) fn largest(caches: &Caches, m: usize, k: usize, kernel: &WeightKernel) -> Self {
+    pub(super) fn largest(caches: &Caches, m: usize, k: usize, kernel: &'static WeightKernel) -> Self {
         let rows = Self::most_tiles(caches, k, kernel) * kernel.mr;
         Self::new(caches, m.min(rows), k, kernel)
     }
 
-    /// Lengths of the packed rows of a block, and of the sums of a block and a panel, which wait for the next block of the
-    /// depth; in f32.
-    pub(super) fn buffers(&self) -> [usize; 2] {
-        let rows = self.tiles_per_block * self.mr;
-        let sums = if self.k_blocks() > 1 { rows * self.nr } else { 0 };
-        [rows * self.k.next_multiple_of(CHUNK), sums]
+    /// Lengths of the buffers of a lane, in f32: the packed rows of a block; the rows of a tile before they are converted;
+    /// decoded weights, a panel and a block of the depth; the sums of a block and a panel, which wait for the next block of the
+    /// depth.
+    pub(super) fn buffers(&self) -> [usize; 4] {
+        let kernel = self.kernel;
+        let rows = if kernel.convert.is_some() { kernel.mr * self.k.next_multiple_of(CHUNK) } else { 0 };
+        let weights = if kernel.decode.is_some() { self.k_block.min(self.k) * kernel.nr } else { 0 };
+        let sums = if self.k_blocks() > 1 { self.tiles_per_block * kernel.mr * kernel.nr } else { 0 };
+        [self.tiles_per_block * self.tile_len(), rows, weights, sums]
     }
 
     /// Blocks of rows.
@@ -66,10 +73,15 @@ impl Blocking {
         start(index)..start(index + 1)
     }
 
-    /// Length of the packed rows of `tiles`, in f32.
-    pub(super) fn packed_len(&self, tiles: Range<usize>) -> usize {
-        let (start, end) = (self.tile(tiles.start).start, self.tile(tiles.end).start);
-        (end - start) * self.k.next_multiple_of(CHUNK)
+    /// Length of a packed tile of most rows, in f32: all tiles are so far apart.
+    pub(super) fn tile_len(&self) -> usize {
+        let rows = self.m.div_ceil(self.tiles);
+        rows * row_len(self.k, self.kernel) + (rows * self.kernel.row_values).next_multiple_of(CHUNK)
+    }
+
+    /// Length of the elements of a packed tile of so many rows, in f32; the values of its rows follow.
+    pub(super) fn elements_len(&self, rows: usize) -> usize {
+        rows * row_len(self.k, self.kernel)
     }
 
     pub(super) fn k_blocks(&self) -> usize {
@@ -80,4 +92,9 @@ impl Blocking {
     pub(super) fn k_range(&self, index: usize) -> Range<usize> {
         index * self.k_block..((index + 1) * self.k_block).min(self.k)
     }
+}
+
+/// Length of a packed row, in f32.
+fn row_len(k: usize, kernel: &WeightKernel) -> usize {
+    k.next_multiple_of(kernel.lhs_chunk()) * kernel.lhs_bytes / size_of::<f32>()
 }

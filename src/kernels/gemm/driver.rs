@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::blocking::Blocking;
 use super::destination::{self, Destination, Old, Target, Tile};
-use super::kernel::{Ahead, CHUNK, MAX_NR, MAX_TILE, TileArgs};
+use super::kernel::{Ahead, Convert, Finish, MAX_NR, MAX_TILE, TileArgs, ZEROS};
 use super::{Lhs, PackedWeights};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::activation::Activation;
@@ -47,44 +47,44 @@ pub fn gemm(
 
     if blocking.blocks() >= 4 * threads || threads == 1 {
         // Many rows: a lane takes a block of rows through all panels.
-        let buffers = ScratchReq::slices(blocking.buffers());
-        cx.parallel_for_with(blocking.blocks(), buffers, scratch, |mut scratch, block| {
-            let [packed, sums] = scratch.take_all(blocking.buffers());
+        let buffers = blocking.buffers();
+        cx.parallel_for_with(blocking.blocks(), ScratchReq::slices(buffers), scratch, |mut scratch, block| {
+            let [packed, rows, weights, sums] = scratch.take_all(buffers);
             let tiles = blocking.block(block);
-            let mut rest = &mut *packed;
-            for tile in tiles.clone() {
-                let (out, after) = rest.split_at_mut(blocking.packed_len(tile..tile + 1));
-                product.pack(lhs, tile, out);
-                rest = after;
+            for (tile, out) in tiles.clone().zip(packed.chunks_exact_mut(blocking.tile_len())) {
+                product.pack(lhs, tile, rows, out);
             }
-            product.sweep(tiles, packed, 0..rhs.panel_count(), sums);
+            product.sweep(tiles, packed, 0..rhs.panel_count(), weights, sums);
         });
     } else {
         // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
         // too few to keep all lanes busy to the end: each part of the tiles reads the weights once more.
-        let [block_len, sums_len] = blocking.buffers();
+        let [block_len, rows_len, weights_len, sums_len] = blocking.buffers();
         let packed = SharedMut::new(scratch.take(block_len));
         let groups = (8 * threads).min(rhs.panel_count());
         let bound = |part: usize, parts: usize, len: usize| part * len / parts;
         for block in 0..blocking.blocks() {
             let tiles = blocking.block(block);
-            let offset = |tile| blocking.packed_len(tiles.start..tile);
-            cx.parallel_for(tiles.len(), |_, i| {
-                let tile = tiles.start + i;
+            let rows = ScratchReq::slice(rows_len);
+            cx.parallel_for_with(tiles.len(), rows, scratch.frame(), |mut scratch, i| {
+                let range = i * blocking.tile_len()..(i + 1) * blocking.tile_len();
                 // SAFETY: tiles' pieces are disjoint.
-                product.pack(lhs, tile, unsafe { packed.range(offset(tile)..offset(tile + 1)) });
+                let out = unsafe { packed.range(range) };
+                product.pack(lhs, tiles.start + i, scratch.take(rows_len), out);
             });
             // SAFETY: packing is over; the block is only read from here on.
             let packed: &[f32] = unsafe { packed.range(0..block_len) };
             let parts = (4 * threads).div_ceil(groups).min(tiles.len());
-            let sums = ScratchReq::slice(sums_len);
-            cx.parallel_for_with(groups * parts, sums, scratch.frame(), |mut scratch, task| {
+            let buffers = [weights_len, sums_len];
+            let req = ScratchReq::slices(buffers);
+            cx.parallel_for_with(groups * parts, req, scratch.frame(), |mut scratch, task| {
                 let (group, part) = (task / parts, task % parts);
-                let tile = |part| tiles.start + bound(part, parts, tiles.len());
+                let tile = |part| bound(part, parts, tiles.len());
                 let panel = |group| bound(group, groups, rhs.panel_count());
-                let tiles = tile(part)..tile(part + 1);
-                let packed = &packed[offset(tiles.start)..];
-                product.sweep(tiles, packed, panel(group)..panel(group + 1), scratch.take(sums_len));
+                let [weights, sums] = scratch.take_all(buffers);
+                let packed = &packed[tile(part) * blocking.tile_len()..];
+                let tiles = tiles.start + tile(part)..tiles.start + tile(part + 1);
+                product.sweep(tiles, packed, panel(group)..panel(group + 1), weights, sums);
             });
         }
     }
@@ -100,18 +100,30 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Packs the rows of `tile`, in the format that the kernel reads.
-    fn pack(&self, lhs: &impl Lhs, tile: usize, out: &mut [f32]) {
-        let rows = self.blocking.tile(tile);
-        lhs.pack(rows.clone(), out);
-        if let Some(convert) = self.rhs.kernel().convert {
-            convert(self.rhs.level(), out, rows.len());
-        }
+    /// Packs `tile` into `out` as the kernel reads it. `rows` is the lane's buffer of that name among
+    /// [`Blocking::buffers`].
+    fn pack(&self, lhs: &impl Lhs, tile: usize, rows: &mut [f32], out: &mut [f32]) {
+        let (range, kernel) = (self.blocking.tile(tile), self.rhs.kernel());
+        let Some(convert) = kernel.convert else {
+            return lhs.pack(range, out);
+        };
+        let count = range.len();
+        lhs.pack(range, rows);
+        let (to, row_values) = out.split_at_mut(self.blocking.elements_len(count));
+        let row_values = &mut row_values[..count * kernel.row_values];
+        convert(self.rhs.level(), Convert { rows: count, k: self.rhs.cols(), from: rows, to, row_values });
     }
 
-    /// Computes the outputs of `tiles`, packed one after the other in `packed`, in the columns of `panels`. `sums` is
-    /// the lane's buffer of that name among [`Blocking::buffers`].
-    fn sweep(&self, tiles: Range<usize>, packed: &[f32], panels: Range<usize>, sums: &mut [f32]) {
+    /// Computes the outputs of `tiles`, whose packed rows begin `packed`, in the columns of `panels`. `decoded` and `sums` are
+    /// the lane's buffers for them among [`Blocking::buffers`].
+    fn sweep(
+        &self,
+        tiles: Range<usize>,
+        packed: &[f32],
+        panels: Range<usize>,
+        decoded: &mut [f32],
+        sums: &mut [f32],
+    ) {
         let (rhs, blocking, kernel) = (self.rhs, &self.blocking, self.rhs.kernel());
         for index in panels {
             let n0 = index * kernel.nr;
@@ -120,26 +132,34 @@ impl Product<'_> {
             if let Some(bias) = self.bias {
                 init[..cols].copy_from_slice(&bias[n0..n0 + cols]);
             }
+            let columns = Columns { init: &init[..kernel.nr], values: rhs.column_values(index) };
             for k_block in 0..blocking.k_blocks() {
                 let (is_first, is_last) = (k_block == 0, k_block + 1 == blocking.k_blocks());
                 let ks = blocking.k_range(k_block);
-                let weights = &rhs.panel(index)[rhs.panel_bytes(ks.start)..rhs.panel_bytes(ks.end)];
+                let weights = &rhs.panel(index)[kernel.panel_bytes(ks.start)..kernel.panel_bytes(ks.end)];
                 // Blocks of the depth and panels follow each other in memory; another lane may want the panel behind the last.
                 let next = if is_last && index + 1 == rhs.panel_count() { 0 } else { weights.len() };
-                let ahead = Ahead::shares(weights.as_ptr_range().end, next, tiles.len(), ks.len() / CHUNK);
-                let mut rest = packed;
-                for ((i, tile), ahead) in tiles.clone().enumerate().zip(ahead) {
-                    let (a, after) = rest.split_at(blocking.packed_len(tile..tile + 1));
-                    rest = after;
+                let chunks = ks.len() / kernel.lhs_chunk();
+                let ahead = Ahead::shares(weights.as_ptr_range().end, next, tiles.len(), chunks);
+                let b = match kernel.decode {
+                    Some(decode) => {
+                        let decoded = &mut decoded[..ks.len() * kernel.nr];
+                        decode(rhs.level(), kernel.nr, weights, decoded);
+                        decoded.as_ptr().cast()
+                    }
+                    None => weights.as_ptr(),
+                };
+                let packed = packed.chunks_exact(blocking.tile_len());
+                for (((i, tile), ahead), a) in tiles.clone().enumerate().zip(ahead).zip(packed) {
                     let rows = blocking.tile(tile);
-                    let a: &[u8] = bytemuck::cast_slice(a);
+                    let (elements, row_values) = a.split_at(blocking.elements_len(rows.len()));
+                    let elements: &[u8] = bytemuck::cast_slice(elements);
                     let mut args = TileArgs {
                         k: ks.len(),
-                        a: a[ks.start * rows.len() * kernel.lhs_bytes..].as_ptr(),
-                        b: weights.as_ptr(),
-                        init: init.as_ptr(),
+                        a: elements[ks.start * rows.len() * kernel.lhs_bytes..].as_ptr(),
+                        b,
+                        init: if kernel.finish.is_some() { ZEROS.as_ptr() } else { init.as_ptr() },
                         init_stride: 0,
-                        scales: rhs.scales(index).as_ptr(),
                         c: core::ptr::null_mut(),
                         ldc: kernel.nr,
                         accumulate: false,
@@ -147,7 +167,7 @@ impl Product<'_> {
                     };
                     let tile = Tile { origin: (rows.start, n0), rows: rows.len(), cols };
                     if is_first && is_last {
-                        self.finish(tile, args);
+                        self.finish(tile, args, &columns, row_values);
                         continue;
                     }
                     let sums = &mut sums[i * kernel.mr * kernel.nr..][..rows.len() * kernel.nr];
@@ -155,10 +175,10 @@ impl Product<'_> {
                         (args.init, args.init_stride) = (sums.as_ptr(), kernel.nr);
                     }
                     if is_last {
-                        self.finish(tile, args);
+                        self.finish(tile, args, &columns, row_values);
                     } else {
                         args.c = sums.as_mut_ptr();
-                        // SAFETY: as in `finish`; `sums` holds the tile.
+                        // SAFETY: as in `compute`; `sums` holds the tile.
                         unsafe { (kernel.run)(rhs.level(), rows.len(), args) };
                     }
                 }
@@ -167,7 +187,7 @@ impl Product<'_> {
     }
 
     /// Computes a tile to its end and brings it to its destination. Of `args`, the output is set here.
-    fn finish(&self, tile: Tile, args: TileArgs<u8>) {
+    fn finish(&self, tile: Tile, args: TileArgs<u8>, columns: &Columns<'_>, row_values: &[f32]) {
         let kernel = self.rhs.kernel();
         let level = self.rhs.level();
         let Tile { rows, cols, .. } = tile;
@@ -175,10 +195,9 @@ impl Product<'_> {
         match self.target.place(tile) {
             Some((c, ldc)) if cols == kernel.nr && !(old == Old::Added && self.activation.is_some()) => {
                 let args = TileArgs { c, ldc, accumulate: old != Old::Lost, ..args };
-                // SAFETY: `c` has this tile's rows, the operands are packed for the kernel, `init` holds `nr` values for
-                // all rows or for each, and the tiles of a product are disjoint.
+                // SAFETY: `c` has this tile's rows, and the tiles of a product are disjoint.
                 unsafe {
-                    (kernel.run)(level, rows, args);
+                    self.compute(rows, args, columns, row_values);
                     destination::activate(level, self.activation, c, ldc, rows, cols);
                 }
             }
@@ -187,7 +206,7 @@ impl Product<'_> {
                 let c = values.as_mut_ptr();
                 // SAFETY: as above; `values` holds the largest tile.
                 unsafe {
-                    (kernel.run)(level, rows, TileArgs { c, ..args });
+                    self.compute(rows, TileArgs { c, ..args }, columns, row_values);
                     if old == Old::Activated {
                         self.target.add_old(tile, &mut values, kernel.nr);
                     }
@@ -197,4 +216,36 @@ impl Product<'_> {
             }
         }
     }
+
+    /// Computes the f32 of a tile of `rows` rows.
+    ///
+    /// # Safety
+    /// The output of `args` is valid, and nothing else accesses it.
+    unsafe fn compute(&self, rows: usize, args: TileArgs<u8>, columns: &Columns<'_>, row_values: &[f32]) {
+        let (kernel, level) = (self.rhs.kernel(), self.rhs.level());
+        let Some(finish) = kernel.finish else {
+            // SAFETY: the caller promises the output; the operands are packed for the kernel, and `init` holds `nr` values
+            // for all rows or for each.
+            return unsafe { (kernel.run)(level, rows, args) };
+        };
+        let mut sums = [0.0; MAX_TILE];
+        let TileArgs { c, ldc, accumulate, .. } = args;
+        let sums_args = TileArgs { c: sums.as_mut_ptr(), ldc: kernel.nr, accumulate: false, ..args };
+        // SAFETY: as above; `sums` holds the largest tile.
+        unsafe {
+            (kernel.run)(level, rows, sums_args);
+            let sums = &sums[..rows * kernel.nr];
+            let rows = &row_values[..rows * kernel.row_values];
+            let &Columns { init, values: columns } = columns;
+            finish(level, Finish { sums, nr: kernel.nr, columns, rows, init, c, ldc, accumulate });
+        }
+    }
+}
+
+/// What belongs to the columns of a panel.
+struct Columns<'a> {
+    /// Start values, `[nr]`.
+    init: &'a [f32],
+    /// `[column_values][nr]`.
+    values: &'a [f32],
 }

@@ -3,6 +3,7 @@
 use crate::simd::Level;
 
 use super::format::{Packing, WeightFormat};
+use super::int8;
 use super::tile_f32::F32Kernel;
 
 /// Consecutive `k` of one row in a packed left-hand side: `[K / CHUNK][mr][CHUNK]`, the last chunk as wide as the
@@ -20,7 +21,8 @@ pub(crate) static ZEROS: [f32; MAX_NR] = [0.0; MAX_NR];
 
 /// What a tile kernel computes: `c[i][j] = init[i][j] + Σₖ a[i][k] · b[k][j]`, plus the old `c[i][j]` if `accumulate`.
 ///
-/// `T` is f32 for [`F32Kernel`], and bytes in the layout of its format for a [`WeightKernel`].
+/// `T` is f32 for [`F32Kernel`], and bytes in the layout of its format for a [`WeightKernel`], whose sums may be integers in
+/// the place of f32.
 #[derive(Clone, Copy)]
 pub(crate) struct TileArgs<T> {
     /// Length of the sums.
@@ -33,8 +35,6 @@ pub(crate) struct TileArgs<T> {
     pub(crate) init: *const f32,
     /// Distance of rows of start values; 0 if all rows start from the same.
     pub(crate) init_stride: usize,
-    /// Scales of the columns, `[nr]`, read by kernels of formats that have them.
-    pub(crate) scales: *const f32,
     /// Output, `[mr][nr]` with rows `ldc` apart.
     pub(crate) c: *mut f32,
     /// Distance of output rows.
@@ -48,8 +48,8 @@ pub(crate) struct TileArgs<T> {
 impl TileArgs<u8> {
     /// The same operands, of another type.
     pub(super) fn cast<T>(self) -> TileArgs<T> {
-        let Self { k, a, b, init, init_stride, scales, c, ldc, accumulate, ahead } = self;
-        TileArgs { k, a: a.cast(), b: b.cast(), init, init_stride, scales, c, ldc, accumulate, ahead }
+        let Self { k, a, b, init, init_stride, c, ldc, accumulate, ahead } = self;
+        TileArgs { k, a: a.cast(), b: b.cast(), init, init_stride, c, ldc, accumulate, ahead }
     }
 }
 
@@ -62,7 +62,6 @@ impl TileArgs<f32> {
             b: b.as_ptr(),
             init: ZEROS.as_ptr(),
             init_stride: 0,
-            scales: ZEROS.as_ptr(),
             c: c.as_mut_ptr(),
             ldc,
             accumulate: false,
@@ -107,8 +106,8 @@ pub(super) const LINE: usize = 64;
 
 /// How weights of one format are packed and multiplied at one level: a row of the table [`WeightKernel::of`].
 ///
-/// A left-hand side is always packed as f32. A kernel that reads something else has `convert`, which the driver calls
-/// for every packed tile, and which works in place: no format is wider than f32.
+/// Rows of a left-hand side are packed as f32, and panels of weights in their format. What the tiles read may be something
+/// else: rows are converted as they are packed, panels are decoded a block of the depth at a time.
 pub struct WeightKernel {
     /// `format-level-rows x columns` of the largest tile.
     pub name: &'static str,
@@ -118,29 +117,82 @@ pub struct WeightKernel {
     pub mr: usize,
     /// Columns of a tile, and of a panel.
     pub nr: usize,
-    /// Bytes of a weight in a panel.
-    pub weight_bytes: usize,
-    /// Bytes of an element of a packed and converted left-hand side.
+    /// `k` that are packed together; a panel has whole units.
+    pub k_unit: usize,
+    /// Bytes of a unit of a panel.
+    pub unit_bytes: usize,
+    /// Bytes of an element of a packed left-hand side, as the tiles read it.
     pub lhs_bytes: usize,
-    /// Whether columns have scales.
-    pub(super) has_scales: bool,
-    /// Packs `nr` rows of `k` values each, one after the other, as a panel `[k][nr]`, and writes their scales.
-    pub(super) pack: fn(nr: usize, rows: &[f32], panel: &mut [u8], scales: &mut [f32]),
-    /// Converts a packed tile in place.
-    pub(super) convert: Option<fn(Level, tile: &mut [f32], rows: usize)>,
-    /// Computes a tile of so many rows.
+    /// Numbers that are kept for each column of a panel and given to `finish`, `[column_values][nr]`.
+    pub(super) column_values: usize,
+    /// Numbers that `convert` finds for each row and that `finish` is given, `[rows][row_values]`.
+    pub(super) row_values: usize,
+    /// Packs `nr` rows of `k` values each, one after the other, as a panel, and writes the values of its columns.
+    pub(super) pack: fn(nr: usize, rows: &[f32], panel: &mut [u8], columns: &mut [f32]),
+    /// Converts a packed tile.
+    pub(super) convert: Option<fn(Level, Convert<'_>)>,
+    /// Decodes whole units of a panel to f32, `[k][nr]` for as many `k` as `to` holds.
+    pub(super) decode: Option<fn(Level, nr: usize, from: &[u8], to: &mut [f32])>,
+    /// Computes a tile of so many rows: of f32 if there is no `finish`, of its sums if there is one.
     ///
     /// # Safety
     /// As [`F32Kernel::run`], in the layout of the format.
     pub(super) run: unsafe fn(Level, usize, TileArgs<u8>),
+    /// Makes f32 of the sums of a tile.
+    ///
+    /// # Safety
+    /// The output in [`Finish`] is valid, and nothing else accesses it.
+    pub(super) finish: Option<unsafe fn(Level, Finish<'_>)>,
+}
+
+/// A packed tile to convert.
+pub(super) struct Convert<'a> {
+    /// Its rows.
+    pub(super) rows: usize,
+    /// Its depth.
+    pub(super) k: usize,
+    /// `[K / CHUNK][rows][CHUNK]`; what is beyond `k` is unspecified.
+    pub(super) from: &'a [f32],
+    /// `[K / c][rows][c]` elements of the format, with so many in a chunk that it is a cache line. All are written.
+    pub(super) to: &'a mut [f32],
+    /// `[rows][row_values]`.
+    pub(super) row_values: &'a mut [f32],
+}
+
+/// The sums of a tile, and where they go: `c ← init + value(sums)`, or `c ← c + init + value(sums)`.
+pub(super) struct Finish<'a> {
+    /// `[rows][nr]`, in the format's own type.
+    pub(super) sums: &'a [f32],
+    /// Columns of the tile.
+    pub(super) nr: usize,
+    /// `[column_values][nr]`.
+    pub(super) columns: &'a [f32],
+    /// `[rows][row_values]`.
+    pub(super) rows: &'a [f32],
+    /// Start values of the columns, `[nr]`.
+    pub(super) init: &'a [f32],
+    /// `[rows][nr]` with rows `ldc` apart.
+    pub(super) c: *mut f32,
+    /// Distance of output rows.
+    pub(super) ldc: usize,
+    /// Whether the old output is added.
+    pub(super) accumulate: bool,
 }
 
 impl WeightKernel {
-    /// The kernel for `packing`: a row for each format.
+    /// The kernel for `packing`.
     pub fn of(packing: Packing) -> &'static Self {
-        match packing.format {
-            WeightFormat::F32 => F32Kernel::of(packing.level).weights(),
-        }
+        F32Kernel::of(packing.level).weights(packing.format).unwrap_or_else(|| int8::kernel(packing.level))
+    }
+
+    /// Bytes of `k` rows of a panel, whole units.
+    pub(super) fn panel_bytes(&self, k: usize) -> usize {
+        k.div_ceil(self.k_unit) * self.unit_bytes
+    }
+
+    /// Elements of a packed left-hand side in a cache line.
+    pub(super) fn lhs_chunk(&self) -> usize {
+        LINE / self.lhs_bytes
     }
 }
 

@@ -19,9 +19,11 @@
 //! decoder, use the f32 tiles ([`F32Kernel`]) directly.
 
 mod blocking;
+mod decoded;
 mod destination;
 mod driver;
 mod format;
+mod int8;
 mod kernel;
 mod lhs;
 mod panels;

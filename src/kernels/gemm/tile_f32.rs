@@ -2,6 +2,7 @@
 
 use crate::simd::{Level, Portable, Simd, Vectorize};
 
+use super::decoded;
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, LINE, MAX_MR, MAX_NR, MAX_TILE, TileArgs, WeightKernel};
 
@@ -104,7 +105,7 @@ pub struct F32Kernel {
     pub nr: usize,
     /// `tiles[rows - 1]`.
     tiles: &'static [TileFn],
-    weights: WeightKernel,
+    weights: [WeightKernel; 4],
 }
 
 impl F32Kernel {
@@ -142,9 +143,9 @@ impl F32Kernel {
         core::hint::black_box(c);
     }
 
-    /// The same tiles as a row of the table of weight kernels.
-    pub(super) fn weights(&self) -> &WeightKernel {
-        &self.weights
+    /// The same tiles as a row of the table of weight kernels, for weights that are f32 or become it.
+    pub(super) fn weights(&self, format: WeightFormat) -> Option<&WeightKernel> {
+        self.weights.iter().find(|kernel| kernel.format == format)
     }
 
     /// Computes a tile of `rows` rows.
@@ -168,7 +169,7 @@ impl core::fmt::Debug for F32Kernel {
 }
 
 /// Packs `[nr][k]` as `[k][nr]`.
-fn pack(nr: usize, rows: &[f32], panel: &mut [u8], _scales: &mut [f32]) {
+fn pack(nr: usize, rows: &[f32], panel: &mut [u8], _columns: &mut [f32]) {
     let panel: &mut [f32] = bytemuck::cast_slice_mut(panel);
     for (row, values) in rows.chunks_exact(rows.len() / nr).enumerate() {
         panel[row..].iter_mut().step_by(nr).zip(values).for_each(|(to, from)| *to = *from);
@@ -184,43 +185,57 @@ unsafe fn run(level: Level, rows: usize, args: TileArgs<u8>) {
     unsafe { F32Kernel::of(level).run(level, rows, args.cast()) }
 }
 
+/// f32 as they are.
+const fn weights(name: &'static str, mr: usize, nr: usize) -> WeightKernel {
+    WeightKernel {
+        name,
+        format: WeightFormat::F32,
+        mr,
+        nr,
+        k_unit: 1,
+        unit_bytes: nr * size_of::<f32>(),
+        lhs_bytes: size_of::<f32>(),
+        column_values: 0,
+        row_values: 0,
+        pack,
+        convert: None,
+        decode: None,
+        run,
+        finish: None,
+    }
+}
+
 /// A static `F32Kernel` over all its row counts.
 macro_rules! kernel {
-    ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {
+    ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {{
+        const MR: usize = [$($mr),+].len();
+        const NR: usize = $nv * <$simd>::LANES;
+        // The tile kernel reads and writes `nr` columns of buffers that have `MAX_NR`.
+        const { assert!(MR <= MAX_MR && NR <= MAX_NR) };
         F32Kernel {
-            name: $name,
-            mr: [$($mr),+].len(),
-            // The tile kernel reads and writes `nr` columns of buffers that have `MAX_NR`.
-            nr: const {
-                assert!([$($mr),+].len() <= MAX_MR && $nv * <$simd>::LANES <= MAX_NR);
-                $nv * <$simd>::LANES
-            },
+            name: concat!("f32-", $name),
+            mr: MR,
+            nr: NR,
             tiles: &[$(entry::<$simd, $mr, $nv>),+],
-            weights: WeightKernel {
-                name: $name,
-                format: WeightFormat::F32,
-                mr: [$($mr),+].len(),
-                nr: $nv * <$simd>::LANES,
-                weight_bytes: size_of::<f32>(),
-                lhs_bytes: size_of::<f32>(),
-                has_scales: false,
-                pack,
-                convert: None,
-                run,
-            },
+            weights: [
+                weights(concat!("f32-", $name), MR, NR),
+                decoded::f16_kernel(concat!("f16-", $name), MR, NR, run),
+                decoded::bf16_kernel(concat!("bf16-", $name), MR, NR, run),
+                decoded::q4_kernel(concat!("q4-", $name), MR, NR, run),
+            ],
         }
-    };
+    }};
 }
 
 // Accumulators, one row's broadcast and the columns must fit the register file: 16 registers of SSE2 (a `wide`
 // vector takes two) and AVX2, 32 of AVX-512 and NEON; wasm engines map to 16 or 32.
-static PORTABLE: F32Kernel = kernel!("f32-portable-4x8", Portable, 1 vectors, [1 2 3 4]);
+static PORTABLE: F32Kernel = kernel!("portable-4x8", Portable, 1 vectors, [1 2 3 4]);
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-static AVX2: F32Kernel = kernel!("f32-avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
+static AVX2: F32Kernel = kernel!("avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 static AVX512: F32Kernel =
-    kernel!("f32-avx512-14x32", crate::simd::Avx512, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
+    kernel!("avx512-14x32", crate::simd::Avx512, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
-static NEON: F32Kernel = kernel!("f32-neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
+static NEON: F32Kernel = kernel!("neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-static SIMD128: F32Kernel = kernel!("f32-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);
+static SIMD128: F32Kernel = kernel!("simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);

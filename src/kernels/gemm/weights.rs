@@ -20,8 +20,8 @@ pub struct PackedWeights {
     level: Level,
     /// The panels.
     panels: AlignedVec,
-    /// `[rows / nr][nr]`; empty if the format has none.
-    scales: AlignedVec,
+    /// `[rows / nr][column_values][nr]`.
+    columns: AlignedVec,
 }
 
 impl PackedWeights {
@@ -60,9 +60,9 @@ impl PackedWeights {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = kernel.nr;
         let count = rows.div_ceil(nr);
-        let panel_bytes = nr * cols * kernel.weight_bytes;
+        let (panel_bytes, column_values) = (kernel.panel_bytes(cols), nr * kernel.column_values);
         let mut panels = AlignedVec::zeroed((count * panel_bytes).div_ceil(size_of::<f32>()));
-        let mut scales = AlignedVec::zeroed(if kernel.has_scales { count * nr } else { 0 });
+        let mut columns = AlignedVec::zeroed(count * column_values);
         let mut values = vec![0.0; nr * cols];
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
         for (index, panel) in bytes.chunks_exact_mut(panel_bytes).take(count).enumerate() {
@@ -72,10 +72,9 @@ impl PackedWeights {
                 fill(first + row, out);
             }
             values[present * cols..].fill(0.0);
-            let scales = if kernel.has_scales { &mut scales[first..first + nr] } else { &mut [] };
-            (kernel.pack)(nr, &values, panel, scales);
+            (kernel.pack)(nr, &values, panel, &mut columns[index * column_values..][..column_values]);
         }
-        Self { rows, cols, kernel, level, panels, scales }
+        Self { rows, cols, kernel, level, panels, columns }
     }
 
     /// Output features, `N`.
@@ -100,7 +99,7 @@ impl PackedWeights {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        size_of_val::<[f32]>(&self.panels) + size_of_val::<[f32]>(&self.scales)
+        size_of_val::<[f32]>(&self.panels) + size_of_val::<[f32]>(&self.columns)
     }
 
     /// How many panels there are.
@@ -108,20 +107,16 @@ impl PackedWeights {
         self.rows.div_ceil(self.kernel.nr)
     }
 
-    /// Bytes of `k` rows of a panel.
-    pub(super) fn panel_bytes(&self, k: usize) -> usize {
-        k * self.kernel.nr * self.kernel.weight_bytes
-    }
-
-    /// Panel `index`, `[cols][nr]`.
+    /// Panel `index`.
     pub(super) fn panel(&self, index: usize) -> &[u8] {
-        let len = self.panel_bytes(self.cols);
+        let len = self.kernel.panel_bytes(self.cols);
         &bytemuck::cast_slice(&self.panels)[index * len..][..len]
     }
 
-    /// The scales of panel `index`, `[nr]`; empty if the format has none.
-    pub(super) fn scales(&self, index: usize) -> &[f32] {
-        if self.kernel.has_scales { &self.scales[index * self.kernel.nr..][..self.kernel.nr] } else { &[] }
+    /// The values of the columns of panel `index`, `[column_values][nr]`.
+    pub(super) fn column_values(&self, index: usize) -> &[f32] {
+        let len = self.kernel.nr * self.kernel.column_values;
+        &self.columns[index * len..][..len]
     }
 }
 

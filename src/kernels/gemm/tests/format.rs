@@ -1,122 +1,221 @@
-//! A second format, written for this test alone, goes through packing, driver and destinations: weights in 8 bits with a
-//! scale for each output, left-hand sides in bfloat16.
+//! Every format at every level: against an oracle over what the format keeps of its operands.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::format::WeightFormat;
-use super::super::kernel::{TileArgs, WeightKernel};
+use half::{bf16, f16};
+
+use super::super::decoded::{Q4_GROUP, Q4Group};
+use super::super::format::{Packing, WeightFormat};
+use super::super::int8::{quantised_weight, weight_scale};
+use super::super::kernel::WeightKernel;
 use super::super::{Destination, PackedWeights, Rows, gemm, scratch_req};
-use super::Problem;
+use super::{DEPTHS, Problem, interesting_widths};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
-use crate::kernels::testing::{assert_near, nan_workspace};
-use crate::simd::{Caches, Level};
+use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
+use crate::simd::{Caches, Extensions, Level};
 
-const MR: usize = 3;
-const NR: usize = 4;
-/// Elements of a chunk of 64 bytes of bfloat16.
-const CHUNK: usize = 32;
-
-static KERNEL: WeightKernel = WeightKernel {
-    name: "i8-portable-3x4",
-    format: WeightFormat::F32,
-    mr: MR,
-    nr: NR,
-    weight_bytes: 1,
-    lhs_bytes: 2,
-    has_scales: true,
-    pack,
-    convert: Some(convert),
-    run,
-};
-
-fn bf16(x: f32) -> u16 {
-    (x.to_bits() >> 16) as u16
+/// Every format but f32, at every level.
+fn packings() -> impl Iterator<Item = Packing> {
+    Level::available().flat_map(|level| {
+        WeightFormat::ALL.into_iter().skip(1).map(move |format| {
+            let extensions = Extensions::NONE;
+            Packing { level, extensions, format }
+        })
+    })
 }
 
-fn widened(x: u16) -> f32 {
-    f32::from_bits(u32::from(x) << 16)
+fn product(cx: &Cx, problem: &Problem, weights: &PackedWeights, destination: Destination<'_>) {
+    let Problem { m, k, .. } = *problem;
+    let mut workspace = nan_workspace(scratch_req(cx, m, weights));
+    let lhs = Rows::new(&problem.lhs, m, k);
+    gemm(cx, &lhs, weights, Some(&problem.bias), Activation::None, destination, workspace.scratch());
 }
 
-fn scale(row: &[f32]) -> f32 {
-    row.iter().fold(0.0f32, |max, x| max.max(x.abs())) / 127.0
-}
-
-fn quantised(x: f32, scale: f32) -> i8 {
-    libm::roundf(x / scale) as i8
-}
-
-fn pack(nr: usize, rows: &[f32], panel: &mut [u8], scales: &mut [f32]) {
-    let k = rows.len() / nr;
-    for (r, row) in rows.chunks_exact(k).enumerate() {
-        scales[r] = scale(row).max(f32::MIN_POSITIVE);
-        for (i, &x) in row.iter().enumerate() {
-            panel[i * nr + r] = quantised(x, scales[r]).to_ne_bytes()[0];
+/// Replaces operands by what `format` keeps of them.
+fn keep(problem: &mut Problem, format: WeightFormat) {
+    let each = |values: &mut Vec<f32>, keep: fn(f32) -> f32| values.iter_mut().for_each(|x| *x = keep(*x));
+    match format {
+        WeightFormat::F32 | WeightFormat::Int8 => {}
+        WeightFormat::F16 => each(&mut problem.weights, |x| f16::from_f32(x).to_f32()),
+        WeightFormat::Bf16 => {
+            each(&mut problem.weights, |x| bf16::from_f32(x).to_f32());
+            each(&mut problem.lhs, |x| bf16::from_f32(x).to_f32());
         }
-    }
-}
-
-/// `[K / 16][rows][16]` f32 to `[K / 32][rows][32]` bfloat16.
-fn convert(_: Level, tile: &mut [f32], rows: usize) {
-    let from = tile.to_vec();
-    let to: &mut [u16] = bytemuck::cast_slice_mut(tile);
-    for (at, &x) in from.iter().enumerate() {
-        let (k, row) = (at / (16 * rows) * 16 + at % 16, at / 16 % rows);
-        to[k / CHUNK * rows * CHUNK + row * CHUNK + k % CHUNK] = bf16(x);
-    }
-}
-
-/// # Safety
-/// As `WeightKernel::run`.
-unsafe fn run(_: Level, rows: usize, args: TileArgs<u8>) {
-    let (a, b) = (args.a.cast::<u16>(), args.b.cast::<i8>());
-    for i in 0..rows {
-        for j in 0..NR {
-            // SAFETY: the caller promises operands of these shapes.
-            unsafe {
-                let mut sum = 0.0;
-                for k in 0..args.k {
-                    let x = *a.add((k / CHUNK * rows + i) * CHUNK + k % CHUNK);
-                    sum += widened(x) * f32::from(*b.add(k * NR + j));
+        WeightFormat::Q4 => {
+            for row in problem.weights.chunks_exact_mut(problem.k) {
+                for weights in row.chunks_mut(Q4_GROUP) {
+                    let Q4Group { scale, least, steps } = Q4Group::of(weights);
+                    for (x, step) in weights.iter_mut().zip(steps) {
+                        *x = f32::from(step) * scale.to_f32() + least.to_f32();
+                    }
                 }
-                let value = *args.init.add(i * args.init_stride + j) + sum * *args.scales.add(j);
-                let c = args.c.add(i * args.ldc + j);
-                *c = if args.accumulate { *c + value } else { value };
             }
         }
+    }
+}
+
+/// The product of 8-bit integers, rounded as [`super::super::int8`] says, one output at a time.
+fn int8_product(problem: &Problem) -> Vec<f32> {
+    let mut out = Vec::new();
+    for x in problem.lhs.chunks_exact(problem.k) {
+        let least = x.iter().fold(0.0f32, |least, x| least.min(*x));
+        let range = x.iter().fold(0.0f32, |most, x| most.max(*x)) - least;
+        let (scale, inverse) = if range > 0.0 { (range / 255.0, 255.0 / range) } else { (0.0, 0.0) };
+        let zero = libm::rintf(-least * inverse).clamp(0.0, 255.0);
+        let bytes: Vec<i32> =
+            x.iter().map(|x| (libm::rintf(x * inverse) + zero).clamp(0.0, 255.0) as i32).collect();
+        for (w, bias) in problem.weights.chunks_exact(problem.k).zip(&problem.bias) {
+            let weight_scale = weight_scale(w);
+            let sum: i32 = bytes
+                .iter()
+                .zip(w)
+                .map(|(p, w)| (p - zero as i32) * i32::from(quantised_weight(*w, weight_scale)))
+                .sum();
+            out.push(sum as f32 * (scale * weight_scale) + bias);
+        }
+    }
+    out
+}
+
+fn check(packing: Packing, problem: &mut Problem, place: Place) {
+    let cx = Cx::serial(packing.level);
+    let Problem { m, n, k, .. } = *problem;
+    let weights = PackedWeights::pack(packing, n, k, &problem.weights);
+    let mut out = Guarded::unwritten(m * n, place);
+    product(&cx, problem, &weights, Destination::Store { out: &mut out, stride: n });
+    if packing.format == WeightFormat::Int8 {
+        let expected = int8_product(problem);
+        let same = out.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same, "{:?}, [{m}, {n}, {k}]: {:?}, expected {expected:?}", weights.kernel(), &out[..]);
+    } else {
+        keep(problem, packing.format);
+        let (exact, tolerances) = problem.oracle(true, Activation::None);
+        assert_near(&out, &exact, |i| tolerances[i]);
     }
 }
 
 #[test]
-fn a_second_format_goes_through_packing_driver_and_destinations() {
-    let level = Level::detect();
-    for caches in [Caches::SMALL, Caches { l1: 0, l2: 2048, last: 0 }] {
-        let cx = Cx::serial(level).with_caches(caches);
-        for [m, n, k] in [[1, 1, 1], [MR, NR, CHUNK], [2 * MR + 1, 3 * NR + 1, 5 * CHUNK + 7]] {
-            let mut problem = Problem::new([m, n, k]);
-            let weights = PackedWeights::pack_for(&KERNEL, level, n, k, |row, out| {
-                out.copy_from_slice(&problem.weights[row * k..][..k]);
-            });
-            // The oracle computes with what the format keeps of the operands.
-            problem.lhs.iter_mut().for_each(|x| *x = widened(bf16(*x)));
-            for row in problem.weights.chunks_exact_mut(k) {
-                let scale = scale(row);
-                row.iter_mut().for_each(|x| *x = f32::from(quantised(*x, scale)) * scale);
+fn every_format_at_every_height_and_tail() {
+    for packing in packings() {
+        let WeightKernel { mr, nr, .. } = *WeightKernel::of(packing);
+        for m in (1..=mr + 1).chain([5 * mr + 3]) {
+            for n in interesting_widths(nr) {
+                for k in DEPTHS.into_iter().chain([63, 65, 130]) {
+                    check(packing, &mut Problem::new([m, n, k]), Place::ALL[(m + n + k) % 2]);
+                }
             }
-            let (mut exact, tolerances) = problem.oracle(true, Activation::None);
-            exact.iter_mut().for_each(|x| *x += 1.0);
-            let mut out: Vec<f32> = vec![1.0; m * n];
-            gemm(
-                &cx,
-                &Rows::new(&problem.lhs, m, k),
-                &weights,
-                Some(&problem.bias),
-                Activation::None,
-                Destination::Add { out: &mut out, stride: n },
-                nan_workspace(scratch_req(&cx, m, &weights)).scratch(),
-            );
-            assert_near(&out, &exact, |i| 2.0 * tolerances[i] + 1e-6);
         }
+    }
+}
+
+/// Deep enough that the depth and the rows are cut into blocks.
+#[test]
+fn every_format_in_blocks() {
+    for packing in packings() {
+        let WeightKernel { mr, nr, .. } = *WeightKernel::of(packing);
+        check(packing, &mut Problem::new([5 * mr + 1, nr + 5, 9001]), Place::End);
+    }
+}
+
+#[test]
+fn every_format_has_the_same_bits_for_any_threads_and_caches() {
+    for packing in packings() {
+        let WeightKernel { mr, nr, .. } = *WeightKernel::of(packing);
+        for [m, n, k] in [[1, 3 * nr + 1, 40], [3 * mr + 2, 7 * nr + 3, 150], [30 * mr + 1, nr + 2, 3000]] {
+            let problem = Problem::new([m, n, k]);
+            let weights = PackedWeights::pack(packing, n, k, &problem.weights);
+            let compute = |cx: &Cx| {
+                let mut out = problem.bias.repeat(m);
+                product(cx, &problem, &weights, Destination::Add { out: &mut out, stride: n });
+                out
+            };
+            assert_same_for_any_threads(packing.level, compute);
+            let expected = compute(&Cx::serial(packing.level));
+            for l2 in [0, 8 * 16 * 4 * nr, 8 * 70 * 4 * nr, 1 << 24] {
+                let cx = Cx::serial(packing.level).with_caches(Caches { l1: 0, l2, last: 0 });
+                assert!(compute(&cx) == expected, "{:?}: {l2}", weights.kernel());
+            }
+        }
+    }
+}
+
+/// Through the destinations that do not take a tile as it is.
+#[test]
+fn every_format_is_scattered_and_added() {
+    for packing in packings() {
+        let cx = Cx::serial(packing.level);
+        let (tokens, heads, head_dim) = (9, 2, 20);
+        let problem = Problem::new([2 * tokens, heads * head_dim, 70]);
+        let (m, n) = (problem.m, problem.n);
+        let weights = PackedWeights::pack(packing, n, problem.k, &problem.weights);
+        let mut expected = vec![0.0; m * n];
+        product(&cx, &problem, &weights, Destination::Store { out: &mut expected, stride: n });
+        let mut scattered = vec![f32::NAN; m * n];
+        product(&cx, &problem, &weights, Destination::Heads { out: &mut scattered, tokens, heads, head_dim });
+        let mut added = vec![2.0; m * n];
+        product(&cx, &problem, &weights, Destination::Add { out: &mut added, stride: n });
+        for (i, expected) in expected.iter().enumerate() {
+            let (batch, token, head, d) = (i / n / tokens, i / n % tokens, i % n / head_dim, i % head_dim);
+            let scattered = scattered[((batch * heads + head) * tokens + token) * head_dim + d];
+            assert_eq!(scattered.to_bits(), expected.to_bits(), "{:?}", weights.kernel());
+            assert!((added[i] - expected - 2.0).abs() < 1e-5, "{:?}", weights.kernel());
+        }
+    }
+}
+
+/// Weights that were quantised before are quantised to the same.
+#[test]
+fn quantisation_is_idempotent() {
+    let mut rng = Rng::new(5);
+    for magnitude in [1e-30, 1e-6, 0.02, 1.0, 3e4, 1e38] {
+        for _ in 0..50 {
+            let row = rng.vec(100, -magnitude..=magnitude);
+            let scale = weight_scale(&row);
+            let steps: Vec<i8> = row.iter().map(|x| quantised_weight(*x, scale)).collect();
+            let again: Vec<f32> = steps.iter().map(|step| f32::from(*step) * scale).collect();
+            assert_eq!(weight_scale(&again), scale);
+            assert!(again.iter().zip(&steps).all(|(x, step)| quantised_weight(*x, scale) == *step));
+        }
+    }
+}
+
+/// What quantisation cannot represent, it does not hide.
+#[test]
+fn values_that_are_not_finite_and_rows_without_a_range() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        let packing = Packing { level, extensions: Extensions::NONE, format: WeightFormat::Int8 };
+        let (m, n, k) = (6, 2, 40);
+        let mut problem = Problem::new([m, n, k]);
+        problem.lhs[3] = f32::NAN;
+        problem.lhs[k + 39] = f32::INFINITY;
+        problem.lhs[2 * k..3 * k].fill(0.0);
+        problem.lhs[3 * k..4 * k].fill(-2.5);
+        problem.lhs[4 * k] = 1e4;
+        problem.lhs[5 * k] = f32::MAX;
+        problem.lhs[5 * k + 1] = f32::MIN;
+        let weights = PackedWeights::pack(packing, n, k, &problem.weights);
+        let mut out = vec![0.0; m * n];
+        product(&cx, &problem, &weights, Destination::Store { out: &mut out, stride: n });
+        assert!(out[..2 * n].iter().all(|x| x.is_nan()), "a row with NaN or infinity: {out:?}");
+        assert_eq!(out[2 * n..3 * n], problem.bias[..], "a row of zeros");
+        // One value is exactly a step; only the weights are rounded.
+        for (out, (w, bias)) in
+            out[3 * n..4 * n].iter().zip(problem.weights.chunks_exact(k).zip(&problem.bias))
+        {
+            let scale = weight_scale(w);
+            let sum: f32 = w.iter().map(|w| f32::from(quantised_weight(*w, scale))).sum();
+            assert!((out - (bias - 2.5 * scale * sum)).abs() < 1e-4, "a constant row");
+        }
+        assert!(out[4 * n..5 * n].iter().all(|x| x.is_finite()), "an outlier");
+        assert!(out[5 * n..].iter().all(|x| x.is_nan()), "a range beyond f32");
+
+        let mut weights = problem.weights.clone();
+        weights[k] = f32::NAN;
+        let weights = PackedWeights::pack(packing, n, k, &weights);
+        product(&cx, &problem, &weights, Destination::Store { out: &mut out, stride: n });
+        assert!(out[2 * n].is_finite() && out[2 * n + 1].is_nan(), "a weight that is NaN");
     }
 }

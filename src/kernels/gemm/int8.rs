@@ -1,0 +1,321 @@
+//! Products of 8-bit integers.
+//!
+//! An output is `Σₖ x[k] · w[k]` with `x[k] = sx · (p[k] − z)` and `w[k] = sw · q[k]`: `q` in −127…127 with a scale `sw`
+//! for each output, `p` in 0…255 with a scale `sx` and a zero point `z` for each row, found when it is packed. So it is
+//! `sx · sw · (Σ p q − z Σ q)`. The sums are integers and exact; all that is rounded is done lane by lane in the same order,
+//! a multiplication or an addition at a time. Results are therefore bit-identical at all levels.
+
+use super::format::WeightFormat;
+use super::kernel::{CHUNK, Convert, Finish, LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
+use crate::simd::{Level, Portable, Simd, Vectorize};
+
+/// The largest depth whose sums fit 32 bits.
+pub(super) const MOST_K: usize = i32::MAX as usize / (255 * 127);
+
+/// The kernel of `level`.
+pub(super) fn kernel(level: Level) -> &'static WeightKernel {
+    match level {
+        Level::Portable(_) => &PORTABLE,
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::Avx2(_) => &AVX2,
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::Avx512(_) => &AVX512,
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Level::Neon(_) => &NEON,
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128(_) => &SIMD128,
+    }
+}
+
+/// The scale of a row of weights: a 127th of the largest magnitude, rounded up to 16 bits. NaN if a weight is not finite.
+///
+/// With so few bits, `scale · q` is exact, and so is the largest of them divided by 127: weights that were quantised before
+/// are found again, bit by bit.
+pub(crate) fn weight_scale(row: &[f32]) -> f32 {
+    if !row.iter().all(|x| x.is_finite()) {
+        return f32::NAN;
+    }
+    let most = row.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let exact = most / 127.0;
+    f32::from_bits((exact.to_bits() + 0xff) & !0xff)
+}
+
+/// The integer that stands for weight `x` under `scale`.
+pub(crate) fn quantised_weight(x: f32, scale: f32) -> i8 {
+    // NaN, of a row of zeros or one with a weight that is not finite, becomes 0.
+    libm::rintf(x / scale).clamp(-127.0, 127.0) as i8
+}
+
+/// Packs `[nr][k]` as `[k / UNIT][nr][UNIT]`, the last unit filled up with zeros. Values of the columns: scales, and sums as
+/// the bits of integers.
+fn pack<const UNIT: usize>(nr: usize, rows: &[f32], panel: &mut [u8], columns: &mut [f32]) {
+    let k = rows.len() / nr;
+    assert!(k <= MOST_K, "products of {k} int8 do not fit 32 bits");
+    let panel: &mut [i8] = bytemuck::cast_slice_mut(panel);
+    let (scales, sums) = columns.split_at_mut(nr);
+    for (column, row) in rows.chunks_exact(k).enumerate() {
+        scales[column] = weight_scale(row);
+        let mut sum = 0;
+        for (unit, weights) in row.chunks(UNIT).enumerate() {
+            for (to, &x) in panel[(unit * nr + column) * UNIT..].iter_mut().zip(weights) {
+                *to = quantised_weight(x, scales[column]);
+                sum += i32::from(*to);
+            }
+        }
+        sums[column] = f32::from_bits(sum.cast_unsigned());
+    }
+}
+
+/// What an element of a packed row is.
+trait Element: bytemuck::Pod {
+    fn of(byte: u8) -> Self;
+}
+
+impl Element for u8 {
+    #[inline(always)]
+    fn of(byte: u8) -> Self {
+        byte
+    }
+}
+
+impl Element for u16 {
+    #[inline(always)]
+    fn of(byte: u8) -> Self {
+        byte.into()
+    }
+}
+
+/// Quantises rows: finds the scale and the zero point of each, as the bits of an integer, and writes its integers as `E`.
+fn quantise<E: Element>(level: Level, tile: Convert<'_>) {
+    struct Quantise<'a, E>(Convert<'a>, core::marker::PhantomData<E>);
+    impl<E: Element> Vectorize for Quantise<'_, E> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Convert { rows, k, from, to, row_values } = self.0;
+            let to: &mut [E] = bytemuck::cast_slice_mut(to);
+            let width = LINE / size_of::<E>();
+            for (row, values) in row_values.chunks_exact_mut(2).enumerate() {
+                // Of a chunk, what is beyond the row is zero: that changes neither end of the range, which holds zero.
+                let chunk = |index: usize| {
+                    let mut chunk = *from[(index * rows + row) * CHUNK..].first_chunk::<CHUNK>().expect("a chunk");
+                    chunk[CHUNK.min(k - index * CHUNK)..].fill(0.0);
+                    chunk
+                };
+                let scale = RowScale::of(s, (0..k.div_ceil(CHUNK)).map(chunk));
+                [values[0], values[1]] = [scale.scale, f32::from_bits(scale.zero as u32)];
+                for index in 0..k.next_multiple_of(width) / CHUNK {
+                    let bytes = if index * CHUNK < k { scale.quantise(s, &chunk(index)) } else { [0; CHUNK] };
+                    let at = (index * CHUNK / width * rows + row) * width + index * CHUNK % width;
+                    for (to, byte) in to[at..at + CHUNK].iter_mut().zip(bytes) {
+                        *to = E::of(byte);
+                    }
+                }
+            }
+        }
+    }
+    level.dispatch(Quantise::<E>(tile, core::marker::PhantomData));
+}
+
+/// The scale and the zero point of a row.
+struct RowScale {
+    /// NaN if a value is not finite, 0 if all are 0.
+    scale: f32,
+    /// Its reciprocal, or 0.
+    inverse: f32,
+    /// In 0…255.
+    zero: f32,
+}
+
+impl RowScale {
+    /// Of a row's values, zero among them: 256 steps from the smallest to the largest.
+    #[inline(always)]
+    fn of<S: Simd>(s: S, chunks: impl Iterator<Item = [f32; CHUNK]>) -> Self {
+        let mut least = s.splat(0.0);
+        let mut most = s.splat(0.0);
+        let mut broken = s.splat(0.0);
+        for chunk in chunks {
+            for values in chunk.chunks_exact(S::LANES) {
+                // SAFETY: `values` holds LANES values.
+                let x = unsafe { s.load(values.as_ptr()) };
+                least = s.min(x, least);
+                most = s.max(x, most);
+                // NaN if `x` is not finite.
+                broken = s.add(broken, s.sub(x, x));
+            }
+        }
+        let least = -s.reduce_max(s.sub(s.splat(0.0), least));
+        let range = s.reduce_max(most) - least;
+        let is_finite = s.reduce_add(broken) == 0.0 && range.is_finite();
+        if !is_finite {
+            return Self { scale: f32::NAN, inverse: 0.0, zero: 0.0 };
+        }
+        let (scale, inverse) = (range / 255.0, 255.0 / range);
+        if scale < f32::MIN_POSITIVE {
+            return Self { scale: 0.0, inverse: 0.0, zero: 0.0 };
+        }
+        Self { scale, inverse, zero: libm::rintf(-least * inverse).clamp(0.0, 255.0) }
+    }
+
+    /// The integers of some values.
+    #[inline(always)]
+    fn quantise<S: Simd>(&self, s: S, values: &[f32; CHUNK]) -> [u8; CHUNK] {
+        let mut bytes = [0; CHUNK];
+        let (inverse, zero) = (s.splat(self.inverse), s.splat(self.zero));
+        for (values, bytes) in values.chunks_exact(S::LANES).zip(bytes.chunks_exact_mut(S::LANES)) {
+            // SAFETY: both hold LANES elements.
+            unsafe {
+                let steps = s.round(s.mul(s.load(values.as_ptr()), inverse));
+                s.store_u8(bytes.as_mut_ptr(), s.to_i32(s.add(steps, zero)));
+            }
+        }
+        bytes
+    }
+}
+
+/// f32 of integer sums.
+///
+/// # Safety
+/// As [`WeightKernel::finish`].
+unsafe fn dequantise(level: Level, tile: Finish<'_>) {
+    struct Dequantise<'a>(Finish<'a>);
+    impl Vectorize for Dequantise<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Finish { sums, nr, columns, rows, init, c, ldc, accumulate } = self.0;
+            let (scales, column_sums) = columns.split_at(nr);
+            for (row, (sums, values)) in sums.chunks_exact(nr).zip(rows.chunks_exact(2)).enumerate() {
+                let (scale, zero) = (s.splat(values[0]), s.i_splat(values[1].to_bits().cast_signed()));
+                for at in (0..nr).step_by(S::LANES) {
+                    // SAFETY: `nr` is a multiple of LANES, and the caller promises the output.
+                    unsafe {
+                        let int = |from: &[f32]| s.as_i32(s.load(from[at..].as_ptr()));
+                        let exact = s.i_sub(int(sums), s.i_mul(zero, int(column_sums)));
+                        let scale = s.mul(scale, s.load(scales[at..].as_ptr()));
+                        let value = s.add(s.mul(s.to_f32(exact), scale), s.load(init[at..].as_ptr()));
+                        let c = c.add(row * ldc + at);
+                        s.store(c, if accumulate { s.add(s.load(c), value) } else { value });
+                    }
+                }
+            }
+        }
+    }
+    level.dispatch(Dequantise(tile));
+}
+
+/// A tile for instruction sets without products of bytes: `MR` rows of 16-bit numbers by `NV` vectors of pairs of bytes,
+/// which are widened as they are read.
+struct PairTile<const MR: usize, const NV: usize>(TileArgs<u8>);
+
+impl<const MR: usize, const NV: usize> Vectorize for PairTile<MR, NV> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let TileArgs { k, mut a, mut b, init, init_stride, c, ldc, ahead, .. } = self.0;
+        // SAFETY: `WeightKernel::run`'s caller promises that all of `a`, `b`, `init` and `c` are valid for the shapes
+        // documented at `TileArgs`; the loops below stay inside them.
+        unsafe {
+            let mut sums = [[s.i_splat(0); NV]; MR];
+            for (i, row) in sums.iter_mut().enumerate() {
+                for (j, sum) in row.iter_mut().enumerate() {
+                    *sum = s.as_i32(s.load(init.add(i * init_stride + j * S::LANES)));
+                }
+            }
+            let mut next = ahead.first;
+            for _ in 0..k / PAIR_CHUNK {
+                for _ in 0..ahead.lines_per_chunk {
+                    s.prefetch(next);
+                    next = next.wrapping_add(LINE);
+                }
+                for pair in 0..PAIR_CHUNK / 2 {
+                    pair_step(s, &mut sums, a.add(4 * pair), b);
+                    b = b.add(2 * NV * S::LANES);
+                }
+                a = a.add(MR * LINE);
+            }
+            for pair in 0..(k % PAIR_CHUNK).div_ceil(2) {
+                pair_step(s, &mut sums, a.add(4 * pair), b);
+                b = b.add(2 * NV * S::LANES);
+            }
+            for (i, row) in sums.iter().enumerate() {
+                for (j, &sum) in row.iter().enumerate() {
+                    s.store(c.add(i * ldc + j * S::LANES), s.as_f32(sum));
+                }
+            }
+        }
+    }
+}
+
+/// Elements of a chunk of 16-bit numbers.
+const PAIR_CHUNK: usize = LINE / size_of::<u16>();
+
+/// `sums[i] += a[i · LINE] · b`, for two `k`.
+///
+/// # Safety
+/// `a` is valid for reads of a pair at these places, `b` for `2 · NV · LANES` bytes.
+#[inline(always)]
+unsafe fn pair_step<S: Simd, const MR: usize, const NV: usize>(
+    s: S,
+    sums: &mut [[S::I; NV]; MR],
+    a: *const u8,
+    b: *const u8,
+) {
+    let mut columns = [s.i_splat(0); NV];
+    for (j, column) in columns.iter_mut().enumerate() {
+        // SAFETY: forwarded to the caller.
+        *column = unsafe { s.load_i8_pairs(b.add(2 * j * S::LANES).cast()) };
+    }
+    for (i, row) in sums.iter_mut().enumerate() {
+        // SAFETY: forwarded to the caller.
+        let x = s.i_splat(unsafe { a.add(i * LINE).cast::<i32>().read_unaligned() });
+        for (sum, &column) in row.iter_mut().zip(&columns) {
+            *sum = s.i_add(*sum, s.pair_dot(x, column));
+        }
+    }
+}
+
+type TileFn = unsafe fn(Level, TileArgs<u8>);
+
+unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: TileArgs<u8>) {
+    let simd = S::of(level).expect("a kernel is only run at its own level");
+    simd.dispatch(PairTile::<MR, NV>(args));
+}
+
+/// A static kernel over all its row counts.
+macro_rules! pairs {
+    ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {{
+        const TILES: &[TileFn] = &[$(entry::<$simd, $mr, $nv>),+];
+        const NR: usize = $nv * <$simd>::LANES;
+        const { assert!(TILES.len() <= MAX_MR && NR <= MAX_NR) };
+        WeightKernel {
+            name: $name,
+            format: WeightFormat::Int8,
+            mr: TILES.len(),
+            nr: NR,
+            k_unit: 2,
+            unit_bytes: 2 * NR,
+            lhs_bytes: size_of::<u16>(),
+            column_values: 2,
+            row_values: 2,
+            pack: pack::<2>,
+            convert: Some(quantise::<u16>),
+            decode: None,
+            // SAFETY: forwarded to the caller.
+            run: |level, rows, args| unsafe { TILES[rows - 1](level, args) },
+            finish: Some(dequantise),
+        }
+    }};
+}
+
+static PORTABLE: WeightKernel = pairs!("int8-portable-4x8", Portable, 1 vectors, [1 2 3 4]);
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+static AVX2: WeightKernel = pairs!("int8-avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+static AVX512: WeightKernel =
+    pairs!("int8-avx512-13x32", crate::simd::Avx512, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13]);
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+static NEON: WeightKernel = pairs!("int8-neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+static SIMD128: WeightKernel = pairs!("int8-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);
