@@ -225,6 +225,12 @@ typedef struct vitrum_polygon {
 /* An activation of the towers: one of `VITRUM_ACTIVATION_*`. */
 typedef int32_t vitrum_activation;
 
+/*
+ * What the weights of a model's towers or image encoder are kept as, and the arithmetic that goes with it: one of
+ * `VITRUM_WEIGHTS_*`.
+ */
+typedef int32_t vitrum_weights;
+
 /* How to load a CLIP model. All zeros but `struct_size` are the defaults. */
 typedef struct vitrum_clip_options {
     /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
@@ -252,6 +258,10 @@ typedef struct vitrum_clip_options {
     const uint8_t *VITRUM_NULLABLE vocabulary;
     /* Bytes at `vocabulary`. */
     size_t vocabulary_size;
+    /* What the weights of the towers are kept as: `VITRUM_WEIGHTS_OF_FILES`, the default, or a format. */
+    vitrum_weights weights;
+    /* 0. Here so that the struct does not end in padding. */
+    uint32_t reserved;
 } vitrum_clip_options;
 
 /* How pictures and texts are embedded. The defaults are not zeros. */
@@ -300,6 +310,8 @@ typedef struct vitrum_sam_options {
      * `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_sam_warnings` says why.
      */
     uint32_t lenient;
+    /* What the weights of the image encoder are kept as: `VITRUM_WEIGHTS_OF_FILES`, the default, or a format. */
+    vitrum_weights weights;
 } vitrum_sam_options;
 
 /*
@@ -749,6 +761,30 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
 
 /* ITU-R BT.709: video of 720 lines and more. */
 #define VITRUM_YUV_BT709 1
+
+/* The format that the files name if `vitrum quantize` wrote them, otherwise f32. */
+#define VITRUM_WEIGHTS_OF_FILES 0
+
+/* 32-bit floats: results equal the reference implementations'. */
+#define VITRUM_WEIGHTS_F32 1
+
+/* 16-bit floats (IEEE 754 binary16), half the memory; the arithmetic is that of f32. */
+#define VITRUM_WEIGHTS_F16 2
+
+/* bfloat16, half the memory; activations are rounded to it, sums are f32. */
+#define VITRUM_WEIGHTS_BF16 3
+
+/*
+ * 8-bit integers with a scale for each output, a quarter of the memory; activations become 8-bit integers row by row.
+ * Results are the same on every CPU, bit by bit, as far as these layers go.
+ */
+#define VITRUM_WEIGHTS_INT8 4
+
+/*
+ * 4-bit integers with a scale and a least value for each 32 inputs of an output, a sixth of the memory; the arithmetic is
+ * that of f32.
+ */
+#define VITRUM_WEIGHTS_Q4 5
 
 /* The activation that the model's files name. */
 #define VITRUM_ACTIVATION_OF_FILES 0

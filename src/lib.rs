@@ -125,6 +125,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use exec::{Cx as Context, CxOptions as ContextOptions, Monitor, Runner};
 pub use image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
 pub use kernels::activation::Activation;
+pub use kernels::gemm::WeightFormat;
 pub use pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 pub use pipelines::mask::{self, Rle};
 pub use pipelines::sam::{

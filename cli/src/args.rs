@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vitrum::exec::{Cx, CxOptions};
+use vitrum::WeightFormat;
 use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
@@ -98,6 +99,10 @@ pub(crate) struct LoadArgs {
     /// Activation of a CLIP whose files do not tell it: weights of OpenAI's models without configuration need quick-gelu.
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) activation: Option<ActivationName>,
+    /// What the weights are kept as, and the arithmetic that goes with it: f32, f16, bf16, int8 or q4; by default what the
+    /// model's files say, which is f32 unless `vitrum quantize` wrote them.
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = parse_weights)]
+    pub(crate) weights: Option<WeightFormat>,
 }
 
 /// An activation of CLIP's MLPs.
@@ -135,6 +140,13 @@ fn parse_level(name: &str) -> Result<Level, String> {
     Level::from_name(name).ok_or_else(|| {
         let names: Vec<_> = Level::available().map(Level::name).collect();
         format!("this CPU has {}", names.join(", "))
+    })
+}
+
+fn parse_weights(name: &str) -> Result<WeightFormat, String> {
+    WeightFormat::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = WeightFormat::ALL.iter().map(|format| format.name()).collect();
+        format!("the formats are {}", names.join(", "))
     })
 }
 

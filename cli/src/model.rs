@@ -114,11 +114,12 @@ pub(crate) fn load(name: &str, load: LoadArgs, cx: &Cx) -> Result<Clip> {
 
 /// Loads the CLIP in `bundle`, which is the model called `name`, and tells the user what it warns of.
 pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, load: LoadArgs, cx: &Cx) -> Result<Clip> {
-    let LoadArgs { lenient, activation } = load;
+    let LoadArgs { lenient, activation, weights } = load;
     let options = ClipOptions::default()
         .with_lenient(lenient)
         .with_activation(activation.map(Into::into))
-        .with_vocabulary(VOCABULARY);
+        .with_vocabulary(VOCABULARY)
+        .with_weights(weights);
     let clip = loaded(name, Clip::load(cx, bundle, &options))?;
     warn(name, clip.warnings());
     Ok(clip)
@@ -137,7 +138,10 @@ pub(crate) fn bind_sam(
     load: LoadArgs,
     cx: &Cx,
 ) -> Result<Sam> {
-    let options = SamOptions::default().with_image_size(image_size).with_lenient(load.lenient);
+    let options = SamOptions::default()
+        .with_image_size(image_size)
+        .with_lenient(load.lenient)
+        .with_weights(load.weights);
     let sam = loaded(name, Sam::load(cx, bundle, &options))?;
     warn(name, sam.warnings());
     Ok(sam)

@@ -13,7 +13,7 @@ use super::scratch::{ScratchReq, Workspace};
 use super::shared::SharedMut;
 use crate::error::{Result, err};
 use crate::setters::setters;
-use crate::simd::{Caches, Level};
+use crate::simd::{Caches, Extensions, Level};
 
 /// Runs lanes of work, concurrently if it can. A host application may supply its own.
 pub trait Runner: Send + Sync {
@@ -58,6 +58,7 @@ const MAX_THREADS: usize = 1024;
 #[derive(Clone)]
 pub struct Cx {
     level: Level,
+    extensions: Extensions,
     caches: Caches,
     runner: Option<Arc<dyn Runner>>,
     workspaces: Arc<WorkspaceCache>,
@@ -91,6 +92,7 @@ impl Cx {
     pub fn serial(level: Level) -> Self {
         Self {
             level,
+            extensions: Extensions::detect(),
             caches: Caches::detect(),
             runner: None,
             workspaces: Arc::default(),
@@ -107,6 +109,17 @@ impl Cx {
     /// The instruction set.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// Instructions beyond the level that weights in formats other than f32 are multiplied with.
+    pub fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
+    /// Multiplies weights in other formats than f32 with these instructions and those of the level alone.
+    #[must_use]
+    pub fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions, ..self }
     }
 
     /// The caches of a core, by which kernels choose the sizes of blocks. Results do not depend on them.

@@ -15,6 +15,7 @@ use super::file::{open, open_memory, vitrum_file};
 use super::guard::{guard, guard_value};
 use super::image::{view, views, vitrum_image};
 use super::status::vitrum_status;
+use super::weights::{vitrum_weights, weight_format};
 use crate::error::{Result, err};
 use crate::exec::{Cx, ScratchReq};
 use crate::kernels::activation::Activation;
@@ -49,6 +50,10 @@ pub struct vitrum_clip_options {
     pub vocabulary: Nullable<*const u8>,
     /// Bytes at `vocabulary`.
     pub vocabulary_size: usize,
+    /// What the weights of the towers are kept as: `VITRUM_WEIGHTS_OF_FILES`, the default, or a format.
+    pub weights: vitrum_weights,
+    /// 0. Here so that the struct does not end in padding.
+    pub reserved: u32,
 }
 
 /// An activation of the towers: one of `VITRUM_ACTIVATION_*`.
@@ -65,8 +70,11 @@ pub const VITRUM_ACTIVATION_QUICK_GELU: vitrum_activation = 2;
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_clip_options {
     const NAME: &'static str = "vitrum_clip_options";
-    const EARLIER: &'static [usize] =
-        &[offset_of!(vitrum_clip_options, lenient), offset_of!(vitrum_clip_options, vocabulary)];
+    const EARLIER: &'static [usize] = &[
+        offset_of!(vitrum_clip_options, lenient),
+        offset_of!(vitrum_clip_options, vocabulary),
+        offset_of!(vitrum_clip_options, weights),
+    ];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -462,6 +470,10 @@ unsafe fn new_clip(
             VITRUM_ACTIVATION_QUICK_GELU => Some(Activation::QuickGelu),
             other => return Err(err!(InvalidArgument, "activation: {other} is none of VITRUM_ACTIVATION_*")),
         };
+        clip_options.weights = weight_format(options.weights)?;
+        if options.reserved != 0 {
+            return Err(err!(InvalidArgument, "reserved: {} is not 0", options.reserved));
+        }
         if options.vocabulary_size != 0 {
             // SAFETY: the caller's promise.
             let vocabulary = unsafe { array(options.vocabulary, options.vocabulary_size, "vocabulary")? };

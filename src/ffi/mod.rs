@@ -32,6 +32,8 @@ pub mod progress;
 
 pub mod polygon;
 
+pub mod weights;
+
 pub mod clip;
 
 pub mod sam;

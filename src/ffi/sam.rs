@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
+use core::mem::offset_of;
 
 use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, required, write_text};
 use super::context::{cx_of, vitrum_context};
@@ -13,6 +14,7 @@ use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam_embedding::vitrum_sam_embedding;
 use super::status::vitrum_status;
+use super::weights::{vitrum_weights, weight_format};
 use crate::error::Result;
 use crate::exec::Cx;
 use crate::pipelines::sam::{Sam, SamOptions};
@@ -41,12 +43,14 @@ pub struct vitrum_sam_options {
     /// 0, the default: a model with tensors or settings that are not understood is refused with
     /// `VITRUM_E_UNSUPPORTED`. 1: it is loaded. Its results may be wrong; `vitrum_sam_warnings` says why.
     pub lenient: u32,
+    /// What the weights of the image encoder are kept as: `VITRUM_WEIGHTS_OF_FILES`, the default, or a format.
+    pub weights: vitrum_weights,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_sam_options {
     const NAME: &'static str = "vitrum_sam_options";
-    const EARLIER: &'static [usize] = &[core::mem::offset_of!(vitrum_sam_options, lenient)];
+    const EARLIER: &'static [usize] = &[offset_of!(vitrum_sam_options, lenient), offset_of!(vitrum_sam_options, weights)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -214,6 +218,7 @@ fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -
     if let Some(options) = options {
         sam_options.image_size = Some(options.image_size as usize).filter(|&size| size != 0);
         sam_options.lenient = flag(options.lenient, "lenient")?;
+        sam_options.weights = weight_format(options.weights)?;
     }
     let sam = Arc::new(Sam::load(cx, bundle, &sam_options)?);
     Ok(Box::into_raw(Box::new(vitrum_sam { sam })))

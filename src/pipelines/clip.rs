@@ -10,6 +10,7 @@ use crate::error::{ErrorCode, Result, err};
 use crate::exec::{Cx, ScratchReq};
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
+use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::kernels::{norm, softmax};
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
 use crate::nn::Trace;
@@ -35,6 +36,9 @@ pub struct ClipOptions<'a> {
     /// OpenAI's list of merges (`bpe_simple_vocab_16e6.txt`, gzipped or not). It is used for weights in the original
     /// naming with OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, such as OpenCLIP's.
     pub vocabulary: Option<&'a [u8]>,
+    /// What the weights of the towers are kept as, and the arithmetic that goes with it; `None` for what
+    /// [`Bundle::weight_format`] says. Tables, norms, patch embeddings and projections are f32 in every format.
+    pub weights: Option<WeightFormat>,
 }
 
 impl<'a> ClipOptions<'a> {
@@ -42,6 +46,7 @@ impl<'a> ClipOptions<'a> {
         with_activation(activation: impl Into<Option<Activation>>),
         with_lenient(lenient: bool),
         with_vocabulary(vocabulary: impl Into<Option<&'a [u8]>>),
+        with_weights(weights: impl Into<Option<WeightFormat>>),
     }
 }
 
@@ -95,8 +100,7 @@ pub struct Clip {
 impl Clip {
     /// Loads a checkpoint and what lies beside it: the configuration, the preprocessing, the tokenizer.
     ///
-    /// The bundle is only needed during the call: weights are converted to f32 and packed for the context's
-    /// instruction set.
+    /// The bundle is only needed during the call: weights are packed for the context's instruction set.
     ///
     /// # Errors
     /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Unsupported` for tensors, settings and files that
@@ -104,7 +108,8 @@ impl Clip {
     /// when a text is encoded.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
         let mut review = Review::new(options.lenient);
-        let model = ClipModel::bind(bundle, cx.level(), options.activation, &mut review)?;
+        let packing = Packing::new(cx, options.weights.map_or_else(|| bundle.weight_format(), Ok)?);
+        let model = ClipModel::bind(bundle, packing, options.activation, &mut review)?;
         let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
         let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
         if let (Err(error), Some(_)) = (&tokenizer, &model.text)

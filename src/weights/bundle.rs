@@ -7,10 +7,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::archive::{Archive, TensorInfo};
 use super::config::Config;
+use super::json::quoted;
 use super::scope::Scope;
 use super::source::Source;
 use crate::error::{Result, err};
-use crate::kernels::gemm::Packing;
+use crate::kernels::gemm::{Packing, WeightFormat};
 
 /// The files beside the weights that a [`Bundle`] offers.
 pub const SIDE_FILES: [&str; 18] = [
@@ -33,6 +34,9 @@ pub const SIDE_FILES: [&str; 18] = [
     "tokenizer.model",
     "adapter_config.json",
 ];
+
+/// The key of the weights' format in the metadata of their files.
+pub const WEIGHT_FORMAT_KEY: &str = "vitrum.weights";
 
 /// Bytes of a side file at most. CLIP's `tokenizer.json` has 2.2 MB.
 pub const MAX_SIDE_FILE: usize = 16 << 20;
@@ -128,6 +132,20 @@ impl<'a> Bundle<'a> {
     /// [`Level`](crate::simd::Level).
     pub fn scope(&self, packing: impl Into<Packing>) -> Scope<'_> {
         Scope::new(&self.archive, packing)
+    }
+
+    /// What the files say that the weights should be kept as, by `vitrum.weights` in their metadata: f32 if they say
+    /// nothing.
+    ///
+    /// # Errors
+    /// `Unsupported` for a format of a later version.
+    pub fn weight_format(&self) -> Result<WeightFormat> {
+        let Some(name) = self.archive.metadata().get(WEIGHT_FORMAT_KEY) else {
+            return Ok(WeightFormat::F32);
+        };
+        WeightFormat::from_name(name).ok_or_else(|| {
+            err!(Unsupported, "weights in the format {}, which this version does not know", quoted(name))
+        })
     }
 
     /// The tensors that no scope has read so far.

@@ -30,7 +30,7 @@ mod strided;
 mod torch;
 
 pub use archive::{Archive, TensorInfo};
-pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES};
+pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES, WEIGHT_FORMAT_KEY};
 pub use config::Config;
 pub use fingerprint::Fnv64;
 pub use header::{MAX_HEADER, MAX_NAME, MAX_RANK, MAX_TENSORS};

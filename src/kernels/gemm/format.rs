@@ -1,5 +1,6 @@
 //! What weights are stored as.
 
+use crate::exec::Cx;
 use crate::simd::{Extensions, Level};
 
 /// Storage format of packed weights, and the arithmetic that goes with it.
@@ -50,6 +51,13 @@ pub struct Packing {
     pub extensions: Extensions,
     /// Storage format of the weights.
     pub format: WeightFormat,
+}
+
+impl Packing {
+    /// Weights of `format` for the kernels of `cx`.
+    pub fn new(cx: &Cx, format: WeightFormat) -> Self {
+        Self { level: cx.level(), extensions: cx.extensions(), format }
+    }
 }
 
 impl From<Level> for Packing {

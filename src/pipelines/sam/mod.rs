@@ -44,6 +44,7 @@ use super::preprocess::Preprocess;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, ScratchReq};
 use crate::image::{ImageView, PixelFormat};
+use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::{FrameFeatures, Sam2Model};
 use crate::nn::Trace;
@@ -60,12 +61,17 @@ pub struct SamOptions {
     /// Loads a model with tensors or settings that are not understood, which is otherwise an error. Its results may
     /// differ from those of its maker's program; [`Sam::warnings`] says why.
     pub lenient: bool,
+    /// What the weights of the image encoder are kept as, and the arithmetic that goes with it; `None` for what
+    /// [`Bundle::weight_format`] says. Its tables, norms, patch embedding and neck are f32 in every format, and so are prompt
+    /// encoder, mask decoder and memory.
+    pub weights: Option<WeightFormat>,
 }
 
 impl SamOptions {
     setters! {
         with_image_size(image_size: impl Into<Option<usize>>),
         with_lenient(lenient: bool),
+        with_weights(weights: impl Into<Option<WeightFormat>>),
     }
 }
 
@@ -127,14 +133,23 @@ pub struct Sam {
     warnings: Vec<String>,
 }
 
+/// Tells embeddings of one format from those of another; of f32 it is nothing, so that those of earlier versions are known.
+fn salt(format: WeightFormat) -> u64 {
+    match format {
+        WeightFormat::F32 => 0,
+        _ => format.name().bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        }),
+    }
+}
+
 /// Side files that no SAM uses.
 const QUIET_FILES: [&str; 2] = ["preprocessor_config.json", "video_preprocessor_config.json"];
 
 impl Sam {
     /// Loads a checkpoint, and the preprocessing beside it if there is any.
     ///
-    /// The bundle is only needed during the call: weights are converted to f32 and packed for the context's
-    /// instruction set.
+    /// The bundle is only needed during the call: weights are packed for the context's instruction set.
     ///
     /// # Errors
     /// Those of [`SamModel::bind`](crate::models::sam::SamModel::bind) or [`Sam2Model::bind`], and of
@@ -142,9 +157,10 @@ impl Sam {
     /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
         let mut review = Review::new(options.lenient);
-        let model = Model::bind(bundle, cx.level().into(), options.image_size, &mut review)?;
+        let format = options.weights.map_or_else(|| bundle.weight_format(), Ok)?;
+        let model = Model::bind(bundle, Packing::new(cx, format), options.image_size, &mut review)?;
         let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
-        let fingerprint = bundle.archive().fingerprint()?;
+        let fingerprint = bundle.archive().fingerprint()? ^ salt(format);
         review.files(bundle, &QUIET_FILES)?;
         let warnings = review.into_warnings();
         Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
