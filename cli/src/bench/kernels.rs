@@ -38,7 +38,7 @@ pub(super) fn gemm(bench: &mut Bench<'_>) -> Result<()> {
     for [m, n, k] in SHAPES {
         let cx = bench.cx;
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
-        let rhs = PackedWeights::pack(cx.level(), n, k, &numbers(n * k));
+        let rhs = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k));
         let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs));
         let run = || {
             let (lhs, output) = (Rows::new(&lhs, m, k), Destination::Store { out: &mut out, stride: n });
@@ -56,11 +56,12 @@ pub(super) fn gemm_cold(bench: &mut Bench<'_>) -> Result<()> {
     const MOST: usize = 1 << 30;
     for [m, n, k] in [[1, 768, 768], [50, 768, 768], [50, 3072, 768], [50, 768, 3072], [197, 768, 768]] {
         let cx = bench.cx;
-        let bytes = size_of::<f32>() * n * k;
+        let bytes = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k)).bytes();
         let copies = (2 * cx.caches().last).clamp(LEAST, MOST).div_ceil(bytes);
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
         let weights = numbers(n * k);
-        let rhs: Vec<_> = (0..copies).map(|_| PackedWeights::pack(cx.level(), n, k, &weights)).collect();
+        let packing = bench.packing();
+        let rhs: Vec<_> = (0..copies).map(|_| PackedWeights::pack(packing, n, k, &weights)).collect();
         let mut next = rhs.iter().cycle();
         let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs[0]));
         let run = || {

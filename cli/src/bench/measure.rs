@@ -45,7 +45,7 @@ pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Samp
         for i in 0..samples {
             if i % (samples / PEAKS).max(1) == 0 {
                 peaks.push(peak.gflops(cx));
-                with_loads.push(Peak::gflops_with_loads(cx));
+                with_loads.push(peak.gflops_with_loads(cx));
             }
             seconds.push(time(runs.max(1)));
         }

@@ -16,7 +16,9 @@ use std::thread::available_parallelism;
 
 use clap::ValueEnum;
 use serde::Serialize;
+use vitrum::WeightFormat;
 use vitrum::exec::{Cx, Profile};
+use vitrum::kernels::gemm::Packing;
 
 use crate::args::{BenchArgs, LoadArgs, Machine, Subject};
 use crate::failure::Result;
@@ -40,7 +42,7 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
     let table = output.is_terminal() && !output.json();
     for threads in threads {
         let cx = machine.cx_with(threads)?;
-        let peak = Peak::calibrate(&cx);
+        let peak = Peak::calibrate(&cx, machine.load.weights.unwrap_or_default());
         let profile = args.breakdown.then(|| Arc::new(Profile::default()));
         let cx = profile.iter().fold(cx, |cx, profile| cx.with_profile(profile.clone()));
         let mut bench = Bench { cx: &cx, load: machine.load, peak, table, profile, output };
@@ -89,11 +91,14 @@ struct Row<'a> {
     shape: String,
     threads: usize,
     isa: &'static str,
+    /// The format of the weights, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'static str>,
     median_ms: f64,
     gflops: f64,
     peak_gflops: f64,
     fraction_of_peak: f64,
-    /// The peak with operands that are loaded from the first-level cache.
+    /// What the tiles of the weights' format reach with operands from the first-level cache.
     peak_with_loads_gflops: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     gb_per_s: Option<f64>,
@@ -114,6 +119,11 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// For the kernels of this run.
+    fn packing(&self) -> Packing {
+        Packing::new(self.cx, self.load.weights.unwrap_or_default())
+    }
+
     fn header(&mut self) -> Result<()> {
         if !self.table {
             return Ok(());
@@ -122,7 +132,8 @@ impl Bench<'_> {
             return breakdown::header(self);
         }
         let Self { cx, .. } = self;
-        let title = format!("{} with {} thread(s)", cx.level().name(), cx.threads());
+        let weights = self.load.weights.map_or("", WeightFormat::name);
+        let title = format!("{} with {} thread(s) {weights}", cx.level().name(), cx.threads());
         self.output.line(format_args!(
             "{title:<42} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}",
             "median ms", "GFLOP/s", "peak", "of peak", "with loads", "GB/s"
@@ -153,6 +164,7 @@ impl Bench<'_> {
             shape,
             threads: self.cx.threads(),
             isa: self.cx.level().name(),
+            weights: self.load.weights.map(WeightFormat::name),
             median_ms: rounded(seconds * 1e3, 5),
             gflops: rounded(rate(work.flops), 2),
             peak_gflops: rounded(peak, 2),

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use vitrum::exec::Cx;
-use vitrum::kernels::gemm::F32Kernel;
+use vitrum::WeightFormat;
+use vitrum::kernels::gemm::{Packing, WeightKernel};
 use vitrum::simd::{Simd, Vectorize};
 
 /// Multiply-adds of one measurement, per lane and thread: about a millisecond, so that what slows a
@@ -16,13 +17,16 @@ const LENGTH: usize = 4 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peak {
     chains: usize,
+    /// Whose tiles are measured.
+    kernel: &'static WeightKernel,
 }
 
 impl Peak {
     /// Finds how many independent chains it takes. Too few wait for the latency of the instruction (4 cycles on 2
     /// to 4 units), too many do not fit the registers (16 on x86 before AVX-512).
-    pub(super) fn calibrate(cx: &Cx) -> Self {
-        let candidates = [6, 12, 16, 24].map(|chains| Self { chains });
+    pub(super) fn calibrate(cx: &Cx, format: WeightFormat) -> Self {
+        let kernel = WeightKernel::of(Packing::new(cx, format));
+        let candidates = [6, 12, 16, 24].map(|chains| Self { chains, kernel });
         let mut rates = [0.0f64; 4];
         // They take turns: while a neighbour disturbs one of them, it disturbs all.
         for _ in 0..10 {
@@ -34,14 +38,15 @@ impl Peak {
         candidates[best.unwrap_or(0)]
     }
 
-    /// Measures once with operands from the first-level cache, in the proportion of the level's tiles: the ceiling of
-    /// any product.
-    pub(super) fn gflops_with_loads(cx: &Cx) -> f64 {
-        let kernel = F32Kernel::of(cx.level());
-        let rounds = LENGTH * cx.level().lanes() / F32Kernel::EXERCISE / (kernel.mr * kernel.nr);
+    /// Measures once with operands from the first-level cache, in the tiles of the weights' format: the ceiling of any
+    /// product.
+    pub(super) fn gflops_with_loads(&self, cx: &Cx) -> f64 {
+        const K: usize = WeightKernel::EXERCISE;
+        let kernel = self.kernel;
+        let rounds = LENGTH * cx.level().lanes() / K / (kernel.mr * kernel.nr);
         let start = Instant::now();
         cx.parallel_for(cx.threads(), |_, _| kernel.exercise(cx.level(), black_box(rounds)));
-        let operations = 2 * rounds * F32Kernel::EXERCISE * kernel.mr * kernel.nr * cx.threads();
+        let operations = 2 * rounds * K * kernel.mr * kernel.nr * cx.threads();
         operations as f64 / start.elapsed().as_secs_f64() / 1e9
     }
 

@@ -185,6 +185,35 @@ impl WeightKernel {
         F32Kernel::of(packing.level).weights(packing.format).unwrap_or_else(|| int8::kernel(packing.level))
     }
 
+    /// Length of the sums of [`exercise`](Self::exercise).
+    pub const EXERCISE: usize = 128;
+
+    /// Computes the largest tile, `mr · nr` sums of [`EXERCISE`](Self::EXERCISE) products, so many times, with operands that
+    /// stay in the first-level cache: the speed that no product of this format exceeds.
+    ///
+    /// # Panics
+    /// If the kernel belongs to another level.
+    pub fn exercise(&self, level: Level, times: usize) {
+        let (a, b) = ([0.0; Self::EXERCISE * MAX_MR], [0.0; Self::EXERCISE * MAX_NR]);
+        let mut c = [0.0; MAX_TILE];
+        for _ in 0..times {
+            let args = TileArgs {
+                k: Self::EXERCISE,
+                a: a.as_ptr().cast(),
+                b: b.as_ptr().cast(),
+                init: ZEROS.as_ptr(),
+                init_stride: 0,
+                c: c.as_mut_ptr(),
+                ldc: self.nr,
+                accumulate: false,
+                ahead: Ahead::NOTHING,
+            };
+            // SAFETY: the operands hold the largest tile of any kernel, as f32.
+            unsafe { (self.run)(level, self.mr, args) };
+        }
+        core::hint::black_box(c);
+    }
+
     /// Bytes of `k` rows of a panel, whole units.
     pub(super) fn panel_bytes(&self, k: usize) -> usize {
         k.div_ceil(self.k_unit) * self.unit_bytes

@@ -4,7 +4,7 @@ use crate::simd::{Level, Portable, Simd, Vectorize};
 
 use super::decoded;
 use super::format::WeightFormat;
-use super::kernel::{CHUNK, LINE, MAX_MR, MAX_NR, MAX_TILE, TileArgs, WeightKernel};
+use super::kernel::{CHUNK, LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
 
 /// One tile: `MR` rows by `NV` vectors.
 struct Tile<const MR: usize, const NV: usize>(TileArgs<f32>);
@@ -122,25 +122,6 @@ impl F32Kernel {
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Level::Simd128(_) => &SIMD128,
         }
-    }
-
-    /// Length of the sums of [`exercise`](Self::exercise).
-    pub const EXERCISE: usize = 128;
-
-    /// Computes the largest tile, `mr · nr` sums of [`EXERCISE`](Self::EXERCISE) products, so many times, with operands that
-    /// stay in the first-level cache: the speed that no product exceeds.
-    ///
-    /// # Panics
-    /// If the kernel belongs to another level.
-    pub fn exercise(&self, level: Level, times: usize) {
-        let (a, b) = ([0.5; Self::EXERCISE * MAX_MR], [0.5; Self::EXERCISE * MAX_NR]);
-        let mut c = [0.0; MAX_TILE];
-        for _ in 0..times {
-            let args = TileArgs::product(Self::EXERCISE, &a, &b, &mut c, self.nr);
-            // SAFETY: the operands hold the largest tile of any kernel.
-            unsafe { self.run(level, self.mr, args) };
-        }
-        core::hint::black_box(c);
     }
 
     /// The same tiles as a row of the table of weight kernels, for weights that are f32 or become it.
