@@ -6,10 +6,14 @@
 pub(super) mod x86 {
     use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
+    use crate::simd::Extensions;
+
     /// What matters here of CPUID and XCR0.
     pub(in crate::simd) struct Features {
         leaf1_ecx: u32,
         leaf7_ebx: u32,
+        leaf7_ecx: u32,
+        leaf7_1_eax: u32,
         xcr0: u64,
     }
 
@@ -22,14 +26,21 @@ pub(super) mod x86 {
             }
             const OSXSAVE: u32 = 1 << 27;
             let leaf1_ecx = __cpuid(1).ecx;
-            let leaf7_ebx = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).ebx } else { 0 };
+            let (mut leaf7_ebx, mut leaf7_ecx, mut leaf7_1_eax) = (0, 0, 0);
+            if __cpuid(0).eax >= 7 {
+                let leaf7 = __cpuid_count(7, 0);
+                (leaf7_ebx, leaf7_ecx) = (leaf7.ebx, leaf7.ecx);
+                if leaf7.eax >= 1 {
+                    leaf7_1_eax = __cpuid_count(7, 1).eax;
+                }
+            }
             let xcr0 = if leaf1_ecx & OSXSAVE != 0 {
                 // SAFETY: OSXSAVE says that the CPU has XSAVE and the operating system enabled it.
                 unsafe { xcr0() }
             } else {
                 0
             };
-            Self { leaf1_ecx, leaf7_ebx, xcr0 }
+            Self { leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax, xcr0 }
         }
 
         /// AVX, AVX2, FMA, F16C, POPCNT, and YMM state saved by the operating system.
@@ -50,9 +61,33 @@ pub(super) mod x86 {
         }
     }
 
+    impl Features {
+        /// AVX-VNNI, AVX512-VNNI and AVX512-BF16, each with the level that it belongs to.
+        pub(in crate::simd) fn extensions(&self) -> Extensions {
+            let found = [
+                (self.avx2() && self.leaf7_1_eax & 1 << 4 != 0, Extensions::AVX_VNNI),
+                (self.avx512() && self.leaf7_ecx & 1 << 11 != 0, Extensions::AVX512_VNNI),
+                (self.avx512() && self.leaf7_1_eax & 1 << 5 != 0, Extensions::AVX512_BF16),
+            ];
+            found.into_iter().filter(|(has, _)| *has).fold(Extensions::NONE, |all, (_, one)| all | one)
+        }
+    }
+
     #[cfg(all(test, feature = "std"))]
     mod tests {
-        use super::Features;
+        use super::{Extensions, Features};
+
+        #[test]
+        fn extensions_agree_with_the_standard_library() {
+            let found = Features::detect().extensions();
+            for (extension, expected) in [
+                (Extensions::AVX_VNNI, std::is_x86_feature_detected!("avxvnni")),
+                (Extensions::AVX512_VNNI, std::is_x86_feature_detected!("avx512vnni")),
+                (Extensions::AVX512_BF16, std::is_x86_feature_detected!("avx512bf16")),
+            ] {
+                assert_eq!(found.has(extension), expected, "{extension:?}");
+            }
+        }
 
         #[test]
         fn agrees_with_the_standard_library() {
@@ -69,4 +104,17 @@ pub(super) mod x86 {
             assert_eq!((features.avx2(), features.avx512()), (avx2, avx512));
         }
     }
+}
+
+/// `sdot` and `bfdot`: as the operating system tells, or as the target has them.
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+pub(super) fn aarch64_extensions() -> super::Extensions {
+    use super::Extensions;
+    #[cfg(feature = "std")]
+    let (dotprod, bf16) =
+        (std::arch::is_aarch64_feature_detected!("dotprod"), std::arch::is_aarch64_feature_detected!("bf16"));
+    #[cfg(not(feature = "std"))]
+    let (dotprod, bf16) = (cfg!(target_feature = "dotprod"), cfg!(target_feature = "bf16"));
+    let found = [(dotprod, Extensions::DOTPROD), (bf16, Extensions::BF16)];
+    found.into_iter().filter(|(has, _)| *has).fold(Extensions::NONE, |all, (_, one)| all | one)
 }

@@ -1,15 +1,67 @@
 //! Instructions beyond a [`Level`](super::Level) that multiply numbers of 8 and 16 bits.
 
+use core::ops::BitOr;
+
 /// Such instructions that this CPU is known to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions(u32);
 
+/// The instructions by name.
+const NAMES: [(Extensions, &str); 5] = [
+    (Extensions::AVX_VNNI, "avx-vnni"),
+    (Extensions::AVX512_VNNI, "avx512-vnni"),
+    (Extensions::AVX512_BF16, "avx512-bf16"),
+    (Extensions::DOTPROD, "dotprod"),
+    (Extensions::BF16, "bf16"),
+];
+
 impl Extensions {
     /// None.
     pub const NONE: Self = Self(0);
+    /// AVX-VNNI: sums of four products of bytes, in vectors of 256 bits.
+    pub(crate) const AVX_VNNI: Self = Self(1);
+    /// AVX512-VNNI: the same in vectors of 512 bits.
+    pub(crate) const AVX512_VNNI: Self = Self(1 << 1);
+    /// AVX512-BF16: sums of two products of bfloat16.
+    pub(crate) const AVX512_BF16: Self = Self(1 << 2);
+    /// `sdot` of AArch64.
+    pub(crate) const DOTPROD: Self = Self(1 << 3);
+    /// `bfdot` of AArch64.
+    pub(crate) const BF16: Self = Self(1 << 4);
 
-    /// Those of this CPU that need no permission.
+    /// Those of this CPU.
     pub fn detect() -> Self {
-        Self::NONE
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        {
+            super::detect::x86::Features::detect().extensions()
+        }
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        {
+            super::detect::aarch64_extensions()
+        }
+        #[cfg(not(any(
+            all(target_arch = "x86_64", target_feature = "sse2"),
+            all(target_arch = "aarch64", target_feature = "neon")
+        )))]
+        {
+            Self::NONE
+        }
+    }
+
+    /// Whether these are among them.
+    pub(crate) fn has(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// Their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().filter(move |(extension, _)| self.has(*extension)).map(|(_, name)| name)
+    }
+}
+
+impl BitOr for Extensions {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }

@@ -7,14 +7,23 @@
 
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, Convert, Finish, LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
-use crate::simd::{Level, Portable, Simd, Vectorize};
+use crate::simd::{Extensions, Level, Portable, Simd, Vectorize};
 
 /// The largest depth whose sums fit 32 bits.
 pub(super) const MOST_K: usize = i32::MAX as usize / (255 * 127);
 
-/// The kernel of `level`.
-pub(super) fn kernel(level: Level) -> &'static WeightKernel {
+/// Weights of an output in a unit of instructions that multiply bytes by fours.
+pub(super) const QUAD: usize = 4;
+
+/// The kernel of a level and what the CPU has beyond it.
+pub(super) fn kernel(level: Level, extensions: Extensions) -> &'static WeightKernel {
     match level {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::Avx2(_) if extensions.has(Extensions::AVX_VNNI) => &super::dots_x86::INT8_AVX_VNNI,
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::Avx512(_) if extensions.has(Extensions::AVX512_VNNI) => &super::dots_x86::INT8_AVX512_VNNI,
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        Level::Neon(_) if extensions.has(Extensions::DOTPROD) => &super::dots_neon::INT8_DOTPROD,
         Level::Portable(_) => &PORTABLE,
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::Avx2(_) => &AVX2,
@@ -66,19 +75,31 @@ fn pack<const UNIT: usize>(nr: usize, rows: &[f32], panel: &mut [u8], columns: &
     }
 }
 
-/// What an element of a packed row is.
-trait Element: bytemuck::Pod {
+/// What an element of a packed row is: `p − OFFSET`.
+pub(super) trait Element: bytemuck::Pod {
+    /// Is taken from the zero point, too.
+    const OFFSET: f32;
     fn of(byte: u8) -> Self;
 }
 
 impl Element for u8 {
+    const OFFSET: f32 = 0.0;
     #[inline(always)]
     fn of(byte: u8) -> Self {
         byte
     }
 }
 
+impl Element for i8 {
+    const OFFSET: f32 = 128.0;
+    #[inline(always)]
+    fn of(byte: u8) -> Self {
+        (byte ^ 0x80).cast_signed()
+    }
+}
+
 impl Element for u16 {
+    const OFFSET: f32 = 0.0;
     #[inline(always)]
     fn of(byte: u8) -> Self {
         byte.into()
@@ -103,7 +124,7 @@ fn quantise<E: Element>(level: Level, tile: Convert<'_>) {
                     chunk
                 };
                 let scale = RowScale::of(s, (0..k.div_ceil(CHUNK)).map(chunk));
-                [values[0], values[1]] = [scale.scale, f32::from_bits(scale.zero as u32)];
+                [values[0], values[1]] = [scale.scale, f32::from_bits(((scale.zero - E::OFFSET) as i32).cast_unsigned())];
                 for index in 0..k.next_multiple_of(width) / CHUNK {
                     let bytes = if index * CHUNK < k { scale.quantise(s, &chunk(index)) } else { [0; CHUNK] };
                     let at = (index * CHUNK / width * rows + row) * width + index * CHUNK % width;
@@ -283,29 +304,39 @@ unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: T
     simd.dispatch(PairTile::<MR, NV>(args));
 }
 
+/// A kernel whose units have `UNIT` weights, and whose rows are packed as `E`.
+pub(super) const fn kernel_of<E: Element, const UNIT: usize>(
+    name: &'static str,
+    mr: usize,
+    nr: usize,
+    run: unsafe fn(Level, usize, TileArgs<u8>),
+) -> WeightKernel {
+    assert!(mr <= MAX_MR && nr <= MAX_NR);
+    WeightKernel {
+        name,
+        format: WeightFormat::Int8,
+        mr,
+        nr,
+        k_unit: UNIT,
+        unit_bytes: UNIT * nr,
+        lhs_bytes: size_of::<E>(),
+        column_values: 2,
+        row_values: 2,
+        pack: pack::<UNIT>,
+        convert: Some(quantise::<E>),
+        decode: None,
+        run,
+        finish: Some(dequantise),
+    }
+}
+
 /// A static kernel over all its row counts.
 macro_rules! pairs {
     ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {{
         const TILES: &[TileFn] = &[$(entry::<$simd, $mr, $nv>),+];
         const NR: usize = $nv * <$simd>::LANES;
-        const { assert!(TILES.len() <= MAX_MR && NR <= MAX_NR) };
-        WeightKernel {
-            name: $name,
-            format: WeightFormat::Int8,
-            mr: TILES.len(),
-            nr: NR,
-            k_unit: 2,
-            unit_bytes: 2 * NR,
-            lhs_bytes: size_of::<u16>(),
-            column_values: 2,
-            row_values: 2,
-            pack: pack::<2>,
-            convert: Some(quantise::<u16>),
-            decode: None,
-            // SAFETY: forwarded to the caller.
-            run: |level, rows, args| unsafe { TILES[rows - 1](level, args) },
-            finish: Some(dequantise),
-        }
+        // SAFETY: forwarded to the caller.
+        kernel_of::<u16, 2>($name, TILES.len(), NR, |level, rows, args| unsafe { TILES[rows - 1](level, args) })
     }};
 }
 

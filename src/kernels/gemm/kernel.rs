@@ -1,6 +1,6 @@
 //! The table of kernels that multiply with packed weights, and what a tile kernel is given.
 
-use crate::simd::Level;
+use crate::simd::{Extensions, Level};
 
 use super::format::{Packing, WeightFormat};
 use super::int8;
@@ -182,7 +182,19 @@ pub(super) struct Finish<'a> {
 impl WeightKernel {
     /// The kernel for `packing`.
     pub fn of(packing: Packing) -> &'static Self {
-        F32Kernel::of(packing.level).weights(packing.format).unwrap_or_else(|| int8::kernel(packing.level))
+        let Packing { level, extensions, format } = packing;
+        match (format, level) {
+            (WeightFormat::Int8, _) => int8::kernel(level, extensions),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            (WeightFormat::Bf16, Level::Avx512(_)) if extensions.has(Extensions::AVX512_BF16) => {
+                &super::dots_x86::BF16_AVX512
+            }
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            (WeightFormat::Bf16, Level::Neon(_)) if extensions.has(Extensions::BF16) => {
+                &super::dots_neon::BF16_BFDOT
+            }
+            _ => F32Kernel::of(level).weights(format).expect("a kernel of f32 tiles"),
+        }
     }
 
     /// Length of the sums of [`exercise`](Self::exercise).

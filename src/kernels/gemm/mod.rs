@@ -18,9 +18,15 @@
 //! [`WeightKernel::of`] is the table of kernels, by level and format. Products of activations, in attention and in the mask
 //! decoder, use the f32 tiles ([`F32Kernel`]) directly.
 
+mod bf16;
 mod blocking;
 mod decoded;
 mod destination;
+mod dots;
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod dots_neon;
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod dots_x86;
 mod driver;
 mod format;
 mod int8;

@@ -1,5 +1,6 @@
 //! The product against an f64 oracle: every level, every tile height, all tails.
 
+mod emulated;
 mod format;
 
 use alloc::vec;

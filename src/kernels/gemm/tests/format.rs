@@ -10,20 +10,31 @@ use super::super::format::{Packing, WeightFormat};
 use super::super::int8::{quantised_weight, weight_scale};
 use super::super::kernel::WeightKernel;
 use super::super::{Destination, PackedWeights, Rows, gemm, scratch_req};
-use super::{DEPTHS, Problem, interesting_widths};
+use super::{DEPTHS, Problem, emulated, interesting_widths};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
-use crate::simd::{Caches, Extensions, Level};
+use crate::simd::{Caches, Extensions, Level, Portable};
 
-/// Every format but f32, at every level.
-fn packings() -> impl Iterator<Item = Packing> {
-    Level::available().flat_map(|level| {
-        WeightFormat::ALL.into_iter().skip(1).map(move |format| {
-            let extensions = Extensions::NONE;
-            Packing { level, extensions, format }
-        })
-    })
+/// Every kernel but those of f32: of every level, with and without what this CPU has beyond it, and emulated ones.
+fn kernels() -> Vec<(&'static WeightKernel, Level)> {
+    let mut found: Vec<(&'static WeightKernel, Level)> = Vec::new();
+    for level in Level::available() {
+        for format in WeightFormat::ALL.into_iter().skip(1) {
+            for extensions in [Extensions::NONE, Extensions::detect()] {
+                let kernel = WeightKernel::of(Packing { level, extensions, format });
+                if found.iter().all(|(other, _)| other.name != kernel.name) {
+                    found.push((kernel, level));
+                }
+            }
+        }
+    }
+    found.extend(emulated::KERNELS.iter().map(|kernel| (kernel, Level::Portable(Portable))));
+    found
+}
+
+fn pack(kernel: &'static WeightKernel, level: Level, [n, k]: [usize; 2], weights: &[f32]) -> PackedWeights {
+    PackedWeights::pack_for(kernel, level, n, k, |row, out| out.copy_from_slice(&weights[row * k..][..k]))
 }
 
 fn product(cx: &Cx, problem: &Problem, weights: &PackedWeights, destination: Destination<'_>) {
@@ -79,18 +90,18 @@ fn int8_product(problem: &Problem) -> Vec<f32> {
     out
 }
 
-fn check(packing: Packing, problem: &mut Problem, place: Place) {
-    let cx = Cx::serial(packing.level);
+fn check(kernel: &'static WeightKernel, level: Level, problem: &mut Problem, place: Place) {
+    let cx = Cx::serial(level);
     let Problem { m, n, k, .. } = *problem;
-    let weights = PackedWeights::pack(packing, n, k, &problem.weights);
+    let weights = pack(kernel, level, [n, k], &problem.weights);
     let mut out = Guarded::unwritten(m * n, place);
     product(&cx, problem, &weights, Destination::Store { out: &mut out, stride: n });
-    if packing.format == WeightFormat::Int8 {
+    if kernel.format == WeightFormat::Int8 {
         let expected = int8_product(problem);
         let same = out.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
-        assert!(same, "{:?}, [{m}, {n}, {k}]: {:?}, expected {expected:?}", weights.kernel(), &out[..]);
+        assert!(same, "{kernel:?}, [{m}, {n}, {k}]: {:?}, expected {expected:?}", &out[..]);
     } else {
-        keep(problem, packing.format);
+        keep(problem, kernel.format);
         let (exact, tolerances) = problem.oracle(true, Activation::None);
         assert_near(&out, &exact, |i| tolerances[i]);
     }
@@ -98,12 +109,16 @@ fn check(packing: Packing, problem: &mut Problem, place: Place) {
 
 #[test]
 fn every_format_at_every_height_and_tail() {
-    for packing in packings() {
-        let WeightKernel { mr, nr, .. } = *WeightKernel::of(packing);
+    let names: Vec<_> = kernels().iter().map(|(kernel, _)| kernel.name).collect();
+    #[cfg(feature = "std")]
+    std::println!("run here: {}; of other kernels only the layout is tested, in emulation", names.join(", "));
+    assert!(names.len() > emulated::KERNELS.len());
+    for (kernel, level) in kernels() {
+        let WeightKernel { mr, nr, .. } = *kernel;
         for m in (1..=mr + 1).chain([5 * mr + 3]) {
             for n in interesting_widths(nr) {
                 for k in DEPTHS.into_iter().chain([63, 65, 130]) {
-                    check(packing, &mut Problem::new([m, n, k]), Place::ALL[(m + n + k) % 2]);
+                    check(kernel, level, &mut Problem::new([m, n, k]), Place::ALL[(m + n + k) % 2]);
                 }
             }
         }
@@ -113,29 +128,29 @@ fn every_format_at_every_height_and_tail() {
 /// Deep enough that the depth and the rows are cut into blocks.
 #[test]
 fn every_format_in_blocks() {
-    for packing in packings() {
-        let WeightKernel { mr, nr, .. } = *WeightKernel::of(packing);
-        check(packing, &mut Problem::new([5 * mr + 1, nr + 5, 9001]), Place::End);
+    for (kernel, level) in kernels() {
+        let WeightKernel { mr, nr, .. } = *kernel;
+        check(kernel, level, &mut Problem::new([5 * mr + 1, nr + 5, 9001]), Place::End);
     }
 }
 
 #[test]
 fn every_format_has_the_same_bits_for_any_threads_and_caches() {
-    for packing in packings() {
-        let WeightKernel { mr, nr, .. } = *WeightKernel::of(packing);
+    for (kernel, level) in kernels() {
+        let WeightKernel { mr, nr, .. } = *kernel;
         for [m, n, k] in [[1, 3 * nr + 1, 40], [3 * mr + 2, 7 * nr + 3, 150], [30 * mr + 1, nr + 2, 3000]] {
             let problem = Problem::new([m, n, k]);
-            let weights = PackedWeights::pack(packing, n, k, &problem.weights);
+            let weights = pack(kernel, level, [n, k], &problem.weights);
             let compute = |cx: &Cx| {
                 let mut out = problem.bias.repeat(m);
                 product(cx, &problem, &weights, Destination::Add { out: &mut out, stride: n });
                 out
             };
-            assert_same_for_any_threads(packing.level, compute);
-            let expected = compute(&Cx::serial(packing.level));
+            assert_same_for_any_threads(level, compute);
+            let expected = compute(&Cx::serial(level));
             for l2 in [0, 8 * 16 * 4 * nr, 8 * 70 * 4 * nr, 1 << 24] {
-                let cx = Cx::serial(packing.level).with_caches(Caches { l1: 0, l2, last: 0 });
-                assert!(compute(&cx) == expected, "{:?}: {l2}", weights.kernel());
+                let cx = Cx::serial(level).with_caches(Caches { l1: 0, l2, last: 0 });
+                assert!(compute(&cx) == expected, "{kernel:?}: {l2}");
             }
         }
     }
@@ -144,12 +159,12 @@ fn every_format_has_the_same_bits_for_any_threads_and_caches() {
 /// Through the destinations that do not take a tile as it is.
 #[test]
 fn every_format_is_scattered_and_added() {
-    for packing in packings() {
-        let cx = Cx::serial(packing.level);
+    for (kernel, level) in kernels() {
+        let cx = Cx::serial(level);
         let (tokens, heads, head_dim) = (9, 2, 20);
         let problem = Problem::new([2 * tokens, heads * head_dim, 70]);
         let (m, n) = (problem.m, problem.n);
-        let weights = PackedWeights::pack(packing, n, problem.k, &problem.weights);
+        let weights = pack(kernel, level, [n, problem.k], &problem.weights);
         let mut expected = vec![0.0; m * n];
         product(&cx, &problem, &weights, Destination::Store { out: &mut expected, stride: n });
         let mut scattered = vec![f32::NAN; m * n];
@@ -159,8 +174,8 @@ fn every_format_is_scattered_and_added() {
         for (i, expected) in expected.iter().enumerate() {
             let (batch, token, head, d) = (i / n / tokens, i / n % tokens, i % n / head_dim, i % head_dim);
             let scattered = scattered[((batch * heads + head) * tokens + token) * head_dim + d];
-            assert_eq!(scattered.to_bits(), expected.to_bits(), "{:?}", weights.kernel());
-            assert!((added[i] - expected - 2.0).abs() < 1e-5, "{:?}", weights.kernel());
+            assert_eq!(scattered.to_bits(), expected.to_bits(), "{kernel:?}");
+            assert!((added[i] - expected - 2.0).abs() < 1e-5, "{kernel:?}");
         }
     }
 }
@@ -184,9 +199,8 @@ fn quantisation_is_idempotent() {
 /// What quantisation cannot represent, it does not hide.
 #[test]
 fn values_that_are_not_finite_and_rows_without_a_range() {
-    for level in Level::available() {
+    for (kernel, level) in kernels().into_iter().filter(|(kernel, _)| kernel.format == WeightFormat::Int8) {
         let cx = Cx::serial(level);
-        let packing = Packing { level, extensions: Extensions::NONE, format: WeightFormat::Int8 };
         let (m, n, k) = (6, 2, 40);
         let mut problem = Problem::new([m, n, k]);
         problem.lhs[3] = f32::NAN;
@@ -196,7 +210,7 @@ fn values_that_are_not_finite_and_rows_without_a_range() {
         problem.lhs[4 * k] = 1e4;
         problem.lhs[5 * k] = f32::MAX;
         problem.lhs[5 * k + 1] = f32::MIN;
-        let weights = PackedWeights::pack(packing, n, k, &problem.weights);
+        let weights = pack(kernel, level, [n, k], &problem.weights);
         let mut out = vec![0.0; m * n];
         product(&cx, &problem, &weights, Destination::Store { out: &mut out, stride: n });
         assert!(out[..2 * n].iter().all(|x| x.is_nan()), "a row with NaN or infinity: {out:?}");
@@ -214,7 +228,7 @@ fn values_that_are_not_finite_and_rows_without_a_range() {
 
         let mut weights = problem.weights.clone();
         weights[k] = f32::NAN;
-        let weights = PackedWeights::pack(packing, n, k, &weights);
+        let weights = pack(kernel, level, [n, k], &weights);
         product(&cx, &problem, &weights, Destination::Store { out: &mut out, stride: n });
         assert!(out[2 * n].is_finite() && out[2 * n + 1].is_nan(), "a weight that is NaN");
     }

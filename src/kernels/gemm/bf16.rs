@@ -1,0 +1,75 @@
+//! Operands of instructions that multiply bfloat16 in pairs.
+//!
+//! A pair is `k` and `k + 16` of 32 numbers, not two neighbours: so two vectors of f32 become one of pairs without a
+//! permutation, and the order in which a sum is taken does not matter to its meaning.
+
+use half::bf16;
+
+use super::kernel::{CHUNK, Convert};
+use crate::simd::{Level, Simd, Vectorize};
+
+/// Numbers of a row in a cache line.
+pub(super) const CHUNK_K: usize = 2 * CHUNK;
+
+/// Pairs of a depth of `k`: the last ones may have a zero as their second number.
+pub(super) fn units(k: usize) -> usize {
+    k / CHUNK_K * CHUNK + (k % CHUNK_K).min(CHUNK)
+}
+
+/// Packs `[nr][k]` as `[k / 32][16][nr][2]`, filled up with zeros.
+pub(super) fn pack(nr: usize, rows: &[f32], panel: &mut [u8], _columns: &mut [f32]) {
+    let panel: &mut [u16] = bytemuck::cast_slice_mut(panel);
+    for (column, row) in rows.chunks_exact(rows.len() / nr).enumerate() {
+        for (k, &x) in row.iter().enumerate() {
+            let (chunk, k) = (k / CHUNK_K, k % CHUNK_K);
+            let at = (chunk * CHUNK + k % CHUNK) * nr + column;
+            panel[2 * at + k / CHUNK] = bf16::from_f32(x).to_bits();
+        }
+    }
+}
+
+/// Rounds `[k / 16][rows][16]` to `[k / 32][rows][16][2]`, filled up with zeros.
+pub(super) fn convert(level: Level, tile: Convert<'_>) {
+    struct Pair<'a>(Convert<'a>);
+    impl Vectorize for Pair<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Convert { rows, k, from, to, .. } = self.0;
+            let chunks = k.div_ceil(CHUNK);
+            for (chunk, to) in to.chunks_exact_mut(rows * CHUNK).enumerate() {
+                for (row, to) in to.chunks_exact_mut(CHUNK).enumerate() {
+                    let half = |which: usize| {
+                        let (index, mut values) = (2 * chunk + which, [0.0; CHUNK]);
+                        if index < chunks {
+                            let present = CHUNK.min(k - index * CHUNK);
+                            values[..present].copy_from_slice(&from[(index * rows + row) * CHUNK..][..present]);
+                        }
+                        values
+                    };
+                    let (first, second) = (half(0), half(1));
+                    for at in (0..CHUNK).step_by(S::LANES) {
+                        // SAFETY: all three hold CHUNK values, a multiple of LANES.
+                        unsafe {
+                            let bits = |x: &[f32]| s.as_i32(rounded_to_bf16(s, s.load(x[at..].as_ptr())));
+                            let low = s.i_and(s.i_sar::<16>(bits(&first)), s.i_splat(0xffff));
+                            s.store(to[at..].as_mut_ptr(), s.as_f32(s.i_or(low, bits(&second))));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    level.dispatch(Pair(tile));
+}
+
+/// `x` rounded to the nearest bfloat16, ties to even. NaN becomes quiet and keeps its upper bits.
+#[inline(always)]
+pub(super) fn rounded_to_bf16<S: Simd>(s: S, x: S::F) -> S::F {
+    let bits = s.as_i32(x);
+    let odd = s.i_and(s.i_sar::<16>(bits), s.i_splat(1));
+    let rounded = s.as_f32(s.i_add(s.i_add(bits, s.i_splat(0x7fff)), odd));
+    let is_finite = s.lt(s.abs(x), s.splat(f32::INFINITY));
+    let upper = s.i_splat(0xffff_0000_u32.cast_signed());
+    s.as_f32(s.i_and(s.as_i32(s.select(is_finite, rounded, s.add(x, x))), upper))
+}
