@@ -13,6 +13,7 @@ pub(super) mod x86 {
         leaf1_ecx: u32,
         leaf7_ebx: u32,
         leaf7_ecx: u32,
+        leaf7_edx: u32,
         leaf7_1_eax: u32,
         xcr0: u64,
     }
@@ -26,10 +27,10 @@ pub(super) mod x86 {
             }
             const OSXSAVE: u32 = 1 << 27;
             let leaf1_ecx = __cpuid(1).ecx;
-            let (mut leaf7_ebx, mut leaf7_ecx, mut leaf7_1_eax) = (0, 0, 0);
+            let (mut leaf7_ebx, mut leaf7_ecx, mut leaf7_edx, mut leaf7_1_eax) = (0, 0, 0, 0);
             if __cpuid(0).eax >= 7 {
                 let leaf7 = __cpuid_count(7, 0);
-                (leaf7_ebx, leaf7_ecx) = (leaf7.ebx, leaf7.ecx);
+                (leaf7_ebx, leaf7_ecx, leaf7_edx) = (leaf7.ebx, leaf7.ecx, leaf7.edx);
                 if leaf7.eax >= 1 {
                     leaf7_1_eax = __cpuid_count(7, 1).eax;
                 }
@@ -40,7 +41,7 @@ pub(super) mod x86 {
             } else {
                 0
             };
-            Self { leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax, xcr0 }
+            Self { leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf7_1_eax, xcr0 }
         }
 
         /// AVX, AVX2, FMA, F16C, POPCNT, and YMM state saved by the operating system.
@@ -61,7 +62,52 @@ pub(super) mod x86 {
         }
     }
 
+    /// Asks Linux for the permission to use AMX, for all threads of the process; another system is taken to grant what it has
+    /// enabled.
+    ///
+    /// Source: Documentation/arch/x86/xstate.rst of the kernel.
+    pub(in crate::simd) fn permit_amx() -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            const ARCH_PRCTL: i64 = 158;
+            const REQ_XCOMP_PERM: i64 = 0x1023;
+            const TILE_DATA: i64 = 18;
+            let mut result = ARCH_PRCTL;
+            // SAFETY: this system call takes two numbers and touches no memory of the process.
+            unsafe {
+                core::arch::asm!(
+                    "syscall",
+                    inout("rax") result,
+                    in("rdi") REQ_XCOMP_PERM,
+                    in("rsi") TILE_DATA,
+                    out("rcx") _,
+                    out("r11") _,
+                    options(nostack),
+                );
+            }
+            result == 0
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            true
+        }
+    }
+
     impl Features {
+        /// AMX with AVX-512, as far as the operating system saves its state.
+        pub(in crate::simd) fn amx(&self) -> Extensions {
+            const BF16: u32 = 1 << 22;
+            const TILE: u32 = 1 << 24;
+            const INT8: u32 = 1 << 25;
+            const TILES: u64 = 0b11 << 17;
+            if !self.avx512() || self.leaf7_edx & TILE == 0 || self.xcr0 & TILES != TILES {
+                return Extensions::NONE;
+            }
+            let found = [(BF16, Extensions::AMX_BF16), (INT8, Extensions::AMX_INT8)];
+            let has = |bit: u32| self.leaf7_edx & bit != 0;
+            found.into_iter().filter(|(bit, _)| has(*bit)).fold(Extensions::NONE, |all, (_, one)| all | one)
+        }
+
         /// AVX-VNNI, AVX512-VNNI and AVX512-BF16, each with the level that it belongs to.
         pub(in crate::simd) fn extensions(&self) -> Extensions {
             let found = [

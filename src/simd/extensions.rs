@@ -6,11 +6,27 @@ use core::ops::BitOr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extensions(u32);
 
+/// Whether AMX is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AmxState {
+    /// It was not asked for.
+    #[default]
+    NotAsked,
+    /// The CPU or the operating system has none.
+    Absent,
+    /// The operating system does not permit it.
+    Refused,
+    /// It is used.
+    Used,
+}
+
 /// The instructions by name.
-const NAMES: [(Extensions, &str); 5] = [
+const NAMES: [(Extensions, &str); 7] = [
     (Extensions::AVX_VNNI, "avx-vnni"),
     (Extensions::AVX512_VNNI, "avx512-vnni"),
     (Extensions::AVX512_BF16, "avx512-bf16"),
+    (Extensions::AMX_BF16, "amx-bf16"),
+    (Extensions::AMX_INT8, "amx-int8"),
     (Extensions::DOTPROD, "dotprod"),
     (Extensions::BF16, "bf16"),
 ];
@@ -24,12 +40,36 @@ impl Extensions {
     pub(crate) const AVX512_VNNI: Self = Self(1 << 1);
     /// AVX512-BF16: sums of two products of bfloat16.
     pub(crate) const AVX512_BF16: Self = Self(1 << 2);
+    /// AMX-BF16: products of tiles of bfloat16.
+    pub(crate) const AMX_BF16: Self = Self(1 << 3);
+    /// AMX-INT8: products of tiles of bytes.
+    pub(crate) const AMX_INT8: Self = Self(1 << 4);
     /// `sdot` of AArch64.
-    pub(crate) const DOTPROD: Self = Self(1 << 3);
+    pub(crate) const DOTPROD: Self = Self(1 << 5);
     /// `bfdot` of AArch64.
-    pub(crate) const BF16: Self = Self(1 << 4);
+    pub(crate) const BF16: Self = Self(1 << 6);
 
-    /// Those of this CPU.
+    /// These and, if the CPU has AMX and the operating system permits this process to use it, AMX.
+    ///
+    /// On Linux that is a request, once for the whole process, with a side effect: signal stacks must have room for the tiles
+    /// afterwards, so that a `sigaltstack` with less fails. Hence it is the caller's choice.
+    pub fn with_amx(self) -> (Self, AmxState) {
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        {
+            let amx = super::detect::x86::Features::detect().amx();
+            match amx {
+                Self::NONE => (self, AmxState::Absent),
+                _ if super::detect::x86::permit_amx() => (self | amx, AmxState::Used),
+                _ => (self, AmxState::Refused),
+            }
+        }
+        #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+        {
+            (self, AmxState::Absent)
+        }
+    }
+
+    /// Those of this CPU that need no permission.
     pub fn detect() -> Self {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         {

@@ -42,7 +42,7 @@ mod wasm;
 use core::fmt::Debug;
 
 pub use caches::Caches;
-pub use extensions::Extensions;
+pub use extensions::{AmxState, Extensions};
 pub use portable::Portable;
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]

@@ -1,6 +1,8 @@
 //! Blocks, packing and threads around the tile kernels.
 
+use core::mem::MaybeUninit;
 use core::ops::Range;
+use core::slice;
 
 use super::blocking::Blocking;
 use super::destination::{self, Destination, Old, Target, Tile};
@@ -202,16 +204,18 @@ impl Product<'_> {
                 }
             }
             _ => {
-                let mut values = [0.0; MAX_TILE];
-                let c = values.as_mut_ptr();
-                // SAFETY: as above; `values` holds the largest tile.
+                // Not zeros: to write them takes longer than some tiles.
+                let mut values = MaybeUninit::<[f32; MAX_TILE]>::uninit();
+                let c = values.as_mut_ptr().cast::<f32>();
+                // SAFETY: as above; `values` holds the largest tile, of which `compute` writes all rows.
                 unsafe {
                     self.compute(rows, TileArgs { c, ..args }, columns, row_values);
+                    let values = slice::from_raw_parts_mut(c, rows * kernel.nr);
                     if old == Old::Activated {
-                        self.target.add_old(tile, &mut values, kernel.nr);
+                        self.target.add_old(tile, values, kernel.nr);
                     }
                     destination::activate(level, self.activation, c, kernel.nr, rows, kernel.nr);
-                    self.target.write(tile, &mut values, kernel.nr);
+                    self.target.write(tile, values, kernel.nr);
                 }
             }
         }
@@ -228,13 +232,14 @@ impl Product<'_> {
             // for all rows or for each.
             return unsafe { (kernel.run)(level, rows, args) };
         };
-        let mut sums = [0.0; MAX_TILE];
+        let mut sums = MaybeUninit::<[f32; MAX_TILE]>::uninit();
         let TileArgs { c, ldc, accumulate, .. } = args;
-        let sums_args = TileArgs { c: sums.as_mut_ptr(), ldc: kernel.nr, accumulate: false, ..args };
-        // SAFETY: as above; `sums` holds the largest tile.
+        let sums = sums.as_mut_ptr().cast::<f32>();
+        let sums_args = TileArgs { c: sums, ldc: kernel.nr, accumulate: false, ..args };
+        // SAFETY: as above; `sums` holds the largest tile, of which all rows are written.
         unsafe {
             (kernel.run)(level, rows, sums_args);
-            let sums = &sums[..rows * kernel.nr];
+            let sums = slice::from_raw_parts(sums, rows * kernel.nr);
             let rows = &row_values[..rows * kernel.row_values];
             let &Columns { init, values: columns } = columns;
             finish(level, Finish { sums, nr: kernel.nr, columns, rows, init, c, ldc, accumulate });

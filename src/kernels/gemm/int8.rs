@@ -21,6 +21,8 @@ pub(super) fn kernel(level: Level, extensions: Extensions) -> &'static WeightKer
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::Avx2(_) if extensions.has(Extensions::AVX_VNNI) => &super::dots_x86::INT8_AVX_VNNI,
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+        Level::Avx512(_) if extensions.has(Extensions::AMX_INT8) => &super::amx::INT8,
+        #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::Avx512(_) if extensions.has(Extensions::AVX512_VNNI) => &super::dots_x86::INT8_AVX512_VNNI,
         #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
         Level::Neon(_) if extensions.has(Extensions::DOTPROD) => &super::dots_neon::INT8_DOTPROD,

@@ -10,7 +10,7 @@ use super::tile_f32::F32Kernel;
 /// others. Packing is then a copy of cache lines, and the kernel still reads one contiguous stream.
 pub(crate) const CHUNK: usize = 16;
 /// Most rows of a tile, over all kernels.
-pub(crate) const MAX_MR: usize = 14;
+pub(crate) const MAX_MR: usize = 32;
 /// Most columns of a tile, over all kernels.
 pub(crate) const MAX_NR: usize = 32;
 /// Most outputs in a tile, over all kernels.
@@ -185,6 +185,8 @@ impl WeightKernel {
         let Packing { level, extensions, format } = packing;
         match (format, level) {
             (WeightFormat::Int8, _) => int8::kernel(level, extensions),
+            #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+            (WeightFormat::Bf16, Level::Avx512(_)) if extensions.has(Extensions::AMX_BF16) => &super::amx::BF16,
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             (WeightFormat::Bf16, Level::Avx512(_)) if extensions.has(Extensions::AVX512_BF16) => {
                 &super::dots_x86::BF16_AVX512

@@ -18,6 +18,8 @@
 //! [`WeightKernel::of`] is the table of kernels, by level and format. Products of activations, in attention and in the mask
 //! decoder, use the f32 tiles ([`F32Kernel`]) directly.
 
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+mod amx;
 mod bf16;
 mod blocking;
 mod decoded;

@@ -21,7 +21,7 @@ fn kernels() -> Vec<(&'static WeightKernel, Level)> {
     let mut found: Vec<(&'static WeightKernel, Level)> = Vec::new();
     for level in Level::available() {
         for format in WeightFormat::ALL.into_iter().skip(1) {
-            for extensions in [Extensions::NONE, Extensions::detect()] {
+            for extensions in [Extensions::NONE, Extensions::detect(), Extensions::detect().with_amx().0] {
                 let kernel = WeightKernel::of(Packing { level, extensions, format });
                 if found.iter().all(|(other, _)| other.name != kernel.name) {
                     found.push((kernel, level));
