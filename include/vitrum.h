@@ -161,7 +161,18 @@ typedef struct vitrum_context_options {
     vitrum_parallel_for VITRUM_NULLABLE parallel_for;
     /* Handed to `parallel_for`. Must stay valid as long as the context and every model made with it. */
     void *VITRUM_NULLABLE parallel_for_user;
+    /*
+     * 0, the default: AMX is not used. 1: weights in bf16 and int8 are multiplied with AMX where the CPU has it. On Linux
+     * that takes a request for the whole process, after which `sigaltstack` refuses stacks that are too small for the state
+     * of AMX; so it is the application's choice. `vitrum_context_amx` tells what became of it.
+     */
+    uint32_t amx;
+    /* 0. Here so that the struct does not end in padding. */
+    uint32_t reserved;
 } vitrum_context_options;
+
+/* Whether a context uses AMX: one of `VITRUM_AMX_*`. */
+typedef int32_t vitrum_amx;
 
 /* Layout of a picture, 8 bits a channel: one of `VITRUM_PIXEL_*`. */
 typedef int32_t vitrum_pixel_format;
@@ -735,6 +746,18 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
 /* WebAssembly: 128-bit SIMD. */
 #define VITRUM_ISA_SIMD128 5
 
+/* It was not asked for. */
+#define VITRUM_AMX_NOT_ASKED 0
+
+/* The CPU or the operating system has none. */
+#define VITRUM_AMX_ABSENT 1
+
+/* The operating system does not permit it: for instance because an alternate signal stack is too small. */
+#define VITRUM_AMX_REFUSED 2
+
+/* It is used, for weights in bf16 and int8. */
+#define VITRUM_AMX_USED 3
+
 /* Red, green, blue. */
 #define VITRUM_PIXEL_RGB8 1
 
@@ -905,6 +928,9 @@ uint32_t vitrum_context_threads(const struct vitrum_context *VITRUM_NULLABLE con
 
 /* The instruction set in use, never `VITRUM_ISA_BEST`; 0 if `context` is NULL. Any thread. */
 vitrum_isa vitrum_context_isa(const struct vitrum_context *VITRUM_NULLABLE context);
+
+/* Whether the context uses AMX; `VITRUM_AMX_NOT_ASKED` if `context` is NULL. Any thread. */
+vitrum_amx vitrum_context_amx(const struct vitrum_context *VITRUM_NULLABLE context);
 
 /*
  * Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.

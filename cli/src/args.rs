@@ -85,6 +85,9 @@ pub(crate) struct Machine {
     /// Instruction set: portable, avx2, avx512, neon or simd128; the best of this CPU by default.
     #[arg(long, global = true, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) isa: Option<Level>,
+    /// Leave AMX unused, which otherwise computes weights in bf16 and int8 where the CPU has it.
+    #[arg(long, global = true)]
+    pub(crate) no_amx: bool,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
 }
@@ -132,7 +135,8 @@ impl Machine {
 
     /// The same with `threads` threads; 0 is one per core.
     pub(crate) fn cx_with(&self, threads: usize) -> Result<Cx> {
-        Cx::new(&CxOptions::default().with_threads(threads).with_level(self.isa)).or_exit(Exit::Usage)
+        let options = CxOptions::default().with_threads(threads).with_level(self.isa).with_amx(!self.no_amx);
+        Cx::new(&options).or_exit(Exit::Usage)
     }
 }
 
@@ -168,6 +172,8 @@ pub(crate) enum Command {
     Track(TrackArgs),
     /// Describe a model: family, sizes, parameters, memory.
     Info(InfoArgs),
+    /// Write a model with its weights in a smaller format.
+    Quantize(QuantizeArgs),
     /// Time kernels and models on this machine.
     Bench(BenchArgs),
     /// Write completions for a shell to standard output.
@@ -193,6 +199,24 @@ pub(crate) struct BatchArgs {
     /// Stop at the first picture that cannot be used; by default the others get their results, and the exit code is 6.
     #[arg(long, requires = "images")]
     pub(crate) fail_fast: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  vitrum quantize openai/clip-vit-base-patch32 --weights int8 --output clip-int8/
+  vitrum classify cat.png --labels cat,dog --model clip-int8/
+
+Writes a model directory: model.safetensors and the files beside it. Matrices of the towers, or of the image encoder, are in \
+the format that --weights names; all other tensors stay as they are. Loaded without --weights, the model computes in that \
+format, with the same results as the original with --weights.")]
+pub(crate) struct QuantizeArgs {
+    /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, or demo:clip.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// Directory to write; created if absent.
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -52,6 +52,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Everything(args) => commands::everything::run(args, &cli.machine, &mut output),
         Command::Track(args) => commands::track::run(args, &cli.machine, &mut output),
         Command::Info(args) => commands::info::run(args, &cli.machine, &mut output),
+        Command::Quantize(args) => commands::quantize::run(args, &cli.machine, &mut output),
         Command::Bench(args) => bench::run(args, &cli.machine, &mut output),
         Command::Completions(args) => commands::completions::run(args, &mut output),
         Command::Man(args) => commands::man::run(args, &mut output),

@@ -162,6 +162,8 @@ struct context_options {
     vitrum_isa isa = VITRUM_ISA_BEST;
     vitrum_parallel_for parallel_for = nullptr;
     void *parallel_for_user = nullptr;
+    // Has a side effect on the process; see there.
+    bool amx = false;
 };
 
 // Threads and an instruction set.
@@ -174,6 +176,7 @@ public:
         c_options.isa = options.isa;
         c_options.parallel_for = options.parallel_for;
         c_options.parallel_for_user = options.parallel_for_user;
+        c_options.amx = options.amx;
         vitrum_context *handle = nullptr;
         detail::check([&](vitrum_error *report) { return vitrum_context_new(&c_options, &handle, report); });
         handle_.reset(handle);
@@ -181,6 +184,7 @@ public:
 
     std::uint32_t threads() const noexcept { return vitrum_context_threads(get()); }
     vitrum_isa isa() const noexcept { return vitrum_context_isa(get()); }
+    vitrum_amx amx() const noexcept { return vitrum_context_amx(get()); }
 
     // Frees scratch memory that is kept for reuse.
     void trim() const noexcept { vitrum_context_trim(get()); }

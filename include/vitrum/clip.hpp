@@ -13,6 +13,7 @@ struct clip_options {
     vitrum_activation activation = VITRUM_ACTIVATION_OF_FILES;
     // OpenAI's list of merges, for weights that have no tokenizer beside them.
     std::vector<std::uint8_t> vocabulary;
+    vitrum_weights weights = VITRUM_WEIGHTS_OF_FILES;
 };
 
 // How pictures and texts are embedded; see vitrum_clip_encode_options.
@@ -134,6 +135,7 @@ private:
         c_options.activation = options.activation;
         c_options.vocabulary = options.vocabulary.data();
         c_options.vocabulary_size = options.vocabulary.size();
+        c_options.weights = options.weights;
         return c_options;
     }
 

@@ -316,6 +316,7 @@ struct sam_options {
     bool mmap = false;
     std::uint32_t image_size = 0;
     bool lenient = false;
+    vitrum_weights weights = VITRUM_WEIGHTS_OF_FILES;
 };
 
 // A SAM model. May outlive its context.
@@ -493,6 +494,7 @@ private:
         c_options.mmap = options.mmap;
         c_options.image_size = options.image_size;
         c_options.lenient = options.lenient;
+        c_options.weights = options.weights;
         return c_options;
     }
 

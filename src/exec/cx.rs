@@ -13,7 +13,7 @@ use super::scratch::{ScratchReq, Workspace};
 use super::shared::SharedMut;
 use crate::error::{Result, err};
 use crate::setters::setters;
-use crate::simd::{Caches, Extensions, Level};
+use crate::simd::{AmxState, Caches, Extensions, Level};
 
 /// Runs lanes of work, concurrently if it can. A host application may supply its own.
 pub trait Runner: Send + Sync {
@@ -39,12 +39,17 @@ pub struct CxOptions {
     pub threads: usize,
     /// Instruction set; `None` means the best of this CPU.
     pub level: Option<Level>,
+    /// Uses AMX for weights in bf16 and int8 where the CPU has it. Not by default: on Linux it takes a request for the whole
+    /// process, after which small alternate signal stacks are refused, and that is for the application to decide.
+    /// [`Cx::amx`] tells what became of it.
+    pub amx: bool,
 }
 
 impl CxOptions {
     setters! {
         with_threads(threads: usize),
         with_level(level: impl Into<Option<Level>>),
+        with_amx(amx: bool),
     }
 }
 
@@ -59,6 +64,7 @@ const MAX_THREADS: usize = 1024;
 pub struct Cx {
     level: Level,
     extensions: Extensions,
+    amx: AmxState,
     caches: Caches,
     runner: Option<Arc<dyn Runner>>,
     workspaces: Arc<WorkspaceCache>,
@@ -85,7 +91,8 @@ impl Cx {
             #[cfg(not(feature = "parallel"))]
             _ => return Err(err!(Unsupported, "{threads} threads need the feature `parallel`")),
         };
-        Ok(Self { runner, ..Self::serial(level) })
+        let cx = Self { runner, ..Self::serial(level) };
+        Ok(if options.amx { cx.with_amx() } else { cx })
     }
 
     /// A context on the calling thread alone.
@@ -93,6 +100,7 @@ impl Cx {
         Self {
             level,
             extensions: Extensions::detect(),
+            amx: AmxState::NotAsked,
             caches: Caches::detect(),
             runner: None,
             workspaces: Arc::default(),
@@ -114,6 +122,18 @@ impl Cx {
     /// Instructions beyond the level that weights in formats other than f32 are multiplied with.
     pub fn extensions(&self) -> Extensions {
         self.extensions
+    }
+
+    /// Asks for AMX, as [`CxOptions::amx`] does.
+    #[must_use]
+    pub fn with_amx(self) -> Self {
+        let (extensions, amx) = self.extensions.with_amx();
+        Self { extensions, amx, ..self }
+    }
+
+    /// Whether AMX is used.
+    pub fn amx(&self) -> AmxState {
+        self.amx
     }
 
     /// Multiplies weights in other formats than f32 with these instructions and those of the level alone.
@@ -324,7 +344,7 @@ mod tests {
             if threads > 1 {
                 continue;
             }
-            let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+            let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
             for tasks in [0, 1, 2, 7, 100] {
                 let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
                 cx.parallel_for(tasks, |lane, task| {
@@ -371,7 +391,7 @@ mod tests {
     #[test]
     fn for_each_visits_every_item_once() {
         let threads = if cfg!(feature = "parallel") { 3 } else { 1 };
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         for len in [0, 1, 2, 50] {
             let (mut lanes, mut items) = (alloc::vec![0; threads], alloc::vec![0; len]);
             cx.for_each(&mut lanes, &mut items, |lane, item| {
@@ -392,7 +412,7 @@ mod tests {
 
     #[test]
     fn too_many_threads_are_refused() {
-        let error = Cx::new(&CxOptions { threads: 5000, level: None }).unwrap_err();
+        let error = Cx::new(&CxOptions::default().with_threads(5000)).unwrap_err();
         assert_eq!(error.code(), crate::ErrorCode::InvalidArgument);
     }
 }

@@ -142,7 +142,7 @@ mod tests {
             for made_under in HOSTS {
                 let mut cx = None;
                 with_host(made_under, || {
-                    cx = Some(Cx::new(&CxOptions { threads, level: None }).unwrap());
+                    cx = Some(Cx::new(&CxOptions::default().with_threads(threads)).unwrap());
                 });
                 let cx = cx.unwrap();
                 for host in HOSTS {
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_panic_gives_the_setting_back() {
         for threads in [1, 3] {
-            let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+            let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
             let host = HOSTS[2];
             with_host(host, || {
                 let panic = catch_unwind(AssertUnwindSafe(|| {

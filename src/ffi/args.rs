@@ -295,6 +295,14 @@ pub(super) fn flag(value: u32, name: &str) -> Result<bool> {
     }
 }
 
+/// A field without meaning.
+pub(super) fn zero(value: u32, name: &str) -> Result<()> {
+    if value != 0 {
+        return Err(err!(InvalidArgument, "{name} is {value}, expected 0"));
+    }
+    Ok(())
+}
+
 /// The product of two sizes of a result.
 pub(super) fn product(a: usize, b: usize) -> Result<usize> {
     a.checked_mul(b).ok_or_else(|| err!(Limit, "a result of {a} times {b} values"))

@@ -7,7 +7,7 @@ use core::ptr;
 
 use super::args::{
     CStruct, Nullable, Output, array, flag, init, init_with, optional, optional_versioned, place, product,
-    required, text, texts, write_text,
+    required, text, texts, write_text, zero,
 };
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
@@ -471,9 +471,7 @@ unsafe fn new_clip(
             other => return Err(err!(InvalidArgument, "activation: {other} is none of VITRUM_ACTIVATION_*")),
         };
         clip_options.weights = weight_format(options.weights)?;
-        if options.reserved != 0 {
-            return Err(err!(InvalidArgument, "reserved: {} is not 0", options.reserved));
-        }
+        zero(options.reserved, "reserved")?;
         if options.vocabulary_size != 0 {
             // SAFETY: the caller's promise.
             let vocabulary = unsafe { array(options.vocabulary, options.vocabulary_size, "vocabulary")? };

@@ -3,15 +3,16 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_void;
+use core::mem::offset_of;
 
-use super::args::{CStruct, Nullable, init, optional_versioned, place, required};
+use super::args::{CStruct, Nullable, flag, init, optional_versioned, place, required, zero};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::runner::{HostRunner, MAX_THREADS, vitrum_parallel_for};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
 use crate::exec::{Cx, CxOptions};
-use crate::simd::Level;
+use crate::simd::{AmxState, Level};
 
 /// An instruction set: one of `VITRUM_ISA_*`.
 pub type vitrum_isa = i32;
@@ -60,11 +61,18 @@ pub struct vitrum_context_options {
     pub parallel_for: Nullable<vitrum_parallel_for>,
     /// Handed to `parallel_for`. Must stay valid as long as the context and every model made with it.
     pub parallel_for_user: Nullable<*mut c_void>,
+    /// 0, the default: AMX is not used. 1: weights in bf16 and int8 are multiplied with AMX where the CPU has it. On Linux
+    /// that takes a request for the whole process, after which `sigaltstack` refuses stacks that are too small for the state
+    /// of AMX; so it is the application's choice. `vitrum_context_amx` tells what became of it.
+    pub amx: u32,
+    /// 0. Here so that the struct does not end in padding.
+    pub reserved: u32,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_context_options {
     const NAME: &'static str = "vitrum_context_options";
+    const EARLIER: &'static [usize] = &[offset_of!(vitrum_context_options, amx)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -133,6 +141,32 @@ pub unsafe extern "C" fn vitrum_context_isa(context: Nullable<*const vitrum_cont
     })
 }
 
+/// Whether a context uses AMX: one of `VITRUM_AMX_*`.
+pub type vitrum_amx = i32;
+
+/// It was not asked for.
+pub const VITRUM_AMX_NOT_ASKED: vitrum_amx = 0;
+/// The CPU or the operating system has none.
+pub const VITRUM_AMX_ABSENT: vitrum_amx = 1;
+/// The operating system does not permit it: for instance because an alternate signal stack is too small.
+pub const VITRUM_AMX_REFUSED: vitrum_amx = 2;
+/// It is used, for weights in bf16 and int8.
+pub const VITRUM_AMX_USED: vitrum_amx = 3;
+
+/// Whether the context uses AMX; `VITRUM_AMX_NOT_ASKED` if `context` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_context_amx(context: Nullable<*const vitrum_context>) -> vitrum_amx {
+    guard_value(VITRUM_AMX_NOT_ASKED, || {
+        // SAFETY: the caller passes NULL or a handle.
+        match unsafe { context.as_ref() }.map_or(AmxState::NotAsked, |context| context.cx.amx()) {
+            AmxState::NotAsked => VITRUM_AMX_NOT_ASKED,
+            AmxState::Absent => VITRUM_AMX_ABSENT,
+            AmxState::Refused => VITRUM_AMX_REFUSED,
+            AmxState::Used => VITRUM_AMX_USED,
+        }
+    })
+}
+
 /// Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.
 /// `context` may be NULL. Any thread.
 #[unsafe(no_mangle)]
@@ -155,8 +189,10 @@ pub(super) unsafe fn cx_of<'a>(context: *const vitrum_context) -> Result<&'a Cx>
 fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
     let level = level_of(options.isa)?;
     let threads = options.threads as usize;
+    let amx = flag(options.amx, "amx")?;
+    zero(options.reserved, "reserved")?;
     let Some(parallel_for) = options.parallel_for else {
-        return Cx::new(&CxOptions::default().with_threads(threads).with_level(level));
+        return Cx::new(&CxOptions::default().with_threads(threads).with_level(level).with_amx(amx));
     };
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(err!(
@@ -165,7 +201,8 @@ fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
         ));
     }
     let runner = HostRunner::new(parallel_for, options.parallel_for_user, threads);
-    Ok(Cx::with_runner(level.unwrap_or_else(Level::detect), Arc::new(runner)))
+    let cx = Cx::with_runner(level.unwrap_or_else(Level::detect), Arc::new(runner));
+    Ok(if amx { cx.with_amx() } else { cx })
 }
 
 fn level_of(isa: vitrum_isa) -> Result<Option<Level>> {

@@ -229,7 +229,7 @@ pub(crate) fn assert_same_for_any_threads(level: Level, compute: impl Fn(&Cx) ->
     // Without the feature `parallel` only one thread exists.
     let counts: &[usize] = if cfg!(feature = "parallel") { &[1, 2, 3, 5, 8] } else { &[1] };
     for &threads in counts {
-        let cx = Cx::new(&CxOptions { threads, level: Some(level) }).expect("a context");
+        let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).expect("a context");
         assert!(bits(&cx) == expected, "{}: {threads} threads change the result", level.name());
     }
 }

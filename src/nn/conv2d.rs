@@ -51,7 +51,7 @@ impl Conv2d {
     /// As [`bind`](Self::bind).
     pub fn bind_without_bias(scope: &Scope<'_>, shape: ConvShape) -> Result<Self> {
         shape.check()?;
-        Self::new(scope.packing(), shape, &scope.f32("weight", &shape.weight_shape())?, None)
+        Self::new(scope.packing(), shape, &bind_weight(scope, shape)?, None)
     }
 
     /// `y ← act(conv(x) + b)` for `x` of `size = [height, width]` pixels; `y: [height, width, outputs]` of the size
@@ -147,5 +147,16 @@ mod tests {
         assert_eq!(missing.to_string(), r#"missing tensor "weight""#);
         let groups = error(&scope.at("conv"), shape.with_groups(2));
         assert_eq!(groups.code(), ErrorCode::InvalidArgument);
+    }
+}
+
+/// The weights of a convolution. Depthwise ones are no product, and f32 in every format.
+///
+/// # Errors
+/// As [`Scope::f32`].
+pub fn bind_weight(scope: &Scope<'_>, shape: ConvShape) -> Result<Vec<f32>> {
+    match shape.is_depthwise() {
+        true => scope.f32("weight", &shape.weight_shape()),
+        false => scope.matrix("weight", &shape.weight_shape()),
     }
 }

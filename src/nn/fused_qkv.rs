@@ -17,7 +17,7 @@ pub fn bind_fused(scope: &Scope<'_>, names: &[&str], dim: usize) -> Result<Linea
     let parts = weight.chunks_exact_mut(dim * dim).zip(bias.chunks_exact_mut(dim));
     for (&name, (weight, bias)) in names.iter().zip(parts) {
         let layer = scope.at(name);
-        layer.f32_into("weight", &[dim, dim], weight)?;
+        layer.matrix_into("weight", &[dim, dim], weight)?;
         layer.f32_into("bias", &[dim], bias)?;
     }
     Ok(Linear::new(scope.packing(), [outputs, dim], &weight, Some(bias)))

@@ -21,7 +21,7 @@ impl Linear {
     /// # Errors
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Self> {
-        let weight = scope.f32("weight", &shape)?;
+        let weight = scope.matrix("weight", &shape)?;
         Ok(Self::new(scope.packing(), shape, &weight, Some(scope.f32("bias", &shape[..1])?)))
     }
 

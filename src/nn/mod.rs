@@ -14,7 +14,7 @@ mod trace;
 
 pub use attention::{WindowAttention, attention_scale};
 pub use batch_norm::BatchNorm;
-pub use conv2d::Conv2d;
+pub use conv2d::{Conv2d, bind_weight};
 pub use fused_qkv::bind_fused;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;

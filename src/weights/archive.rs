@@ -10,8 +10,10 @@ use safetensors::Dtype;
 use super::header::{Entry, MAX_TENSORS};
 use super::json::quoted;
 use super::source::Source;
+use super::quantized::{self, SHAPE_KEY, Stored};
 use super::{decode, index, strided};
 use crate::error::{Result, err};
+use crate::exec::try_zeroed;
 use crate::simd::Level;
 
 /// Tensors by name, over one or several weights files. The bytes stay where they are until a
@@ -50,11 +52,19 @@ pub(super) struct Tensor {
     entry: Entry,
     shard: usize,
     used: AtomicBool,
+    /// Whether it was packed in a format other than f32.
+    packed: AtomicBool,
+    stored: Stored,
 }
 
 impl Tensor {
+    pub(super) fn mark_packed(&self) {
+        self.packed.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn info(&self) -> TensorInfo<'_> {
         let Entry { name, dtype, shape, begin, end, .. } = &self.entry;
+        let shape = if let Stored::Q4(shape) = &self.stored { shape } else { shape };
         TensorInfo { name, dtype: *dtype, shape, bytes: end - begin }
     }
 }
@@ -72,6 +82,12 @@ impl<'a> Archive<'a> {
             let [a, b] = [first, second].map(|tensor| &archive.shards[tensor.shard].label);
             return Err(err!(Format, "tensor {}: in both {a} and {b}", quoted(&first.entry.name)));
         }
+        for index in 0..archive.tensors.len() {
+            let info = archive.tensors[index].info();
+            let shape = archive.metadata.get(&alloc::format!("{SHAPE_KEY}{}", info.name));
+            let stored = Stored::of(info, shape.map(String::as_str), |name| archive.get(name))?;
+            archive.tensors[index].stored = stored;
+        }
         Ok(archive)
     }
 
@@ -81,7 +97,7 @@ impl<'a> Archive<'a> {
             return Err(err!(Limit, "more than {MAX_TENSORS} tensors in all shards"));
         }
         let shard = self.shards.len();
-        let tensor = |entry| Tensor { entry, shard, used: AtomicBool::new(false) };
+        let tensor = |entry| Tensor { entry, shard, used: AtomicBool::new(false), packed: AtomicBool::new(false), stored: Stored::Plain };
         self.tensors.extend(index.tensors.into_iter().map(tensor));
         for (key, value) in index.metadata {
             self.metadata.entry(key).or_insert(value);
@@ -128,6 +144,11 @@ impl<'a> Archive<'a> {
         &self.notes
     }
 
+    /// Whether the tensor called `name` is a matrix that something has packed in another format than f32.
+    pub fn is_packed(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|tensor| tensor.packed.load(Ordering::Relaxed))
+    }
+
     /// The tensors that nothing has bound so far.
     pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         self.tensors.iter().filter(|tensor| !tensor.used.load(Ordering::Relaxed)).map(Tensor::info)
@@ -159,10 +180,57 @@ impl<'a> Archive<'a> {
 
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
     pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
-        let Tensor { entry, shard, used } = tensor;
-        decode::to_f32(level, &self.shards[*shard].source, entry, out)
-            .map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
+        let Tensor { entry, shard, used, stored, .. } = tensor;
+        let read = match stored {
+            Stored::Plain => decode::to_f32(level, &self.shards[*shard].source, entry, out),
+            Stored::Int8 => self.read_steps(tensor).and_then(|steps| {
+                quantized::decode_int8(&steps, &self.part(tensor, "_scale", level)?, out);
+                Ok(())
+            }),
+            Stored::Q4(shape) => self.read_steps(tensor).and_then(|steps| {
+                let [scales, least] = ["_scale", "_least"].map(|suffix| self.part(tensor, suffix, level));
+                let depth = shape[1..].iter().product();
+                quantized::decode_q4(&steps, [&scales?, &least?], depth, out);
+                Ok(())
+            }),
+        };
+        read.map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
         used.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The bytes of a tensor.
+    fn read_steps(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+        let mut bytes = try_zeroed((tensor.entry.end - tensor.entry.begin) as usize)?;
+        strided::read_bytes(&self.shards[tensor.shard].source, &tensor.entry, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The values of the tensor whose name is that of `tensor` and `suffix`, which exists.
+    fn part(&self, tensor: &Tensor, suffix: &str, level: Level) -> Result<Vec<f32>> {
+        let part = self.find(&alloc::format!("{}{suffix}", tensor.entry.name)).expect("found when it was opened");
+        let mut out = try_zeroed(part.entry.shape.iter().product())?;
+        decode::to_f32(level, &self.shards[part.shard].source, &part.entry, &mut out)?;
+        part.used.store(true, Ordering::Relaxed);
+        Ok(out)
+    }
+
+    /// The bytes of the tensor called `name`, dense.
+    ///
+    /// # Errors
+    /// `MissingTensor`, `OutOfMemory`, and `Io` if its file cannot be read or has changed since it was opened.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        self.read_steps(self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?)
+    }
+
+    /// The values of the tensor called `name`, as f32.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and `TensorDtype` unless it has such values.
+    pub fn values(&self, name: &str, level: Level) -> Result<Vec<f32>> {
+        let tensor = self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?;
+        let mut out = try_zeroed(tensor.info().shape.iter().product())?;
+        self.read_f32(tensor, level, &mut out)?;
+        Ok(out)
     }
 }

@@ -29,6 +29,8 @@ mod strided;
 #[cfg(feature = "torch")]
 mod torch;
 
+pub mod quantized;
+
 pub use archive::{Archive, TensorInfo};
 pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES, WEIGHT_FORMAT_KEY};
 pub use config::Config;

@@ -11,7 +11,7 @@ use super::archive::{Archive, Tensor};
 use super::json::quoted;
 use crate::error::{Result, err};
 use crate::exec::try_zeroed;
-use crate::kernels::gemm::Packing;
+use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::simd::Level;
 
 /// Modules that hold a model as a whole: those of `DataParallel`, `torch.compile`, Lightning, PEFT, and of programs that
@@ -172,6 +172,35 @@ impl<'a> Scope<'a> {
         let tensor = self.shaped(name, shape)?;
         assert_eq!(out.len(), shape.iter().product::<usize>(), "output for {name}");
         self.archive.read_f32(tensor, self.packing.level, out)
+    }
+
+    /// Like [`f32`](Self::f32), for a matrix, or a kernel of a convolution, that is packed as [`packing`](Self::packing) says:
+    /// what `vitrum quantize` writes in the format of the packing.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.mark_packed(name)?;
+        self.f32(name, shape)
+    }
+
+    /// Like [`matrix`](Self::matrix), into `out`.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    ///
+    /// # Panics
+    /// If `out` does not have as many elements as `shape`.
+    pub fn matrix_into(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
+        self.mark_packed(name)?;
+        self.f32_into(name, shape, out)
+    }
+
+    fn mark_packed(&self, name: &str) -> Result<()> {
+        if self.packing.format != WeightFormat::F32 {
+            self.tensor(name)?.mark_packed();
+        }
+        Ok(())
     }
 
     /// The one element of the tensor called `name`, of shape `[]` or `[1]`.

@@ -83,11 +83,19 @@ static void misuse_contexts(void) {
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_context_new(&options, &context, &error));
     options.isa = -1;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_context_new(&options, &context, &error));
+    options.isa = VITRUM_ISA_BEST;
+    options.amx = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_context_new(&options, &context, &error));
+    options.amx = 0;
+    options.reserved = 1;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_context_new(&options, &context, &error));
+    options.reserved = 0;
     options.isa = VITRUM_ISA_SIMD128;
     EXPECT(VITRUM_E_UNSUPPORTED, vitrum_context_new(&options, &context, &error));
     CHECK(context == NULL);
     CHECK(vitrum_context_threads(NULL) == 0);
     CHECK(vitrum_context_isa(NULL) == 0);
+    CHECK(vitrum_context_amx(NULL) == VITRUM_AMX_NOT_ASKED);
     vitrum_context_trim(NULL);
     vitrum_context_free(NULL);
 

@@ -267,14 +267,31 @@ int main(int argc, char **argv) {
     /* As a program has it that was built before there was more than these two fields. */
     options.struct_size = 2 * sizeof options.struct_size;
     options.activation = 7;
+    options.weights = 77;
     EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], &options, &clip, &error));
     check_same(clip, expected);
     vitrum_clip_free(clip);
     vitrum_context_free(context);
 
-    /* Defaults: the best instruction set, all cores. */
+    /* Weights in the fewest bits that tell the pictures apart, with AMX if there is any. */
+    {
+        vitrum_context_options context_options;
+        vitrum_context_options_init(&context_options, sizeof context_options);
+        context_options.amx = 1;
+        EXPECT(VITRUM_OK, vitrum_context_new(&context_options, &context, &error));
+        CHECK(vitrum_context_amx(context) != VITRUM_AMX_NOT_ASKED);
+        vitrum_clip_options_init(&options, sizeof options);
+        options.weights = VITRUM_WEIGHTS_INT8;
+        EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], &options, &clip, &error));
+        check_results(clip);
+        vitrum_clip_free(clip);
+        vitrum_context_free(context);
+    }
+
+    /* Defaults: the best instruction set, all cores, no AMX. */
     EXPECT(VITRUM_OK, vitrum_context_new(NULL, &context, &error));
     CHECK(vitrum_context_isa(context) != VITRUM_ISA_BEST);
+    CHECK(vitrum_context_amx(context) == VITRUM_AMX_NOT_ASKED);
     vitrum_context_free(context);
 
     free(expected);

@@ -14,6 +14,7 @@ pub(crate) mod man;
 mod mask_picture;
 mod mask_prompt;
 mod masks;
+pub(crate) mod quantize;
 pub(crate) mod segment;
 pub(crate) mod similarity;
 pub(crate) mod track;

@@ -133,7 +133,7 @@ impl ConvShape {
     }
 
     /// Whether every channel is a group of its own.
-    pub(super) fn is_depthwise(&self) -> bool {
+    pub fn is_depthwise(&self) -> bool {
         self.groups == self.inputs && self.groups == self.outputs
     }
 }

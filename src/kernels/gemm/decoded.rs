@@ -10,7 +10,7 @@ use super::kernel::{CHUNK, Convert, TileArgs, WeightKernel};
 use crate::simd::{Level, Simd, Vectorize};
 
 /// Weights of an output that share a scale and a least value in [`WeightFormat::Q4`].
-pub(super) const Q4_GROUP: usize = 32;
+pub(crate) const Q4_GROUP: usize = 32;
 const Q4_STEPS: f32 = 15.0;
 
 type Run = unsafe fn(Level, usize, TileArgs<u8>);

@@ -40,6 +40,12 @@ mod tests;
 mod tile_f32;
 mod weights;
 
+/// What is stored of quantised weights.
+pub(crate) mod quantised {
+    pub(crate) use super::decoded::{Q4_GROUP, Q4Group};
+    pub(crate) use super::int8::{quantised_weight, weight_scale};
+}
+
 pub use destination::Destination;
 pub use driver::{gemm, scratch_req};
 pub use format::{Packing, WeightFormat};

@@ -156,7 +156,7 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
         return Linear::bind(&layer, shape);
     }
     let scales = scope.f32(scale, &shape[..1])?;
-    let (mut weight, mut bias) = (layer.f32("weight", &shape)?, layer.f32("bias", &shape[..1])?);
+    let (mut weight, mut bias) = (layer.matrix("weight", &shape)?, layer.f32("bias", &shape[..1])?);
     for ((row, bias), scale) in weight.chunks_exact_mut(shape[1]).zip(&mut bias).zip(&scales) {
         row.iter_mut().for_each(|weight| *weight *= scale);
         *bias *= scale;
@@ -170,7 +170,7 @@ fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
         return bind_fused(&scope.at("self_attn"), &["q_proj", "k_proj", "v_proj"], dim);
     }
     let attn = scope.at("attn");
-    let weight = attn.f32("in_proj_weight", &[3 * dim, dim])?;
+    let weight = attn.matrix("in_proj_weight", &[3 * dim, dim])?;
     let bias = attn.f32("in_proj_bias", &[3 * dim])?;
     Ok(Linear::new(scope.packing(), [3 * dim, dim], &weight, Some(bias)))
 }

@@ -129,7 +129,7 @@ fn threads_do_not_change_a_bit() {
             let plan = Interpolate::new((50, 61), target, Mode::Bicubic, antialias).unwrap();
             let serial = run(&Cx::serial(Level::detect()), &plan, 2, &source);
             for threads in [2, 3, 5, 8] {
-                let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+                let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
                 assert!(run(&cx, &plan, 2, &source) == serial);
             }
         }

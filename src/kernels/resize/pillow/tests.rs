@@ -205,7 +205,7 @@ fn threads_do_not_change_a_bit() {
         let plan = Resample::new(3, (123, 211), target, Filter::Bicubic).unwrap();
         let serial = run(&Cx::serial(Level::detect()), &plan, &pixels, 369);
         for threads in [2, 3, 5, 8] {
-            let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+            let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
             assert!(run(&cx, &plan, &pixels, 369) == serial);
         }
     }
@@ -221,7 +221,7 @@ fn nv12_is_resampled_as_its_rgb() {
     let mut rgb = vec![0; 3 * width * height];
     rgb.chunks_exact_mut(3 * width).enumerate().for_each(|(y, row)| image.row_rgb(y, row));
     for threads in [1, 3] {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         // Columns first, rows first, one axis alone, none.
         for target in [(20, 90), (64, 10), (61, 1), (200, 131), (61, 131)] {
             for filter in FILTERS {

@@ -139,7 +139,7 @@ fn threads_do_not_change_a_bit() {
     let plan = Upscale::new(case.0, case.1, case.2, case.3).unwrap();
     let low = logits(case);
     let run = |threads| {
-        let cx = Cx::new(&CxOptions { threads, level: None }).unwrap();
+        let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
         let mut workspace = cx.workspace(plan.scratch_req(&cx));
         let mut values = vec![0.0; case.3.0 * case.3.1];
         plan.logits(&cx, &low, &mut values, workspace.scratch());

@@ -90,7 +90,7 @@ impl Block {
 
 /// The QKV product, stored as `[heads, 3, head_dim]` and bound as `[3, heads, head_dim]`.
 fn bind_qkv(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Linear> {
-    let weight = scope.f32("weight", &[3 * dim, dim])?;
+    let weight = scope.matrix("weight", &[3 * dim, dim])?;
     let bias = scope.f32("bias", &[3 * dim])?;
     let head_dim = dim / heads;
     let mut order = (0..3 * dim).map(|i| {

@@ -7,7 +7,7 @@ use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Destination, Rows};
-use crate::nn::{BatchNorm, Conv2d, Linear};
+use crate::nn::{BatchNorm, Conv2d, Linear, bind_weight};
 use crate::weights::Scope;
 
 /// Added to the variance in batch norms.
@@ -16,7 +16,7 @@ const EPS: f32 = 1e-5;
 /// Weight and bias of the convolution `c` with the batch norm `bn` folded into it.
 fn fold(scope: &Scope<'_>, shape: ConvShape) -> Result<(Vec<f32>, Vec<f32>)> {
     shape.check()?;
-    let mut weight = scope.at("c").f32("weight", &shape.weight_shape())?;
+    let mut weight = bind_weight(&scope.at("c"), shape)?;
     let bias = BatchNorm::bind(&scope.at("bn"), shape.outputs, EPS)?.fold(&mut weight);
     Ok((weight, bias))
 }

@@ -41,7 +41,7 @@ impl Block {
         let width = block.heads * block.head_dim;
         let [norm1, norm2] = naming.encoder().norms;
         let attn = scope.at("attn");
-        let weight = attn.f32("qkv.weight", &[3 * width, dim])?;
+        let weight = attn.matrix("qkv.weight", &[3 * width, dim])?;
         let bias = config.has_qkv_bias.then(|| attn.f32("qkv.bias", &[3 * width])).transpose()?;
         let padding = bias.clone().unwrap_or_else(|| vec![0.0; 3 * width]);
         let mut positions = None;

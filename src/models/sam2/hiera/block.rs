@@ -48,7 +48,7 @@ impl Block {
     ) -> Result<Self> {
         let HieraBlock { input, dim, .. } = *config;
         let attn = scope.at("attn");
-        let weight = attn.f32("qkv.weight", &[3 * dim, input])?;
+        let weight = attn.matrix("qkv.weight", &[3 * dim, input])?;
         let padding = attn.f32("qkv.bias", &[3 * dim])?;
         let [norm1, norm2] = names.norms.map(|name| scope.at(name));
         let proj = config.pooled.then(|| Linear::bind(&scope.at("proj"), [dim, input]));
