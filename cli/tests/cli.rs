@@ -8,6 +8,8 @@ mod habits;
 mod json_docs;
 #[path = "cli/pictures.rs"]
 mod pictures;
+#[path = "cli/quantize.rs"]
+mod quantize;
 #[path = "cli/segment.rs"]
 mod segment;
 #[path = "cli/track.rs"]

@@ -1,0 +1,45 @@
+//! `vitrum quantize`: the directory that it writes, and what it refuses.
+
+use std::fs;
+
+use super::{demo_file, fails, json, octopus, scratch, stdout};
+
+#[test]
+fn a_quantised_directory_is_the_model_in_that_format() {
+    let picture = octopus();
+    for (format, largest) in [("int8", 0.62), ("q4", 0.45), ("bf16", 1.01), ("f16", 1.01)] {
+        let directory = scratch(&format!("quantize-{format}"));
+        let _ = fs::remove_dir_all(&directory);
+        let directory = directory.to_str().unwrap();
+        let report = json(&["quantize", "demo:clip", "--weights", format, "-o", directory, "--json"]);
+        let number = |key: &str| report[0][key].as_f64().unwrap();
+        assert_eq!(report[0]["weights"], format);
+        assert!(number("after") < largest * number("before"), "{report:?}");
+        let embed = |model: &[&str]| stdout(&[&["embed", "--image", &picture], model].concat());
+        assert_eq!(embed(&["--model", directory]), embed(&["--model", "demo:clip", "--weights", format]));
+        fails(&["quantize", directory, "--weights", "int8", "-o", directory], 3, "already");
+    }
+}
+
+#[test]
+fn every_family_is_quantised() {
+    let scene = demo_file("images/garden-scene-3d.png");
+    for model in ["demo:sam", "demo:sam2"] {
+        let directory = scratch(&format!("quantize-{}", &model[5..]));
+        let _ = fs::remove_dir_all(&directory);
+        let directory = directory.to_str().unwrap();
+        stdout(&["quantize", model, "--weights", "int8", "-o", directory]);
+        let segment = |model: &[&str]| stdout(&[&["segment", &scene, "--point", "128,128"], model].concat());
+        assert_eq!(segment(&["--model", directory]), segment(&["--model", model, "--weights", "int8"]));
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let directory = scratch("quantize-nothing");
+    let directory = directory.to_str().unwrap();
+    fails(&["quantize", "demo:clip", "-o", directory], 2, "--weights");
+    fails(&["quantize", "demo:clip", "--weights", "int7", "-o", directory], 2, "int8");
+    fails(&["quantize", "/nonexistent", "--weights", "int8", "-o", directory], 3, "/nonexistent");
+    fails(&["quantize", "demo:clip", "--weights", "int8", "-o", "/dev/null/x"], 5, "/dev/null/x");
+}
