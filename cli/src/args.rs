@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use vitrum::exec::{Cx, CxOptions};
 use vitrum::WeightFormat;
+use vitrum::exec::{Cx, CxOptions};
 use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 

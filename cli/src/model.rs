@@ -114,15 +114,19 @@ pub(crate) fn load(name: &str, load: LoadArgs, cx: &Cx) -> Result<Clip> {
 
 /// Loads the CLIP in `bundle`, which is the model called `name`, and tells the user what it warns of.
 pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, load: LoadArgs, cx: &Cx) -> Result<Clip> {
+    let clip = loaded(name, Clip::load(cx, bundle, &clip_options(load)))?;
+    warn(name, clip.warnings());
+    Ok(clip)
+}
+
+/// How to load a CLIP.
+pub(crate) fn clip_options(load: LoadArgs) -> ClipOptions<'static> {
     let LoadArgs { lenient, activation, weights } = load;
-    let options = ClipOptions::default()
+    ClipOptions::default()
         .with_lenient(lenient)
         .with_activation(activation.map(Into::into))
         .with_vocabulary(VOCABULARY)
-        .with_weights(weights);
-    let clip = loaded(name, Clip::load(cx, bundle, &options))?;
-    warn(name, clip.warnings());
-    Ok(clip)
+        .with_weights(weights)
 }
 
 /// Loads the SAM called `name`, for an input of `image_size` pixels if not its own.
@@ -138,13 +142,15 @@ pub(crate) fn bind_sam(
     load: LoadArgs,
     cx: &Cx,
 ) -> Result<Sam> {
-    let options = SamOptions::default()
-        .with_image_size(image_size)
-        .with_lenient(load.lenient)
-        .with_weights(load.weights);
+    let options = sam_options(load).with_image_size(image_size);
     let sam = loaded(name, Sam::load(cx, bundle, &options))?;
     warn(name, sam.warnings());
     Ok(sam)
+}
+
+/// How to load a SAM.
+pub(crate) fn sam_options(load: LoadArgs) -> SamOptions {
+    SamOptions::default().with_lenient(load.lenient).with_weights(load.weights)
 }
 
 fn loaded<T>(name: &str, result: vitrum::Result<T>) -> Result<T> {

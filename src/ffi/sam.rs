@@ -50,7 +50,8 @@ pub struct vitrum_sam_options {
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_sam_options {
     const NAME: &'static str = "vitrum_sam_options";
-    const EARLIER: &'static [usize] = &[offset_of!(vitrum_sam_options, lenient), offset_of!(vitrum_sam_options, weights)];
+    const EARLIER: &'static [usize] =
+        &[offset_of!(vitrum_sam_options, lenient), offset_of!(vitrum_sam_options, weights)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.

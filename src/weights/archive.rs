@@ -9,8 +9,8 @@ use safetensors::Dtype;
 
 use super::header::{Entry, MAX_TENSORS};
 use super::json::quoted;
-use super::source::Source;
 use super::quantized::{self, SHAPE_KEY, Stored};
+use super::source::Source;
 use super::{decode, index, strided};
 use crate::error::{Result, err};
 use crate::exec::try_zeroed;
@@ -97,7 +97,13 @@ impl<'a> Archive<'a> {
             return Err(err!(Limit, "more than {MAX_TENSORS} tensors in all shards"));
         }
         let shard = self.shards.len();
-        let tensor = |entry| Tensor { entry, shard, used: AtomicBool::new(false), packed: AtomicBool::new(false), stored: Stored::Plain };
+        let tensor = |entry| Tensor {
+            entry,
+            shard,
+            used: AtomicBool::new(false),
+            packed: AtomicBool::new(false),
+            stored: Stored::Plain,
+        };
         self.tensors.extend(index.tensors.into_iter().map(tensor));
         for (key, value) in index.metadata {
             self.metadata.entry(key).or_insert(value);
@@ -208,7 +214,8 @@ impl<'a> Archive<'a> {
 
     /// The values of the tensor whose name is that of `tensor` and `suffix`, which exists.
     fn part(&self, tensor: &Tensor, suffix: &str, level: Level) -> Result<Vec<f32>> {
-        let part = self.find(&alloc::format!("{}{suffix}", tensor.entry.name)).expect("found when it was opened");
+        let part =
+            self.find(&alloc::format!("{}{suffix}", tensor.entry.name)).expect("found when it was opened");
         let mut out = try_zeroed(part.entry.shape.iter().product())?;
         decode::to_f32(level, &self.shards[part.shard].source, &part.entry, &mut out)?;
         part.used.store(true, Ordering::Relaxed);
@@ -220,7 +227,9 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// `MissingTensor`, `OutOfMemory`, and `Io` if its file cannot be read or has changed since it was opened.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        self.read_steps(self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?)
+        self.read_steps(
+            self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?,
+        )
     }
 
     /// The values of the tensor called `name`, as f32.

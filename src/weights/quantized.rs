@@ -56,10 +56,16 @@ pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Enco
             alloc::vec![plain(Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect())]
         }
         WeightFormat::F16 => {
-            alloc::vec![plain(Dtype::F16, values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect())]
+            alloc::vec![plain(
+                Dtype::F16,
+                values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect()
+            )]
         }
         WeightFormat::Bf16 => {
-            alloc::vec![plain(Dtype::BF16, values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect())]
+            alloc::vec![plain(
+                Dtype::BF16,
+                values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect()
+            )]
         }
         WeightFormat::Int8 => {
             let scales: Vec<f32> = row_values().map(weight_scale).collect();
@@ -82,8 +88,12 @@ pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Enco
                 scales.extend(group.scale.to_le_bytes());
                 least.extend(group.least.to_le_bytes());
             }
-            let of_groups =
-                |suffix, bytes| Encoded { suffix, dtype: Dtype::BF16, shape: alloc::vec![rows, groups], bytes };
+            let of_groups = |suffix, bytes| Encoded {
+                suffix,
+                dtype: Dtype::BF16,
+                shape: alloc::vec![rows, groups],
+                bytes,
+            };
             let shape = alloc::vec![rows, groups, GROUP_BYTES];
             alloc::vec![
                 Encoded { suffix: "", dtype: Dtype::U8, shape, bytes: steps },

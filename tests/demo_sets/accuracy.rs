@@ -33,7 +33,8 @@ impl Figures {
     /// The mean and the least cosine of the embeddings with those of `other`, if there are any.
     pub(crate) fn cosines(&self, other: &Self) -> Option<(f64, f64)> {
         let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-        let cosines: Vec<f64> = self.embeddings.iter().zip(&other.embeddings).map(|(a, b)| cosine(a, b)).collect();
+        let cosines: Vec<f64> =
+            self.embeddings.iter().zip(&other.embeddings).map(|(a, b)| cosine(a, b)).collect();
         let least = cosines.iter().copied().reduce(f64::min)?;
         Some((mean(&cosines), least))
     }

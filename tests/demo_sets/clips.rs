@@ -43,7 +43,8 @@ impl Clips {
     /// The mask of every frame and its IoU after the first click of `object`, and after its second one.
     pub(crate) fn follow(&self, object: &Value) -> [Vec<(Rle, f64)>; 2] {
         let clip = object["clip"].as_u64().unwrap() as usize;
-        let truth: Vec<Rle> = object["masks"].as_array().unwrap().iter().map(|mask| self.mask(mask)).collect();
+        let truth: Vec<Rle> =
+            object["masks"].as_array().unwrap().iter().map(|mask| self.mask(mask)).collect();
         let options =
             TrackerOptions::default().with_num_frames(self.frames as u64).with_held_frames(self.frames);
         let mut tracker = Tracker::new(Arc::clone(&self.sam), [self.side; 2], &options).unwrap();

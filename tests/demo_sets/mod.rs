@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub(crate) mod accuracy;
+pub(crate) mod clips;
 pub(crate) mod pictures;
 pub(crate) mod scenes;
-pub(crate) mod clips;
 
 use std::fs;
 use std::io::Cursor;

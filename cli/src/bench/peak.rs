@@ -4,8 +4,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use vitrum::exec::Cx;
 use vitrum::WeightFormat;
+use vitrum::exec::Cx;
 use vitrum::kernels::gemm::{Packing, WeightKernel};
 use vitrum::simd::{Simd, Vectorize};
 

@@ -43,9 +43,7 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine, out: &mut Output) -> R
         return Err(Failure::new(Exit::Model, message).hint("begin with the original model"));
     }
     load(&args.model, &bundle, machine)?;
-    fs::create_dir_all(&args.output).map_err(|error| {
-        Failure::unwritable(args.output.display(), &error)
-    })?;
+    fs::create_dir_all(&args.output).map_err(|error| Failure::unwritable(args.output.display(), &error))?;
     let report = write(args, &bundle, format)?;
     for name in SIDE_FILES {
         if let Some(contents) = bundle.file(name).or_exit(Exit::Model)? {

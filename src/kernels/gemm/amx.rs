@@ -234,7 +234,9 @@ unsafe fn run(dot: Dot, rows: usize, args: TileArgs<u8>) {
 
 pub(super) static BF16: WeightKernel =
     // SAFETY: forwarded to the caller.
-    bf16_kernel("bf16-amx-32x32", SIDE, SIDE, |_: Level, rows, args| unsafe { run(Dot::Bf16, rows, args) });
+    bf16_kernel("bf16-amx-32x32", SIDE, SIDE, |_: Level, rows, args| unsafe {
+            run(Dot::Bf16, rows, args)
+        });
 /// A step reads whole units of 64 bytes.
 pub(super) static INT8: WeightKernel = WeightKernel {
     k_unit: UNITS * UNIT,

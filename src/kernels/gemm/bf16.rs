@@ -43,7 +43,8 @@ pub(super) fn convert(level: Level, tile: Convert<'_>) {
                         let (index, mut values) = (2 * chunk + which, [0.0; CHUNK]);
                         if index < chunks {
                             let present = CHUNK.min(k - index * CHUNK);
-                            values[..present].copy_from_slice(&from[(index * rows + row) * CHUNK..][..present]);
+                            values[..present]
+                                .copy_from_slice(&from[(index * rows + row) * CHUNK..][..present]);
                         }
                         values
                     };

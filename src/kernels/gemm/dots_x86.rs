@@ -70,8 +70,12 @@ pub(super) static INT8_AVX512_VNNI: WeightKernel = int8::kernel_of::<u8, { int8:
     32,
     tiles!(Avx512Vnni, int8::QUAD, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
 );
-pub(super) static INT8_AVX_VNNI: WeightKernel =
-    int8::kernel_of::<u8, { int8::QUAD }>("int8-avx-vnni-6x16", 6, 16, tiles!(AvxVnni, int8::QUAD, 2 vectors, [1 2 3 4 5 6]));
+pub(super) static INT8_AVX_VNNI: WeightKernel = int8::kernel_of::<u8, { int8::QUAD }>(
+    "int8-avx-vnni-6x16",
+    6,
+    16,
+    tiles!(AvxVnni, int8::QUAD, 2 vectors, [1 2 3 4 5 6]),
+);
 pub(super) static BF16_AVX512: WeightKernel = bf16_kernel(
     "bf16-avx512-bf16-14x32",
     14,

@@ -50,14 +50,19 @@ pub fn gemm(
     if blocking.blocks() >= 4 * threads || threads == 1 {
         // Many rows: a lane takes a block of rows through all panels.
         let buffers = blocking.buffers();
-        cx.parallel_for_with(blocking.blocks(), ScratchReq::slices(buffers), scratch, |mut scratch, block| {
-            let [packed, rows, weights, sums] = scratch.take_all(buffers);
-            let tiles = blocking.block(block);
-            for (tile, out) in tiles.clone().zip(packed.chunks_exact_mut(blocking.tile_len())) {
-                product.pack(lhs, tile, rows, out);
-            }
-            product.sweep(tiles, packed, 0..rhs.panel_count(), weights, sums);
-        });
+        cx.parallel_for_with(
+            blocking.blocks(),
+            ScratchReq::slices(buffers),
+            scratch,
+            |mut scratch, block| {
+                let [packed, rows, weights, sums] = scratch.take_all(buffers);
+                let tiles = blocking.block(block);
+                for (tile, out) in tiles.clone().zip(packed.chunks_exact_mut(blocking.tile_len())) {
+                    product.pack(lhs, tile, rows, out);
+                }
+                product.sweep(tiles, packed, 0..rhs.panel_count(), weights, sums);
+            },
+        );
     } else {
         // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
         // too few to keep all lanes busy to the end: each part of the tiles reads the weights once more.

@@ -121,12 +121,14 @@ fn quantise<E: Element>(level: Level, tile: Convert<'_>) {
             for (row, values) in row_values.chunks_exact_mut(2).enumerate() {
                 // Of a chunk, what is beyond the row is zero: that changes neither end of the range, which holds zero.
                 let chunk = |index: usize| {
-                    let mut chunk = *from[(index * rows + row) * CHUNK..].first_chunk::<CHUNK>().expect("a chunk");
+                    let mut chunk =
+                        *from[(index * rows + row) * CHUNK..].first_chunk::<CHUNK>().expect("a chunk");
                     chunk[CHUNK.min(k - index * CHUNK)..].fill(0.0);
                     chunk
                 };
                 let scale = RowScale::of(s, (0..k.div_ceil(CHUNK)).map(chunk));
-                [values[0], values[1]] = [scale.scale, f32::from_bits(((scale.zero - E::OFFSET) as i32).cast_unsigned())];
+                [values[0], values[1]] =
+                    [scale.scale, f32::from_bits(((scale.zero - E::OFFSET) as i32).cast_unsigned())];
                 for index in 0..k.next_multiple_of(width) / CHUNK {
                     let bytes = if index * CHUNK < k { scale.quantise(s, &chunk(index)) } else { [0; CHUNK] };
                     let at = (index * CHUNK / width * rows + row) * width + index * CHUNK % width;

@@ -186,7 +186,9 @@ impl WeightKernel {
         match (format, level) {
             (WeightFormat::Int8, _) => int8::kernel(level, extensions),
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-            (WeightFormat::Bf16, Level::Avx512(_)) if extensions.has(Extensions::AMX_BF16) => &super::amx::BF16,
+            (WeightFormat::Bf16, Level::Avx512(_)) if extensions.has(Extensions::AMX_BF16) => {
+                &super::amx::BF16
+            }
             #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
             (WeightFormat::Bf16, Level::Avx512(_)) if extensions.has(Extensions::AVX512_BF16) => {
                 &super::dots_x86::BF16_AVX512

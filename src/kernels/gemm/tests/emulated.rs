@@ -61,10 +61,5 @@ pub(super) static KERNELS: [WeightKernel; 3] = [
         16,
         tiles!(SignedBySigned, int8::QUAD, 2 vectors, [1 2 3]),
     ),
-    bf16_kernel(
-        "bf16-emulated-vdpbf16ps-3x16",
-        3,
-        16,
-        tiles!(Bf16Pairs, pairs::CHUNK_K, 2 vectors, [1 2 3]),
-    ),
+    bf16_kernel("bf16-emulated-vdpbf16ps-3x16", 3, 16, tiles!(Bf16Pairs, pairs::CHUNK_K, 2 vectors, [1 2 3])),
 ];
