@@ -90,6 +90,17 @@ impl Conv2d {
     }
 }
 
+/// The weights of a convolution. Depthwise ones are no product, and f32 in every format.
+///
+/// # Errors
+/// As [`Scope::f32`].
+pub fn bind_weight(scope: &Scope<'_>, shape: ConvShape) -> Result<Vec<f32>> {
+    match shape.is_depthwise() {
+        true => scope.f32("weight", &shape.weight_shape()),
+        false => scope.matrix("weight", &shape.weight_shape()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -147,16 +158,5 @@ mod tests {
         assert_eq!(missing.to_string(), r#"missing tensor "weight""#);
         let groups = error(&scope.at("conv"), shape.with_groups(2));
         assert_eq!(groups.code(), ErrorCode::InvalidArgument);
-    }
-}
-
-/// The weights of a convolution. Depthwise ones are no product, and f32 in every format.
-///
-/// # Errors
-/// As [`Scope::f32`].
-pub fn bind_weight(scope: &Scope<'_>, shape: ConvShape) -> Result<Vec<f32>> {
-    match shape.is_depthwise() {
-        true => scope.f32("weight", &shape.weight_shape()),
-        false => scope.matrix("weight", &shape.weight_shape()),
     }
 }

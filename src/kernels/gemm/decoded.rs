@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use super::bf16::rounded_to_bf16;
 use super::format::WeightFormat;
-use super::kernel::{CHUNK, Convert, TileArgs, WeightKernel};
+use super::kernel::{CHUNK, Convert, Decode, TileArgs, WeightKernel};
 use crate::simd::{Level, Simd, Vectorize};
 
 /// Weights of an output that share a scale and a least value in [`WeightFormat::Q4`].
@@ -124,43 +124,35 @@ impl Q4Group {
     }
 }
 
-fn decode_f16(level: Level, _nr: usize, from: &[u8], to: &mut [f32]) {
-    struct Decode<'a>(&'a [u16], &'a mut [f32]);
-    impl Vectorize for Decode<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            for (from, to) in self.0.chunks_exact(S::LANES).zip(self.1.chunks_exact_mut(S::LANES)) {
-                // SAFETY: both hold LANES values.
-                unsafe { s.store(to.as_mut_ptr(), s.load_f16(from.as_ptr())) };
+/// Widens 16-bit floats.
+macro_rules! decode_u16 {
+    ($name:ident, $load:ident) => {
+        fn $name(level: Level, panel: Decode<'_>) {
+            struct Widen<'a>(&'a [u16], &'a mut [f32]);
+            impl Vectorize for Widen<'_> {
+                type Output = ();
+                #[inline(always)]
+                fn run<S: Simd>(self, s: S) {
+                    for (from, to) in self.0.chunks_exact(S::LANES).zip(self.1.chunks_exact_mut(S::LANES)) {
+                        // SAFETY: both hold LANES values.
+                        unsafe { s.store(to.as_mut_ptr(), s.$load(from.as_ptr())) };
+                    }
+                }
             }
+            level.dispatch(Widen(bytemuck::cast_slice(panel.from), panel.to));
         }
-    }
-    level.dispatch(Decode(bytemuck::cast_slice(from), to));
+    };
 }
+decode_u16!(decode_f16, load_f16);
+decode_u16!(decode_bf16, load_bf16);
 
-fn decode_bf16(level: Level, _nr: usize, from: &[u8], to: &mut [f32]) {
-    struct Decode<'a>(&'a [u16], &'a mut [f32]);
-    impl Vectorize for Decode<'_> {
+fn decode_q4(level: Level, panel: Decode<'_>) {
+    struct Widen<'a>(Decode<'a>);
+    impl Vectorize for Widen<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            for (from, to) in self.0.chunks_exact(S::LANES).zip(self.1.chunks_exact_mut(S::LANES)) {
-                // SAFETY: both hold LANES values.
-                unsafe { s.store(to.as_mut_ptr(), s.load_bf16(from.as_ptr())) };
-            }
-        }
-    }
-    level.dispatch(Decode(bytemuck::cast_slice(from), to));
-}
-
-fn decode_q4(level: Level, nr: usize, from: &[u8], to: &mut [f32]) {
-    struct Decode<'a>(usize, &'a [u8], &'a mut [f32]);
-    impl Vectorize for Decode<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
-            let Self(nr, from, to) = self;
+            let Decode { nr, from, to } = self.0;
             let units = from.chunks_exact(nr * (2 * size_of::<u16>() + Q4_GROUP / 2));
             for (unit, to) in units.zip(to.chunks_mut(nr * Q4_GROUP)) {
                 let (head, steps) = unit.split_at(2 * nr * size_of::<u16>());
@@ -188,7 +180,7 @@ fn decode_q4(level: Level, nr: usize, from: &[u8], to: &mut [f32]) {
             }
         }
     }
-    level.dispatch(Decode(nr, from, to));
+    level.dispatch(Widen(panel));
 }
 
 /// Rounds rows to bfloat16, and keeps them as f32.

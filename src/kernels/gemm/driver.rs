@@ -6,7 +6,7 @@ use core::slice;
 
 use super::blocking::Blocking;
 use super::destination::{self, Destination, Old, Target, Tile};
-use super::kernel::{Ahead, Convert, Finish, MAX_NR, MAX_TILE, TileArgs, ZEROS};
+use super::kernel::{Ahead, Convert, Decode, Finish, MAX_NR, MAX_TILE, TileArgs, ZEROS};
 use super::{Lhs, PackedWeights};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::activation::Activation;
@@ -151,7 +151,7 @@ impl Product<'_> {
                 let b = match kernel.decode {
                     Some(decode) => {
                         let decoded = &mut decoded[..ks.len() * kernel.nr];
-                        decode(rhs.level(), kernel.nr, weights, decoded);
+                        decode(rhs.level(), Decode { nr: kernel.nr, from: weights, to: &mut *decoded });
                         decoded.as_ptr().cast()
                     }
                     None => weights.as_ptr(),

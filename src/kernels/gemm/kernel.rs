@@ -131,8 +131,8 @@ pub struct WeightKernel {
     pub(super) pack: fn(nr: usize, rows: &[f32], panel: &mut [u8], columns: &mut [f32]),
     /// Converts a packed tile.
     pub(super) convert: Option<fn(Level, Convert<'_>)>,
-    /// Decodes whole units of a panel to f32, `[k][nr]` for as many `k` as `to` holds.
-    pub(super) decode: Option<fn(Level, nr: usize, from: &[u8], to: &mut [f32])>,
+    /// Decodes whole units of a panel.
+    pub(super) decode: Option<fn(Level, Decode<'_>)>,
     /// Computes a tile of so many rows: of f32 if there is no `finish`, of its sums if there is one.
     ///
     /// # Safety
@@ -157,6 +157,16 @@ pub(super) struct Convert<'a> {
     pub(super) to: &'a mut [f32],
     /// `[rows][row_values]`.
     pub(super) row_values: &'a mut [f32],
+}
+
+/// Units of a panel to decode.
+pub(super) struct Decode<'a> {
+    /// Columns of the panel.
+    pub(super) nr: usize,
+    /// The units.
+    pub(super) from: &'a [u8],
+    /// `[k][nr]`, for as many `k` as it holds.
+    pub(super) to: &'a mut [f32],
 }
 
 /// The sums of a tile, and where they go: `c ← init + value(sums)`, or `c ← c + init + value(sums)`.
