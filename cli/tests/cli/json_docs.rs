@@ -269,12 +269,17 @@ fn sam_objects_are_documented() {
 fn other_objects_are_documented() {
     let commands = documented();
     let clip = json(&["info", "demo:clip", "--tensors", "--json"]);
-    check_all(&commands, "info", &clip, &["a tensor", "a CLIP"], &["unused_tensors[]"]);
+    check_all(&commands, "info", &clip, &["a tensor", "a CLIP"], &["unused_tensors[]", "extensions[]"]);
     let mut sam = json(&["info", "demo:sam", "--json"]);
     sam.extend(json(&["info", "demo:sam2", "--json"]));
     // There is no small model with a TinyViT.
-    check_all(&commands, "info", &sam, &["a SAM or a SAM 2"], &["unused_tensors[]", "encoder.stem"]);
-    let bench = json(&["bench", "norm", "--threads", "1", "--json"]);
+    let others = ["unused_tensors[]", "encoder.stem", "extensions[]"];
+    check_all(&commands, "info", &sam, &["a SAM or a SAM 2"], &others);
+    let quantised = scratch("docs-quantize");
+    let quantised = quantised.to_str().unwrap();
+    let report = json(&["quantize", "demo:clip", "--weights", "int8", "--output", quantised, "--json"]);
+    check_all(&commands, "quantize", &report, &["a model"], &[]);
+    let bench = json(&["bench", "norm", "--threads", "1", "--weights", "int8", "--json"]);
     check_all(&commands, "bench", &bench, &["a measurement"], &["frames_per_s"]);
     let parts = json(&["bench", "clip", "--breakdown", "--threads", "1", "--json"]);
     check_all(&commands, "bench", &parts, &["a part of a pass"], &[]);

@@ -9,7 +9,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use super::dots::bf16_kernel;
+use super::dots::{QUAD, bf16_kernel};
 use super::int8;
 use super::kernel::{LINE, TileArgs, WeightKernel};
 use crate::simd::Level;
@@ -242,7 +242,7 @@ pub(super) static INT8: WeightKernel = WeightKernel {
     k_unit: UNITS * UNIT,
     unit_bytes: UNITS * UNIT * SIDE,
     // SAFETY: forwarded to the caller.
-    ..int8::kernel_of::<u8, { int8::QUAD }>("int8-amx-32x32", SIDE, SIDE, |_, rows, args| unsafe {
+    ..int8::kernel_of::<u8, QUAD>("int8-amx-32x32", SIDE, SIDE, |_, rows, args| unsafe {
         run(Dot::Bytes, rows, args)
     })
 };

@@ -5,6 +5,7 @@
 
 use half::bf16;
 
+use super::decoded::rounded_to_bf16;
 use super::kernel::{CHUNK, Convert};
 use crate::simd::{Level, Simd, Vectorize};
 
@@ -62,15 +63,4 @@ pub(super) fn convert(level: Level, tile: Convert<'_>) {
         }
     }
     level.dispatch(Pair(tile));
-}
-
-/// `x` rounded to the nearest bfloat16, ties to even. NaN becomes quiet and keeps its upper bits.
-#[inline(always)]
-pub(super) fn rounded_to_bf16<S: Simd>(s: S, x: S::F) -> S::F {
-    let bits = s.as_i32(x);
-    let odd = s.i_and(s.i_sar::<16>(bits), s.i_splat(1));
-    let rounded = s.as_f32(s.i_add(s.i_add(bits, s.i_splat(0x7fff)), odd));
-    let is_finite = s.lt(s.abs(x), s.splat(f32::INFINITY));
-    let upper = s.i_splat(0xffff_0000_u32.cast_signed());
-    s.as_f32(s.i_and(s.as_i32(s.select(is_finite, rounded, s.add(x, x))), upper))
 }

@@ -4,7 +4,6 @@
 
 use half::{bf16, f16};
 
-use super::bf16::rounded_to_bf16;
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, Convert, Decode, TileArgs, WeightKernel};
 use crate::simd::{Level, Simd, Vectorize};
@@ -198,4 +197,15 @@ fn round_to_bf16(level: Level, tile: Convert<'_>) {
     }
     let len = tile.rows * tile.k.next_multiple_of(CHUNK);
     level.dispatch(Round(&tile.from[..len], &mut tile.to[..len]));
+}
+
+/// `x` rounded to the nearest bfloat16, ties to even. NaN becomes quiet and keeps its upper bits.
+#[inline(always)]
+pub(super) fn rounded_to_bf16<S: Simd>(s: S, x: S::F) -> S::F {
+    let bits = s.as_i32(x);
+    let odd = s.i_and(s.i_sar::<16>(bits), s.i_splat(1));
+    let rounded = s.as_f32(s.i_add(s.i_add(bits, s.i_splat(0x7fff)), odd));
+    let is_finite = s.lt(s.abs(x), s.splat(f32::INFINITY));
+    let upper = s.i_splat(0xffff_0000_u32.cast_signed());
+    s.as_f32(s.i_and(s.as_i32(s.select(is_finite, rounded, s.add(x, x))), upper))
 }

@@ -2,7 +2,6 @@
 
 use super::bf16;
 use super::format::WeightFormat;
-use super::int8;
 use super::kernel::{LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
 use crate::simd::{Level, Simd};
 
@@ -39,6 +38,8 @@ pub(super) struct DotTile<const MR: usize, const NV: usize> {
     units: usize,
 }
 
+/// Bytes of a unit.
+pub(super) const QUAD: usize = 4;
 /// Units in a chunk of a packed row, which is a cache line.
 const UNITS: usize = LINE / size_of::<u32>();
 
@@ -119,7 +120,7 @@ pub(super) unsafe fn entry<D: Dots, const K: usize, const MR: usize, const NV: u
     args: TileArgs<u8>,
 ) {
     let s = D::S::of(level).expect("a kernel is only run at its own level");
-    let units = if K == int8::QUAD { args.k.div_ceil(K) } else { bf16::units(args.k) };
+    let units = if K == QUAD { args.k.div_ceil(K) } else { bf16::units(args.k) };
     // SAFETY: forwarded to the caller.
     unsafe { D::run(s, DotTile::<MR, NV> { args, units }) }
 }

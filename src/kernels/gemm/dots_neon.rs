@@ -4,7 +4,7 @@ use core::arch::aarch64::float32x4_t;
 use core::arch::asm;
 
 use super::bf16;
-use super::dots::{DotTile, Dots, TileFn, bf16_kernel, entry, tiles};
+use super::dots::{DotTile, Dots, QUAD, TileFn, bf16_kernel, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
 use crate::simd::Neon;
@@ -59,11 +59,11 @@ dots!(
 );
 
 // 24 sums, four columns and a row's broadcast in 32 registers.
-pub(super) static INT8_DOTPROD: WeightKernel = int8::kernel_of::<i8, { int8::QUAD }>(
+pub(super) static INT8_DOTPROD: WeightKernel = int8::kernel_of::<i8, QUAD>(
     "int8-neon-dotprod-6x16",
     6,
     16,
-    tiles!(Sdot, int8::QUAD, 4 vectors, [1 2 3 4 5 6]),
+    tiles!(Sdot, QUAD, 4 vectors, [1 2 3 4 5 6]),
 );
 pub(super) static BF16_BFDOT: WeightKernel =
     bf16_kernel("bf16-neon-bfdot-6x16", 6, 16, tiles!(Bfdot, bf16::CHUNK_K, 4 vectors, [1 2 3 4 5 6]));

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use super::bf16;
-use super::dots::{DotTile, Dots, TileFn, bf16_kernel, entry, tiles};
+use super::dots::{DotTile, Dots, QUAD, TileFn, bf16_kernel, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
 use crate::simd::{Avx2, Avx512};
@@ -64,18 +64,14 @@ dots!(
 );
 
 // 28 sums, two columns and a row's broadcast in 32 registers; 12, two and one in 16.
-pub(super) static INT8_AVX512_VNNI: WeightKernel = int8::kernel_of::<u8, { int8::QUAD }>(
+pub(super) static INT8_AVX512_VNNI: WeightKernel = int8::kernel_of::<u8, QUAD>(
     "int8-avx512-vnni-14x32",
     14,
     32,
-    tiles!(Avx512Vnni, int8::QUAD, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+    tiles!(Avx512Vnni, QUAD, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
 );
-pub(super) static INT8_AVX_VNNI: WeightKernel = int8::kernel_of::<u8, { int8::QUAD }>(
-    "int8-avx-vnni-6x16",
-    6,
-    16,
-    tiles!(AvxVnni, int8::QUAD, 2 vectors, [1 2 3 4 5 6]),
-);
+pub(super) static INT8_AVX_VNNI: WeightKernel =
+    int8::kernel_of::<u8, QUAD>("int8-avx-vnni-6x16", 6, 16, tiles!(AvxVnni, QUAD, 2 vectors, [1 2 3 4 5 6]));
 pub(super) static BF16_AVX512: WeightKernel = bf16_kernel(
     "bf16-avx512-bf16-14x32",
     14,

@@ -12,11 +12,10 @@ use crate::simd::{Extensions, Level, Portable, Simd, Vectorize};
 /// The largest depth whose sums fit 32 bits.
 pub(super) const MOST_K: usize = i32::MAX as usize / (255 * 127);
 
-/// Weights of an output in a unit of instructions that multiply bytes by fours.
-pub(super) const QUAD: usize = 4;
-
 /// The kernel of a level and what the CPU has beyond it.
 pub(super) fn kernel(level: Level, extensions: Extensions) -> &'static WeightKernel {
+    // Some targets know no extension.
+    let _ = extensions;
     match level {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
         Level::Avx2(_) if extensions.has(Extensions::AVX_VNNI) => &super::dots_x86::INT8_AVX_VNNI,

@@ -1,6 +1,11 @@
 //! The table of kernels that multiply with packed weights, and what a tile kernel is given.
 
-use crate::simd::{Extensions, Level};
+#[cfg(any(
+    all(target_arch = "x86_64", target_feature = "sse2"),
+    all(target_arch = "aarch64", target_feature = "neon")
+))]
+use crate::simd::Extensions;
+use crate::simd::Level;
 
 use super::format::{Packing, WeightFormat};
 use super::int8;

@@ -5,7 +5,7 @@ use half::bf16;
 use wide::f32x8;
 
 use super::super::bf16 as pairs;
-use super::super::dots::{DotTile, Dots, TileFn, bf16_kernel, entry, tiles};
+use super::super::dots::{DotTile, Dots, QUAD, TileFn, bf16_kernel, entry, tiles};
 use super::super::int8;
 use super::super::kernel::WeightKernel;
 use crate::simd::Portable;
@@ -49,17 +49,17 @@ emulated!(Bf16Pairs, [u16; 2], [u16; 2], f32, |sum, a, b| {
 });
 
 pub(super) static KERNELS: [WeightKernel; 3] = [
-    int8::kernel_of::<u8, { int8::QUAD }>(
+    int8::kernel_of::<u8, QUAD>(
         "int8-emulated-vpdpbusd-3x16",
         3,
         16,
-        tiles!(UnsignedBySigned, int8::QUAD, 2 vectors, [1 2 3]),
+        tiles!(UnsignedBySigned, QUAD, 2 vectors, [1 2 3]),
     ),
-    int8::kernel_of::<i8, { int8::QUAD }>(
+    int8::kernel_of::<i8, QUAD>(
         "int8-emulated-sdot-3x16",
         3,
         16,
-        tiles!(SignedBySigned, int8::QUAD, 2 vectors, [1 2 3]),
+        tiles!(SignedBySigned, QUAD, 2 vectors, [1 2 3]),
     ),
     bf16_kernel("bf16-emulated-vdpbf16ps-3x16", 3, 16, tiles!(Bf16Pairs, pairs::CHUNK_K, 2 vectors, [1 2 3])),
 ];
