@@ -28,7 +28,10 @@ fn main() {
     let cx = Cx::new(&CxOptions::default().with_amx(true)).expect("a context");
     let extensions: String = cx.extensions().names().map(|name| format!(", {name}")).collect();
     print!("{HEAD}");
-    println!("Measured at the level {}{extensions}. int8 gets the same on every CPU.", cx.level().name());
+    println!(
+        "Measured at the level {}{extensions}. Products in int8 are the same at every level.",
+        cx.level().name()
+    );
     let sets: [(&str, Measure); 3] = [
         ("clip-nano, pictures", accuracy::pictures),
         ("sam-nano, scenes", accuracy::scenes),

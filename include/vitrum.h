@@ -799,7 +799,7 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
 
 /*
  * 8-bit integers with a scale for each output, a quarter of the memory; activations become 8-bit integers row by row.
- * Results are the same on every CPU, bit by bit, as far as these layers go.
+ * These products are the same on every CPU, bit by bit.
  */
 #define VITRUM_WEIGHTS_INT8 4
 

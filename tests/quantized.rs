@@ -140,6 +140,9 @@ fn shapes_and_formats_that_are_not_understood_are_refused() {
         model.metadata.insert(key.clone(), text.into());
         refused(&model, code, NAME);
     }
+    let mut model = Model::new(WeightFormat::Q4);
+    model.metadata.insert(format!("{SHAPE_KEY}nothing"), "512,128".into());
+    refused(&model, ErrorCode::MissingTensor, "nothing");
     let mut model = Model::new(WeightFormat::Int8);
     model.metadata.insert(key, "512,128".into());
     refused(&model, ErrorCode::TensorDtype, NAME);

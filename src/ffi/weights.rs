@@ -16,7 +16,7 @@ pub const VITRUM_WEIGHTS_F16: vitrum_weights = 2;
 /// bfloat16, half the memory; activations are rounded to it, sums are f32.
 pub const VITRUM_WEIGHTS_BF16: vitrum_weights = 3;
 /// 8-bit integers with a scale for each output, a quarter of the memory; activations become 8-bit integers row by row.
-/// Results are the same on every CPU, bit by bit, as far as these layers go.
+/// These products are the same on every CPU, bit by bit.
 pub const VITRUM_WEIGHTS_INT8: vitrum_weights = 4;
 /// 4-bit integers with a scale and a least value for each 32 inputs of an output, a sixth of the memory; the arithmetic is
 /// that of f32.

@@ -82,6 +82,10 @@ impl<'a> Archive<'a> {
             let [a, b] = [first, second].map(|tensor| &archive.shards[tensor.shard].label);
             return Err(err!(Format, "tensor {}: in both {a} and {b}", quoted(&first.entry.name)));
         }
+        let shapes = archive.metadata.keys().filter_map(|key| key.strip_prefix(SHAPE_KEY));
+        if let Some(name) = shapes.into_iter().find(|name| archive.find(name).is_none()) {
+            return Err(err!(MissingTensor, "missing tensor {}, whose shape is told", quoted(name)));
+        }
         for index in 0..archive.tensors.len() {
             let info = archive.tensors[index].info();
             let shape = archive.metadata.get(&alloc::format!("{SHAPE_KEY}{}", info.name));

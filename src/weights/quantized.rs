@@ -127,8 +127,9 @@ impl Stored {
     ) -> Result<Self> {
         let part = |suffix: &str, dtype: Dtype, shape: &[usize]| {
             let name = alloc::format!("{}{suffix}", info.name);
-            let part = find(&name)
-                .ok_or_else(|| err!(MissingTensor, "missing tensor {}: it has scales", quoted(&name)))?;
+            let part = find(&name).ok_or_else(|| {
+                err!(MissingTensor, "missing tensor {}, a part of {}", quoted(&name), quoted(info.name))
+            })?;
             if part.shape != shape {
                 return Err(err!(
                     TensorShape,
@@ -197,6 +198,9 @@ pub fn shape_text(shape: &[usize]) -> String {
 
 /// Values of int8 rows.
 pub(super) fn decode_int8(steps: &[u8], scales: &[f32], out: &mut [f32]) {
+    if out.is_empty() {
+        return;
+    }
     let depth = out.len() / scales.len();
     for ((steps, out), scale) in steps.chunks_exact(depth).zip(out.chunks_exact_mut(depth)).zip(scales) {
         for (out, step) in out.iter_mut().zip(steps) {

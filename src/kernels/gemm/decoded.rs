@@ -1,4 +1,4 @@
-//! Formats that are widened to f32 when a panel is read: half the bytes of f32 or an eighth of them, and its arithmetic.
+//! Formats that are widened to f32 when a panel is read: half the bytes of f32 or less than a sixth, and its arithmetic.
 //!
 //! A block of the depth of a panel is decoded once for all tiles of a block of rows, and the tiles are those of f32.
 
