@@ -9,8 +9,8 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use super::dots::{QUAD, bf16_kernel};
-use super::int8;
+use super::bf16;
+use super::int8::{self, QUAD};
 use super::kernel::{LINE, TileArgs, WeightKernel};
 use crate::simd::Level;
 
@@ -234,7 +234,7 @@ unsafe fn run(dot: Dot, rows: usize, args: TileArgs<u8>) {
 
 pub(super) static BF16: WeightKernel =
     // SAFETY: forwarded to the caller.
-    bf16_kernel("bf16-amx-32x32", SIDE, SIDE, |_: Level, rows, args| unsafe {
+    bf16::kernel("bf16-amx-32x32", SIDE, SIDE, |_: Level, rows, args| unsafe {
             run(Dot::Bf16, rows, args)
         });
 /// A step reads whole units of 64 bytes.

@@ -6,15 +6,42 @@
 use half::bf16;
 
 use super::decoded::rounded_to_bf16;
-use super::kernel::{CHUNK, Convert};
+use super::format::WeightFormat;
+use super::kernel::{CHUNK, Convert, MAX_MR, MAX_NR, TileArgs, WeightKernel};
 use crate::simd::{Level, Simd, Vectorize};
 
 /// Numbers of a row in a cache line.
-pub(super) const CHUNK_K: usize = 2 * CHUNK;
+const CHUNK_K: usize = 2 * CHUNK;
 
 /// Pairs of a depth of `k`: the last ones may have a zero as their second number.
 pub(super) fn units(k: usize) -> usize {
     k / CHUNK_K * CHUNK + (k % CHUNK_K).min(CHUNK)
+}
+
+/// A kernel of bfloat16.
+pub(super) const fn kernel(
+    name: &'static str,
+    mr: usize,
+    nr: usize,
+    run: unsafe fn(Level, usize, TileArgs<u8>),
+) -> WeightKernel {
+    assert!(mr <= MAX_MR && nr <= MAX_NR);
+    WeightKernel {
+        name,
+        format: WeightFormat::Bf16,
+        mr,
+        nr,
+        k_unit: CHUNK_K,
+        unit_bytes: CHUNK_K * size_of::<u16>() * nr,
+        lhs_bytes: size_of::<u16>(),
+        column_values: 0,
+        row_values: 0,
+        pack: pack,
+        convert: Some(convert),
+        decode: None,
+        run,
+        finish: None,
+    }
 }
 
 /// Packs `[nr][k]` as `[k / 32][16][nr][2]`, filled up with zeros.

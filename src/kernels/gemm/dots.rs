@@ -1,8 +1,7 @@
-//! Tiles for instructions that add the products of two units of 32 bits to a 32-bit sum: four bytes, or two bfloat16.
+//! Tiles for instructions that add the products of two units of 32 bits to a 32-bit sum: four bytes, two numbers of 16 bits, or
+//! two bfloat16.
 
-use super::bf16;
-use super::format::WeightFormat;
-use super::kernel::{LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
+use super::kernel::{LINE, TileArgs};
 use crate::simd::{Level, Simd};
 
 /// Such an instruction. Operands and sums are vectors of a level; sums of bytes are integers, in the place of f32.
@@ -12,6 +11,22 @@ use crate::simd::{Level, Simd};
 pub(super) unsafe trait Dots: Copy {
     /// The level whose vectors they are.
     type S: Simd;
+
+    /// Bytes of a unit of weights in a panel.
+    const WEIGHT_BYTES: usize = 4;
+
+    /// Units of a depth of `k`.
+    fn units(k: usize) -> usize;
+
+    /// A vector of units of weights.
+    ///
+    /// # Safety
+    /// `p` is valid for reads of as many, and as [`dot`](Dots::dot).
+    #[inline(always)]
+    unsafe fn load(s: Self::S, p: *const u8) -> <Self::S as Simd>::F {
+        // SAFETY: forwarded to the caller.
+        unsafe { s.load(p.cast()) }
+    }
 
     /// `sum + a₀ b₀ + a₁ b₁ …` in each lane.
     ///
@@ -38,10 +53,10 @@ pub(super) struct DotTile<const MR: usize, const NV: usize> {
     units: usize,
 }
 
-/// Bytes of a unit.
-pub(super) const QUAD: usize = 4;
+/// Bytes of a unit of rows.
+const UNIT: usize = 4;
 /// Units in a chunk of a packed row, which is a cache line.
-const UNITS: usize = LINE / size_of::<u32>();
+const UNITS: usize = LINE / UNIT;
 
 impl<const MR: usize, const NV: usize> DotTile<MR, NV> {
     /// Computes it.
@@ -67,14 +82,14 @@ impl<const MR: usize, const NV: usize> DotTile<MR, NV> {
                     next = next.wrapping_add(LINE);
                 }
                 for unit in 0..UNITS {
-                    step::<D, MR, NV>(s, &mut sums, a.add(4 * unit), b);
-                    b = b.add(4 * NV * D::S::LANES);
+                    step::<D, MR, NV>(s, &mut sums, a.add(UNIT * unit), b);
+                    b = b.add(D::WEIGHT_BYTES * NV * D::S::LANES);
                 }
                 a = a.add(MR * LINE);
             }
             for unit in 0..self.units % UNITS {
-                step::<D, MR, NV>(s, &mut sums, a.add(4 * unit), b);
-                b = b.add(4 * NV * D::S::LANES);
+                step::<D, MR, NV>(s, &mut sums, a.add(UNIT * unit), b);
+                b = b.add(D::WEIGHT_BYTES * NV * D::S::LANES);
             }
             for (i, row) in sums.iter().enumerate() {
                 for (j, &sum) in row.iter().enumerate() {
@@ -101,7 +116,7 @@ unsafe fn step<D: Dots, const MR: usize, const NV: usize>(
     unsafe {
         let mut columns = [s.splat(0.0); NV];
         for (j, column) in columns.iter_mut().enumerate() {
-            *column = s.load(b.add(4 * j * D::S::LANES).cast());
+            *column = D::load(s, b.add(D::WEIGHT_BYTES * j * D::S::LANES));
         }
         for (i, row) in sums.iter_mut().enumerate() {
             let x = s.as_f32(s.i_splat(a.add(i * LINE).cast::<i32>().read_unaligned()));
@@ -115,46 +130,17 @@ unsafe fn step<D: Dots, const MR: usize, const NV: usize>(
 /// A tile function. The kernel that it is part of is only found where its instruction was detected.
 pub(super) type TileFn = unsafe fn(Level, TileArgs<u8>);
 
-pub(super) unsafe fn entry<D: Dots, const K: usize, const MR: usize, const NV: usize>(
-    level: Level,
-    args: TileArgs<u8>,
-) {
+pub(super) unsafe fn entry<D: Dots, const MR: usize, const NV: usize>(level: Level, args: TileArgs<u8>) {
     let s = D::S::of(level).expect("a kernel is only run at its own level");
-    let units = if K == QUAD { args.k.div_ceil(K) } else { bf16::units(args.k) };
+    let units = D::units(args.k);
     // SAFETY: forwarded to the caller.
     unsafe { D::run(s, DotTile::<MR, NV> { args, units }) }
 }
 
-/// A kernel of bfloat16.
-pub(super) const fn bf16_kernel(
-    name: &'static str,
-    mr: usize,
-    nr: usize,
-    run: unsafe fn(Level, usize, TileArgs<u8>),
-) -> WeightKernel {
-    assert!(mr <= MAX_MR && nr <= MAX_NR);
-    WeightKernel {
-        name,
-        format: WeightFormat::Bf16,
-        mr,
-        nr,
-        k_unit: bf16::CHUNK_K,
-        unit_bytes: bf16::CHUNK_K * size_of::<u16>() * nr,
-        lhs_bytes: size_of::<u16>(),
-        column_values: 0,
-        row_values: 0,
-        pack: bf16::pack,
-        convert: Some(bf16::convert),
-        decode: None,
-        run,
-        finish: None,
-    }
-}
-
 /// A function that computes tiles of so many rows with an instruction.
 macro_rules! tiles {
-    ($dots:ty, $k:expr, $nv:literal vectors, [$($mr:literal)+]) => {{
-        const TILES: &[TileFn] = &[$(entry::<$dots, { $k }, $mr, $nv>),+];
+    ($dots:ty, $nv:literal vectors, [$($mr:literal)+]) => {{
+        const TILES: &[TileFn] = &[$(entry::<$dots, $mr, $nv>),+];
         // SAFETY: forwarded to the caller.
         |level, rows, args| unsafe { TILES[rows - 1](level, args) }
     }};

@@ -4,14 +4,14 @@ use core::arch::aarch64::float32x4_t;
 use core::arch::asm;
 
 use super::bf16;
-use super::dots::{DotTile, Dots, QUAD, TileFn, bf16_kernel, entry, tiles};
+use super::dots::{DotTile, Dots, TileFn, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
 use crate::simd::Neon;
 
 /// An instruction, with the feature that code with it is compiled for.
 macro_rules! dots {
-    ($(#[$doc:meta])* $name:ident, $feature:literal, $instruction:literal) => {
+    ($(#[$doc:meta])* $name:ident, $feature:literal, $units:path, $instruction:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         struct $name;
@@ -19,6 +19,10 @@ macro_rules! dots {
         // SAFETY: `run` enters code compiled for the feature that `dot` needs.
         unsafe impl Dots for $name {
             type S = Neon;
+
+            fn units(k: usize) -> usize {
+                $units(k)
+            }
 
             #[inline(always)]
             unsafe fn dot(_: Neon, mut sum: float32x4_t, a: float32x4_t, b: float32x4_t) -> float32x4_t {
@@ -51,19 +55,19 @@ macro_rules! dots {
 
 dots!(
     /// Four products of signed bytes.
-    Sdot, "dotprod", "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b"
+    Sdot, "dotprod", int8::quads, "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b"
 );
 dots!(
     /// Two products of bfloat16.
-    Bfdot, "bf16", "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h"
+    Bfdot, "bf16", bf16::units, "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h"
 );
 
 // 24 sums, four columns and a row's broadcast in 32 registers.
-pub(super) static INT8_DOTPROD: WeightKernel = int8::kernel_of::<i8, QUAD>(
+pub(super) static INT8_DOTPROD: WeightKernel = int8::kernel_of::<i8, { int8::QUAD }>(
     "int8-neon-dotprod-6x16",
     6,
     16,
-    tiles!(Sdot, QUAD, 4 vectors, [1 2 3 4 5 6]),
+    tiles!(Sdot, 4 vectors, [1 2 3 4 5 6]),
 );
 pub(super) static BF16_BFDOT: WeightKernel =
-    bf16_kernel("bf16-neon-bfdot-6x16", 6, 16, tiles!(Bfdot, bf16::CHUNK_K, 4 vectors, [1 2 3 4 5 6]));
+    bf16::kernel("bf16-neon-bfdot-6x16", 6, 16, tiles!(Bfdot, 4 vectors, [1 2 3 4 5 6]));

@@ -3,14 +3,14 @@
 use core::arch::x86_64::*;
 
 use super::bf16;
-use super::dots::{DotTile, Dots, QUAD, TileFn, bf16_kernel, entry, tiles};
+use super::dots::{DotTile, Dots, TileFn, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
 use crate::simd::{Avx2, Avx512};
 
 /// An instruction of a level, with the features that code with it is compiled for.
 macro_rules! dots {
-    ($(#[$doc:meta])* $name:ident, $level:ty, $vector:ty, $features:literal, |$sum:ident, $a:ident, $b:ident| $dot:expr) => {
+    ($(#[$doc:meta])* $name:ident, $level:ty, $vector:ty, $features:literal, $units:path, |$sum:ident, $a:ident, $b:ident| $dot:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         struct $name;
@@ -18,6 +18,10 @@ macro_rules! dots {
         // SAFETY: `run` enters code compiled for the features that `dot` needs.
         unsafe impl Dots for $name {
             type S = $level;
+
+            fn units(k: usize) -> usize {
+                $units(k)
+            }
 
             #[inline(always)]
             unsafe fn dot(_: $level, $sum: $vector, $a: $vector, $b: $vector) -> $vector {
@@ -41,7 +45,7 @@ macro_rules! dots {
 
 dots!(
     /// `vpdpbusd` in vectors of 512 bits: unsigned bytes of rows, signed bytes of weights.
-    Avx512Vnni, Avx512, __m512, "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c,popcnt", |sum, a, b| {
+    Avx512Vnni, Avx512, __m512, "avx512f,avx512vl,avx512bw,avx512dq,avx512vnni,avx2,fma,f16c,popcnt", int8::quads, |sum, a, b| {
         let [sum, a, b] = [sum, a, b].map(|x| _mm512_castps_si512(x));
         _mm512_castsi512_ps(_mm512_dpbusd_epi32(sum, a, b))
     }
@@ -49,7 +53,7 @@ dots!(
 
 dots!(
     /// `vpdpbusd` in vectors of 256 bits.
-    AvxVnni, Avx2, __m256, "avx,avx2,fma,f16c,popcnt,avxvnni", |sum, a, b| {
+    AvxVnni, Avx2, __m256, "avx,avx2,fma,f16c,popcnt,avxvnni", int8::quads, |sum, a, b| {
         let [sum, a, b] = [sum, a, b].map(|x| _mm256_castps_si256(x));
         _mm256_castsi256_ps(_mm256_dpbusd_avx_epi32(sum, a, b))
     }
@@ -57,24 +61,28 @@ dots!(
 
 dots!(
     /// `vdpbf16ps` in vectors of 512 bits.
-    Avx512Bf16, Avx512, __m512, "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma,f16c,popcnt", |sum, a, b| {
+    Avx512Bf16, Avx512, __m512, "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma,f16c,popcnt", bf16::units, |sum, a, b| {
         let [a, b] = [a, b].map(|x| core::mem::transmute::<__m512, __m512bh>(x));
         _mm512_dpbf16_ps(sum, a, b)
     }
 );
 
 // 28 sums, two columns and a row's broadcast in 32 registers; 12, two and one in 16.
-pub(super) static INT8_AVX512_VNNI: WeightKernel = int8::kernel_of::<u8, QUAD>(
+pub(super) static INT8_AVX512_VNNI: WeightKernel = int8::kernel_of::<u8, { int8::QUAD }>(
     "int8-avx512-vnni-14x32",
     14,
     32,
-    tiles!(Avx512Vnni, QUAD, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+    tiles!(Avx512Vnni, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
 );
-pub(super) static INT8_AVX_VNNI: WeightKernel =
-    int8::kernel_of::<u8, QUAD>("int8-avx-vnni-6x16", 6, 16, tiles!(AvxVnni, QUAD, 2 vectors, [1 2 3 4 5 6]));
-pub(super) static BF16_AVX512: WeightKernel = bf16_kernel(
+pub(super) static INT8_AVX_VNNI: WeightKernel = int8::kernel_of::<u8, { int8::QUAD }>(
+    "int8-avx-vnni-6x16",
+    6,
+    16,
+    tiles!(AvxVnni, 2 vectors, [1 2 3 4 5 6]),
+);
+pub(super) static BF16_AVX512: WeightKernel = bf16::kernel(
     "bf16-avx512-bf16-14x32",
     14,
     32,
-    tiles!(Avx512Bf16, bf16::CHUNK_K, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+    tiles!(Avx512Bf16, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
 );

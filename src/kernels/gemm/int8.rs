@@ -5,6 +5,7 @@
 //! `sx · sw · (Σ p q − z Σ q)`. The sums are integers and exact; all that is rounded is done lane by lane in the same order,
 //! a multiplication or an addition at a time. Results are therefore bit-identical at all levels.
 
+use super::dots::{DotTile, Dots, TileFn, entry, tiles};
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, Convert, Finish, LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
 use crate::simd::{Extensions, Level, Portable, Simd, Vectorize};
@@ -232,83 +233,44 @@ unsafe fn dequantise(level: Level, tile: Finish<'_>) {
     level.dispatch(Dequantise(tile));
 }
 
-/// A tile for instruction sets without products of bytes: `MR` rows of 16-bit numbers by `NV` vectors of pairs of bytes,
-/// which are widened as they are read.
-struct PairTile<const MR: usize, const NV: usize>(TileArgs<u8>);
+/// For instruction sets without products of bytes: pairs of 16-bit numbers, and pairs of bytes that are widened as they are
+/// read.
+#[derive(Clone, Copy)]
+struct Pairs<S>(core::marker::PhantomData<S>);
 
-impl<const MR: usize, const NV: usize> Vectorize for PairTile<MR, NV> {
-    type Output = ();
+// SAFETY: `run` enters code compiled for the level, which is all that `dot` needs.
+unsafe impl<S: Simd> Dots for Pairs<S> {
+    type S = S;
+    const WEIGHT_BYTES: usize = 2;
+
+    fn units(k: usize) -> usize {
+        k.div_ceil(2)
+    }
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let TileArgs { k, mut a, mut b, init, init_stride, c, ldc, ahead, .. } = self.0;
-        // SAFETY: `WeightKernel::run`'s caller promises that all of `a`, `b`, `init` and `c` are valid for the shapes
-        // documented at `TileArgs`; the loops below stay inside them.
-        unsafe {
-            let mut sums = [[s.i_splat(0); NV]; MR];
-            for (i, row) in sums.iter_mut().enumerate() {
-                for (j, sum) in row.iter_mut().enumerate() {
-                    *sum = s.as_i32(s.load(init.add(i * init_stride + j * S::LANES)));
-                }
-            }
-            let mut next = ahead.first;
-            for _ in 0..k / PAIR_CHUNK {
-                for _ in 0..ahead.lines_per_chunk {
-                    s.prefetch(next);
-                    next = next.wrapping_add(LINE);
-                }
-                for pair in 0..PAIR_CHUNK / 2 {
-                    pair_step(s, &mut sums, a.add(4 * pair), b);
-                    b = b.add(2 * NV * S::LANES);
-                }
-                a = a.add(MR * LINE);
-            }
-            for pair in 0..(k % PAIR_CHUNK).div_ceil(2) {
-                pair_step(s, &mut sums, a.add(4 * pair), b);
-                b = b.add(2 * NV * S::LANES);
-            }
-            for (i, row) in sums.iter().enumerate() {
-                for (j, &sum) in row.iter().enumerate() {
-                    s.store(c.add(i * ldc + j * S::LANES), s.as_f32(sum));
-                }
+    unsafe fn load(s: S, p: *const u8) -> S::F {
+        // SAFETY: forwarded to the caller.
+        s.as_f32(unsafe { s.load_i8_pairs(p.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn dot(s: S, sum: S::F, a: S::F, b: S::F) -> S::F {
+        s.as_f32(s.i_add(s.as_i32(sum), s.pair_dot(s.as_i32(a), s.as_i32(b))))
+    }
+
+    #[inline]
+    unsafe fn run<const MR: usize, const NV: usize>(s: S, tile: DotTile<MR, NV>) {
+        struct Run<const MR: usize, const NV: usize>(DotTile<MR, NV>);
+        impl<const MR: usize, const NV: usize> Vectorize for Run<MR, NV> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, s: S) {
+                // SAFETY: `Dots::run`'s caller promises the operands.
+                unsafe { self.0.run::<Pairs<S>>(s) }
             }
         }
+        s.dispatch(Run(tile));
     }
-}
-
-/// Elements of a chunk of 16-bit numbers.
-const PAIR_CHUNK: usize = LINE / size_of::<u16>();
-
-/// `sums[i] += a[i · LINE] · b`, for two `k`.
-///
-/// # Safety
-/// `a` is valid for reads of a pair at these places, `b` for `2 · NV · LANES` bytes.
-#[inline(always)]
-unsafe fn pair_step<S: Simd, const MR: usize, const NV: usize>(
-    s: S,
-    sums: &mut [[S::I; NV]; MR],
-    a: *const u8,
-    b: *const u8,
-) {
-    let mut columns = [s.i_splat(0); NV];
-    for (j, column) in columns.iter_mut().enumerate() {
-        // SAFETY: forwarded to the caller.
-        *column = unsafe { s.load_i8_pairs(b.add(2 * j * S::LANES).cast()) };
-    }
-    for (i, row) in sums.iter_mut().enumerate() {
-        // SAFETY: forwarded to the caller.
-        let x = s.i_splat(unsafe { a.add(i * LINE).cast::<i32>().read_unaligned() });
-        for (sum, &column) in row.iter_mut().zip(&columns) {
-            *sum = s.i_add(*sum, s.pair_dot(x, column));
-        }
-    }
-}
-
-type TileFn = unsafe fn(Level, TileArgs<u8>);
-
-unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: TileArgs<u8>) {
-    let simd = S::of(level).expect("a kernel is only run at its own level");
-    simd.dispatch(PairTile::<MR, NV>(args));
 }
 
 /// A kernel whose units have `UNIT` weights, and whose rows are packed as `E`.
@@ -337,23 +299,39 @@ pub(super) const fn kernel_of<E: Element, const UNIT: usize>(
     }
 }
 
-/// A static kernel over all its row counts.
-macro_rules! pairs {
-    ($name:literal, $simd:ty, $nv:literal vectors, [$($mr:literal)+]) => {{
-        const TILES: &[TileFn] = &[$(entry::<$simd, $mr, $nv>),+];
-        const NR: usize = $nv * <$simd>::LANES;
-        // SAFETY: forwarded to the caller.
-        kernel_of::<u16, 2>($name, TILES.len(), NR, |level, rows, args| unsafe { TILES[rows - 1](level, args) })
-    }};
+/// Weights in a unit of instructions that multiply bytes by fours.
+#[cfg(any(
+    test,
+    all(target_arch = "x86_64", target_feature = "sse2"),
+    all(target_arch = "aarch64", target_feature = "neon")
+))]
+pub(super) const QUAD: usize = 4;
+
+/// Such units of a depth of `k`.
+#[cfg(any(
+    test,
+    all(target_arch = "x86_64", target_feature = "sse2"),
+    all(target_arch = "aarch64", target_feature = "neon")
+))]
+pub(super) fn quads(k: usize) -> usize {
+    k.div_ceil(QUAD)
 }
 
-static PORTABLE: WeightKernel = pairs!("int8-portable-4x8", Portable, 1 vectors, [1 2 3 4]);
+static PORTABLE: WeightKernel =
+    kernel_of::<u16, 2>("int8-portable-4x8", 4, 8, tiles!(Pairs<Portable>, 1 vectors, [1 2 3 4]));
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-static AVX2: WeightKernel = pairs!("int8-avx2-6x16", crate::simd::Avx2, 2 vectors, [1 2 3 4 5 6]);
+static AVX2: WeightKernel =
+    kernel_of::<u16, 2>("int8-avx2-6x16", 6, 16, tiles!(Pairs<crate::simd::Avx2>, 2 vectors, [1 2 3 4 5 6]));
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-static AVX512: WeightKernel =
-    pairs!("int8-avx512-13x32", crate::simd::Avx512, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13]);
+static AVX512: WeightKernel = kernel_of::<u16, 2>(
+    "int8-avx512-13x32",
+    13,
+    32,
+    tiles!(Pairs<crate::simd::Avx512>, 2 vectors, [1 2 3 4 5 6 7 8 9 10 11 12 13]),
+);
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
-static NEON: WeightKernel = pairs!("int8-neon-6x16", crate::simd::Neon, 4 vectors, [1 2 3 4 5 6]);
+static NEON: WeightKernel =
+    kernel_of::<u16, 2>("int8-neon-6x16", 6, 16, tiles!(Pairs<crate::simd::Neon>, 4 vectors, [1 2 3 4 5 6]));
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-static SIMD128: WeightKernel = pairs!("int8-simd128-4x8", crate::simd::Simd128, 2 vectors, [1 2 3 4]);
+static SIMD128: WeightKernel =
+    kernel_of::<u16, 2>("int8-simd128-4x8", 4, 8, tiles!(Pairs<crate::simd::Simd128>, 2 vectors, [1 2 3 4]));

@@ -29,11 +29,6 @@ mod bf16;
 mod blocking;
 mod decoded;
 mod destination;
-#[cfg(any(
-    test,
-    all(target_arch = "x86_64", target_feature = "sse2"),
-    all(target_arch = "aarch64", target_feature = "neon")
-))]
 mod dots;
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod dots_neon;
