@@ -36,7 +36,7 @@ pub(super) const fn kernel(
         lhs_bytes: size_of::<u16>(),
         column_values: 0,
         row_values: 0,
-        pack: pack,
+        pack,
         convert: Some(convert),
         decode: None,
         run,
