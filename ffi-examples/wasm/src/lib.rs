@@ -1,6 +1,9 @@
-//! Vitrum in WebAssembly: a kernel against its definition and a model against its reference. `run.mjs` calls both.
+//! Vitrum in WebAssembly: kernels against their definition and a model against its reference. `run.mjs` calls them.
 //!
-//! Functions return the largest error, relative to the largest value expected.
+//! An error is the largest one, relative to the largest value expected.
+
+#[path = "../../../tests/int8_bits/product.rs"]
+mod int8;
 
 use safetensors::SafeTensors;
 use vitrum::exec::Cx;
@@ -35,6 +38,12 @@ pub extern "C" fn gemm_error(m: usize, n: usize, k: usize) -> f64 {
     let output = Destination::Store { out: &mut out, stride: n };
     gemm::gemm(&cx, &Rows::new(&lhs, m, k), &packed, None, Activation::None, output, workspace.scratch());
     relative_error(&out, (0..m * n).map(exact))
+}
+
+/// Whether a product in int8 has the bits that it has on every target.
+#[unsafe(no_mangle)]
+pub extern "C" fn int8_has_expected_bits() -> bool {
+    int8::hash(&Cx::serial(Level::detect())) == int8::EXPECTED
 }
 
 /// The image tower of a small CLIP against `open_clip`.

@@ -4,6 +4,9 @@
 //! bytes, with 16 units of 16 columns. Packed rows and panels of [`dots`](super::dots) are just that. Two registers of rows
 //! and two of columns make four products for four loads.
 //!
+//! A lane sets the registers up for whole tiles when it enters a pass, and gives them back when it leaves. A tile of fewer
+//! rows sets them up for itself and for whole ones again.
+//!
 //! Source: Intel SDM vol. 1 ch. 18, vol. 2 (LDTILECFG, TILELOADD, TDPBF16PS, TDPBUSD).
 
 use core::arch::asm;
@@ -11,7 +14,7 @@ use core::mem::offset_of;
 
 use super::bf16;
 use super::int8::{self, QUAD};
-use super::kernel::{LINE, TileArgs, WeightKernel};
+use super::kernel::{LINE, Pass, TileArgs, WeightKernel};
 use crate::simd::Level;
 
 /// Rows of a tile register.
@@ -66,7 +69,6 @@ static CONFIGS: [Config; SIDE] = Config::ALL;
 /// What the assembly is given: where operands begin, and how far apart rows are, in bytes.
 #[repr(C)]
 struct Operands {
-    config: *const Config,
     init: *const f32,
     init_stride: usize,
     c: *mut f32,
@@ -85,8 +87,6 @@ struct Operands {
 macro_rules! assembly {
     ($operands:expr, $dot:literal, $more_init:expr, $more_products:expr, $more_stores:expr) => {
         asm!(
-            "mov {ptr}, [{operands} + {config}]",
-            "ldtilecfg [{ptr}]",
             "mov {ptr}, [{operands} + {init}]",
             "mov {stride}, [{operands} + {init_stride}]",
             "tileloadd tmm0, [{ptr} + {stride} * 1]",
@@ -123,9 +123,7 @@ macro_rules! assembly {
             "tilestored [{ptr} + {stride} * 1], tmm0",
             "tilestored [{ptr} + {stride} * 1 + 64], tmm1",
             $more_stores,
-            "tilerelease",
             operands = in(reg) $operands,
-            config = const offset_of!(Operands, config),
             init = const offset_of!(Operands, init),
             init_stride = const offset_of!(Operands, init_stride),
             c = const offset_of!(Operands, c),
@@ -182,6 +180,31 @@ macro_rules! tile {
     };
 }
 
+/// Sets the registers up for tiles of so many rows, and clears them.
+///
+/// # Safety
+/// The CPU has AMX, the process the permission to use it, and none of the registers is in use.
+unsafe fn configure(rows: usize) {
+    // SAFETY: the caller promises the instruction; it reads one configuration.
+    unsafe {
+        asm!(
+            "ldtilecfg [{config}]",
+            config = in(reg) &CONFIGS[rows - 1],
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+}
+
+/// What a lane does around its tiles.
+static PASS: Pass = Pass {
+    // SAFETY: forwarded to the caller.
+    enter: || unsafe { configure(SIDE) },
+    // SAFETY: the caller promises the instruction.
+    leave: || unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) },
+};
+
 /// Which instruction.
 #[derive(Clone, Copy)]
 enum Dot {
@@ -201,7 +224,6 @@ unsafe fn run(dot: Dot, rows: usize, args: TileArgs<u8>) {
     let mut sums = [0.0; SIDE * SIDE];
     let (to, to_stride) = if accumulate { (sums.as_mut_ptr(), SIDE) } else { (c, ldc) };
     let operands = Operands {
-        config: &CONFIGS[rows - 1],
         init,
         init_stride: init_stride * size_of::<f32>(),
         c: to,
@@ -214,12 +236,17 @@ unsafe fn run(dot: Dot, rows: usize, args: TileArgs<u8>) {
         lines_per_step: ahead.lines_per_chunk,
     };
     let is_high = rows > ROWS;
-    // SAFETY: the caller promises the operands, whole steps of them, and the instruction. All tile registers are given back
-    // at the end.
+    // SAFETY: the caller promises the operands, whole steps of them, the instruction, and that it is inside a pass.
     unsafe {
+        if rows < SIDE {
+            configure(rows);
+        }
         match dot {
             Dot::Bf16 => tile!(&operands, "tdpbf16ps", is_high),
             Dot::Bytes => tile!(&operands, "tdpbusd", is_high),
+        }
+        if rows < SIDE {
+            configure(SIDE);
         }
     }
     if accumulate {
@@ -232,15 +259,16 @@ unsafe fn run(dot: Dot, rows: usize, args: TileArgs<u8>) {
     }
 }
 
-pub(super) static BF16: WeightKernel =
+pub(super) static BF16: WeightKernel = WeightKernel {
+    pass: Some(&PASS),
     // SAFETY: forwarded to the caller.
-    bf16::kernel("bf16-amx-32x32", SIDE, SIDE, |_: Level, rows, args| unsafe {
-            run(Dot::Bf16, rows, args)
-        });
+    ..bf16::kernel("bf16-amx-32x32", SIDE, SIDE, |_: Level, rows, args| unsafe { run(Dot::Bf16, rows, args) })
+};
 /// A step reads whole units of 64 bytes.
 pub(super) static INT8: WeightKernel = WeightKernel {
     k_unit: UNITS * UNIT,
     unit_bytes: UNITS * UNIT * SIDE,
+    pass: Some(&PASS),
     // SAFETY: forwarded to the caller.
     ..int8::kernel_of::<u8, QUAD>("int8-amx-32x32", SIDE, SIDE, |_, rows, args| unsafe {
         run(Dot::Bytes, rows, args)

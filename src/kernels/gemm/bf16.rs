@@ -40,6 +40,7 @@ pub(super) const fn kernel(
         convert: Some(convert),
         decode: None,
         run,
+        pass: None,
         finish: None,
     }
 }

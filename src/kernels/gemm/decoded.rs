@@ -30,6 +30,7 @@ const fn kernel(format: WeightFormat, name: &'static str, mr: usize, nr: usize, 
         convert: None,
         decode: Some(decode_f16),
         run,
+        pass: None,
         finish: None,
     }
 }

@@ -132,6 +132,8 @@ impl Product<'_> {
         sums: &mut [f32],
     ) {
         let (rhs, blocking, kernel) = (self.rhs, &self.blocking, self.rhs.kernel());
+        // SAFETY: weights are only packed for kernels that this CPU has, and nothing below begins another product.
+        let _pass = unsafe { kernel.enter() };
         for index in panels {
             let n0 = index * kernel.nr;
             let cols = kernel.nr.min(rhs.rows() - n0);

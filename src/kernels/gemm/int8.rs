@@ -295,6 +295,7 @@ pub(super) const fn kernel_of<E: Element, const UNIT: usize>(
         convert: Some(quantise::<E>),
         decode: None,
         run,
+        pass: None,
         finish: Some(dequantise),
     }
 }

@@ -138,16 +138,41 @@ pub struct WeightKernel {
     pub(super) convert: Option<fn(Level, Convert<'_>)>,
     /// Decodes whole units of a panel.
     pub(super) decode: Option<fn(Level, Decode<'_>)>,
+    /// What a lane does around its tiles.
+    pub(super) pass: Option<&'static Pass>,
     /// Computes a tile of so many rows: of f32 if there is no `finish`, of its sums if there is one.
     ///
     /// # Safety
-    /// As [`F32Kernel::run`], in the layout of the format.
+    /// As [`F32Kernel::run`], in the layout of the format, between [`WeightKernel::enter`] and the end of what it returns.
     pub(super) run: unsafe fn(Level, usize, TileArgs<u8>),
     /// Makes f32 of the sums of a tile.
     ///
     /// # Safety
     /// The output in [`Finish`] is valid, and nothing else accesses it.
     pub(super) finish: Option<unsafe fn(Level, Finish<'_>)>,
+}
+
+/// State of a CPU that tiles need.
+///
+/// # Safety
+/// The functions need the instructions of the kernel that they are part of.
+pub(super) struct Pass {
+    /// Prepares it.
+    pub(super) enter: unsafe fn(),
+    /// Gives it back.
+    pub(super) leave: unsafe fn(),
+}
+
+/// A lane between its first tile and its last.
+pub(super) struct InPass(Option<&'static Pass>);
+
+impl Drop for InPass {
+    fn drop(&mut self) {
+        if let Some(pass) = self.0 {
+            // SAFETY: made by `enter`, whose caller promised the instructions.
+            unsafe { (pass.leave)() }
+        }
+    }
 }
 
 /// A packed tile to convert.
@@ -216,6 +241,18 @@ impl WeightKernel {
         }
     }
 
+    /// Begins a lane's tiles, which end with what is returned.
+    ///
+    /// # Safety
+    /// The CPU has the kernel's instructions, and this thread is in no other pass.
+    pub(super) unsafe fn enter(&self) -> InPass {
+        if let Some(pass) = self.pass {
+            // SAFETY: forwarded to the caller.
+            unsafe { (pass.enter)() }
+        }
+        InPass(self.pass)
+    }
+
     /// Length of the sums of [`exercise`](Self::exercise).
     pub const EXERCISE: usize = 128;
 
@@ -227,6 +264,8 @@ impl WeightKernel {
     pub fn exercise(&self, level: Level, times: usize) {
         let (a, b) = ([0.0; Self::EXERCISE * MAX_MR], [0.0; Self::EXERCISE * MAX_NR]);
         let mut c = [0.0; MAX_TILE];
+        // SAFETY: a kernel is only found where its instructions are, and no product runs here.
+        let _pass = unsafe { self.enter() };
         for _ in 0..times {
             let args = TileArgs {
                 k: Self::EXERCISE,

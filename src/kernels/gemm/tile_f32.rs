@@ -182,6 +182,7 @@ const fn weights(name: &'static str, mr: usize, nr: usize) -> WeightKernel {
         convert: None,
         decode: None,
         run,
+        pass: None,
         finish: None,
     }
 }
