@@ -15,7 +15,12 @@ fn products_have_the_same_bits_everywhere() {
                 let cx = Cx::new(&options).expect("a context").with_extensions(extensions);
                 let hash = product::hash(&cx);
                 let names = extensions.names().collect::<Vec<_>>().join(" ");
-                assert_eq!(hash, product::EXPECTED, "{} {names}, {threads} threads: {hash:#018x}", level.name());
+                assert_eq!(
+                    hash,
+                    product::EXPECTED,
+                    "{} {names}, {threads} threads: {hash:#018x}",
+                    level.name()
+                );
             }
         }
     }

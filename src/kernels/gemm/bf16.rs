@@ -65,28 +65,37 @@ pub(super) fn convert(level: Level, tile: Convert<'_>) {
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let Convert { rows, k, from, to, .. } = self.0;
-            let chunks = k.div_ceil(CHUNK);
-            for (chunk, to) in to.chunks_exact_mut(rows * CHUNK).enumerate() {
-                for (row, to) in to.chunks_exact_mut(CHUNK).enumerate() {
-                    let half = |which: usize| {
-                        let (index, mut values) = (2 * chunk + which, [0.0; CHUNK]);
-                        if index < chunks {
-                            let present = CHUNK.min(k - index * CHUNK);
-                            values[..present]
-                                .copy_from_slice(&from[(index * rows + row) * CHUNK..][..present]);
-                        }
-                        values
+            for (pair, to) in to.chunks_exact_mut(rows * CHUNK).enumerate() {
+                for (row, to) in to.as_chunks_mut::<CHUNK>().0.iter_mut().enumerate() {
+                    let chunk = |index: usize| -> &[f32; CHUNK] {
+                        from[(index * rows + row) * CHUNK..].first_chunk().expect("a chunk")
                     };
-                    let (first, second) = (half(0), half(1));
-                    for at in (0..CHUNK).step_by(S::LANES) {
-                        // SAFETY: all three hold CHUNK values, a multiple of LANES.
-                        unsafe {
-                            let bits = |x: &[f32]| s.as_i32(rounded_to_bf16(s, s.load(x[at..].as_ptr())));
-                            let low = s.i_and(s.i_sar::<16>(bits(&first)), s.i_splat(0xffff));
-                            s.store(to[at..].as_mut_ptr(), s.as_f32(s.i_or(low, bits(&second))));
+                    if (pair + 1) * CHUNK_K <= k {
+                        round(s, chunk(2 * pair), chunk(2 * pair + 1), to);
+                        continue;
+                    }
+                    // Of the last chunks, what is beyond the row is zero.
+                    let mut halves = [[0.0; CHUNK]; 2];
+                    for (index, half) in (2 * pair..).zip(&mut halves) {
+                        let present = k.saturating_sub(index * CHUNK).min(CHUNK);
+                        if present > 0 {
+                            half[..present].copy_from_slice(&chunk(index)[..present]);
                         }
                     }
+                    round(s, &halves[0], &halves[1], to);
                 }
+            }
+        }
+    }
+    /// Pairs of the bfloat16 of `first` and `second`.
+    #[inline(always)]
+    fn round<S: Simd>(s: S, first: &[f32; CHUNK], second: &[f32; CHUNK], to: &mut [f32; CHUNK]) {
+        for at in (0..CHUNK).step_by(S::LANES) {
+            // SAFETY: all three hold CHUNK values, a multiple of LANES.
+            unsafe {
+                let bits = |x: &[f32; CHUNK]| s.as_i32(rounded_to_bf16(s, s.load(x[at..].as_ptr())));
+                let low = s.i_and(s.i_sar::<16>(bits(first)), s.i_splat(0xffff));
+                s.store(to[at..].as_mut_ptr(), s.as_f32(s.i_or(low, bits(second))));
             }
         }
     }

@@ -119,18 +119,20 @@ fn quantise<E: Element>(level: Level, tile: Convert<'_>) {
             let to: &mut [E] = bytemuck::cast_slice_mut(to);
             let width = LINE / size_of::<E>();
             for (row, values) in row_values.chunks_exact_mut(2).enumerate() {
-                // Of a chunk, what is beyond the row is zero: that changes neither end of the range, which holds zero.
-                let chunk = |index: usize| {
-                    let mut chunk =
-                        *from[(index * rows + row) * CHUNK..].first_chunk::<CHUNK>().expect("a chunk");
-                    chunk[CHUNK.min(k - index * CHUNK)..].fill(0.0);
-                    chunk
+                let chunk_of = |index: usize| -> &[f32; CHUNK] {
+                    from[(index * rows + row) * CHUNK..].first_chunk().expect("a chunk")
                 };
+                // What is beyond the row is zero: that changes neither end of the range, which holds zero.
+                let mut last = [0.0; CHUNK];
+                if k % CHUNK > 0 {
+                    last[..k % CHUNK].copy_from_slice(&chunk_of(k / CHUNK)[..k % CHUNK]);
+                }
+                let chunk = |index: usize| if index < k / CHUNK { chunk_of(index) } else { &last };
                 let scale = RowScale::of(s, (0..k.div_ceil(CHUNK)).map(chunk));
                 [values[0], values[1]] =
                     [scale.scale, f32::from_bits(((scale.zero - E::OFFSET) as i32).cast_unsigned())];
                 for index in 0..k.next_multiple_of(width) / CHUNK {
-                    let bytes = if index * CHUNK < k { scale.quantise(s, &chunk(index)) } else { [0; CHUNK] };
+                    let bytes = if index * CHUNK < k { scale.quantise(s, chunk(index)) } else { [0; CHUNK] };
                     let at = (index * CHUNK / width * rows + row) * width + index * CHUNK % width;
                     for (to, byte) in to[at..at + CHUNK].iter_mut().zip(bytes) {
                         *to = E::of(byte);
@@ -159,7 +161,7 @@ struct RowScale {
 impl RowScale {
     /// Of a row's values, zero among them: 256 steps from the smallest to the largest.
     #[inline(always)]
-    fn of<S: Simd>(s: S, chunks: impl Iterator<Item = [f32; CHUNK]>) -> Self {
+    fn of<'a, S: Simd>(s: S, chunks: impl Iterator<Item = &'a [f32; CHUNK]>) -> Self {
         let mut least = s.splat(0.0);
         let mut most = s.splat(0.0);
         let mut broken = s.splat(0.0);
