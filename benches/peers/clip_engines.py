@@ -1,5 +1,7 @@
 """CLIP in the engines, behind one interface: `Engine(directory, job, threads)(job) -> [embeds [B, E]]`.
 
+`F32` has the engines in f32, `REDUCED` those in reduced precision.
+
 `embeds` are the projected, unnormalised f32 embeddings. An engine serves the tower of the job that
 it was made for, at any batch; what it does once per batch size happens in its first call.
 """
@@ -11,7 +13,7 @@ import numpy as np
 
 import vitrum_c
 from clip_models import load_tower, onnx_file
-from runtimes import OnnxRuntimeSession, OpenVinoRequest
+from runtimes import OnnxRuntimeSession, OpenVinoRequest, TorchModule, reduced
 
 
 @dataclass
@@ -27,48 +29,37 @@ class Job:
 class PyTorch:
     """transformers in eager mode with its default attention (sdpa)."""
 
-    name = "PyTorch"
+    name, precision, optional = "PyTorch", "f32", False
 
     def __init__(self, directory: Path, job: Job, threads: int):
-        import torch
-
-        torch.set_num_threads(threads)
-        self.torch = torch
-        self.tower = load_tower(directory, job.tower)
+        self._call = TorchModule(load_tower(directory, job.tower), threads, self.precision)
 
     def __call__(self, job: Job) -> list[np.ndarray]:
-        with self.torch.inference_mode():
-            return [self.tower(self.torch.from_numpy(job.tensor)).numpy()]
+        return self._call(job.tensor)
 
 
 class OnnxRuntime:
-    name = "ONNX Runtime"
+    name, precision, optional, runtime = "ONNX Runtime", "f32", False, OnnxRuntimeSession
 
     def __init__(self, directory: Path, job: Job, threads: int):
-        self.session = OnnxRuntimeSession(onnx_file(directory, job.tower, job.tensor), threads)
+        self._call = self.runtime(onnx_file(directory, job.tower, job.tensor), threads, self.precision)
 
     def __call__(self, job: Job) -> list[np.ndarray]:
-        return self.session(job.tensor)
+        return self._call(job.tensor)
 
 
-class OpenVino:
-    name = "OpenVINO"
-
-    def __init__(self, directory: Path, job: Job, threads: int):
-        self.request = OpenVinoRequest(onnx_file(directory, job.tower, job.tensor), threads)
-
-    def __call__(self, job: Job) -> list[np.ndarray]:
-        return self.request(job.tensor)
+class OpenVino(OnnxRuntime):
+    name, runtime = "OpenVINO", OpenVinoRequest
 
 
 class Vitrum:
     """The C library through ctypes."""
 
-    name = "Vitrum"
+    name, precision, optional = "Vitrum", "f32", False
     library: Path = vitrum_c.default_library()
 
     def __init__(self, directory: Path, job: Job, threads: int):
-        self.clip = vitrum_c.Clip(self.library, directory, threads)
+        self.clip = vitrum_c.Clip(self.library, directory, threads, self.precision)
 
     def __call__(self, job: Job) -> list[np.ndarray]:
         if job.pictures is not None:
@@ -77,3 +68,7 @@ class Vitrum:
         else:
             embeds = self.clip.encode_texts(job.texts)
         return [np.frombuffer(embeds, np.float32).reshape(len(job.tensor), -1)]
+
+
+F32 = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
+REDUCED = reduced(F32)

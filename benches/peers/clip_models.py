@@ -139,9 +139,12 @@ def onnx_file(directory: Path, tower: str, example: np.ndarray) -> Path:
     return path
 
 
-def images(size: Size, count: int) -> np.ndarray:
-    """u8 pictures [count, S, S, 3] at the input size, so that preprocessing resizes nothing."""
-    return np.random.default_rng(1).integers(0, 256, (count, size.image, size.image, 3), np.uint8)
+def images(size: Size, count: int, block: int = 1) -> np.ndarray:
+    """u8 pictures [count, S, S, 3] at the input size, so that preprocessing resizes nothing: squares of `block` pixels
+    in random colours."""
+    squares = size.image // block
+    colours = np.random.default_rng(1).integers(0, 256, (count, squares, squares, 3), np.uint8)
+    return colours.repeat(block, 1).repeat(block, 2)
 
 
 def pixels_of(pictures: np.ndarray) -> np.ndarray:

@@ -13,7 +13,12 @@ What one timed call covers: for PyTorch, ONNX Runtime and OpenVINO, a ready f32 
 For Vitrum, u8 pictures or UTF-8 texts to embeddings: its normalisation and tokenizer are inside. The
 pictures have the model's input size and the texts fill the 77 tokens.
 
-DIR keeps weights and ONNX files (B/32 and B/16: 1.2 GB each, L/14: 3.4 GB).
+With `--precision reduced` the engines are PyTorch in bf16, ONNX Runtime in int8 (dynamic), OpenVINO as it chooses
+itself (bf16 where the CPU has it) and in int8 (NNCF, calibrated on the row's own inputs), and Vitrum in bf16 and
+int8; AMX is permitted. Their reference is PyTorch in f32, and a second table has the error and the cosine of each. A
+peer that cannot run leaves its cells empty and its reason on stderr. Quantising takes minutes, on first use.
+
+DIR keeps weights and ONNX files (B/32 and B/16: 1.2 GB each, L/14: 3.4 GB; a half more with those in int8).
 """
 
 import argparse
@@ -26,17 +31,22 @@ from pathlib import Path
 import clip_models as models
 import harness
 import vitrum_c
-from clip_engines import Job, OnnxRuntime, OpenVino, PyTorch, Vitrum
+from clip_engines import F32, REDUCED, Job, PyTorch, Vitrum
+from harness import Tolerance
 
-ENGINES = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
-TOLERANCE = 1e-4
+ENGINES = {"f32": F32, "reduced": REDUCED}
+LABELS = ["model", "tower", "batch"]
+# To models with random weights inputs look alike: the cosine of two pictures of noise is up to 0.999, of two with large
+# squares up to 0.98, of two texts up to 0.99. Whoever mixes them up, or is further off than that, must fail.
+TOLERANCE = {"f32": Tolerance(error=1e-4), "reduced": Tolerance(cosine=0.99)}
+BLOCK = {"f32": 1, "reduced": 56}
 
 
-def jobs(size: models.Size, tower: str, directory: Path, batches: list[int]) -> list[Job]:
-    """One job per batch size; larger batches begin with the rows of smaller ones."""
+def jobs(size: models.Size, tower: str, directory: Path, batches: list[int], block: int) -> list[Job]:
+    """One job per batch size; larger batches begin with the rows of smaller ones. Pictures have squares of `block`."""
     most = max(batches)
     if tower == "image":
-        pictures = models.images(size, most)
+        pictures = models.images(size, most, block)
         pixels = models.pixels_of(pictures)
         return [Job(tower, pixels[:b], pictures=pictures[:b]) for b in batches]
     texts = models.prompts(most)
@@ -51,11 +61,13 @@ def run(arguments) -> list[dict]:
         size = models.SIZES[name]
         directory = models.model_directory(arguments.cache, size)
         for tower in arguments.towers:
-            work = jobs(size, tower, directory, arguments.batches)
-            engines = [ENGINES[e](directory, work[0], arguments.threads) for e in arguments.engines]
-            for job in work:
+            work = jobs(size, tower, directory, arguments.batches, BLOCK[arguments.precision])
+            setup = directory, work[0], arguments.threads
+            references = harness.references(arguments.precision, lambda: PyTorch(*setup), work)
+            engines = harness.start([ENGINES[arguments.precision][e] for e in arguments.engines], *setup)
+            for job, reference in zip(work, references):
                 rows.append({"model": name, "tower": tower, "batch": len(job.tensor)}
-                            | harness.interleave(engines, job, arguments.seconds))
+                            | harness.interleave(engines, job, arguments.seconds, reference))
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
             del engines
             gc.collect()
@@ -87,27 +99,24 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", type=harness.listed(str, models.SIZES), default=list(models.SIZES))
     parser.add_argument("--towers", type=harness.listed(str, models.TOWERS), default=list(models.TOWERS))
     parser.add_argument("--batches", type=harness.listed(int), default=[1, 8])
-    parser.add_argument("--engines", type=harness.listed(str, ENGINES), default=list(ENGINES))
+    harness.add_precision(parser)
+    parser.add_argument("--engines", type=harness.listed(str), help="of a precision: " + ", ".join(F32 | REDUCED))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10, help="shortest time to spend on a row; three rounds at least")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory table")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    harness.choose(parser, arguments, "engines", ENGINES[arguments.precision])
+    return arguments
 
 
 def main() -> int:
     arguments = parse()
     Vitrum.library = arguments.library
     rows = run(arguments)
-    print(f"\n{arguments.threads} threads, f32; median (least) of the calls in each row\n")
-    print(harness.table(rows, ["model", "tower", "batch"], Vitrum.name))
+    harness.report(arguments, rows, LABELS, harness.names(ENGINES[arguments.precision], Vitrum))
     if "vitrum" in arguments.engines and not arguments.no_memory:
         print("\n" + memory_table(arguments))
-    wrong = [(row, engine) for row in rows for engine, error in row["relative_error"].items()
-             if not error <= TOLERANCE]
-    for row, engine in wrong:
-        print(f"{engine} disagrees on {row['model']} {row['tower']}: "
-              f"{row['relative_error'][engine]:.1e}", file=sys.stderr)
-    return 1 if wrong else 0
+    return harness.verdict(rows, LABELS, lambda row: TOLERANCE[arguments.precision])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `part` is one of `sam2_models.PARTS`. Every engine gets the same inputs, those of `sam2_models.bank`, but for the whole
 frame: there Vitrum has tracked its own way to it, through `vitrum_tracker_push_frame` and `vitrum_tracker_step`, and its
-result is the mask alone.
+result is the mask alone. `F32` has the engines in f32, `REDUCED` those in reduced precision.
 
 As a program, `sam2_engines.py ENGINE …` tracks frames, and prints the bytes of peak resident memory as JSON. What it
 needs must be in the cache already.
@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 import sam2_models
 import vitrum_c
-from runtimes import OnnxRuntimeSession, OpenVinoRequest
+from runtimes import OnnxRuntimeSession, OpenVinoRequest, TorchModule, reduced
 
 
 @dataclass(frozen=True)
@@ -44,30 +44,24 @@ def compared(part: str, outputs: list[np.ndarray]) -> list[np.ndarray]:
 
 
 class PyTorch:
-    """The `sam2` package in eager mode, with its default attention (sdpa)."""
+    """The `sam2` package in eager mode, with its default attention (sdpa). In bf16 under autocast, as its authors do."""
 
-    name = "PyTorch"
-
-    def __init__(self, setup: Setup, part: str):
-        import torch
-
-        torch.set_num_threads(setup.threads)
-        self._torch, self._part = torch, part
-        self._module = sam2_models.part(setup.directory, part)
-
-    def __call__(self, job: dict[str, np.ndarray]) -> list[np.ndarray]:
-        with self._torch.inference_mode():
-            result = self._module(*map(self._torch.from_numpy, sam2_models.tensors(job, self._part)))
-        outputs = result if isinstance(result, tuple) else (result,)
-        return compared(self._part, [output.numpy() for output in outputs])
-
-
-class OnnxRuntime:
-    name, runtime = "ONNX Runtime", OnnxRuntimeSession
+    name, precision, optional = "PyTorch", "f32", False
 
     def __init__(self, setup: Setup, part: str):
         self._part = part
-        self._call = self.runtime(sam2_models.onnx_file(setup.directory, part), setup.threads)
+        self._call = TorchModule(sam2_models.part(setup.directory, part), setup.threads, self.precision, autocast=True)
+
+    def __call__(self, job: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return compared(self._part, self._call(*sam2_models.tensors(job, self._part)))
+
+
+class OnnxRuntime:
+    name, precision, optional, runtime = "ONNX Runtime", "f32", False, OnnxRuntimeSession
+
+    def __init__(self, setup: Setup, part: str):
+        self._part = part
+        self._call = self.runtime(sam2_models.onnx_file(setup.directory, part), setup.threads, self.precision)
 
     def __call__(self, job: dict[str, np.ndarray]) -> list[np.ndarray]:
         return compared(self._part, self._call(*sam2_models.tensors(job, self._part)))
@@ -83,16 +77,19 @@ class Vitrum:
     A picture is encoded from its 8-bit pixels, and with it what the decoder's first layer needs of it, which the others
     compute in every call of the decoder."""
 
-    name = "Vitrum"
+    name, precision, optional = "Vitrum", "f32", False
 
-    def __new__(cls, setup: Setup, part: str):
-        kinds = {"encoder": VitrumPicture, "decoder": VitrumPicture, "frame": VitrumFrame}
-        return object.__new__(kinds.get(part, VitrumPart))
-
-
-class VitrumPicture(Vitrum):
     def __init__(self, setup: Setup, part: str):
-        self._sam = vitrum_c.Sam(setup.library, setup.directory, setup.threads)
+        kinds = {"encoder": VitrumPicture, "decoder": VitrumPicture, "frame": VitrumFrame}
+        self._call = kinds.get(part, VitrumPart)(setup, part, self.precision)
+
+    def __call__(self, job: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return self._call(job)
+
+
+class VitrumPicture:
+    def __init__(self, setup: Setup, part: str, precision: str):
+        self._sam = vitrum_c.Sam(setup.library, setup.directory, setup.threads, precision)
         self._part, self._rgb, self._embedding = part, sam2_models.picture(sam2_models.FRAME), None
         with safe_open(setup.directory / "model.safetensors", "np") as weights:
             self._no_memory = weights.get_tensor("no_mem_embed").reshape(-1)
@@ -110,12 +107,12 @@ class VitrumPicture(Vitrum):
                 np.frombuffer(iou, np.float32).reshape(1, 3)]
 
 
-class VitrumFrame(Vitrum):
+class VitrumFrame:
     """The first call tracks up to the frame whose memory is full, and that one; later calls go on from there."""
 
-    def __init__(self, setup: Setup, part: str):
+    def __init__(self, setup: Setup, part: str, precision: str):
         self._tracker = vitrum_c.Tracker(setup.library, setup.directory, setup.threads, sam2_models.SIDE,
-                                         sam2_models.SIDE)
+                                         sam2_models.SIDE, precision)
         self._frames = None
 
     def __call__(self, job: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -134,10 +131,11 @@ class VitrumFrame(Vitrum):
         return [low_res.reshape(1, 1, 4 * sam2_models.GRID, -1)]
 
 
-class VitrumPart(Vitrum):
-    """`sam2_parts` computes a part whenever it gets a line, and answers with the values."""
+class VitrumPart:
+    """`sam2_parts` computes a part, in f32, whenever it gets a line, and answers with the values."""
 
-    def __init__(self, setup: Setup, part: str):
+    def __init__(self, setup: Setup, part: str, precision: str):
+        assert precision == "f32", precision
         inputs = sam2_models.parts_file(setup.directory)
         self._process = subprocess.Popen([setup.parts, setup.directory, inputs, part, str(setup.threads)],
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -158,7 +156,8 @@ class VitrumPart(Vitrum):
         self._process.wait()
 
 
-ENGINES = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
+F32 = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
+REDUCED = reduced(F32)
 
 
 def main() -> None:
@@ -166,7 +165,7 @@ def main() -> None:
     setup = Setup(Path(directory), int(threads), Path(library))
     job = sam2_models.bank(setup.directory)
     report = {"start": vitrum_c.peak_bytes()}
-    frame = ENGINES[engine](setup, "frame")
+    frame = F32[engine](setup, "frame")
     report["load"] = vitrum_c.peak_bytes()
     frame(job)
     report["first"] = vitrum_c.peak_bytes()

@@ -1,7 +1,8 @@
 """SAM in the engines, behind one interface: `Engine(setup, part)(job) -> arrays`.
 
 `part` is "encoder", whose result is `[embedding [1, C, G, G]]`, or "decoder", whose result is
-`[masks [P, 3, 4G, 4G], iou [P, 3]]`: logits at low resolution, before anything is upscaled.
+`[masks [P, 3, 4G, 4G], iou [P, 3]]`: logits at low resolution, before anything is upscaled. `F32` has the engines in
+f32, `REDUCED` those in reduced precision.
 
 As a program, `sam_engines.py ENGINE …` encodes a picture and predicts masks from points, and prints the
 bytes of peak resident memory as JSON. What it needs must be in the cache already.
@@ -16,7 +17,7 @@ import numpy as np
 
 import sam_models
 import vitrum_c
-from runtimes import OnnxRuntimeSession, OpenVinoRequest
+from runtimes import OnnxRuntimeSession, OpenVinoRequest, TorchModule, reduced
 
 
 @dataclass(frozen=True)
@@ -52,30 +53,24 @@ def unbatched(part: str, outputs: list[np.ndarray]) -> list[np.ndarray]:
 class PyTorch:
     """Eager mode: transformers with its default attention (sdpa), MobileSAM with its own."""
 
-    name = "PyTorch"
+    name, precision, optional = "PyTorch", "f32", False
 
     def __init__(self, setup: Setup, part: str):
-        import torch
-
-        torch.set_num_threads(setup.threads)
-        self._torch, self._part = torch, part
         model = sam_models.MODELS[setup.model]
-        self._module = (model.load_encoder(setup.directory, setup.mobile_source) if part == "encoder"
-                        else model.load_decoder(setup.directory))
+        module = (model.load_encoder(setup.directory, setup.mobile_source) if part == "encoder"
+                  else model.load_decoder(setup.directory))
+        self._part, self._call = part, TorchModule(module, setup.threads, self.precision)
 
     def __call__(self, job: Job) -> list[np.ndarray]:
-        with self._torch.inference_mode():
-            result = self._module(*map(self._torch.from_numpy, job.tensors(self._part)))
-        outputs = result if isinstance(result, tuple) else (result,)
-        return unbatched(self._part, [output.numpy() for output in outputs])
+        return unbatched(self._part, self._call(*job.tensors(self._part)))
 
 
 class OnnxRuntime:
-    name, runtime = "ONNX Runtime", OnnxRuntimeSession
+    name, precision, optional, runtime = "ONNX Runtime", "f32", False, OnnxRuntimeSession
 
     def __init__(self, setup: Setup, part: str):
         self._part = part
-        self._call = self.runtime(sam_models.onnx_file(setup.directory, part), setup.threads)
+        self._call = self.runtime(sam_models.onnx_file(setup.directory, part), setup.threads, self.precision)
 
     def __call__(self, job: Job) -> list[np.ndarray]:
         return unbatched(self._part, self._call(*job.tensors(self._part)))
@@ -89,10 +84,10 @@ class Vitrum:
     """The C library through ctypes. It normalises the picture itself, and prepares the decoder's first layer
     when it encodes; masks come from its own embedding of the picture."""
 
-    name = "Vitrum"
+    name, precision, optional = "Vitrum", "f32", False
 
     def __init__(self, setup: Setup, part: str):
-        self._sam = vitrum_c.Sam(setup.library, setup.directory, setup.threads)
+        self._sam = vitrum_c.Sam(setup.library, setup.directory, setup.threads, self.precision)
         self._part, self._embedding = part, None
 
     def __call__(self, job: Job) -> list[np.ndarray]:
@@ -108,7 +103,8 @@ class Vitrum:
                 np.frombuffer(iou, np.float32).reshape(shape)]
 
 
-ENGINES = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
+F32 = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino, "vitrum": Vitrum}
+REDUCED = reduced(F32)
 
 
 def main() -> None:
@@ -116,13 +112,13 @@ def main() -> None:
     setup = Setup(model, Path(directory), int(threads), Path(mobile_source), Path(library))
     rgb = sam_models.picture()
     report = {"start": vitrum_c.peak_bytes()}
-    encoder = ENGINES[engine](setup, "encoder")
+    encoder = F32[engine](setup, "encoder")
     report["load"] = vitrum_c.peak_bytes()
     embedding = encoder(Job(rgb, sam_models.pixels_of(rgb)))[0]
     report["encode"] = vitrum_c.peak_bytes()
     if "decoder" in sam_models.MODELS[model].parts:
         del encoder
-        decoder = ENGINES[engine](setup, "decoder")
+        decoder = F32[engine](setup, "decoder")
         for count in (1, 64):
             decoder(Job(rgb, embedding=np.ascontiguousarray(embedding), points=sam_models.points(count)))
             report[f"points_{count}"] = vitrum_c.peak_bytes()

@@ -16,7 +16,14 @@ What one timed call covers: for PyTorch, ONNX Runtime and OpenVINO, ready f32 te
 Vitrum, a u8 picture to an embedding: its normalisation is inside, and so is the part of the decoder that
 does not depend on prompts, which it computes once per picture and the others in every call.
 
-The memory table has each engine in a process of its own. DIR keeps weights and ONNX files (0.8 GB).
+With `--precision reduced` the engines are PyTorch in bf16, ONNX Runtime in int8 (dynamic), OpenVINO as it chooses
+itself (bf16 where the CPU has it) and in int8 (NNCF, calibrated on the row's own inputs), and Vitrum in bf16 and
+int8; AMX is permitted. Their reference is PyTorch in f32, and a second table has the error and the cosine of each. A
+peer that cannot run leaves its cells empty and its reason on stderr. Rows are those of encoders: Vitrum keeps
+decoders in f32. Quantising takes minutes, on first use.
+
+The memory table has each engine in a process of its own. DIR keeps weights and ONNX files (0.8 GB; 1.0 GB with those
+in int8).
 """
 
 import argparse
@@ -32,16 +39,21 @@ import harness
 import sam_engines
 import sam_models
 import vitrum_c
-from sam_engines import ENGINES, Job, Setup, Vitrum
+from harness import Tolerance
+from sam_engines import F32, REDUCED, Job, PyTorch, Setup, Vitrum
 
+ENGINES = {"f32": F32, "reduced": REDUCED}
+LABELS = ["model", "row"]
 # Model, part, and prompts; encoders have none.
-ROWS = {
+F32_ROWS = {
     "encode": ("vit-b", "encoder", 0),
     "points-1": ("vit-b", "decoder", 1),
     "points-64": ("vit-b", "decoder", 64),
     "mobile-encode": ("mobile", "encoder", 0),
 }
-TOLERANCE = 1e-4
+ROWS = {"f32": F32_ROWS, "reduced": {name: row for name, row in F32_ROWS.items() if row[1] == "encoder"}}
+# Formats reach 0.999 and more; the embedding of another picture, or of this one upside down, has 0.68.
+TOLERANCE = {"f32": Tolerance(error=1e-4), "reduced": Tolerance(cosine=0.98)}
 
 
 def setup_of(arguments, model: str) -> Setup:
@@ -63,17 +75,18 @@ def job_of(setup: Setup, part: str, prompts: int) -> Job:
 
 def run(arguments) -> list[dict]:
     """All rows of the table, the engines of one part in memory at a time."""
-    rows, loaded, engines = [], None, []
+    rows, loaded, engines = [], None, {}
     for name in arguments.rows:
-        model, part, prompts = ROWS[name]
+        model, part, prompts = F32_ROWS[name]
         setup = setup_of(arguments, model)
         job = job_of(setup, part, prompts)
         if loaded != (model, part):
             engines.clear()
             gc.collect()
-            engines.extend(ENGINES[engine](setup, part) for engine in arguments.engines)
+            [reference] = harness.references(arguments.precision, lambda: PyTorch(setup, part), [job])
+            engines |= harness.start([ENGINES[arguments.precision][e] for e in arguments.engines], setup, part)
             loaded = model, part
-        row = harness.interleave(engines, job, arguments.seconds)
+        row = harness.interleave(engines, job, arguments.seconds, reference)
         rows.append({"model": sam_models.MODELS[model].name, "row": name} | row)
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     return rows
@@ -83,7 +96,7 @@ def memory_table(arguments) -> str:
     """Peak resident memory of each engine, in a process of its own."""
     lines = [["model", "engine", "weights MiB", "peak MiB: before", "loaded", "encode", "1 point", "64 points",
               "encode - weights"], ["---"] * 2 + ["---:"] * 7]
-    for model in dict.fromkeys(ROWS[row][0] for row in arguments.rows):
+    for model in dict.fromkeys(F32_ROWS[row][0] for row in arguments.rows):
         setup = setup_of(arguments, model)
         weights = (setup.directory / "model.safetensors").stat().st_size
         for name in arguments.engines:
@@ -94,7 +107,7 @@ def memory_table(arguments) -> str:
             peaks = json.loads(out)
             shown = [f"{peaks[k] / 2**20:.0f}" if k in peaks else ""
                      for k in ("start", "load", "encode", "points_1", "points_64")]
-            lines.append([sam_models.MODELS[model].name, ENGINES[name].name, f"{weights / 2**20:.0f}", *shown,
+            lines.append([sam_models.MODELS[model].name, F32[name].name, f"{weights / 2**20:.0f}", *shown,
                           f"{(peaks['encode'] - weights) / 2**20:.0f}"])
     return harness.markdown(lines)
 
@@ -105,31 +118,28 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--mobile-sam", type=Path, help="checkout of MobileSAM, for the row mobile-encode")
     parser.add_argument("--library", type=Path, default=vitrum_c.default_library(),
                         help="libvitrum, by default of the release build")
-    parser.add_argument("--rows", type=harness.listed(str, ROWS), default=list(ROWS), help=", ".join(ROWS))
-    parser.add_argument("--engines", type=harness.listed(str, ENGINES), default=list(ENGINES),
-                        help=", ".join(ENGINES))
+    parser.add_argument("--rows", type=harness.listed(str), help=", ".join(F32_ROWS))
+    harness.add_precision(parser)
+    parser.add_argument("--engines", type=harness.listed(str), help="of a precision: " + ", ".join(F32 | REDUCED))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20,
                         help="shortest time to spend on a row; three rounds at least")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory table")
     parser.add_argument("--no-times", action="store_true", help="the memory table alone")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    harness.choose(parser, arguments, "engines", ENGINES[arguments.precision])
+    harness.choose(parser, arguments, "rows", ROWS[arguments.precision])
+    return arguments
 
 
 def main() -> int:
     arguments = parse()
     rows = [] if arguments.no_times else run(arguments)
     if rows:
-        print(f"\n{arguments.threads} threads, f32; median (least) of the calls in each row\n")
-        print(harness.table(rows, ["model", "row"], Vitrum.name))
-    if not arguments.no_memory:
+        harness.report(arguments, rows, LABELS, harness.names(ENGINES[arguments.precision], Vitrum))
+    if arguments.precision == "f32" and not arguments.no_memory:
         print("\n" + memory_table(arguments))
-    wrong = [(row, engine) for row in rows for engine, error in row["relative_error"].items()
-             if not error <= TOLERANCE]
-    for row, engine in wrong:
-        print(f"{engine} disagrees on {row['model']} {row['row']}: "
-              f"{row['relative_error'][engine]:.1e}", file=sys.stderr)
-    return 1 if wrong else 0
+    return harness.verdict(rows, LABELS, lambda row: TOLERANCE[arguments.precision])
 
 
 if __name__ == "__main__":

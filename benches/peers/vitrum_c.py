@@ -14,6 +14,7 @@ from pathlib import Path
 
 PIXEL_RGB8 = 1
 FRAME_CURRENT = -1
+WEIGHTS = {"f32": 1, "bf16": 3, "int8": 4}
 
 
 class Error(ctypes.Structure):
@@ -22,7 +23,17 @@ class Error(ctypes.Structure):
 
 class ContextOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("threads", c_uint32), ("isa", c_int32),
-                ("parallel_for", c_void_p), ("parallel_for_user", c_void_p)]
+                ("parallel_for", c_void_p), ("parallel_for_user", c_void_p), ("amx", c_uint32), ("reserved", c_uint32)]
+
+
+class ClipOptions(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("mmap", c_uint32), ("lenient", c_uint32), ("activation", c_int32),
+                ("vocabulary", c_void_p), ("vocabulary_size", c_size_t), ("weights", c_int32), ("reserved", c_uint32)]
+
+
+class SamOptions(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("mmap", c_uint32), ("image_size", c_uint32), ("lenient", c_uint32),
+                ("weights", c_int32)]
 
 
 class Image(ctypes.Structure):
@@ -56,10 +67,10 @@ FLOATS = [POINTER(c_float), c_size_t, POINTER(c_size_t), POINTER(Error)]
 EMBEDDINGS = [POINTER(EncodeOptions), *FLOATS]
 FALLIBLE = {
     "vitrum_context_new": [POINTER(ContextOptions), POINTER(c_void_p), POINTER(Error)],
-    "vitrum_clip_load": [c_void_p, c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
+    "vitrum_clip_load": [c_void_p, c_char_p, POINTER(ClipOptions), POINTER(c_void_p), POINTER(Error)],
     "vitrum_clip_encode_image": [c_void_p, POINTER(Image), c_size_t, *EMBEDDINGS],
     "vitrum_clip_encode_text": [c_void_p, POINTER(c_char_p), c_size_t, *EMBEDDINGS],
-    "vitrum_sam_load": [c_void_p, c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
+    "vitrum_sam_load": [c_void_p, c_char_p, POINTER(SamOptions), POINTER(c_void_p), POINTER(Error)],
     "vitrum_sam_encode": [c_void_p, POINTER(Image), c_void_p, c_void_p, POINTER(c_void_p), POINTER(Error)],
     "vitrum_sam_embedding_values": [c_void_p, *FLOATS],
     "vitrum_sam_prediction_new": [c_void_p, POINTER(c_void_p), POINTER(Error)],
@@ -119,11 +130,14 @@ class Handle:
         getattr(self.library.functions, f"vitrum_{self.kind}_free")(self.pointer)
 
 
-def load(library: Library, kind: str, directory: Path, threads: int) -> Handle:
-    """A model, which keeps what it needs of a context of its own."""
-    options = ContextOptions(struct_size=ctypes.sizeof(ContextOptions), threads=threads)
+def load(library: Library, kind: str, directory: Path, threads: int, precision: str) -> Handle:
+    """A model with weights in `precision`, which keeps what it needs of a context of its own. AMX is permitted for
+    weights that are not f32."""
+    options = ContextOptions(struct_size=ctypes.sizeof(ContextOptions), threads=threads, amx=precision != "f32")
     context = Handle(library, "context", "vitrum_context_new", byref(options))
-    return Handle(library, kind, f"vitrum_{kind}_load", context.pointer, os.fsencode(directory), None)
+    kinds = {"clip": ClipOptions, "sam": SamOptions}
+    options = kinds[kind](struct_size=ctypes.sizeof(kinds[kind]), weights=WEIGHTS[precision])
+    return Handle(library, kind, f"vitrum_{kind}_load", context.pointer, os.fsencode(directory), byref(options))
 
 
 def rgb_image(data: int, width: int, height: int) -> Image:
@@ -134,9 +148,9 @@ def rgb_image(data: int, width: int, height: int) -> Image:
 class Clip:
     """A CLIP model. Embeddings come back as float arrays, not normalised."""
 
-    def __init__(self, library: Path, directory: Path, threads: int):
+    def __init__(self, library: Path, directory: Path, threads: int, precision: str = "f32"):
         self._library = Library(library)
-        self._clip = load(self._library, "clip", directory, threads)
+        self._clip = load(self._library, "clip", directory, threads, precision)
         self.embed_dim = self._library.functions.vitrum_clip_embed_dim(self._clip.pointer)
 
     def encode_images(self, data: int, count: int, width: int, height: int) -> ctypes.Array:
@@ -159,9 +173,9 @@ class Clip:
 class Sam:
     """A SAM model, and one prediction that is used again and again."""
 
-    def __init__(self, library: Path, directory: Path, threads: int):
+    def __init__(self, library: Path, directory: Path, threads: int, precision: str = "f32"):
         self._library = Library(library)
-        self._sam = load(self._library, "sam", directory, threads)
+        self._sam = load(self._library, "sam", directory, threads, precision)
         self._prediction = Handle(self._library, "sam_prediction", "vitrum_sam_prediction_new", self._sam.pointer)
         self.mask_side = self._library.functions.vitrum_sam_mask_side(self._sam.pointer)
         self._low_res = (c_float * 0)()
@@ -203,9 +217,10 @@ class Sam:
 class Tracker:
     """One object followed through a video. Holes are left in its masks, as sam2 leaves them on CPUs."""
 
-    def __init__(self, library: Path, directory: Path, threads: int, width: int, height: int):
+    def __init__(self, library: Path, directory: Path, threads: int, width: int, height: int,
+                 precision: str = "f32"):
         self._library, self._size = Library(library), (width, height)
-        sam = load(self._library, "sam", directory, threads)
+        sam = load(self._library, "sam", directory, threads, precision)
         self._mask_side = self._library.functions.vitrum_sam_mask_side(sam.pointer)
         options = TrackerOptions()
         if self._library.functions.vitrum_tracker_options_init(byref(options), c_size_t(ctypes.sizeof(options))) != 0:

@@ -55,11 +55,19 @@ pub(crate) fn pictures(cx: &Cx, format: WeightFormat) -> Figures {
     Figures { tasks, embeddings, ..Figures::default() }
 }
 
-/// sam-nano on the scenes.
-pub(crate) fn scenes(cx: &Cx, format: WeightFormat) -> Figures {
-    let answers = Scenes::load(cx, &SamOptions::default().with_weights(format)).ask_all();
+/// sam-nano on the scenes, and everything in the first ones: it takes a thousand clicks a scene. All of them for `None`.
+pub(crate) fn scenes(cx: &Cx, format: WeightFormat, everything: Option<usize>) -> Figures {
+    let set = Scenes::load(cx, &SamOptions::default().with_weights(format));
+    let everything = set.find(everything.unwrap_or(set.len()));
+    let answers = set.ask_all();
     let iou = |i: usize| mean(&answers.iter().map(|answers| answers.iou[i]).collect::<Vec<_>>());
-    let tasks = vec![("1 click", iou(0)), ("2 clicks", iou(1)), ("3 clicks", iou(2)), ("box", iou(3))];
+    let tasks = vec![
+        ("1 click", iou(0)),
+        ("2 clicks", iou(1)),
+        ("3 clicks", iou(2)),
+        ("box", iou(3)),
+        ("everything", mean(&everything)),
+    ];
     let masks = answers.into_iter().flat_map(|answers| answers.masks).flatten().collect();
     Figures { tasks, masks, ..Figures::default() }
 }

@@ -1,9 +1,14 @@
 //! Scenes of several things, for SAM.
 
+use std::ops::ControlFlow;
+
 use serde_json::Value;
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::mask::Rle;
-use vitrum::pipelines::sam::{Embedding, Label, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
+use vitrum::pipelines::sam::{
+    AutomaticOptions, Embedding, Label, MaskRecord, Point, PredictOptions, Prediction, Prompt, Sam,
+    SamOptions,
+};
 
 use super::{Sheet, numbers, open};
 
@@ -69,9 +74,35 @@ impl Scenes {
         (prediction, iou)
     }
 
+    /// The masks of everything in a scene, with the options of `vitrum demo`.
+    fn everything(&self, scene: usize) -> Vec<Rle> {
+        let options = AutomaticOptions::default()
+            .with_pred_iou_thresh(0.55)
+            .with_stability_score_thresh(0.65)
+            .with_min_mask_region_area(100);
+        let mut masks = Vec::new();
+        let mut keep = |record: MaskRecord| {
+            masks.push(record.segmentation);
+            ControlFlow::Continue(())
+        };
+        self.sam.everything(&self.picture(scene), &options, &Monitor::none(), &mut keep).unwrap();
+        masks
+    }
+
+    /// For each object of the first scenes, the IoU with the mask of everything that covers it best.
+    pub(crate) fn find(&self, scenes: usize) -> Vec<f64> {
+        let found: Vec<Vec<Rle>> = (0..scenes).map(|scene| self.everything(scene)).collect();
+        let best = |object: &Value| {
+            let scene = scene_of(object);
+            let truth = self.mask(scene, &object["mask"]);
+            found[scene].iter().map(|mask| mask.iou(&truth).unwrap()).fold(0.0, f64::max)
+        };
+        self.objects().iter().filter(|object| scene_of(object) < scenes).map(best).collect()
+    }
+
     /// Asks for `object`, as the reference was asked, with the embedding of its scene.
     pub(crate) fn ask(&self, embedding: &Embedding, object: &Value) -> Answers {
-        let scene = object["scene"].as_u64().unwrap() as usize;
+        let scene = scene_of(object);
         let truth = self.mask(scene, &object["mask"]);
         let clicks: Vec<Point> = object["clicks"]
             .as_array()
@@ -109,7 +140,7 @@ impl Scenes {
         let mut encoded = (usize::MAX, None);
         let mut answers = Vec::new();
         for object in self.objects() {
-            let scene = object["scene"].as_u64().unwrap() as usize;
+            let scene = scene_of(object);
             if encoded.0 != scene {
                 encoded = (scene, Some(self.encode(scene)));
             }
@@ -117,6 +148,10 @@ impl Scenes {
         }
         answers
     }
+}
+
+fn scene_of(object: &Value) -> usize {
+    object["scene"].as_u64().unwrap() as usize
 }
 
 pub(crate) fn best(iou: &[f64]) -> usize {
