@@ -47,11 +47,11 @@ ROWS = {"f32": list(sam2_models.PARTS), "reduced": ["encoder", "frame"]}
 
 # With random weights the decoder magnifies differences by a thousand (noise of 1e-6 in its features moves the masks of
 # any engine by 1e-3), and the frame has been through it. Vitrum's memories are bf16 already.
-# In reduced precision encoders reach 0.996 and more, and that of another frame 0.82; the mask of another frame has 0.55.
+# In reduced precision engines reach cosines of 0.994 and more. Another frame's features have 0.82, and its mask 0.55.
 TOLERANCE = {
     "f32": {"encoder": Tolerance(error=1e-4), "attention": Tolerance(error=1e-4), "decoder": Tolerance(error=5e-3),
             "memory": Tolerance(error=4e-3), "frame": Tolerance(error=5e-2)},
-    "reduced": {"encoder": Tolerance(cosine=0.98), "frame": Tolerance(cosine=0.9)},
+    "reduced": {"encoder": Tolerance(cosine=0.98), "frame": Tolerance(cosine=0.98)},
 }
 
 
