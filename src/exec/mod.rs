@@ -12,6 +12,7 @@ mod pages;
 mod pool;
 mod profile;
 mod scratch;
+mod set_once;
 mod shared;
 #[cfg(feature = "parallel")]
 mod team;
@@ -27,4 +28,5 @@ pub use profile::{KernelScope, Work};
 pub use profile::{Profile, Span};
 pub(crate) use scratch::try_zeroed;
 pub use scratch::{AlignedVec, Scratch, ScratchReq, Workspace};
+pub(crate) use set_once::SetOnce;
 pub use shared::SharedMut;

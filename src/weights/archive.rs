@@ -13,7 +13,7 @@ use super::quantized::{self, SHAPE_KEY, Stored};
 use super::source::Source;
 use super::{decode, index, strided};
 use crate::error::{Result, err};
-use crate::exec::try_zeroed;
+use crate::exec::{SetOnce, try_zeroed};
 use crate::simd::Level;
 
 /// Tensors by name, over one or several weights files. The bytes stay where they are until a
@@ -54,12 +54,24 @@ pub(super) struct Tensor {
     used: AtomicBool,
     /// Whether it was packed in a format other than f32.
     packed: AtomicBool,
+    /// What its columns are multiplied by when they are read: powers of two.
+    factors: SetOnce<Vec<f32>>,
     stored: Stored,
 }
 
 impl Tensor {
     pub(super) fn mark_packed(&self) {
         self.packed.store(true, Ordering::Relaxed);
+    }
+
+    /// Multiplies its columns by powers of two whenever it is read, from now on. Only the first factors count.
+    pub(super) fn balance(&self, factors: Vec<f32>) {
+        self.factors.set(factors);
+    }
+
+    /// Whether its columns can still be chosen factors.
+    pub(super) fn is_unbalanced(&self) -> bool {
+        self.stored == Stored::Plain && self.factors.get().is_none()
     }
 
     pub(super) fn info(&self) -> TensorInfo<'_> {
@@ -106,6 +118,7 @@ impl<'a> Archive<'a> {
             shard,
             used: AtomicBool::new(false),
             packed: AtomicBool::new(false),
+            factors: SetOnce::new(),
             stored: Stored::Plain,
         };
         self.tensors.extend(index.tensors.into_iter().map(tensor));
@@ -159,6 +172,12 @@ impl<'a> Archive<'a> {
         self.find(name).is_some_and(|tensor| tensor.packed.load(Ordering::Relaxed))
     }
 
+    /// Whether the values of the tensor called `name` are read as multiples of what is stored, by powers of two:
+    /// [`Scope::balance`](super::Scope::balance).
+    pub fn is_balanced(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|tensor| tensor.factors.get().is_some())
+    }
+
     /// The tensors that nothing has bound so far.
     pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         self.tensors.iter().filter(|tensor| !tensor.used.load(Ordering::Relaxed)).map(Tensor::info)
@@ -190,7 +209,7 @@ impl<'a> Archive<'a> {
 
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
     pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
-        let Tensor { entry, shard, used, stored, .. } = tensor;
+        let Tensor { entry, shard, used, factors, stored, .. } = tensor;
         let read = match stored {
             Stored::Plain => decode::to_f32(level, &self.shards[*shard].source, entry, out),
             Stored::Int8 => self.read_steps(tensor).and_then(|steps| {
@@ -205,6 +224,11 @@ impl<'a> Archive<'a> {
             }),
         };
         read.map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
+        if let Some(factors) = factors.get() {
+            for row in out.chunks_exact_mut(factors.len()) {
+                row.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+            }
+        }
         used.store(true, Ordering::Relaxed);
         Ok(())
     }

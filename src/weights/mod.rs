@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod balance;
 mod bundle;
 pub mod config;
 mod decode;

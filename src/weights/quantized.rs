@@ -17,11 +17,12 @@ use alloc::vec::Vec;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-use super::archive::TensorInfo;
+use super::archive::{Archive, TensorInfo};
 use super::json::quoted;
 use crate::error::{Result, err};
 use crate::kernels::gemm::WeightFormat;
 use crate::kernels::gemm::quantised::{Q4_GROUP, Q4Group, quantised_weight, weight_scale};
+use crate::simd::Level;
 
 /// The key of a tensor's shape in the metadata is this and its name.
 pub const SHAPE_KEY: &str = "vitrum.shape:";
@@ -102,6 +103,23 @@ pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Enco
             ]
         }
     }
+}
+
+/// The tensors that the one called `name` becomes, in an archive that a model was loaded from in `format`: a matrix that was
+/// packed is encoded, what was balanced with it is written so, and everything else as it is.
+///
+/// # Errors
+/// As [`Archive::values`].
+pub fn encode_tensor(archive: &Archive<'_>, name: &str, format: WeightFormat) -> Result<Vec<Encoded>> {
+    let format = if archive.is_packed(name) { format } else { WeightFormat::F32 };
+    if archive.is_packed(name) || archive.is_balanced(name) {
+        let values = archive.values(name, Level::detect())?;
+        let shape = archive.get(name).map_or(&[][..], |info| info.shape);
+        return Ok(encode(format, shape, &values));
+    }
+    let bytes = archive.bytes(name)?;
+    let TensorInfo { dtype, shape, .. } = archive.get(name).expect("a tensor whose bytes were read");
+    Ok(alloc::vec![Encoded { suffix: "", dtype, shape: shape.to_vec(), bytes }])
 }
 
 /// How the values of a tensor are found.
@@ -190,7 +208,7 @@ fn parse_shape(name: &str, text: &str) -> Result<Vec<usize>> {
         .ok_or_else(|| err!(Format, "{SHAPE_KEY}{name} is {}, which is no shape of a matrix", quoted(text)))
 }
 
-/// Writes `shape` as [`parse_shape`] reads it.
+/// Writes `shape` as the metadata have it: its dimensions with commas between them.
 pub fn shape_text(shape: &[usize]) -> String {
     let numbers: Vec<String> = shape.iter().map(|n| alloc::format!("{n}")).collect();
     numbers.join(",")

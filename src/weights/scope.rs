@@ -8,6 +8,7 @@ use core::fmt::Display;
 use safetensors::Dtype;
 
 use super::archive::{Archive, Tensor};
+use super::balance;
 use super::json::quoted;
 use crate::error::{Result, err};
 use crate::exec::try_zeroed;
@@ -194,6 +195,41 @@ impl<'a> Scope<'a> {
     pub fn matrix_into(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
         self.mark_packed(name)?;
         self.f32_into(name, shape, out)
+    }
+
+    /// Brings the columns of `matrices` and the layer norm `norm` before them to like magnitudes, if matrices become int8:
+    /// whatever reads these tensors afterwards reads the product of each column and a power of two, of the norm the quotient.
+    /// Nothing else may read what the norm gives. In f32, no result changes.
+    ///
+    /// A model calls it before it binds them. Matrices that are int8 in the file were balanced before they became so.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn balance(&self, norm: &str, matrices: &[impl AsRef<str>]) -> Result<()> {
+        if self.packing.format != WeightFormat::Int8 {
+            return Ok(());
+        }
+        let norm = self.at(norm);
+        let [gamma, beta] = ["weight", "bias"].map(|name| norm.tensor(name));
+        let (gamma, beta) = (gamma?, beta?);
+        let tensors = matrices.iter().map(|name| self.tensor(name.as_ref())).collect::<Result<Vec<_>>>()?;
+        if !tensors.iter().chain(&[gamma, beta]).all(|tensor| tensor.is_unbalanced()) {
+            return Ok(());
+        }
+        let [columns] = norm.dims("weight")?;
+        let weights = matrices.iter().map(|name| {
+            let name = name.as_ref();
+            let [rows, _] = self.dims(name)?;
+            self.f32(name, &[rows, columns])
+        });
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        let vectors = [norm.f32("weight", &[columns])?, norm.f32("bias", &[columns])?];
+        let factors = balance::factors(&vectors[0], &vectors[1], &weights);
+        for tensor in [gamma, beta] {
+            tensor.balance(factors.iter().map(|factor| 1.0 / factor).collect());
+        }
+        tensors.into_iter().for_each(|tensor| tensor.balance(factors.clone()));
+        Ok(())
     }
 
     fn mark_packed(&self, name: &str) -> Result<()> {

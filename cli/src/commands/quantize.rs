@@ -7,7 +7,6 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vitrum::WeightFormat;
-use vitrum::simd::Level;
 use vitrum::weights::quantized::{self, SHAPE_KEY};
 use vitrum::weights::{Bundle, SIDE_FILES, WEIGHT_FORMAT_KEY};
 
@@ -90,20 +89,7 @@ fn write<'a>(args: &'a QuantizeArgs, bundle: &Bundle<'_>, format: WeightFormat) 
         after: 0,
     };
     // Matrices are encoded twice, for their sizes and for their bytes, and never held all at the same time.
-    let parts = |name: &str| -> Result<Vec<quantized::Encoded>> {
-        let info = archive.get(name).expect("a tensor of this archive");
-        if !archive.is_packed(name) {
-            let bytes = archive.bytes(name).or_exit(Exit::Model)?;
-            return Ok(vec![quantized::Encoded {
-                suffix: "",
-                dtype: info.dtype,
-                shape: info.shape.to_vec(),
-                bytes,
-            }]);
-        }
-        let values = archive.values(name, Level::detect()).or_exit(Exit::Model)?;
-        Ok(quantized::encode(format, info.shape, &values))
-    };
+    let parts = |name: &str| quantized::encode_tensor(archive, name, format).or_exit(Exit::Model);
     let mut entries = Vec::new();
     for info in archive.tensors() {
         if archive.is_packed(info.name) {

@@ -1,5 +1,7 @@
 //! The pre-norm transformer layer (Vaswani et al., 2017, with layer norms moved to the front).
 
+use alloc::format;
+
 use super::config::TowerConfig;
 use super::naming::Naming;
 use crate::error::Result;
@@ -37,6 +39,12 @@ impl Layer {
                 ("ln_1", "ln_2", "attn.out_proj", "mlp.c_fc", "mlp.c_proj")
             }
         };
+        if naming.is_hugging_face() {
+            scope.balance(norm1, &QKV.map(|name| format!("self_attn.{name}.weight")))?;
+        } else {
+            scope.balance(norm1, &["attn.in_proj_weight"])?;
+        }
+        scope.balance(norm2, &[format!("{fc1}.weight")])?;
         let (width, inner) = ([config.intermediate_size, dim], [dim, config.intermediate_size]);
         let fc1 = Linear::bind(&scope.at(fc1), width)?;
         let fc2 = bind_scaled(scope, fc2, "ls_2.gamma", inner)?;
@@ -164,10 +172,13 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
     Ok(Linear::new(scope.packing(), shape, &weight, Some(bias)))
 }
 
+/// Queries, keys and values in Hugging Face's naming.
+const QKV: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
+
 /// The three input projections, concatenated to `[3 · D, D]`.
 fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
     if naming.is_hugging_face() {
-        return bind_fused(&scope.at("self_attn"), &["q_proj", "k_proj", "v_proj"], dim);
+        return bind_fused(&scope.at("self_attn"), &QKV, dim);
     }
     let attn = scope.at("attn");
     let weight = attn.matrix("in_proj_weight", &[3 * dim, dim])?;

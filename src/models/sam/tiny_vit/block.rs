@@ -37,6 +37,8 @@ impl Block {
     pub(super) fn bind(scope: &Scope<'_>, config: &StageConfig) -> Result<Self> {
         let StageConfig { dim, heads, window, .. } = *config;
         let attn = scope.at("attn");
+        attn.balance("norm", &["qkv.weight"])?;
+        scope.balance("mlp.norm", &["mlp.fc1.weight"])?;
         let norm = LayerNorm::bind(&attn.at("norm"), dim, EPS)?;
         let qkv = bind_qkv(&attn.at("qkv"), dim, heads)?;
         let padding = project_padding(&norm, &qkv, &Cx::serial(scope.level()));

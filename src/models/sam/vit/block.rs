@@ -40,6 +40,8 @@ impl Block {
         let window = block.window.unwrap_or(grid);
         let width = block.heads * block.head_dim;
         let [norm1, norm2] = naming.encoder().norms;
+        scope.balance(norm1, &["attn.qkv.weight"])?;
+        scope.balance(norm2, &["mlp.lin1.weight"])?;
         let attn = scope.at("attn");
         let weight = attn.matrix("qkv.weight", &[3 * width, dim])?;
         let bias = config.has_qkv_bias.then(|| attn.f32("qkv.bias", &[3 * width])).transpose()?;

@@ -1,5 +1,6 @@
 //! A transformer block with attention in windows or over the whole grid, which may reduce the grid to half its sides.
 
+use alloc::format;
 use core::ops::Range;
 
 use crate::error::Result;
@@ -47,6 +48,9 @@ impl Block {
         side: usize,
     ) -> Result<Self> {
         let HieraBlock { input, dim, .. } = *config;
+        let after_norm1 = ["attn.qkv.weight", "proj.weight"];
+        scope.balance(names.norms[0], if config.pooled { &after_norm1 } else { &after_norm1[..1] })?;
+        scope.balance(names.norms[1], &[format!("{}.weight", names.mlp[0])])?;
         let attn = scope.at("attn");
         let weight = attn.matrix("qkv.weight", &[3 * dim, input])?;
         let padding = attn.f32("qkv.bias", &[3 * dim])?;
