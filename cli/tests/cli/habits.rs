@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{fails, json, run, scratch, stdout};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
     "classify",
     "embed",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 11] = [
     "everything",
     "track",
     "info",
+    "quantize",
     "bench",
     "completions",
     "man",
