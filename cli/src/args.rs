@@ -205,10 +205,11 @@ pub(crate) struct BatchArgs {
 #[command(after_long_help = "\
 Examples:
   vitrum quantize openai/clip-vit-base-patch32 --weights int8 --output clip-int8/
+  vitrum quantize facebook/sam-vit-base --weights q4 --output sam-q4/
   vitrum classify cat.png --labels cat,dog --model clip-int8/
 
 Writes a model directory: model.safetensors and the files beside it. Matrices of the towers, or of the image encoder, are in \
-the format that --weights names; all other tensors stay as they are. Loaded without --weights, the model computes in that \
+the format that --weights names; all other tensors stay as they are; for int8, layer norms are balanced with the matrices behind them. Loaded without --weights, the model computes in that \
 format, with the same results as the original with --weights.")]
 pub(crate) struct QuantizeArgs {
     /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, or demo:clip.
