@@ -101,7 +101,7 @@ fn outlying_channels_of_norms_cost_int8_nothing() {
     let layer = "text_model.encoder.layers.0";
     let mut scale = |name: &str, by: f32| {
         let name = format!("{layer}.{name}");
-        let mut values = bundle.archive().values(&name, Level::detect()).unwrap();
+        let mut values = bundle.archive().values(&name, WeightFormat::F32, Level::detect()).unwrap();
         let part = model.tensor(&name);
         let columns = *part.shape.last().unwrap();
         for row in values.chunks_exact_mut(columns) {

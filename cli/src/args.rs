@@ -209,8 +209,8 @@ Examples:
   vitrum classify cat.png --labels cat,dog --model clip-int8/
 
 Writes a model directory: model.safetensors and the files beside it. Matrices of the towers, or of the image encoder, are in \
-the format that --weights names; all other tensors stay as they are; for int8, layer norms are balanced with the matrices behind them. Loaded without --weights, the model computes in that \
-format, with the same results as the original with --weights.")]
+the format that --weights names; all other tensors stay as they are; for int8, layer norms are balanced with the matrices \
+behind them. Loaded without --weights, the model computes in that format, with the same results as the original with --weights.")]
 pub(crate) struct QuantizeArgs {
     /// Model directory, .safetensors, .pt, .pth or .bin file, ORG/NAME in the Hugging Face cache, or demo:clip.
     #[arg(value_name = "MODEL")]

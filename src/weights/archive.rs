@@ -14,6 +14,7 @@ use super::source::Source;
 use super::{decode, index, strided};
 use crate::error::{Result, err};
 use crate::exec::{SetOnce, try_zeroed};
+use crate::kernels::gemm::WeightFormat;
 use crate::simd::Level;
 
 /// Tensors by name, over one or several weights files. The bytes stay where they are until a
@@ -54,7 +55,7 @@ pub(super) struct Tensor {
     used: AtomicBool,
     /// Whether it was packed in a format other than f32.
     packed: AtomicBool,
-    /// What its columns are multiplied by when they are read: powers of two.
+    /// What its columns are multiplied by when they are read for int8: powers of two.
     factors: SetOnce<Vec<f32>>,
     stored: Stored,
 }
@@ -64,14 +65,23 @@ impl Tensor {
         self.packed.store(true, Ordering::Relaxed);
     }
 
-    /// Multiplies its columns by powers of two whenever it is read, from now on. Only the first factors count.
+    /// Sets what its columns are multiplied by when they are read for int8. Only the first factors count.
     pub(super) fn balance(&self, factors: Vec<f32>) {
         self.factors.set(factors);
     }
 
-    /// Whether its columns can still be chosen factors.
-    pub(super) fn is_unbalanced(&self) -> bool {
-        self.stored == Stored::Plain && self.factors.get().is_none()
+    /// Multiplies values that were read by the factors, if there are any.
+    pub(super) fn apply_factors(&self, values: &mut [f32]) {
+        if let Some(factors) = self.factors.get() {
+            for row in values.chunks_exact_mut(factors.len()) {
+                row.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
+            }
+        }
+    }
+
+    /// Whether it is stored as it was published, and not quantised.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stored == Stored::Plain
     }
 
     pub(super) fn info(&self) -> TensorInfo<'_> {
@@ -172,7 +182,7 @@ impl<'a> Archive<'a> {
         self.find(name).is_some_and(|tensor| tensor.packed.load(Ordering::Relaxed))
     }
 
-    /// Whether the values of the tensor called `name` are read as multiples of what is stored, by powers of two:
+    /// Whether the values of the tensor called `name` are read for int8 as multiples of what is stored, by powers of two:
     /// [`Scope::balance`](super::Scope::balance).
     pub fn is_balanced(&self, name: &str) -> bool {
         self.find(name).is_some_and(|tensor| tensor.factors.get().is_some())
@@ -209,7 +219,7 @@ impl<'a> Archive<'a> {
 
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
     pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
-        let Tensor { entry, shard, used, factors, stored, .. } = tensor;
+        let Tensor { entry, shard, used, stored, .. } = tensor;
         let read = match stored {
             Stored::Plain => decode::to_f32(level, &self.shards[*shard].source, entry, out),
             Stored::Int8 => self.read_steps(tensor).and_then(|steps| {
@@ -224,11 +234,6 @@ impl<'a> Archive<'a> {
             }),
         };
         read.map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
-        if let Some(factors) = factors.get() {
-            for row in out.chunks_exact_mut(factors.len()) {
-                row.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
-            }
-        }
         used.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -260,14 +265,17 @@ impl<'a> Archive<'a> {
         )
     }
 
-    /// The values of the tensor called `name`, as f32.
+    /// The values of the tensor called `name`, as f32, as a model in `format` reads them.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and `TensorDtype` unless it has such values.
-    pub fn values(&self, name: &str, level: Level) -> Result<Vec<f32>> {
+    pub fn values(&self, name: &str, format: WeightFormat, level: Level) -> Result<Vec<f32>> {
         let tensor = self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?;
         let mut out = try_zeroed(tensor.info().shape.iter().product())?;
         self.read_f32(tensor, level, &mut out)?;
+        if format == WeightFormat::Int8 {
+            tensor.apply_factors(&mut out);
+        }
         Ok(out)
     }
 }

@@ -111,11 +111,11 @@ pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Enco
 /// # Errors
 /// As [`Archive::values`].
 pub fn encode_tensor(archive: &Archive<'_>, name: &str, format: WeightFormat) -> Result<Vec<Encoded>> {
-    let format = if archive.is_packed(name) { format } else { WeightFormat::F32 };
-    if archive.is_packed(name) || archive.is_balanced(name) {
-        let values = archive.values(name, Level::detect())?;
+    let is_packed = archive.is_packed(name);
+    if is_packed || (format == WeightFormat::Int8 && archive.is_balanced(name)) {
+        let values = archive.values(name, format, Level::detect())?;
         let shape = archive.get(name).map_or(&[][..], |info| info.shape);
-        return Ok(encode(format, shape, &values));
+        return Ok(encode(if is_packed { format } else { WeightFormat::F32 }, shape, &values));
     }
     let bytes = archive.bytes(name)?;
     let TensorInfo { dtype, shape, .. } = archive.get(name).expect("a tensor whose bytes were read");

@@ -158,7 +158,7 @@ impl<'a> Scope<'a> {
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.shaped(name, shape)?;
         let mut out = try_zeroed(shape.iter().product())?;
-        self.archive.read_f32(tensor, self.packing.level, &mut out)?;
+        self.read(tensor, &mut out)?;
         Ok(out)
     }
 
@@ -172,7 +172,15 @@ impl<'a> Scope<'a> {
     pub fn f32_into(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
         let tensor = self.shaped(name, shape)?;
         assert_eq!(out.len(), shape.iter().product::<usize>(), "output for {name}");
-        self.archive.read_f32(tensor, self.packing.level, out)
+        self.read(tensor, out)
+    }
+
+    fn read(&self, tensor: &Tensor, out: &mut [f32]) -> Result<()> {
+        self.archive.read_f32(tensor, self.packing.level, out)?;
+        if self.packing.format == WeightFormat::Int8 {
+            tensor.apply_factors(out);
+        }
+        Ok(())
     }
 
     /// Like [`f32`](Self::f32), for a matrix, or a kernel of a convolution, that is packed as [`packing`](Self::packing) says:
@@ -213,18 +221,19 @@ impl<'a> Scope<'a> {
         let [gamma, beta] = ["weight", "bias"].map(|name| norm.tensor(name));
         let (gamma, beta) = (gamma?, beta?);
         let tensors = matrices.iter().map(|name| self.tensor(name.as_ref())).collect::<Result<Vec<_>>>()?;
-        if !tensors.iter().chain(&[gamma, beta]).all(|tensor| tensor.is_unbalanced()) {
+        let [columns] = norm.dims("weight")?;
+        if columns == 0 || !tensors.iter().all(|tensor| tensor.is_plain()) {
             return Ok(());
         }
-        let [columns] = norm.dims("weight")?;
+        // As they are stored, whatever another load has set: its factors are the same.
+        let stored = self.keep_f32();
         let weights = matrices.iter().map(|name| {
-            let name = name.as_ref();
-            let [rows, _] = self.dims(name)?;
-            self.f32(name, &[rows, columns])
+            let [rows, _] = self.dims(name.as_ref())?;
+            stored.f32(name.as_ref(), &[rows, columns])
         });
         let weights = weights.collect::<Result<Vec<_>>>()?;
-        let vectors = [norm.f32("weight", &[columns])?, norm.f32("bias", &[columns])?];
-        let factors = balance::factors(&vectors[0], &vectors[1], &weights);
+        let [gammas, betas] = ["weight", "bias"].map(|name| norm.keep_f32().f32(name, &[columns]));
+        let factors = balance::factors(&gammas?, &betas?, &weights);
         for tensor in [gamma, beta] {
             tensor.balance(factors.iter().map(|factor| 1.0 / factor).collect());
         }
