@@ -206,7 +206,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Brings the columns of `matrices` and the layer norm `norm` before them to like magnitudes, if matrices become int8:
-    /// whatever reads these tensors afterwards reads the product of each column and a power of two, of the norm the quotient.
+    /// scopes for int8 then read the product of each column and a power of two, and of the norm the quotient.
     /// Nothing else may read what the norm gives. In f32, no result changes.
     ///
     /// A model calls it before it binds them. Matrices that are int8 in the file were balanced before they became so.
