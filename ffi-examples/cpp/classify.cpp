@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
         const std::string path = argv[2];
         const std::vector<std::string> labels(argv + 3, argv + argc);
         const picture photo = read_ppm(path);
-        const vitrum::image image(photo.rgb.data(), photo.width, photo.height, VITRUM_PIXEL_RGB8);
+        const vitrum::image image(photo.rgb.data(), photo.width, photo.height, vitrum::pixel_format::rgb8);
 
         const vitrum::context context;
         const vitrum::clip clip = vitrum::clip::load(context, argv[1]);
@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
             std::cout << path << '\t' << probabilities[i] << '\t' << labels[i] << '\n';
         }
     } catch (const vitrum::error &error) {
-        std::cerr << "classify: " << error.what() << " (" << vitrum_status_string(error.code()) << ")\n";
+        std::cerr << "classify: " << error.what() << " (" << vitrum::status_string(error.code()) << ")\n";
         return 1;
     } catch (const std::exception &error) {
         std::cerr << "classify: " << error.what() << '\n';

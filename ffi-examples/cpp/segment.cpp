@@ -28,7 +28,7 @@ int main(int argc, char **argv) {
     }
     try {
         const picture photo = read_ppm(argv[2]);
-        const vitrum::image image(photo.rgb.data(), photo.width, photo.height, VITRUM_PIXEL_RGB8);
+        const vitrum::image image(photo.rgb.data(), photo.width, photo.height, vitrum::pixel_format::rgb8);
 
         const vitrum::context context;
         const vitrum::sam sam = vitrum::sam::load(context, argv[1]);
@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
             write_pgm(argv[5], mask, photo.width, photo.height);
         }
     } catch (const vitrum::error &error) {
-        std::cerr << "segment: " << error.what() << " (" << vitrum_status_string(error.code()) << ")\n";
+        std::cerr << "segment: " << error.what() << " (" << vitrum::status_string(error.code()) << ")\n";
         return 1;
     } catch (const std::exception &error) {
         std::cerr << "segment: " << error.what() << '\n';

@@ -6,20 +6,9 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "vitrum.hpp"
+#include "vitrum/opencv.hpp"
 
 namespace {
-
-// A cv::Mat as the library takes it, without a copy: rows may have gaps, channels are in OpenCV's order.
-vitrum::image view(const cv::Mat &mat) {
-    return vitrum::image(mat.data, std::uint32_t(mat.cols), std::uint32_t(mat.rows), VITRUM_PIXEL_BGR8, mat.step);
-}
-
-// The best mask of a prompt as a cv::Mat of 0 and 1.
-cv::Mat best_mask(const vitrum::sam_prediction &prediction, std::size_t prompt, cv::Size size) {
-    std::vector<std::uint8_t> mask = prediction.mask(prompt, prediction.best(prompt));
-    return cv::Mat(size, CV_8U, mask.data()).clone();
-}
 
 // Mixes a colour into the picture under a mask, and draws the mask's outline.
 void paint(cv::Mat &picture, const cv::Mat &mask, const cv::Scalar &color) {
@@ -50,11 +39,11 @@ int main(int argc, char **argv) {
         const vitrum::context context;
         const vitrum::sam sam = vitrum::sam::load(context, argv[1]);
         vitrum::sam_prediction prediction = sam.new_prediction();
-        sam.predict(sam.encode(view(picture)), clicks, prediction);
+        sam.predict(sam.encode(vitrum::view_of(picture)), clicks, prediction);
 
         const cv::Scalar colors[] = {{60, 60, 230}, {230, 160, 40}, {60, 190, 60}, {200, 60, 200}};
         for (std::size_t i = 0; i < clicks.size(); i++) {
-            const cv::Mat mask = best_mask(prediction, i, picture.size());
+            const cv::Mat mask = vitrum::mat_of(prediction.mask(i, prediction.best(i)), picture.size());
             std::cout << i << '\t' << cv::countNonZero(mask) << '\n';
             paint(picture, mask, colors[i % 4]);
         }

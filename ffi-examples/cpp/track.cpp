@@ -8,7 +8,7 @@
 namespace {
 
 vitrum::image view_of(const picture &photo) {
-    return vitrum::image(photo.rgb.data(), photo.width, photo.height, VITRUM_PIXEL_RGB8);
+    return vitrum::image(photo.rgb.data(), photo.width, photo.height, vitrum::pixel_format::rgb8);
 }
 
 // Prints what is on a frame: frame, object, how sure it is that the object is seen, area, box.
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
                 return true;
             });
     } catch (const vitrum::error &error) {
-        std::cerr << "track: " << error.what() << " (" << vitrum_status_string(error.code()) << ")\n";
+        std::cerr << "track: " << error.what() << " (" << vitrum::status_string(error.code()) << ")\n";
         return 1;
     } catch (const std::exception &error) {
         std::cerr << "track: " << error.what() << '\n';

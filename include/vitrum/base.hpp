@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -12,30 +14,57 @@
 #include <vector>
 
 #include "../vitrum.h"
+#include "types.hpp"
+
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS) || defined(_CPPUNWIND)
+#define VITRUM_HAS_EXCEPTIONS 1
+#endif
+
+#if __cplusplus >= 201703L || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L)
+#define VITRUM_HAS_STRING_VIEW 1
+#include <string_view>
+#endif
+
+#if __cplusplus >= 202002L || (defined(_MSVC_LANG) && _MSVC_LANG >= 202002L)
+#include <version>
+#ifdef __cpp_lib_span
+#define VITRUM_HAS_SPAN 1
+#include <span>
+#endif
+#endif
 
 namespace vitrum {
 
-// What every function here throws when it fails.
+// What every function here throws when it fails. In a program without exceptions it ends the program with the message;
+// one that must go on after a failure calls the functions of vitrum.h.
 class error : public std::runtime_error {
 public:
-    error(vitrum_status status, const std::string &message) : std::runtime_error(message), code_(status) {}
+    error(status code, const std::string &message) : std::runtime_error(message), code_(code) {}
 
-    // One of VITRUM_E_*.
-    vitrum_status code() const noexcept { return code_; }
+    status code() const noexcept { return code_; }
 
 private:
-    vitrum_status code_;
+    status code_;
 };
 
 namespace detail {
+
+[[noreturn]] inline void fail(status code, const std::string &message) {
+#ifdef VITRUM_HAS_EXCEPTIONS
+    throw error(code, message);
+#else
+    std::fprintf(stderr, "vitrum: %s (%s)\n", message.c_str(), status_string(code));
+    std::abort();
+#endif
+}
 
 // Runs `call(vitrum_error *)` and throws what it reports.
 template <class Call> void check(Call call) {
     vitrum_error report;
     vitrum_error_init(&report, sizeof report);
-    const vitrum_status status = call(&report);
-    if (status != VITRUM_OK) {
-        throw error(status, report.message);
+    const vitrum_status code = call(&report);
+    if (code != VITRUM_OK) {
+        fail(status(code), report.message);
     }
 }
 
@@ -57,7 +86,7 @@ template <class Call> std::string text(Call call) {
 // A C string cannot hold a NUL: rather than cutting the text there, say so.
 inline const char *c_str(const std::string &text) {
     if (text.find('\0') != std::string::npos) {
-        throw error(VITRUM_E_INVALID_ARGUMENT, "a text with a NUL in it");
+        fail(status::invalid_argument, "a text with a NUL in it");
     }
     return text.c_str();
 }
@@ -70,6 +99,13 @@ inline std::vector<const char *> c_strs(const std::vector<std::string> &texts) {
     }
     return pointers;
 }
+
+#ifdef VITRUM_HAS_SPAN
+// C strings end with a NUL, views need not.
+inline std::vector<std::string> strings(std::span<const std::string_view> texts) {
+    return std::vector<std::string>(texts.begin(), texts.end());
+}
+#endif
 
 struct deleter {
     void operator()(vitrum_context *context) const noexcept { vitrum_context_free(context); }
@@ -86,29 +122,38 @@ class callback_guard {
 public:
     // What `callback` answers, or non-zero if it throws.
     template <class Callback> std::int32_t run(Callback callback) noexcept {
+#ifdef VITRUM_HAS_EXCEPTIONS
         try {
             return callback() ? 0 : 1;
         } catch (...) {
             thrown_ = std::current_exception();
             return 1;
         }
+#else
+        return callback() ? 0 : 1;
+#endif
     }
 
     // As `detail::check`.
     template <class Call> void check(Call call) {
         vitrum_error report;
         vitrum_error_init(&report, sizeof report);
-        const vitrum_status status = call(&report);
+        const vitrum_status code = call(&report);
+#ifdef VITRUM_HAS_EXCEPTIONS
         if (thrown_) {
             std::rethrow_exception(thrown_);
         }
-        if (status != VITRUM_OK) {
-            throw error(status, report.message);
+#endif
+        if (code != VITRUM_OK) {
+            fail(status(code), report.message);
         }
     }
 
+#ifdef VITRUM_HAS_EXCEPTIONS
+
 private:
     std::exception_ptr thrown_;
+#endif
 };
 
 } // namespace detail
@@ -116,15 +161,25 @@ private:
 // A picture in memory that stays the caller's. Nothing is copied: the pixels must outlive the calls it is used in.
 struct image : vitrum_image {
     // Rows that follow each other without a gap.
-    image(const std::uint8_t *pixels, std::uint32_t columns, std::uint32_t rows, vitrum_pixel_format layout)
+    image(const std::uint8_t *pixels, std::uint32_t columns, std::uint32_t rows, pixel_format layout)
         : image(pixels, columns, rows, layout, std::size_t(columns) * bytes_of(layout)) {}
 
+#ifdef VITRUM_HAS_SPAN
+    // The same, where it is known that there are enough of them.
+    image(std::span<const std::uint8_t> pixels, std::uint32_t columns, std::uint32_t rows, pixel_format layout)
+        : image(pixels.data(), columns, rows, layout) {
+        if (pixels.size() < row_stride * rows) {
+            detail::fail(status::image, "fewer pixels than the picture has");
+        }
+    }
+#endif
+
     // Rows that begin `stride` bytes apart.
-    image(const std::uint8_t *pixels, std::uint32_t columns, std::uint32_t rows, vitrum_pixel_format layout,
+    image(const std::uint8_t *pixels, std::uint32_t columns, std::uint32_t rows, pixel_format layout,
           std::size_t stride)
         : vitrum_image() {
         vitrum_image_init(this, sizeof(vitrum_image));
-        format = layout;
+        format = to_c(layout);
         data = pixels;
         width = columns;
         height = rows;
@@ -134,24 +189,26 @@ struct image : vitrum_image {
     // What cameras and video decoders give: a plane of luma and one of U, V pairs, each with its bytes from row to row.
     static image nv12(const std::uint8_t *luma, std::size_t luma_stride, const std::uint8_t *chroma,
                       std::size_t chroma_stride, std::uint32_t columns, std::uint32_t rows,
-                      vitrum_yuv_matrix matrix = VITRUM_YUV_BT601, bool full_range = false) {
-        image view(luma, columns, rows, VITRUM_PIXEL_NV12, luma_stride);
+                      luma_matrix matrix = luma_matrix::bt601, bool full_range = false) {
+        image view(luma, columns, rows, pixel_format::nv12, luma_stride);
         view.chroma = chroma;
         view.chroma_stride = chroma_stride;
-        view.yuv_matrix = matrix;
+        view.yuv_matrix = to_c(matrix);
         view.yuv_full_range = full_range;
         return view;
     }
 
 private:
-    static std::size_t bytes_of(vitrum_pixel_format layout) {
+    static std::size_t bytes_of(pixel_format layout) {
         switch (layout) {
-        case VITRUM_PIXEL_GRAY8:
-        case VITRUM_PIXEL_NV12: return 1;
-        case VITRUM_PIXEL_RGBA8:
-        case VITRUM_PIXEL_BGRA8: return 4;
-        default: return 3;
+        case pixel_format::gray8:
+        case pixel_format::nv12: return 1;
+        case pixel_format::rgba8:
+        case pixel_format::bgra8: return 4;
+        case pixel_format::rgb8:
+        case pixel_format::bgr8: break;
         }
+        return 3;
     }
 };
 static_assert(sizeof(image) == sizeof(vitrum_image), "a vector of images is an array of vitrum_image");
@@ -159,7 +216,7 @@ static_assert(sizeof(image) == sizeof(vitrum_image), "a vector of images is an a
 // How to make a context; see vitrum_context_options.
 struct context_options {
     std::uint32_t threads = 0;
-    vitrum_isa isa = VITRUM_ISA_BEST;
+    instruction_set isa = instruction_set::best;
     vitrum_parallel_for parallel_for = nullptr;
     void *parallel_for_user = nullptr;
     // Has a side effect on the process; see there.
@@ -173,7 +230,7 @@ public:
         vitrum_context_options c_options;
         vitrum_context_options_init(&c_options, sizeof c_options);
         c_options.threads = options.threads;
-        c_options.isa = options.isa;
+        c_options.isa = to_c(options.isa);
         c_options.parallel_for = options.parallel_for;
         c_options.parallel_for_user = options.parallel_for_user;
         c_options.amx = options.amx;
@@ -183,8 +240,8 @@ public:
     }
 
     std::uint32_t threads() const noexcept { return vitrum_context_threads(get()); }
-    vitrum_isa isa() const noexcept { return vitrum_context_isa(get()); }
-    vitrum_amx amx() const noexcept { return vitrum_context_amx(get()); }
+    instruction_set isa() const noexcept { return instruction_set(vitrum_context_isa(get())); }
+    amx_use amx() const noexcept { return amx_use(vitrum_context_amx(get())); }
 
     // Frees scratch memory that is kept for reuse.
     void trim() const noexcept { vitrum_context_trim(get()); }
@@ -197,7 +254,7 @@ private:
 };
 
 // Called with the fraction done, maybe on a thread of the context, while the call waits; false stops the work, which
-// then throws VITRUM_E_CANCELLED. What it throws itself passes through.
+// then throws status::cancelled. What it throws itself passes through.
 using progress = std::function<bool(float)>;
 
 namespace detail {

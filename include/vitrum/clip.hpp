@@ -10,10 +10,10 @@ namespace vitrum {
 struct clip_options {
     bool mmap = false;
     bool lenient = false;
-    vitrum_activation activation = VITRUM_ACTIVATION_OF_FILES;
+    activation_kind activation = activation_kind::of_files;
     // OpenAI's list of merges, for weights that have no tokenizer beside them.
     std::vector<std::uint8_t> vocabulary;
-    vitrum_weights weights = VITRUM_WEIGHTS_OF_FILES;
+    weight_format weights = weight_format::of_files;
 };
 
 // How pictures and texts are embedded; see vitrum_clip_encode_options.
@@ -102,11 +102,24 @@ public:
         });
     }
 
+#ifdef VITRUM_HAS_SPAN
+    // The same for views.
+    std::vector<float> encode_texts(std::span<const std::string_view> texts,
+                                    const clip_encode_options &options = clip_encode_options()) const {
+        return encode_texts(detail::strings(texts), options);
+    }
+
+    std::vector<float> classify(const image &picture, std::span<const std::string_view> labels,
+                                const clip_classify_options &options = clip_classify_options()) const {
+        return classify(picture, detail::strings(labels), options);
+    }
+#endif
+
     // Scaled cosines of embeddings of pictures (rows) and texts (columns).
     std::vector<float> similarity(const std::vector<float> &images, const std::vector<float> &texts) const {
         const std::size_t dim = embed_dim();
         if (images.size() % dim != 0 || texts.size() % dim != 0) {
-            throw error(VITRUM_E_INVALID_ARGUMENT, "not whole embeddings of this model");
+            detail::fail(status::invalid_argument, "not whole embeddings of this model");
         }
         return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
@@ -132,10 +145,10 @@ private:
         vitrum_clip_options_init(&c_options, sizeof c_options);
         c_options.mmap = options.mmap;
         c_options.lenient = options.lenient;
-        c_options.activation = options.activation;
+        c_options.activation = to_c(options.activation);
         c_options.vocabulary = options.vocabulary.data();
         c_options.vocabulary_size = options.vocabulary.size();
-        c_options.weights = options.weights;
+        c_options.weights = to_c(options.weights);
         return c_options;
     }
 

@@ -66,14 +66,14 @@ inline std::vector<polygon> polygons_of(const std::vector<std::uint32_t> &runs, 
 class sam_prompt {
 public:
     // A click on it.
-    sam_prompt &foreground(float x, float y) { return point(x, y, VITRUM_LABEL_FOREGROUND); }
+    sam_prompt &foreground(float x, float y) { return point(x, y, point_label::foreground); }
 
     // A click on what it is not.
-    sam_prompt &background(float x, float y) { return point(x, y, VITRUM_LABEL_BACKGROUND); }
+    sam_prompt &background(float x, float y) { return point(x, y, point_label::background); }
 
     // A click with any label.
-    sam_prompt &point(float x, float y, vitrum_label label) {
-        points_.push_back(vitrum_point{x, y, label});
+    sam_prompt &point(float x, float y, point_label label) {
+        points_.push_back(vitrum_point{x, y, to_c(label)});
         return *this;
     }
 
@@ -125,13 +125,13 @@ public:
         });
     }
 
-    // Whether this is the embedding of `picture`, pixel by pixel: one of VITRUM_PICTURE_*.
-    vitrum_picture_match is_of(const image &picture) const {
+    // Whether this is the embedding of `picture`, pixel by pixel.
+    picture_match is_of(const image &picture) const {
         vitrum_picture_match answer = VITRUM_PICTURE_UNKNOWN;
         detail::check([&](vitrum_error *report) {
             return vitrum_sam_embedding_is_of(get(), &picture, &answer, report);
         });
-        return answer;
+        return picture_match(answer);
     }
 
     // Bytes to keep, for sam::restore.
@@ -171,7 +171,7 @@ public:
         const std::vector<float> all = scores();
         const std::size_t masks = masks_per_prompt();
         if (prompt >= prompts()) {
-            throw error(VITRUM_E_INVALID_ARGUMENT, "no such prompt");
+            detail::fail(status::invalid_argument, "no such prompt");
         }
         const auto first = all.begin() + std::ptrdiff_t(prompt * masks);
         return std::size_t(std::max_element(first, first + std::ptrdiff_t(masks)) - first);
@@ -316,7 +316,7 @@ struct sam_options {
     bool mmap = false;
     std::uint32_t image_size = 0;
     bool lenient = false;
-    vitrum_weights weights = VITRUM_WEIGHTS_OF_FILES;
+    weight_format weights = weight_format::of_files;
 };
 
 // A SAM model. May outlive its context.
@@ -494,7 +494,7 @@ private:
         c_options.mmap = options.mmap;
         c_options.image_size = options.image_size;
         c_options.lenient = options.lenient;
-        c_options.weights = options.weights;
+        c_options.weights = to_c(options.weights);
         return c_options;
     }
 

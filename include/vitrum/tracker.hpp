@@ -22,10 +22,12 @@ struct tracker_prompt_options : vitrum_tracker_prompt_options {
 };
 
 // Through which frames objects are followed; see vitrum_tracker_propagate_options.
-struct tracker_propagate_options : vitrum_tracker_propagate_options {
-    tracker_propagate_options() : vitrum_tracker_propagate_options() {
-        vitrum_tracker_propagate_options_init(this, sizeof(vitrum_tracker_propagate_options));
-    }
+struct tracker_propagate_options {
+    track_direction direction = track_direction::forward;
+    // The first frame; -1 for the earliest one that has prompts.
+    std::int64_t start = -1;
+    // How many frames are tracked after the first; -1 for all.
+    std::int64_t max_frames = -1;
 };
 
 // The most bytes that a tracker made of the same arguments will ever hold.
@@ -120,7 +122,7 @@ public:
     void add_mask(std::uint32_t object, const std::vector<std::uint8_t> &mask,
                   std::int64_t frame = VITRUM_FRAME_CURRENT, const progress &report = progress()) {
         if (mask.size() != std::size_t(width()) * height()) {
-            throw error(VITRUM_E_INVALID_ARGUMENT, "a mask of another size than the frames");
+            detail::fail(status::invalid_argument, "a mask of another size than the frames");
         }
         detail::progress_call call(report);
         call.guard.check([&](vitrum_error *failure) {
@@ -163,10 +165,10 @@ public:
     }
 
     // Follows all objects on a frame that is held, coming from either side.
-    void step_at(std::int64_t frame, vitrum_direction direction, const progress &report = progress()) {
+    void step_at(std::int64_t frame, track_direction direction, const progress &report = progress()) {
         detail::progress_call call(report);
         call.guard.check([&](vitrum_error *failure) {
-            return vitrum_tracker_step_at(get(), frame, direction, call.function(), &call, failure);
+            return vitrum_tracker_step_at(get(), frame, to_c(direction), call.function(), &call, failure);
         });
     }
 
@@ -187,7 +189,7 @@ public:
                 callbacks &it = *static_cast<callbacks *>(self);
                 bool is_there = false;
                 const std::int32_t stopped = it.guard.run([&] {
-                    image picture(nullptr, 0, 0, VITRUM_PIXEL_RGB8);
+                    image picture(nullptr, 0, 0, pixel_format::rgb8);
                     is_there = it.read(frame, picture);
                     *into = picture;
                     return true;
@@ -203,8 +205,13 @@ public:
                 return it.guard.run([&] { return it.report(fraction); });
             }
         } user = {read, tracked, report, detail::callback_guard()};
+        vitrum_tracker_propagate_options c_options;
+        vitrum_tracker_propagate_options_init(&c_options, sizeof c_options);
+        c_options.direction = to_c(options.direction);
+        c_options.start = options.start;
+        c_options.max_frames = options.max_frames;
         user.guard.check([&](vitrum_error *failure) {
-            return vitrum_tracker_propagate(get(), &options, callbacks::on_read,
+            return vitrum_tracker_propagate(get(), &c_options, callbacks::on_read,
                                             callbacks::on_frame, report ? callbacks::on_progress : nullptr, &user,
                                             failure);
         });

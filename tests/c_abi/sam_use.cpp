@@ -15,7 +15,7 @@ void check(bool condition, const char *what) {
     }
 }
 
-template <class Call> void check_throws(vitrum_status code, Call call, const char *what) {
+template <class Call> void check_throws(vitrum::status code, Call call, const char *what) {
     try {
         call();
         check(false, what);
@@ -71,18 +71,18 @@ void check_prompts(const vitrum::sam &sam, const vitrum::sam_embedding &embeddin
     vitrum::sam_predict_options options;
     options.multimask = 0;
     check(sam.predict(embedding, refined, options).masks_per_prompt() == 1, "one mask");
-    check_throws(VITRUM_E_INVALID_ARGUMENT,
+    check_throws(vitrum::status::invalid_argument,
                  [&] { sam.predict(embedding, vitrum::sam_prompt().mask({1, 2, 3})); }, "a mask of the wrong size");
-    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { prediction.best(1); }, "no such prompt");
+    check_throws(vitrum::status::invalid_argument, [&] { prediction.best(1); }, "no such prompt");
 
     const auto restored = sam.restore(embedding.save());
     check(restored.width() == width && restored.height() == height, "the size is kept");
     check(sam.predict(restored, click).scores() == prediction.scores(), "a restored embedding gives the same");
-    check(restored.is_of(picture) == VITRUM_PICTURE_SAME, "and knows its picture");
+    check(restored.is_of(picture) == vitrum::picture_match::same, "and knows its picture");
     const std::vector<std::uint8_t> black(width * height);
-    check(restored.is_of(vitrum::image(black.data(), width, height, VITRUM_PIXEL_GRAY8)) == VITRUM_PICTURE_OTHER,
+    check(restored.is_of(vitrum::image(black.data(), width, height, vitrum::pixel_format::gray8)) == vitrum::picture_match::other,
           "from another one");
-    check_throws(VITRUM_E_FORMAT, [&] { sam.restore(std::vector<std::uint8_t>(100)); }, "no embedding");
+    check_throws(vitrum::status::format, [&] { sam.restore(std::vector<std::uint8_t>(100)); }, "no embedding");
 }
 
 void check_everything(const vitrum::sam &sam, const vitrum::image &image) {
@@ -99,7 +99,7 @@ void check_everything(const vitrum::sam &sam, const vitrum::image &image) {
         }
         check(area == record.area, "a record's mask has its area");
     }
-    check_throws(VITRUM_E_CANCELLED,
+    check_throws(vitrum::status::cancelled,
                  [&] { sam.everything(image, [](const vitrum::sam_record &) { return false; }, options); },
                  "stopped by a record");
     try {
@@ -122,9 +122,9 @@ void check_words(const vitrum::sam &sam, const vitrum::clip &clip, const vitrum:
     check(!matches.empty() && matches.size() <= 4, "at most two masks for each text");
     check(matches.front().text == 0 && matches.back().text == 1, "text by text");
     prompt.texts.clear();
-    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { sam.ground(clip, image, prompt); }, "no texts");
+    check_throws(vitrum::status::invalid_argument, [&] { sam.ground(clip, image, prompt); }, "no texts");
     prompt.texts = {"a cat"};
-    check_throws(VITRUM_E_CANCELLED, [&] { sam.ground(clip, image, prompt, [](float) { return false; }); },
+    check_throws(vitrum::status::cancelled, [&] { sam.ground(clip, image, prompt, [](float) { return false; }); },
                  "stopped by progress");
 }
 
@@ -137,11 +137,11 @@ int main(int argc, char **argv) {
     }
     vitrum::context_options threads;
     threads.threads = 2;
-    threads.isa = VITRUM_ISA_PORTABLE;
+    threads.isa = vitrum::instruction_set::portable;
     const vitrum::context context(threads);
     const vitrum::sam sam = vitrum::sam::load(context, argv[1]);
     const std::vector<std::uint8_t> rgb = pixels();
-    const vitrum::image image(rgb.data(), width, height, VITRUM_PIXEL_RGB8);
+    const vitrum::image image(rgb.data(), width, height, vitrum::pixel_format::rgb8);
 
     check(sam.warnings().empty(), "nothing to warn of");
 
@@ -151,11 +151,11 @@ int main(int argc, char **argv) {
         return true;
     });
     check(last > 0.5F, "progress is reported");
-    check_throws(VITRUM_E_CANCELLED, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
+    check_throws(vitrum::status::cancelled, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
     check_prompts(sam, embedding, image);
     check_everything(sam, image);
     check_words(sam, vitrum::clip::load(context, argv[2]), image);
-    check_throws(VITRUM_E_NOT_FOUND, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
+    check_throws(vitrum::status::not_found, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
     std::printf("sam_use: %s\n", failures ? "failed" : "ok");
     return failures != 0;
 }

@@ -16,7 +16,7 @@ void check(bool condition, const char *what) {
     }
 }
 
-template <class Call> void check_throws(vitrum_status expected, Call call, const char *what) {
+template <class Call> void check_throws(vitrum::status expected, Call call, const char *what) {
     try {
         call();
         check(false, what);
@@ -35,7 +35,7 @@ std::vector<std::uint8_t> pixels(std::int64_t frame) {
 }
 
 vitrum::image view_of(const std::vector<std::uint8_t> &gray) {
-    return vitrum::image(gray.data(), width, height, VITRUM_PIXEL_GRAY8);
+    return vitrum::image(gray.data(), width, height, vitrum::pixel_format::gray8);
 }
 
 void check_stream(const vitrum::sam &sam) {
@@ -45,7 +45,7 @@ void check_stream(const vitrum::sam &sam) {
     const std::vector<std::uint8_t> first = pixels(0), second = pixels(1);
     float last = 0;
     check(tracker.frame() == -1, "no frame yet");
-    check_throws(VITRUM_E_CANCELLED, [&] { tracker.push_frame(view_of(first), [](float) { return false; }); },
+    check_throws(vitrum::status::cancelled, [&] { tracker.push_frame(view_of(first), [](float) { return false; }); },
                  "stopped");
     check(tracker.push_frame(view_of(first), [&](float fraction) {
         last = fraction;
@@ -80,19 +80,19 @@ void check_stream(const vitrum::sam &sam) {
     vitrum::tracker restored = vitrum::tracker::load(sam, tracker.save());
     for (vitrum::tracker *it : {&tracker, &restored}) {
         it->push_frame_at(9, view_of(first));
-        it->step_at(9, VITRUM_DIRECTION_FORWARD);
+        it->step_at(9, vitrum::track_direction::forward);
     }
     check(tracker.low_res(1) == restored.low_res(1), "a restored tracker goes on in the same way");
 
     tracker.clear_prompts(1, 0);
-    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { tracker.step(); }, "an object without prompts");
+    check_throws(vitrum::status::invalid_argument, [&] { tracker.step(); }, "an object without prompts");
     tracker.remove_object(1);
     tracker.step();
     tracker.reset();
     check(tracker.objects().empty(), "nothing is left");
-    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { tracker.mask(1); }, "no such object");
-    check_throws(VITRUM_E_INVALID_ARGUMENT, [&] { tracker.add_mask(1, {1, 2, 3}); }, "a mask of another size");
-    check_throws(VITRUM_E_FORMAT, [&] { vitrum::tracker::load(sam, {1, 2, 3}); }, "not a tracker");
+    check_throws(vitrum::status::invalid_argument, [&] { tracker.mask(1); }, "no such object");
+    check_throws(vitrum::status::invalid_argument, [&] { tracker.add_mask(1, {1, 2, 3}); }, "a mask of another size");
+    check_throws(vitrum::status::format, [&] { vitrum::tracker::load(sam, {1, 2, 3}); }, "not a tracker");
 }
 
 // Luma without colour is a grey frame.
@@ -100,7 +100,7 @@ void check_nv12(const vitrum::sam &sam) {
     const std::vector<std::uint8_t> luma = pixels(0), chroma(luma.size() / 2, 128);
     vitrum::tracker tracker(sam, width, height), other(sam, width, height);
     tracker.push_frame(view_of(luma));
-    other.push_frame(vitrum::image::nv12(luma.data(), width, chroma.data(), width, width, height, VITRUM_YUV_BT709, true));
+    other.push_frame(vitrum::image::nv12(luma.data(), width, chroma.data(), width, width, height, vitrum::luma_matrix::bt709, true));
     for (vitrum::tracker *it : {&tracker, &other}) {
         it->add_points(1, vitrum::sam_prompt().foreground(12, 14));
     }
@@ -126,7 +126,7 @@ void check_propagation(const vitrum::sam &sam) {
     check(tracked == std::vector<std::int64_t>({0, 1, 2}), "all frames");
     vitrum::tracker_propagate_options options;
     options.start = 1;
-    check_throws(VITRUM_E_CANCELLED, [&] { tracker.propagate(read, [](std::int64_t) { return false; }, options); },
+    check_throws(vitrum::status::cancelled, [&] { tracker.propagate(read, [](std::int64_t) { return false; }, options); },
                  "stopped after a frame");
     // What callbacks throw passes through.
     for (int thrower = 0; thrower < 2; thrower++) {
@@ -146,7 +146,7 @@ void check_propagation(const vitrum::sam &sam) {
         check(passed, "an exception of a callback");
     }
     options.start = 2;
-    options.direction = VITRUM_DIRECTION_BACKWARD;
+    options.direction = vitrum::track_direction::backward;
     options.max_frames = 1;
     tracker.propagate(read, [](std::int64_t) { return true; }, options);
 }
@@ -160,7 +160,7 @@ int main(int argc, char **argv) {
     }
     vitrum::context_options threads;
     threads.threads = 2;
-    threads.isa = VITRUM_ISA_PORTABLE;
+    threads.isa = vitrum::instruction_set::portable;
     const vitrum::context context(threads);
     vitrum::sam_options small;
     small.image_size = 64;

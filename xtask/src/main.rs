@@ -17,8 +17,13 @@ commands:
   abi [--check]     write include/vitrum.abi from include/vitrum.h, or check that the C ABI is the listed one
   api [--check]     write api.txt from src, or check that the Rust API is the listed one
   cross [TARGET]    compile the library for targets without a standard library, phones and wasm
-  dist              build the C library into dist/ and print the sizes
-  header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date";
+  dist [OPTIONS]    build and install libraries, headers, CMake and pkg-config files, licences, the command
+      --prefix DIR      where to; dist/ by default
+      --target TRIPLE   what for; this machine by default
+      --debug           with cargo's profile dev
+      --library-only    without the command
+  header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date
+  help              print this";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
@@ -31,9 +36,13 @@ fn main() -> ExitCode {
         ["api", "--check"] => api::check(root),
         ["cross"] => cross::build(root, ""),
         ["cross", target] => cross::build(root, target),
-        ["dist"] => dist::collect(root),
+        ["dist", ref options @ ..] => dist::install(root, options),
         ["header"] => header::write(root),
         ["header", "--check"] => header::check(root),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
         _ => Err(USAGE.into()),
     };
     match result {

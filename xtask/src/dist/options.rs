@@ -1,0 +1,44 @@
+//! The command line of `xtask dist`.
+
+use std::path::PathBuf;
+
+pub(crate) struct Options {
+    /// The triple to build for; `None` is this machine's.
+    pub(crate) target: Option<String>,
+    pub(crate) prefix: PathBuf,
+    /// Without the optimisations that `dev` leaves out.
+    pub(crate) debug: bool,
+    /// Without the command, its manual and its completions.
+    pub(crate) library_only: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { target: None, prefix: "dist".into(), debug: false, library_only: false }
+    }
+}
+
+impl Options {
+    pub(crate) fn parse(args: &[&str]) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut rest = args.iter();
+        while let Some(&arg) = rest.next() {
+            let (name, joined) = match arg.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (arg, None),
+            };
+            let mut value = || {
+                let value = joined.or_else(|| rest.next().copied());
+                value.ok_or_else(|| format!("{name} wants a value"))
+            };
+            match name {
+                "--target" => options.target = Some(value()?.to_owned()),
+                "--prefix" => options.prefix = value()?.into(),
+                "--debug" => options.debug = true,
+                "--library-only" => options.library_only = true,
+                _ => return Err(format!("dist has no option {arg}; see `cargo run -p xtask -- help`")),
+            }
+        }
+        Ok(options)
+    }
+}
