@@ -13,6 +13,55 @@
  *
  * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
  * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
+ *
+ * A whole program, of which every step can fail with a vitrum_status and a sentence in `error.message`:
+ *
+ *     vitrum_context *context = NULL;
+ *     vitrum_sam *sam = NULL;
+ *     vitrum_sam_embedding *embedding = NULL;
+ *     vitrum_sam_prediction *prediction = NULL;
+ *     vitrum_error error;
+ *     vitrum_image image;
+ *     vitrum_sam_prompt prompt;
+ *     vitrum_point click = {320, 200, VITRUM_LABEL_FOREGROUND};
+ *
+ *     vitrum_error_init(&error, sizeof error);
+ *     vitrum_image_init(&image, sizeof image);
+ *     image.format = VITRUM_PIXEL_RGB8;
+ *     image.data = rgb;
+ *     image.width = 640;
+ *     image.height = 480;
+ *     image.row_stride = 640 * 3;
+ *     vitrum_sam_prompt_init(&prompt, sizeof prompt);
+ *     prompt.points = &click;
+ *     prompt.point_count = 1;
+ *
+ *     vitrum_context_new(NULL, &context, &error);
+ *     vitrum_sam_load(context, "path/to/sam-vit-base", NULL, &sam, &error);
+ *     vitrum_sam_encode(sam, &image, NULL, NULL, &embedding, &error);
+ *     vitrum_sam_prediction_new(sam, &prediction, &error);
+ *     vitrum_sam_predict(sam, embedding, &prompt, 1, NULL, prediction, &error);
+ *     vitrum_sam_prediction_mask(prediction, 0, 0, 0, mask, 640 * 480, NULL, &error);
+ *
+ *     vitrum_sam_prediction_free(prediction);
+ *     vitrum_sam_embedding_free(embedding);
+ *     vitrum_sam_free(sam);
+ *     vitrum_context_free(context);
+ *
+ * Types and constants come first, then functions; each section's first one:
+ *
+ *   vitrum_version_string                   Versions, statuses, memory
+ *   vitrum_context_options_init             Contexts: threads and instruction sets
+ *   vitrum_image_init                       Pictures and masks
+ *   vitrum_clip_options_init                CLIP: pictures and texts in one space
+ *   vitrum_sam_options_init                 SAM and SAM 2: models
+ *   vitrum_sam_encode                       SAM: encoded pictures
+ *   vitrum_sam_prompt_init                  SAM: masks from clicks, boxes and masks
+ *   vitrum_sam_everything_options_init      SAM: masks of everything, and from words
+ *   vitrum_tracker_options_init             SAM 2: objects through a video
+ *   vitrum_tracker_prompt_options_init      SAM 2: prompts of a video's objects
+ *   vitrum_tracker_stats_init               SAM 2: masks of a video's objects
+ *   vitrum_tracker_propagate_options_init   SAM 2: whole videos, saved trackers
  */
 #ifndef VITRUM_H
 #define VITRUM_H
@@ -854,6 +903,8 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
 /* The video ends before this frame. */
 #define VITRUM_READ_END 1
 
+/* Versions, statuses, memory ------------------------------------------------------------------------------------ */
+
 /*
  * The library's version, "major.minor.patch"; compare it with `VITRUM_VERSION` to see whether header and
  * library belong together.
@@ -897,6 +948,8 @@ vitrum_status vitrum_allocator_set(vitrum_alloc VITRUM_NULLABLE alloc,
                                    void *VITRUM_NULLABLE user,
                                    struct vitrum_error *VITRUM_NULLABLE error);
 
+/* Contexts: threads and instruction sets ------------------------------------------------------------------------ */
+
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
@@ -938,6 +991,8 @@ vitrum_amx vitrum_context_amx(const struct vitrum_context *VITRUM_NULLABLE conte
  */
 void vitrum_context_trim(const struct vitrum_context *VITRUM_NULLABLE context);
 
+/* Pictures and masks -------------------------------------------------------------------------------------------- */
+
 /*
  * Prepares `image`: sets its `struct_size` to `struct_size`, which is `sizeof *image`, and the other fields to
  * 0. Those up to `row_stride` must be set before it is used, and for NV12 `chroma` and `chroma_stride`.
@@ -974,6 +1029,8 @@ vitrum_status vitrum_rle_polygons(const uint32_t *runs,
                                   size_t polygon_capacity,
                                   size_t *VITRUM_NULLABLE polygons_needed,
                                   struct vitrum_error *VITRUM_NULLABLE error);
+
+/* CLIP: pictures and texts in one space ------------------------------------------------------------------------- */
 
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -1159,6 +1216,8 @@ vitrum_status vitrum_clip_tokenize(const struct vitrum_clip *clip,
                                    size_t *VITRUM_NULLABLE needed,
                                    struct vitrum_error *VITRUM_NULLABLE error);
 
+/* SAM and SAM 2: models ----------------------------------------------------------------------------------------- */
+
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
@@ -1234,6 +1293,8 @@ size_t vitrum_sam_mask_side(const struct vitrum_sam *VITRUM_NULLABLE sam);
 
 /* Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread. */
 size_t vitrum_sam_memory_bytes(const struct vitrum_sam *VITRUM_NULLABLE sam);
+
+/* SAM: encoded pictures ----------------------------------------------------------------------------------------- */
 
 /*
  * Runs the image encoder on `image` and writes the result to `embedding`; the caller frees it with
@@ -1327,6 +1388,8 @@ vitrum_status vitrum_sam_embedding_load(const struct vitrum_sam *sam,
                                         size_t size,
                                         struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NONNULL embedding,
                                         struct vitrum_error *VITRUM_NULLABLE error);
+
+/* SAM: masks from clicks, boxes and masks ----------------------------------------------------------------------- */
 
 /*
  * Makes `prompt` an empty prompt. `struct_size` is `sizeof *prompt`.
@@ -1514,6 +1577,8 @@ vitrum_status vitrum_sam_prediction_low_res(const struct vitrum_sam_prediction *
                                             size_t *VITRUM_NULLABLE needed,
                                             struct vitrum_error *VITRUM_NULLABLE error);
 
+/* SAM: masks of everything, and from words ---------------------------------------------------------------------- */
+
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
@@ -1570,6 +1635,8 @@ vitrum_status vitrum_sam_ground(const struct vitrum_sam *sam,
                                 void *VITRUM_NULLABLE user,
                                 struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NULLABLE kept,
                                 struct vitrum_error *VITRUM_NULLABLE error);
+
+/* SAM 2: objects through a video -------------------------------------------------------------------------------- */
 
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -1701,6 +1768,8 @@ vitrum_status vitrum_tracker_step_at(struct vitrum_tracker *tracker,
 /* Removes all objects and their prompts. Frames stay held. */
 vitrum_status vitrum_tracker_reset(struct vitrum_tracker *tracker, struct vitrum_error *VITRUM_NULLABLE error);
 
+/* SAM 2: prompts of a video's objects --------------------------------------------------------------------------- */
+
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
  *
@@ -1786,6 +1855,8 @@ vitrum_status vitrum_tracker_objects(const struct vitrum_tracker *tracker,
                                      size_t capacity,
                                      size_t *VITRUM_NULLABLE needed,
                                      struct vitrum_error *VITRUM_NULLABLE error);
+
+/* SAM 2: masks of a video's objects ----------------------------------------------------------------------------- */
 
 /*
  * Prepares `stats` for `vitrum_tracker_mask_stats`. `struct_size` is `sizeof *stats`.
@@ -1894,6 +1965,8 @@ vitrum_status vitrum_tracker_low_res(const struct vitrum_tracker *tracker,
 uint32_t vitrum_tracker_has_mask(const struct vitrum_tracker *VITRUM_NULLABLE tracker,
                                  uint32_t object,
                                  int64_t frame);
+
+/* SAM 2: whole videos, saved trackers --------------------------------------------------------------------------- */
 
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.

@@ -106,7 +106,7 @@ fn checkpoints_that_are_no_sam() {
     let clip = fs::read(common::path("clip/quickgelu-p32/model.safetensors")).unwrap();
     let no_sam = error(&clip, None);
     assert_eq!(no_sam.code(), ErrorCode::Unsupported);
-    assert!(no_sam.message().contains("not a SAM checkpoint"), "{no_sam}");
+    assert!(no_sam.message().contains("not a SAM checkpoint: this is a CLIP"), "{no_sam}");
 }
 
 #[test]

@@ -237,6 +237,8 @@ Examples:
   vitrum classify cat.jpg --labels \"cat,dog,red apple\"
   vitrum classify photos/ --recursive --labels-file labels.txt --top 3 --json
   find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a sketch of a {}\"
+  vitrum embed --text \"a photo of a cat\" \"a photo of a dog\" --output labels.npy --names labels.txt
+  vitrum classify photos/ --labels-file labels.txt --label-embeddings labels.npy
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done.")]
@@ -252,6 +254,10 @@ pub(crate) struct ClassifyArgs {
     /// Text that each label is put into, in the place of {}; "a photo of a {}" by default.
     #[arg(long)]
     pub(crate) template: Option<String>,
+    /// Embeddings of the labels instead of their texts: a .npy of `vitrum embed --text`, a row for each label. Then a model
+    /// needs no text tower, and many labels no time.
+    #[arg(long, value_name = "FILE", conflicts_with = "template")]
+    pub(crate) label_embeddings: Option<PathBuf>,
     /// Print only the K most probable labels; probabilities are still over all of them.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
@@ -378,11 +384,13 @@ pub(crate) enum Subject {
 #[command(after_long_help = "\
 Examples:
   vitrum bench gemm --threads 1
+  vitrum bench gemm --shape 197,768,768 --shape 1,1024,4096 --weights int8 --every-isa
   vitrum bench clip --model openai/clip-vit-base-patch32 --json
 
-Prints one JSON object a line: name, shape, threads, isa, median_ms, gflops, peak_gflops, fraction_of_peak and, where \
-memory is the limit, gb_per_s; of videos, frames_per_s. On a terminal, a table instead, unless --json is given. The peak is that of \
-multiply-adds in registers, measured between the samples of the same run.")]
+Prints one JSON object a line: name, shape, threads, isa, median_ms, spread, gflops, peak_gflops, fraction_of_peak and, where \
+memory is the limit, gb_per_s; of videos, frames_per_s. On a terminal, a table instead, unless --json is given. The spread is \
+that between the quartiles, over the median. The peak is that of multiply-adds in registers, measured between the samples of \
+the same run.")]
 pub(crate) struct BenchArgs {
     /// Only this; all by default.
     pub(crate) subject: Option<Subject>,
@@ -392,6 +400,25 @@ pub(crate) struct BenchArgs {
     /// Of models: where a pass spends its time, by stage and by kernel, instead of how long it takes.
     #[arg(long, requires = "subject")]
     pub(crate) breakdown: bool,
+    /// Of gemm: products of these sizes, [M, K] by [K, N], instead of those that models have. May be given several times.
+    #[arg(long = "shape", value_name = "M,N,K", requires = "subject", value_parser = parse_shape)]
+    pub(crate) shapes: Vec<[usize; 3]>,
+    /// With each instruction set that this CPU has, in one table.
+    #[arg(long, conflicts_with = "isa")]
+    pub(crate) every_isa: bool,
+}
+
+/// The sides of a product, of which each matrix must fit into a gigabyte.
+fn parse_shape(text: &str) -> Result<[usize; 3], String> {
+    const MOST: usize = 1 << 28;
+    let sides: Option<Vec<usize>> = text.split(',').map(|side| side.trim().parse().ok()).collect();
+    let sides: Option<[usize; 3]> = sides.and_then(|sides| sides.try_into().ok());
+    let fits = |a: usize, b: usize| a > 0 && a.checked_mul(b).is_some_and(|values| values <= MOST);
+    match sides {
+        Some([m, n, k]) if fits(m, k) && fits(n, k) && fits(m, n) => Ok([m, n, k]),
+        Some(_) => Err(format!("each matrix has from 1 to {MOST} values")),
+        None => Err("expected M,N,K: three sizes with commas between them".into()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -114,7 +114,7 @@ pub(crate) fn load(name: &str, load: LoadArgs, cx: &Cx) -> Result<Clip> {
 
 /// Loads the CLIP in `bundle`, which is the model called `name`, and tells the user what it warns of.
 pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, load: LoadArgs, cx: &Cx) -> Result<Clip> {
-    let clip = loaded(name, Clip::load(cx, bundle, &clip_options(load)))?;
+    let clip = loaded(name, bundle, Family::Clip, Clip::load(cx, bundle, &clip_options(load)))?;
     warn(name, clip.warnings());
     Ok(clip)
 }
@@ -143,7 +143,7 @@ pub(crate) fn bind_sam(
     cx: &Cx,
 ) -> Result<Sam> {
     let options = sam_options(load).with_image_size(image_size);
-    let sam = loaded(name, Sam::load(cx, bundle, &options))?;
+    let sam = loaded(name, bundle, Family::Sam, Sam::load(cx, bundle, &options))?;
     warn(name, sam.warnings());
     Ok(sam)
 }
@@ -153,10 +153,17 @@ pub(crate) fn sam_options(load: LoadArgs) -> SamOptions {
     SamOptions::default().with_lenient(load.lenient).with_weights(load.weights)
 }
 
-fn loaded<T>(name: &str, result: vitrum::Result<T>) -> Result<T> {
-    let unsupported = |error: &vitrum::Error| error.code() == ErrorCode::Unsupported;
+/// What loading the model of `bundle` as one of the family `wanted` gave.
+fn loaded<T>(name: &str, bundle: &Bundle<'_>, wanted: Family, result: vitrum::Result<T>) -> Result<T> {
     result.map_err(|error| {
-        let hint = unsupported(&error).then_some("--lenient loads what can be loaded all the same");
+        let hint = match (error.code(), Family::of(name, bundle)) {
+            (ErrorCode::Unsupported, Ok(found)) if found == wanted => {
+                Some("--lenient loads what can be loaded all the same")
+            }
+            (ErrorCode::Unsupported, Ok(Family::Clip)) => Some("classify, embed and similarity take a CLIP"),
+            (ErrorCode::Unsupported, Ok(Family::Sam)) => Some("segment and everything take a SAM or a SAM 2, track a SAM 2"),
+            _ => None,
+        };
         let failure = Err::<T, _>(error.within(format_args!("model {name}"))).or_exit(Exit::Model).err();
         let failure = failure.expect("an error stays one");
         hint.into_iter().fold(failure, Failure::hint)

@@ -84,6 +84,11 @@ pub(crate) fn create(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io
     create().map_err(|error| Failure::unwritable(path.display(), &error))
 }
 
+/// Fails if the file `path` could not be made: before hours of work, not after.
+pub(crate) fn check_writable(path: &Path) -> Result<()> {
+    Pending::try_create(path).map_err(|error| Failure::unwritable(path.display(), &error))
+}
+
 /// Tells the user on standard error what was done; if that is closed, nobody.
 pub(crate) fn notice(message: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(&message.to_string()));

@@ -107,6 +107,34 @@ fn classify_prints_probabilities_best_first() {
 }
 
 #[test]
+fn labels_may_come_as_embeddings() {
+    let (octopus, array, names) = (octopus(), scratch("labels.npy"), scratch("label-names.txt"));
+    let (array, names) = (array.to_str().unwrap(), names.to_str().unwrap());
+    let texts = ["a photo of a house", "a photo of a octopus", "a photo of a red apple"];
+    stdout(&[&["embed", "--text"], &texts[..], &["--output", array, "--names", names]].concat());
+    let labels = scratch_file("labels-of-embeddings.txt", "house\noctopus\nred apple\n");
+    let args = ["classify", &octopus, "--labels-file", &labels, "--json"];
+    let embedded = [&args[..], &["--label-embeddings", array]].concat();
+    let probability = |args: &[&str]| json(args)[0]["labels"][0].clone();
+    let (of_texts, of_embeddings) = (probability(&args), probability(&embedded));
+    assert_eq!(of_texts["label"], of_embeddings["label"]);
+    let [a, b] = [of_texts, of_embeddings].map(|it| it["probability"].as_f64().unwrap());
+    assert!((a - b).abs() < 1e-5, "{a} and {b}");
+
+    let embedded = |labels: &str, array: &str, exit: i32, culprit: &str| {
+        fails(&["classify", &octopus, "--labels", labels, "--label-embeddings", array], exit, culprit);
+    };
+    embedded("house,octopus", array, 4, "3 embeddings for 2 labels");
+    embedded("house", "no-such.npy", 4, "no-such.npy: ");
+    embedded("house", &scratch_file("no.npy", "no array"), 4, "damaged NumPy array");
+    let bytes = fs::read(array).unwrap();
+    let at = bytes.len() - 4;
+    let bad = [&bytes[..at], &f32::NAN.to_le_bytes()].concat();
+    embedded("a,b,c", &scratch_file("nan.npy", bad), 4, "row 2 holds values that are not finite");
+    fails(&["classify", &octopus, "--labels", "a", "--label-embeddings", array, "--template", "{}"], 2, "cannot be used with");
+}
+
+#[test]
 fn top_keeps_the_probabilities() {
     let octopus = octopus();
     let labels = demo_file("labels.txt");
@@ -238,11 +266,26 @@ fn bench_prints_an_object_a_line() {
     assert!(!rows.is_empty());
     for row in rows {
         assert_eq!((&row["threads"], &row["isa"]), (&1.into(), &"portable".into()));
+        assert!(row["spread"].as_f64().unwrap() >= 0.0, "{row}");
         assert!(row["name"].is_string() && row["shape"].is_string());
         for key in ["median_ms", "gflops", "peak_gflops", "fraction_of_peak", "gb_per_s"] {
             assert!(row[key].as_f64().unwrap() > 0.0, "{key} of {row}");
         }
     }
+}
+
+#[test]
+fn bench_times_products_of_any_shape_on_every_instruction_set() {
+    let args = ["bench", "gemm", "--shape", "3,16,8", "--shape", "1,5,7", "--every-isa", "--threads", "1"];
+    let rows = json(&args);
+    let shapes: Vec<&str> = rows.iter().map(|row| row["shape"].as_str().unwrap()).collect();
+    assert!(shapes.chunks(2).all(|pair| pair == ["3x16x8", "1x5x7"]), "{shapes:?}");
+    let isas: Vec<&Value> = rows.iter().step_by(2).map(|row| &row["isa"]).collect();
+    assert!(isas.contains(&&"portable".into()) && isas.windows(2).all(|pair| pair[0] != pair[1]), "{isas:?}");
+    fails(&["bench", "gemm", "--shape", "3,16"], 2, "M,N,K");
+    fails(&["bench", "gemm", "--shape", "3,0,8"], 2, "each matrix");
+    fails(&["bench", "norm", "--shape", "3,16,8"], 2, "--shape is for gemm");
+    fails(&["bench", "norm", "--every-isa", "--isa", "portable"], 2, "cannot be used with");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clip;
+mod family;
 mod positions;
 pub mod sam;
 pub mod sam2;

@@ -4,6 +4,8 @@
 //! `src/ffi` declares as `Nullable<*const T>`: cbindgen gets copies of the sources in which the name of such a parameter
 //! or field ends in [`MARK`], and the mark becomes a macro in what it writes.
 
+mod sections;
+
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
@@ -41,7 +43,7 @@ fn generate(root: &Path) -> Result<String, String> {
     if let Some(line) = header.lines().find(|line| !line.is_ascii()) {
         return Err(format!("not ASCII: {line}"));
     }
-    Ok(prologue() + &show_nullability(&tidy_comments(&header)) + EPILOGUE)
+    Ok(prologue() + &sections::insert(&show_nullability(&tidy_comments(&header)))? + EPILOGUE)
 }
 
 /// The sources as cbindgen gets them, until they are dropped.
@@ -144,7 +146,44 @@ fn prologue() -> String {
  *
  * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
  * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
- */
+ *
+ * A whole program, of which every step can fail with a vitrum_status and a sentence in `error.message`:
+ *
+ *     vitrum_context *context = NULL;
+ *     vitrum_sam *sam = NULL;
+ *     vitrum_sam_embedding *embedding = NULL;
+ *     vitrum_sam_prediction *prediction = NULL;
+ *     vitrum_error error;
+ *     vitrum_image image;
+ *     vitrum_sam_prompt prompt;
+ *     vitrum_point click = {{320, 200, VITRUM_LABEL_FOREGROUND}};
+ *
+ *     vitrum_error_init(&error, sizeof error);
+ *     vitrum_image_init(&image, sizeof image);
+ *     image.format = VITRUM_PIXEL_RGB8;
+ *     image.data = rgb;
+ *     image.width = 640;
+ *     image.height = 480;
+ *     image.row_stride = 640 * 3;
+ *     vitrum_sam_prompt_init(&prompt, sizeof prompt);
+ *     prompt.points = &click;
+ *     prompt.point_count = 1;
+ *
+ *     vitrum_context_new(NULL, &context, &error);
+ *     vitrum_sam_load(context, "path/to/sam-vit-base", NULL, &sam, &error);
+ *     vitrum_sam_encode(sam, &image, NULL, NULL, &embedding, &error);
+ *     vitrum_sam_prediction_new(sam, &prediction, &error);
+ *     vitrum_sam_predict(sam, embedding, &prompt, 1, NULL, prediction, &error);
+ *     vitrum_sam_prediction_mask(prediction, 0, 0, 0, mask, 640 * 480, NULL, &error);
+ *
+ *     vitrum_sam_prediction_free(prediction);
+ *     vitrum_sam_embedding_free(embedding);
+ *     vitrum_sam_free(sam);
+ *     vitrum_context_free(context);
+ *
+ * Types and constants come first, then functions; each section's first one:
+ *
+{} */
 #ifndef VITRUM_H
 #define VITRUM_H
 
@@ -174,6 +213,7 @@ extern "C" {{
 #define VITRUM_VERSION "{}"
 
 "#,
+        sections::contents(),
         env!("CARGO_PKG_VERSION_MAJOR"),
         env!("CARGO_PKG_VERSION_MINOR"),
         env!("CARGO_PKG_VERSION_PATCH"),

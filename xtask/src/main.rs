@@ -20,6 +20,7 @@ commands:
   dist [OPTIONS]    build and install libraries, headers, CMake and pkg-config files, licences, the command
       --prefix DIR      where to; dist/ by default
       --target TRIPLE   what for; this machine by default
+      --build-std       with a standard library that is compiled, too, for targets that are not installed
       --debug           with cargo's profile dev
       --library-only    without the command
   header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date

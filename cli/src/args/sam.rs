@@ -245,10 +245,11 @@ pub(crate) struct AutomaticArgs {
     /// Drop masks whose IoU the model expects to be below this [default: 0.88, of a SAM 2 0.8].
     #[arg(long, value_name = "IOU")]
     pub(crate) pred_iou_thresh: Option<f64>,
-    /// Drop masks that change more than this when the threshold moves.
+    /// Drop masks whose stability score is below this: the pixels of the mask at a higher threshold, over those at a lower
+    /// one. 1 is a mask that does not change.
     #[arg(long, value_name = "IOU", default_value_t = AutomaticOptions::default().stability_score_thresh)]
     pub(crate) stability_score_thresh: f64,
-    /// How far the threshold is moved for that.
+    /// How far these two thresholds are from the mask's, in logits.
     #[arg(long, value_name = "LOGIT", default_value_t = AutomaticOptions::default().stability_score_offset)]
     pub(crate) stability_score_offset: f64,
     /// Of masks whose boxes overlap more than this, keep the best.

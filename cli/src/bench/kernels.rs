@@ -21,21 +21,23 @@ fn workspace(req: ScratchReq) -> Workspace {
     workspace
 }
 
-/// `[M, K] · [N, K]ᵀ + bias`, weights packed: SAM's global layers, a square, CLIP B/16 and B/32, one token, a text.
-pub(super) fn gemm(bench: &mut Bench<'_>) -> Result<()> {
-    const SHAPES: [[usize; 3]; 10] = [
-        [4096, 768, 768],
-        [4096, 3072, 768],
-        [4096, 768, 3072],
-        [1024, 1024, 1024],
-        [197, 768, 768],
-        [50, 768, 768],
-        [50, 3072, 768],
-        [50, 768, 3072],
-        [1, 768, 768],
-        [77, 512, 512],
-    ];
-    for [m, n, k] in SHAPES {
+/// SAM's global layers, a square, CLIP B/16 and B/32, one token, a text.
+pub(super) const SHAPES: [[usize; 3]; 10] = [
+    [4096, 768, 768],
+    [4096, 3072, 768],
+    [4096, 768, 3072],
+    [1024, 1024, 1024],
+    [197, 768, 768],
+    [50, 768, 768],
+    [50, 3072, 768],
+    [50, 768, 3072],
+    [1, 768, 768],
+    [77, 512, 512],
+];
+
+/// `[M, K] · [N, K]ᵀ + bias`, weights packed, for each of `shapes`, `[M, N, K]`.
+pub(super) fn gemm(bench: &mut Bench<'_>, shapes: &[[usize; 3]]) -> Result<()> {
+    for &[m, n, k] in shapes {
         let cx = bench.cx;
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
         let rhs = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k));

@@ -21,6 +21,8 @@ const FEW: usize = 3;
 pub(super) struct Sampled {
     /// Seconds of a run: the median.
     pub(super) seconds: f64,
+    /// From the first to the third quartile of the seconds, over their median.
+    pub(super) spread: f64,
     /// The peak during it in 10⁹ operations per second: the median.
     pub(super) peak: f64,
     /// The peak with operands from the first-level cache, likewise.
@@ -49,11 +51,31 @@ pub(super) fn sample(cx: &Cx, peak: &Peak, mut run: impl FnMut() + Send) -> Samp
             }
             seconds.push(time(runs.max(1)));
         }
-        Sampled { seconds: median(seconds), peak: median(peaks), peak_with_loads: median(with_loads) }
+        let spread = spread(&mut seconds);
+        Sampled { seconds: median(seconds), spread, peak: median(peaks), peak_with_loads: median(with_loads) }
     })
+}
+
+/// From the first to the third quartile, over the median.
+fn spread(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let quartile = |quarters: usize| values[(values.len() - 1) * quarters / 4];
+    (quartile(3) - quartile(1)) / quartile(2)
 }
 
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_is_between_the_quartiles() {
+        assert_eq!(spread(&mut [9.0, 2.0, 4.0, 3.0, 5.0]), 0.5);
+        assert_eq!(spread(&mut [7.0]), 0.0);
+        assert_eq!(median(vec![9.0, 2.0, 4.0]), 4.0);
+    }
 }

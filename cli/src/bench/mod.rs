@@ -19,9 +19,10 @@ use serde::Serialize;
 use vitrum::WeightFormat;
 use vitrum::exec::{Cx, Profile};
 use vitrum::kernels::gemm::Packing;
+use vitrum::simd::Level;
 
 use crate::args::{BenchArgs, LoadArgs, Machine, Subject};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::model;
 use crate::output::Output;
 use measure::{Sampled, sample};
@@ -39,21 +40,37 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
             all => vec![1, all],
         },
     };
+    if !args.shapes.is_empty() && args.subject != Some(Subject::Gemm) {
+        return Err(Failure::usage("--shape is for gemm: vitrum bench gemm --shape M,N,K"));
+    }
     let table = output.is_terminal() && !output.json();
-    for threads in threads {
-        let cx = machine.cx_with(threads)?;
+    if table && !args.breakdown {
+        output.line(format_args!(
+            "{:<20} {:<21} {:<8} {:>3} {:<5}{:>10} {:>6} {:>8} {:>8} {:>7} {:>8} {:>8}",
+            "", "", "isa", "thr", "", "median ms", "spread", "GFLOP/s", "peak", "of peak", "w. loads", "GB/s"
+        ))?;
+    }
+    let levels: Vec<Option<Level>> =
+        if args.every_isa { Level::available().map(Some).collect() } else { vec![machine.isa] };
+    for (level, threads) in levels.into_iter().flat_map(|level| threads.iter().map(move |&threads| (level, threads))) {
+        let cx = Machine { isa: level, ..machine.clone() }.cx_with(threads)?;
         let peak = Peak::calibrate(&cx, machine.load.weights.unwrap_or_default());
         let profile = args.breakdown.then(|| Arc::new(Profile::default()));
         let cx = profile.iter().fold(cx, |cx, profile| cx.with_profile(profile.clone()));
         let mut bench = Bench { cx: &cx, load: machine.load, peak, table, profile, output };
-        bench.header()?;
+        if table && args.breakdown {
+            breakdown::header(&mut bench)?;
+        }
         let all = Subject::value_variants();
         let model = |demo| args.model.as_deref().unwrap_or(demo);
         for subject in args.subject.as_ref().map_or(all, std::slice::from_ref) {
             match subject {
                 Subject::Gemm => {
-                    kernels::gemm(&mut bench)?;
-                    kernels::gemm_cold(&mut bench)?;
+                    let shapes = if args.shapes.is_empty() { &kernels::SHAPES[..] } else { &args.shapes };
+                    kernels::gemm(&mut bench, shapes)?;
+                    if args.shapes.is_empty() {
+                        kernels::gemm_cold(&mut bench)?;
+                    }
                 }
                 Subject::Attention => kernels::attention(&mut bench)?,
                 Subject::Conv => kernels::conv(&mut bench)?,
@@ -95,6 +112,8 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     weights: Option<&'static str>,
     median_ms: f64,
+    /// From the first to the third quartile, over the median.
+    spread: f64,
     gflops: f64,
     peak_gflops: f64,
     fraction_of_peak: f64,
@@ -124,22 +143,6 @@ impl Bench<'_> {
         Packing::new(self.cx, self.load.weights.unwrap_or_default())
     }
 
-    fn header(&mut self) -> Result<()> {
-        if !self.table {
-            return Ok(());
-        }
-        if self.profile.is_some() {
-            return breakdown::header(self);
-        }
-        let Self { cx, .. } = self;
-        let weights = self.load.weights.map_or("", WeightFormat::name);
-        let title = format!("{} with {} thread(s) {weights}", cx.level().name(), cx.threads());
-        self.output.line(format_args!(
-            "{title:<42} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "median ms", "GFLOP/s", "peak", "of peak", "with loads", "GB/s"
-        ))
-    }
-
     /// Times `run`, which does `work`.
     fn measure(&mut self, name: &str, shape: String, work: Work, run: impl FnMut() + Send) -> Result<()> {
         if let Some(profile) = self.profile.clone() {
@@ -155,7 +158,7 @@ impl Bench<'_> {
         name: &str,
         shape: String,
         work: Work,
-        Sampled { seconds, peak, peak_with_loads }: Sampled,
+        Sampled { seconds, spread, peak, peak_with_loads }: Sampled,
         frames_per_s: Option<f64>,
     ) -> Result<()> {
         let rate = |amount: f64| amount / seconds / 1e9;
@@ -166,6 +169,7 @@ impl Bench<'_> {
             isa: self.cx.level().name(),
             weights: self.load.weights.map(WeightFormat::name),
             median_ms: rounded(seconds * 1e3, 5),
+            spread: rounded(spread, 3),
             gflops: rounded(rate(work.flops), 2),
             peak_gflops: rounded(peak, 2),
             fraction_of_peak: rounded(rate(work.flops) / peak, 4),
@@ -177,9 +181,13 @@ impl Bench<'_> {
             let gb_per_s = row.gb_per_s.map(|rate| format!("{rate:.1}"));
             let last = gb_per_s.or(row.frames_per_s.map(|rate| format!("{rate:.2} fps"))).unwrap_or_default();
             self.output.line(format_args!(
-                "{name:<20} {:<21} {:>10.4} {:>9.1} {:>9.1} {:>9.3} {:>10.1} {last:>9}",
+                "{name:<20} {:<21} {:<8} {:>3} {:<5}{:>10.4} {:>5.0}% {:>8.1} {:>8.1} {:>7.3} {:>8.1} {last:>8}",
                 row.shape,
+                row.isa,
+                row.threads,
+                row.weights.unwrap_or_default(),
                 row.median_ms,
+                1e2 * row.spread,
                 row.gflops,
                 row.peak_gflops,
                 row.fraction_of_peak,

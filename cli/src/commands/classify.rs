@@ -1,13 +1,17 @@
 //! `vitrum classify`.
 
+use std::fs;
+use std::path::Path;
+
 use serde::Serialize;
 use vitrum::pipelines::clip::prompts;
 
 use super::batch::Pictures;
 use super::{embed_texts, logits, top};
 use crate::args::{ClassifyArgs, Machine};
-use crate::failure::{Exit, OrExit, Result};
+use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::name::ImageName;
+use crate::npy::{self, Array};
 use crate::output::Output;
 use crate::text_file::is_stdin;
 use crate::{inputs, labels, model, name};
@@ -40,8 +44,12 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     let labels = labels::read(&args.labels)?;
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
+    let embeddings = args.label_embeddings.as_deref().map(|path| read_embeddings(path, labels.len())).transpose()?;
     let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
-    let texts = embed_texts(&clip, &prompts, false)?;
+    let texts = match embeddings {
+        Some((path, array)) => of_model(path, array, clip.embed_dim())?,
+        None => embed_texts(&clip, &prompts, false)?,
+    };
 
     let k = args.top.map_or(labels.len(), |k| k as usize);
     let mut pictures = Pictures::new(&clip, &inputs, false, (&args.batch, &args.pictures));
@@ -62,4 +70,30 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
         })?;
     }
     pictures.verdict()
+}
+
+/// The embeddings in the file `path`, a row for each of `labels` labels.
+fn read_embeddings(path: &Path, labels: usize) -> Result<(&Path, Array)> {
+    let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
+    let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let array = npy::read(&bytes).map_err(bad)?;
+    match array.shape[..] {
+        [rows, _] if rows == labels => {}
+        [rows, _] => return Err(bad(format!("{rows} embeddings for {labels} labels"))),
+        _ => return Err(bad(format!("an array of shape {:?}, not [labels, features]", array.shape))),
+    }
+    let width = array.shape[1].max(1);
+    if let Some(row) = array.values.chunks(width).position(|row| row.iter().any(|value| !value.is_finite())) {
+        return Err(bad(format!("row {row} holds values that are not finite")));
+    }
+    Ok((path, array))
+}
+
+/// The values, if they are as long as the embeddings of the model.
+fn of_model(path: &Path, array: Array, dim: usize) -> Result<Vec<f32>> {
+    if array.shape[1] == dim {
+        return Ok(array.values);
+    }
+    let message = format!("{}: embeddings of {} values for a model of {dim}", path.display(), array.shape[1]);
+    Err(Failure::new(Exit::Input, message).hint("embed the labels with the same model"))
 }

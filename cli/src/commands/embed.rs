@@ -100,7 +100,8 @@ fn check_outputs(args: &EmbedArgs, inputs: &[Input]) -> Result<()> {
     for (option, path) in outputs.clone() {
         read.check(option, path)?;
     }
-    output::check_distinct(outputs)
+    output::check_distinct(outputs.clone())?;
+    outputs.map(|(_, path)| path).try_for_each(output::check_writable)
 }
 
 /// A row on standard output.

@@ -37,11 +37,12 @@ impl<'a> Files<'a> {
     ) -> Result<Self> {
         let outputs = args.files.iter().map(|path| ("--output", path.as_path())).chain(other);
         outputs.clone().try_for_each(|(option, path)| inputs.check(option, path))?;
-        check_distinct(outputs)?;
+        check_distinct(outputs.clone())?;
         let mut files = Vec::new();
         for (path, kind) in args.files.iter().zip(kinds::of_all(&args.files, &args.form.kinds)?) {
             files.push((path.as_path(), check(path, kind, args.array, has_logits)?));
         }
+        outputs.clone().try_for_each(|(_, path)| output::check_writable(path))?;
         if files.iter().any(|(path, _)| path.as_os_str() == "-") {
             output.give_way();
         }

@@ -63,6 +63,15 @@ impl Pending {
         Ok(Self { file: BufWriter::new(file), place: Some(Place { temporary, target }) })
     }
 
+    /// Whether [`Pending::create`] would succeed. Nothing is changed; what would block is not tried.
+    pub(super) fn try_create(path: &Path) -> io::Result<()> {
+        if path.as_os_str() == "-" {
+            return Ok(());
+        }
+        let is_other = |it: fs::Metadata| !it.is_file() && !it.is_dir();
+        if fs::metadata(followed(path)?).is_ok_and(is_other) { Ok(()) } else { Self::create(path).map(drop) }
+    }
+
     fn direct(file: File) -> Self {
         Self { file: BufWriter::new(file), place: None }
     }
@@ -207,7 +216,14 @@ mod tests {
         file.flush().unwrap();
         drop(file);
         assert_eq!((fs::read(&path).unwrap(), names(&directory)), (b"new".to_vec(), vec!["a.txt".into()]));
-        assert!(Pending::create(&directory).is_err() && Pending::create(&directory.join("no/a")).is_err());
+        for bad in [directory.clone(), directory.join("no/a")] {
+            assert!(Pending::create(&bad).is_err() && Pending::try_create(&bad).is_err());
+        }
+        // A trial changes nothing.
+        for good in [&path, &directory.join("b.txt"), Path::new("-")] {
+            Pending::try_create(good).unwrap();
+        }
+        assert_eq!((fs::read(&path).unwrap(), names(&directory)), (b"new".to_vec(), vec!["a.txt".into()]));
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! Tensor names of CLIP checkpoints.
 
 use crate::error::{Result, err};
+use crate::models::family::mismatch;
 use crate::weights::Scope;
 
 /// Who named the tensors.
@@ -65,11 +66,9 @@ impl Naming {
             markers.extend([naming.vit().class_embedding, naming.text().token_embedding]);
         }
         let Some(root) = scope.root(&markers)? else {
-            return Err(err!(
-                Unsupported,
-                "not a CLIP checkpoint: neither \"vision_model.embeddings.class_embedding\" \
-                 nor \"visual.class_embedding\" is present"
-            ));
+            const LOOKED_FOR: &str = "neither \"vision_model.embeddings.class_embedding\" nor \
+                                      \"visual.class_embedding\" is present";
+            return Err(mismatch(scope, "CLIP", LOOKED_FOR)?);
         };
         let has_part = |naming: &Self| naming.has_image_tower(&root) || naming.has_text_tower(&root);
         if root.contains(RESNET) {

@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::error::{Result, err};
+use crate::error::Result;
+use crate::models::family::mismatch;
 use crate::weights::Scope;
 
 /// Who named the tensors.
@@ -81,18 +82,8 @@ impl Naming {
         const ORIGINAL: &str = "image_encoder.patch_embed.proj.weight";
         const TINY_VIT: &str = "image_encoder.patch_embed.seq.0.c.weight";
         let Some(root) = scope.root(&[HUGGING_FACE, ORIGINAL, TINY_VIT])? else {
-            const SAM2: [&str; 2] = [
-                "image_encoder.trunk.patch_embed.proj.weight",
-                "vision_encoder.backbone.patch_embed.projection.weight",
-            ];
-            return Err(if scope.root(&SAM2)?.is_some() {
-                err!(Unsupported, "a SAM 2 checkpoint, which `models::sam2` binds")
-            } else {
-                err!(
-                    Unsupported,
-                    "not a SAM checkpoint: neither \"{HUGGING_FACE}\" nor \"{ORIGINAL}\" is present"
-                )
-            });
+            let looked_for = format!("neither \"{HUGGING_FACE}\" nor \"{ORIGINAL}\" is present");
+            return Err(mismatch(scope, "SAM", &looked_for)?);
         };
         let naming = if root.contains(HUGGING_FACE) { Self::HuggingFace } else { Self::Original };
         Ok((naming, root))

@@ -1,6 +1,9 @@
 //! Tensor names of SAM 2 checkpoints.
 
-use crate::error::{Result, err};
+use alloc::format;
+
+use crate::error::Result;
+use crate::models::family::mismatch;
 use crate::models::sam::Naming;
 use crate::weights::Scope;
 
@@ -55,9 +58,11 @@ const ORIGINAL: &str = "image_encoder.trunk.patch_embed.proj.weight";
 /// # Errors
 /// `Unsupported` if this is no SAM 2.
 pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Naming, Scope<'a>)> {
-    find(scope)?.ok_or_else(|| {
-        err!(Unsupported, "not a SAM 2 checkpoint: neither \"{HUGGING_FACE}\" nor \"{ORIGINAL}\" is present")
-    })
+    if let Some(found) = find(scope)? {
+        return Ok(found);
+    }
+    let looked_for = format!("neither \"{HUGGING_FACE}\" nor \"{ORIGINAL}\" is present");
+    Err(mismatch(scope, "SAM 2", &looked_for)?)
 }
 
 /// Names of the image encoder.

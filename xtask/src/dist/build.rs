@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::VERSION;
 use super::options::Options;
 use super::platform::Platform;
+use crate::toolchain::Toolchain;
 
 /// The libraries with the C ABI.
 pub(crate) struct Library {
@@ -21,7 +22,7 @@ pub(crate) struct Library {
 
 /// Static and shared library, with the flags of one and the name of the other.
 pub(crate) fn library(root: &Path, options: &Options, platform: &Platform) -> Result<Library, String> {
-    let mut command = cargo(root, "rustc", options);
+    let mut command = cargo(root, "rustc", options)?;
     command.args(["-p", "vitrum", "--lib", "--features", "capi", "--crate-type", "staticlib,cdylib", "--"]);
     command.args(["--print", "native-static-libs"]);
     for arg in platform.link_args(VERSION) {
@@ -49,7 +50,7 @@ pub(crate) fn library(root: &Path, options: &Options, platform: &Platform) -> Re
 
 /// The command `vitrum`.
 pub(crate) fn command(root: &Path, options: &Options) -> Result<PathBuf, String> {
-    let mut command = cargo(root, "build", options);
+    let mut command = cargo(root, "build", options)?;
     command.args(["-p", "vitrum-cli"]);
     let (files, _) = artifacts(command, "vitrum")?;
     let program = files.iter().map(PathBuf::from).find(|file| file.extension().is_none_or(|e| e == "exe"));
@@ -90,16 +91,25 @@ pub(crate) fn metadata(root: &Path, target: &str) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
 }
 
-fn cargo(root: &Path, subcommand: &str, options: &Options) -> Command {
-    let mut command = Command::new(cargo_program());
-    command.current_dir(root).args([subcommand, "--locked", "--message-format=json-render-diagnostics"]);
+fn cargo(root: &Path, subcommand: &str, options: &Options) -> Result<Command, String> {
+    let mut command = match &options.target {
+        Some(target) if options.build_std => {
+            Toolchain::with_sources()?.cargo(root, subcommand, "std,panic_unwind", target)
+        }
+        target => {
+            let mut command = Command::new(cargo_program());
+            command.current_dir(root).arg(subcommand);
+            if let Some(target) = target {
+                command.args(["--target", target]);
+            }
+            command
+        }
+    };
+    command.args(["--locked", "--message-format=json-render-diagnostics"]);
     if !options.debug {
         command.arg("--release");
     }
-    if let Some(target) = &options.target {
-        command.args(["--target", target]);
-    }
-    command
+    Ok(command)
 }
 
 fn cargo_program() -> String {

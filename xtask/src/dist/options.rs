@@ -8,13 +8,15 @@ pub(crate) struct Options {
     pub(crate) prefix: PathBuf,
     /// Without the optimisations that `dev` leaves out.
     pub(crate) debug: bool,
+    /// Compile the standard library, too: for targets that rustup has not installed.
+    pub(crate) build_std: bool,
     /// Without the command, its manual and its completions.
     pub(crate) library_only: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { target: None, prefix: "dist".into(), debug: false, library_only: false }
+        Self { target: None, prefix: "dist".into(), debug: false, build_std: false, library_only: false }
     }
 }
 
@@ -35,9 +37,13 @@ impl Options {
                 "--target" => options.target = Some(value()?.to_owned()),
                 "--prefix" => options.prefix = value()?.into(),
                 "--debug" => options.debug = true,
+                "--build-std" => options.build_std = true,
                 "--library-only" => options.library_only = true,
                 _ => return Err(format!("dist has no option {arg}; see `cargo run -p xtask -- help`")),
             }
+        }
+        if options.build_std && options.target.is_none() {
+            return Err("--build-std wants a --target".into());
         }
         Ok(options)
     }

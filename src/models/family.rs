@@ -1,0 +1,29 @@
+//! Which family of models a checkpoint is of, where it is not the expected one.
+
+use crate::error::{Error, Result, err};
+use crate::weights::Scope;
+
+/// Families, and tensors that every checkpoint of one has.
+const FAMILIES: [(&str, &[&str]); 3] = [
+    ("SAM 2", &["image_encoder.trunk.patch_embed.proj.weight", "vision_encoder.backbone.patch_embed.projection.weight"]),
+    (
+        "SAM",
+        &[
+            "vision_encoder.patch_embed.projection.weight",
+            "image_encoder.patch_embed.proj.weight",
+            "image_encoder.patch_embed.seq.0.c.weight",
+        ],
+    ),
+    ("CLIP", &["vision_model.embeddings.class_embedding", "visual.class_embedding", "visual.layer1.0.conv1.weight"]),
+];
+
+/// The error of a checkpoint that is not of the family `expected`: it names the one that it is of, or `looked_for`, what
+/// was not found.
+pub(super) fn mismatch(scope: &Scope<'_>, expected: &str, looked_for: &str) -> Result<Error> {
+    for (family, tensors) in FAMILIES {
+        if family != expected && scope.root(tensors)?.is_some() {
+            return Ok(err!(Unsupported, "not a {expected} checkpoint: this is a {family}"));
+        }
+    }
+    Ok(err!(Unsupported, "not a {expected} checkpoint: {looked_for}"))
+}
