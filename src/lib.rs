@@ -92,12 +92,27 @@
 //! modules, [`kernels`] is public so that it can be benchmarked and reused. What is not re-exported here may change in
 //! any release, and so may methods that return types of these modules, such as [`Clip::model`].
 //!
+//! # Speed of debug builds
+//!
+//! Without optimisation the kernels are 28 times as slow, and cargo optimises nothing in the profile `dev`. An application
+//! whose own code must stay debuggable asks for them alone, in its `Cargo.toml`:
+//!
+//! ```toml
+//! [profile.dev.package.vitrum]
+//! opt-level = 3
+//! ```
+//!
 //! The modules form layers; each imports only from the ones above it.
 #![no_std]
 
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
+
+/// README's programs compile.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub mod error;
 mod setters;

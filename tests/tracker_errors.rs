@@ -24,7 +24,7 @@ mod common;
 #[path = "common/scenario.rs"]
 mod scenario;
 
-const SIZE: [usize; 2] = [HEIGHT, WIDTH];
+const SIZE: [usize; 2] = [WIDTH, HEIGHT];
 const NONE: Monitor<'static> = Monitor::none();
 
 fn load(name: &str) -> Arc<Sam> {
@@ -89,7 +89,7 @@ fn models_that_cannot_track() {
         let code = Tracker::new(sam.clone(), SIZE, &options).unwrap_err().code();
         assert_eq!(code, ErrorCode::InvalidArgument);
     }
-    assert_eq!(Tracker::new(sam, [0, 5], &TrackerOptions::default()).unwrap_err().code(), ErrorCode::Limit);
+    assert_eq!(Tracker::new(sam, [5, 0], &TrackerOptions::default()).unwrap_err().code(), ErrorCode::Limit);
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn bad_masks() {
     let mut tracker = busy();
     let mask = disc(20, 30, 9);
     for (mask, size) in [
-        (&mask[..], [HEIGHT, WIDTH + 1]),
-        (&mask[..], [WIDTH, HEIGHT]),
+        (&mask[..], [WIDTH + 1, HEIGHT]),
+        (&mask[..], [HEIGHT, WIDTH]),
         (&mask[1..], SIZE),
         (&[], SIZE),
         (&[], [0, 0]),

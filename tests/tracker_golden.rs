@@ -102,7 +102,7 @@ impl<'a> Checker<'a> {
 
 /// Plays a scenario. `options` are its own, changed.
 fn play(sam: &Arc<Sam>, scenario: &Scenario, options: &TrackerOptions, checker: &mut Checker<'_>) {
-    let mut tracker = Tracker::new(sam.clone(), [HEIGHT, WIDTH], options).unwrap();
+    let mut tracker = Tracker::new(sam.clone(), [WIDTH, HEIGHT], options).unwrap();
     let mut video = Video::default();
     scenario
         .play(&mut tracker, &mut video, &mut |tracker, frame, object| checker.check(tracker, frame, object));
@@ -149,7 +149,7 @@ fn flat_memory_changes_nothing_for_a_sweep() {
     let scenario = scenarios.iter().find(|scenario| scenario.name == "forward").unwrap();
     let masks = |threads: usize, options: &TrackerOptions| {
         let sam = load("sam2.1", Level::detect(), threads);
-        let mut tracker = Tracker::new(sam, [HEIGHT, WIDTH], options).unwrap();
+        let mut tracker = Tracker::new(sam, [WIDTH, HEIGHT], options).unwrap();
         let mut masks = Vec::new();
         scenario.play(&mut tracker, &mut Video::default(), &mut |tracker, frame, object| {
             masks.push(tracker.low_res(object, Some(frame)).unwrap().to_vec());
@@ -172,14 +172,14 @@ fn both_directions_keep_what_the_way_back_needs() {
     let golden = Golden::read("tracker/sam2.1/backward.safetensors");
     let expected = expected(&golden);
     let options = scenario.options.with_held_frames(1).with_both_directions(true);
-    let mut tracker = Tracker::new(sam, [HEIGHT, WIDTH], &options).unwrap();
+    let mut tracker = Tracker::new(sam, [WIDTH, HEIGHT], &options).unwrap();
     let mut checker = Checker::new("one frame held".into(), &expected);
     // The last two steps of the scenario prompt a frame that is not held any more.
     let first = Scenario { steps: scenario.steps[..4].to_vec(), ..scenario.clone() };
     first.play(&mut tracker, &mut Video::default(), &mut |tracker, frame, object| {
         checker.check(tracker, frame, object);
     });
-    assert!(tracker.bytes() <= Tracker::memory_bytes(tracker.sam(), [HEIGHT, WIDTH], &options).unwrap());
+    assert!(tracker.bytes() <= Tracker::memory_bytes(tracker.sam(), [WIDTH, HEIGHT], &options).unwrap());
 }
 
 /// `push`, `step` and `propagate` are the same steps.
@@ -187,7 +187,7 @@ fn both_directions_keep_what_the_way_back_needs() {
 fn pushed_and_pulled_frames_are_the_same() {
     let sam = load("sam2.1", Level::detect(), 2);
     let options = TrackerOptions::default();
-    let new = || Tracker::new(sam.clone(), [HEIGHT, WIDTH], &options).unwrap();
+    let new = || Tracker::new(sam.clone(), [WIDTH, HEIGHT], &options).unwrap();
     let (mut pushed, mut pulled) = (new(), new());
     let mut video = Video::default();
     let monitor = Monitor::none();

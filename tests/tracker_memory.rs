@@ -49,12 +49,12 @@ fn live_bytes(options: &TrackerOptions, counts: &[u64]) -> (Vec<isize>, Vec<usiz
     let bundle = Bundle::open(&path("tracker/sam2.1"), OpenOptions::default()).unwrap();
     let sam = SamOptions::default().with_image_size(64);
     let sam = Arc::new(Sam::load(&Cx::serial(Level::detect()), &bundle, &sam).unwrap());
-    let promised = Tracker::memory_bytes(&sam, [HEIGHT, WIDTH], options).unwrap();
+    let promised = Tracker::memory_bytes(&sam, [WIDTH, HEIGHT], options).unwrap();
     let mut video = Video::default();
     let (mut live, mut held) = (Vec::with_capacity(counts.len()), Vec::with_capacity(counts.len()));
     video.image(0);
     let before = LIVE.get();
-    let mut tracker = Tracker::new(sam.clone(), [HEIGHT, WIDTH], options).unwrap();
+    let mut tracker = Tracker::new(sam.clone(), [WIDTH, HEIGHT], options).unwrap();
     for frame in 0..*counts.last().unwrap() {
         tracker.push(&video.image(frame % scenario::FRAMES), &Monitor::none()).unwrap();
         if frame == 0 {

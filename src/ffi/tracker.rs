@@ -121,7 +121,7 @@ pub unsafe extern "C" fn vitrum_tracker_new(
             let place = place(tracker, "tracker")?;
             let sam = &required(sam, "sam")?.sam;
             let options = read_options(options)?;
-            let size = [height as usize, width as usize];
+            let size = [width as usize, height as usize];
             place.write(vitrum_tracker::new(Tracker::new(Arc::clone(sam), size, &options)?));
             Ok(())
         })
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
             let place = place(limit, "limit")?;
             let sam = &required(sam, "sam")?.sam;
             let options = read_options(options)?;
-            place.write(Tracker::memory_bytes(sam, [height as usize, width as usize], &options)?);
+            place.write(Tracker::memory_bytes(sam, [width as usize, height as usize], &options)?);
             Ok(())
         })
     }
@@ -174,14 +174,14 @@ pub unsafe extern "C" fn vitrum_tracker_memory_bytes(tracker: Nullable<*const vi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_width(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[1] as u32))
+    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[0] as u32))
 }
 
 /// Height of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_height(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[0] as u32))
+    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[1] as u32))
 }
 
 /// Takes the next frame of the video: encodes it, once for all objects, and makes it the current one. The oldest frame

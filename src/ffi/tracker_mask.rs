@@ -244,6 +244,6 @@ unsafe fn found<'a>(
 
 /// Pixels of a frame.
 fn pixel_count(tracker: &Tracker) -> Result<usize> {
-    let [height, width] = tracker.size();
+    let [width, height] = tracker.size();
     product(height, width)
 }

@@ -112,7 +112,7 @@ pub unsafe extern "C" fn vitrum_tracker_add_mask(
         guard(error, || {
             let tracker = &mut required_mut(tracker, "tracker")?.tracker;
             let frame = number_of(tracker, frame)?;
-            let size = [height as usize, width as usize];
+            let size = [width as usize, height as usize];
             let mask = array(mask, product(size[0], size[1])?, "mask")?;
             monitored(progress, progress_user, |monitor| tracker.add_mask(frame, object, mask, size, monitor))
         })

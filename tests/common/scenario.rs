@@ -162,7 +162,7 @@ impl Scenario {
                     let (frame, object) = at();
                     hold(tracker, video, frame);
                     let [x, y, radius] = [0, 1, 2].map(|i| step["disc"][i].as_i64().unwrap());
-                    tracker.add_mask(frame, object, &disc(x, y, radius), [HEIGHT, WIDTH], &none).unwrap();
+                    tracker.add_mask(frame, object, &disc(x, y, radius), [WIDTH, HEIGHT], &none).unwrap();
                     each(tracker, frame, object);
                 }
                 "clear" => tracker.clear_prompts(number("frame") as u64, number("object") as u32).unwrap(),

@@ -42,6 +42,8 @@ impl Toolchain {
             .args(["-Z", &format!("build-std={crates}"), "--target", target])
             .args(["--target-dir", "target/cross"])
             .env("RUSTC", &self.rustc)
+            // What is only compiled need not be fast.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
             // Stable compilers accept `-Z build-std` only so.
             .env("RUSTC_BOOTSTRAP", "1");
         cargo

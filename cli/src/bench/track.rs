@@ -26,7 +26,7 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
         return Err(Failure::new(Exit::Model, format!("model {name}: it cannot follow objects")));
     };
     let scene = Picture::decode("the scene", SCENE)?;
-    let (view, size) = (scene.view()?, [scene.height, scene.width]);
+    let (view, size) = (scene.view()?, [scene.width, scene.height]);
 
     let pointers = config.tracking.max_pointers;
     let object = sam2_work::attention(config, memory, memory.count, pointers)

@@ -48,8 +48,8 @@ impl Tracker {
     /// `Cancelled`. The tracker is then as before.
     pub fn push_at(&mut self, index: u64, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<()> {
         self.options.check_frame(index)?;
-        let [height, width] = self.size();
-        if [image.height(), image.width()] != [height, width] {
+        let [width, height] = self.size();
+        if [image.width(), image.height()] != [width, height] {
             return Err(err!(
                 Image,
                 "frame {index} is {} x {} pixels, those before it {width} x {height}",

@@ -10,7 +10,7 @@
 //! let bundle = Bundle::open("sam2.1-hiera-tiny".as_ref(), OpenOptions::default())?;
 //! let sam = Arc::new(Sam::load(&cx, &bundle, &SamOptions::default())?);
 //! # let (pictures, width, height) = (vec![vec![0; 3]; 2], 1, 1);
-//! let mut tracker = Tracker::new(sam, [height, width], &TrackerOptions::default())?;
+//! let mut tracker = Tracker::new(sam, [width, height], &TrackerOptions::default())?;
 //! let mut mask = vec![0; width * height];
 //! for pixels in &pictures {
 //!     let image = ImageView::packed(pixels, width, height, PixelFormat::Rgb8)?;
@@ -118,12 +118,12 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker of a video whose frames are `height × width`.
+    /// A tracker of a video whose frames are `width × height`.
     ///
     /// # Errors
     /// `Unsupported` if the model is not SAM 2 or its checkpoint is for images only; those of
     /// [`TrackerOptions::check`]; `Limit` for an impossible size.
-    pub fn new(sam: Arc<Sam>, [height, width]: [usize; 2], options: &TrackerOptions) -> Result<Self> {
+    pub fn new(sam: Arc<Sam>, [width, height]: [usize; 2], options: &TrackerOptions) -> Result<Self> {
         options.check()?;
         let rules = Rules::new(&tracking(&sam)?.sam2().config, options);
         let side = sam.mask_side();
@@ -146,7 +146,7 @@ impl Tracker {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn memory_bytes(sam: &Sam, [height, width]: [usize; 2], options: &TrackerOptions) -> Result<usize> {
+    pub fn memory_bytes(sam: &Sam, [width, height]: [usize; 2], options: &TrackerOptions) -> Result<usize> {
         options.check()?;
         let model = tracking(sam)?;
         let config = &model.sam2().config;
@@ -187,10 +187,10 @@ impl Tracker {
         &self.options
     }
 
-    /// Height and width of the frames.
+    /// Width and height of the frames.
     pub fn size(&self) -> [usize; 2] {
         let (height, width) = self.upscale.size();
-        [height, width]
+        [width, height]
     }
 
     /// Objects, in the order in which they came.

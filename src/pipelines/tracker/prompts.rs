@@ -58,7 +58,7 @@ impl Tracker {
         if let Some(mask) = &mut earlier {
             clamp_prompt(mask);
         }
-        let [height, width] = self.size();
+        let [width, height] = self.size();
         let size = self.sam.image_size() as f64;
         let prompt = DecoderPrompt {
             prompt: Prompt { mask: earlier.as_deref(), ..prompt },
@@ -90,7 +90,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Prompts `object` with a mask on a frame that is held: `mask: [height, width]`, not 0 for pixels of the object. A mask
+    /// Prompts `object` with a mask on a frame that is held: `mask`, of `size` (width, height), row after row, not 0 for pixels of the object. A mask
     /// without any such pixel means that the object is not visible. The mask replaces earlier prompts of the object on the
     /// frame, and is the object's mask there: the decoder does not run.
     ///
@@ -107,13 +107,13 @@ impl Tracker {
     ) -> Result<()> {
         let model = tracking(&self.sam)?;
         let held = self.held_frame(frame)?;
-        let [height, width] = self.size();
-        if size != [height, width] || mask.len() != height * width {
+        let [width, height] = self.size();
+        if size != [width, height] || mask.len() != height * width {
             return Err(err!(
                 InvalidArgument,
                 "mask of {} x {} with {} values, frames are {width} x {height}",
-                size[1],
                 size[0],
+                size[1],
                 mask.len()
             ));
         }
@@ -121,7 +121,7 @@ impl Tracker {
         let place = self.place(object, &mut ids, &mut objects)?;
         let entry = &mut objects[place];
         let (kind, _) = self.kind(entry, frame)?;
-        let predicted = model.use_mask(self.sam.cx(), &held.features, mask, size, monitor)?;
+        let predicted = model.use_mask(self.sam.cx(), &held.features, mask, [height, width], monitor)?;
         let mut result = FrameResult::new(frame, predicted);
         self.fill_holes(&mut result);
         entry.propose(kind, result, &self.options);

@@ -44,9 +44,9 @@ impl Tracker {
         if (fields.u64()?, fields.u32()? as usize) != (sam.fingerprint(), sam.image_size()) {
             return Err(err!(InvalidArgument, "the tracker is another model's"));
         }
-        let size = [fields.u32()? as usize, fields.u32()? as usize];
+        let [height, width] = [fields.u32()? as usize, fields.u32()? as usize];
         let options = fields.options()?;
-        let mut tracker = Self::new(sam, size, &options).map_err(|error| impossible(error.message()))?;
+        let mut tracker = Self::new(sam, [width, height], &options).map_err(|error| impossible(error.message()))?;
         tracker.direction = fields.direction()?;
         let sam = tracker.sam.clone();
         let mut reader = Reader { fields, model: tracking(&sam)?, options: &options, rules: tracker.rules };

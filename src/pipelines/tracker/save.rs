@@ -32,7 +32,8 @@ impl Tracker {
         out.u32(VERSION);
         out.u64(self.sam.fingerprint());
         out.u32(self.sam.image_size() as u32);
-        self.size().into_iter().for_each(|side| out.u32(side as u32));
+        let [width, height] = self.size();
+        [height, width].into_iter().for_each(|side| out.u32(side as u32));
         out.options(&self.options);
         out.direction(self.direction);
         out.list(&self.frames, |out, frame| {

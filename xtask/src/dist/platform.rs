@@ -36,7 +36,7 @@ impl Platform {
             System::Elf | System::Android => vec![format!("-Wl,-soname,{}", self.soname())],
             System::Apple => vec![
                 format!("-Wl,-install_name,@rpath/{}", self.soname()),
-                format!("-Wl,-compatibility_version,{}", self.abi),
+                format!("-Wl,-compatibility_version,{}.0.0", self.abi),
                 format!("-Wl,-current_version,{version}"),
             ],
             System::WindowsGnu | System::WindowsMsvc => Vec::new(),

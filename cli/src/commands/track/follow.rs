@@ -66,7 +66,7 @@ impl<'a> Follower<'a> {
         let options = (*options)
             .with_max_objects(plan.objects().len().max(1))
             .with_max_prompted_frames(plan.prompted_frames().max(options.max_prompted_frames));
-        let tracker = Tracker::new(sam, [picture.height, picture.width], &options).or_exit(Exit::Model)?;
+        let tracker = Tracker::new(sam, [picture.width, picture.height], &options).or_exit(Exit::Model)?;
         Ok(Self { tracker, plan, threshold })
     }
 

@@ -30,7 +30,7 @@ struct Mask {
     /// Numbers of objects, which masks of one file share, or 1.
     numbers: Arc<Vec<u16>>,
     number: u16,
-    /// Height and width.
+    /// Width and height.
     size: [usize; 2],
 }
 
@@ -131,11 +131,10 @@ impl Mask {
     /// The objects of a file with their masks. Of a label map, `object` chooses one; it is the number of a single shape.
     fn read(path: &Path, object: Option<u32>, options: &PictureOptions) -> Result<Vec<(u32, Self)>> {
         let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
-        let ([width, height], marks) = match mask_picture::read(path, options)? {
+        let (size, marks) = match mask_picture::read(path, options)? {
             MaskFile::Picture(size, marks) => (size, marks),
             MaskFile::Logits(array) => of_logits(&array).map_err(bad)?,
         };
-        let size = [height, width];
         match marks {
             Marks::Shape { pixels, number } => {
                 // What is not sure is inside from one half on.
