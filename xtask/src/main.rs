@@ -5,6 +5,7 @@ mod api;
 mod cross;
 mod dist;
 mod header;
+mod release;
 mod toolchain;
 
 use std::path::Path;
@@ -24,7 +25,10 @@ commands:
       --debug           with cargo's profile dev
       --library-only    without the command
   header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date
-  help              print this";
+  help              print this
+  release [OPTIONS] pack what dist installs, with checksum, bill of materials and provenance, into target/release-files/;
+                    dist's options but --prefix, and
+      --snapshot        of a version that is still being made";
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
+        ["release", ref options @ ..] => release::make(root, options),
         _ => Err(USAGE.into()),
     };
     match result {

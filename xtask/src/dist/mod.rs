@@ -9,8 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use self::build::{host, metadata, output};
+pub(crate) use self::licences::linked;
+pub(crate) use self::options::Options;
+
 use self::build::Library;
-use self::options::Options;
 use self::platform::Platform;
 
 const CONFIG: &str = include_str!("../../../packaging/cmake/vitrumConfig.cmake.in");
