@@ -258,8 +258,8 @@ class Tracker:
                 ...
 
         With ``direction="backward"`` (and the option ``both_directions``) the frames are those before the current one, the
-        nearest first. ``first`` is the number of the first of ``frames`` if it is not the current one's neighbour. Objects
-        can be added and corrected between two frames.
+        nearest first. ``first`` is the number of the first of ``frames`` if it is not the current one's neighbour. Frames
+        that are held are not encoded again. Objects can be added and corrected between two frames.
         """
         step = 1 if choice("direction", direction, _DIRECTIONS) == lib.VITRUM_DIRECTION_FORWARD else -1
         if self._is_pending and first is None:
@@ -267,7 +267,8 @@ class Tracker:
             yield self.frame, self.masks(threshold=threshold)
         number = self.frame + step if first is None else first
         for image in frames:
-            self.push(image, frame=number, format=format)
+            if number not in self.held_frames:
+                self.push(image, frame=number, format=format)
             self.step(number, direction)
             yield number, self.masks(number, threshold=threshold)
             number += step
