@@ -6,7 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ._ffi import Handle, call, lib, struct
+from ._ffi import Handle, call, count, lib, struct
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
@@ -51,11 +51,9 @@ class Context:
     def __init__(self, threads: int = 0, isa: Isa | None = None, amx: bool = False) -> None:
         if isa not in _ISAS:
             raise ValueError(f"isa: one of {', '.join(map(repr, _ISAS))}, not {isa!r}")
-        if not 0 <= threads < 2**32:
-            raise ValueError(f"threads: 0 to 1024, not {threads}")
         self._options = (threads, isa, amx)
         options = struct("context_options")
-        options.threads, options.isa, options.amx = threads, _ISAS[isa], bool(amx)
+        options.threads, options.isa, options.amx = count("threads", threads), _ISAS[isa], bool(amx)
         self._handle = Handle("context")
         call(lib.vitrum_context_new, options, self._handle.place)
 

@@ -6,6 +6,7 @@ declarations that need no compiler. Every call gives the interpreter's lock (the
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Callable
@@ -97,6 +98,17 @@ def c_texts(texts: list[str], argument: str) -> tuple[Any, list[Any]]:
 def list_of_texts(texts: Any) -> list[str]:
     """Texts as a list; one ``str`` is one text, not its letters."""
     return [texts] if isinstance(texts, str) else list(texts)
+
+
+def count(name: str, value: Any, most: int = 2**32 - 1) -> int:
+    """``value`` as a whole number from 0 on."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: a whole number is needed, not {value!r}") from None
+    if not 0 <= number <= most:
+        raise ValueError(f"{name}: {value} is not between 0 and {most}")
+    return number
 
 
 class Handle:

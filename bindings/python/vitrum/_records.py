@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._ffi import contiguous, ffi, readable, struct
+from ._ffi import contiguous, count, ffi, readable, struct
 from ._long import LongCall, Progress
 from ._rle import Rle
 
@@ -80,10 +80,10 @@ def everything_options(options: Mapping[str, Any], is_sam2: bool) -> tuple[Any, 
             c_options.point_grids, c_options.point_grid_count = array, len(array)
             kept += [array, buffers]
             continue
-        if name in _INTEGERS and not 0 <= value < 2**32:
-            raise ValueError(f"{name}: {value} is not a count")
-        convert = int if name in _INTEGERS else bool if name in _FLAGS else float
-        setattr(c_options, name, convert(value))
+        if name in _INTEGERS:
+            setattr(c_options, name, count(name, value))
+        else:
+            setattr(c_options, name, bool(value) if name in _FLAGS else float(value))
     return c_options, kept
 
 

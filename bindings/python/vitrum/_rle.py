@@ -106,6 +106,8 @@ class Rle:
         return np.ascontiguousarray(np.repeat(values, self.counts).reshape(width, height).T)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a mask in run lengths must be decoded, so that there is no array without a copy")
         mask = self.to_mask()
         return mask if dtype is None else mask.astype(dtype)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ._clip import Clip
 from ._context import Context
 from ._embedding import Embedding
-from ._ffi import Handle, c_text, c_texts, call, ffi, lib, list_of_texts, readable, struct
+from ._ffi import Handle, c_text, c_texts, call, count, ffi, lib, list_of_texts, readable, struct
 from ._image import Format, Image, View
 from ._long import Progress, run_long
 from ._model import Model, Weights
@@ -77,10 +77,7 @@ class Sam(Model):
 
     def _c_options(self, options: dict[str, Any]) -> tuple[Any, list[Any]]:
         c_options, kept = super()._c_options(options)
-        image_size = options["image_size"] or 0
-        if not 0 <= image_size < 2**32:
-            raise ValueError(f"image_size: {image_size} is no side of a picture")
-        c_options.image_size = image_size
+        c_options.image_size = count("image_size", options["image_size"] or 0)
         return c_options, kept
 
     @property
@@ -119,14 +116,14 @@ class Sam(Model):
             TypeError: Pixels that are not uint8, or something that is no picture.
             ValueError: An array of another shape, or a picture that is too narrow.
         """
-        view, out = View(image, format, "image"), Handle("sam_embedding")
+        view, out, side = View(image, format, "image"), Handle("sam_embedding"), self._grid_side
 
         def encode(report: Any, user: Any, error: Any) -> int:
             with self._handle as sam:
                 return int(lib.vitrum_sam_encode(sam, view.image, report, user, out.place, error))
 
         run_long(encode, progress)
-        return Embedding(out, self._grid_side)
+        return Embedding(out, side)
 
     def restore(self, saved: bytes) -> Embedding:
         """The embedding that ``Embedding.save`` wrote. The bytes need not be trusted.
@@ -138,7 +135,7 @@ class Sam(Model):
         out, buffer = Handle("sam_embedding"), readable(saved, "uint8_t")
         with self._handle as sam:
             call(lib.vitrum_sam_embedding_load, sam, buffer, len(buffer), out.place)
-        return Embedding(out, self._grid_side)
+            return Embedding(out, self._grid_side)
 
     def predict(
         self,
@@ -195,14 +192,14 @@ class Sam(Model):
     ) -> list[Prediction]:
         c_prompts, c_options = CPrompts(prompts), struct("sam_predict_options")
         for name, value in options.items():
-            setattr(c_options, name, int(value))
+            setattr(c_options, name, count(name, value))
         embedding = image if isinstance(image, Embedding) else self.encode(image, format=format)
         out = Handle("sam_prediction")
         with self._handle as sam, embedding._handle as encoded:
             call(lib.vitrum_sam_prediction_new, sam, out.place)
             with out as prediction:
                 call(lib.vitrum_sam_predict, sam, encoded, c_prompts.array, len(c_prompts), c_options, prediction)
-        size, side = embedding.size, self.mask_side
+            size, side = embedding.size, self.mask_side
         return [Prediction(out, i, size, side, float(threshold)) for i in range(len(c_prompts))]
 
     @overload
@@ -243,7 +240,7 @@ class Sam(Model):
             TypeError: Pixels that are not uint8, something that is no picture, or an unknown option.
             ValueError: An option outside its domain.
         """
-        view, kept = View(image, format, "image"), Handle("sam_embedding")
+        view, kept, side = View(image, format, "image"), Handle("sam_embedding"), self._grid_side
         c_options, _buffers = everything_options(options, self.can_track if options else False)
         records: list[Record] = []
 
@@ -257,7 +254,7 @@ class Sam(Model):
                 return int(lib.vitrum_sam_everything(sam, view.image, *arguments))
 
         Finding(progress, take).run(everything)
-        return (records, Embedding(kept, self._grid_side)) if return_embedding else records
+        return (records, Embedding(kept, side)) if return_embedding else records
 
     def ground(
         self,
@@ -292,13 +289,11 @@ class Sam(Model):
             ValueError: No texts, an empty one, a template without ``{}``, or a number outside its domain.
         """
         view, names = View(image, format, "image"), list_of_texts(texts)
-        if not 0 <= top < 2**32:
-            raise ValueError(f"top: {top} is not a count")
         prompt = struct("sam_text_prompt")
         (c_names, _kept), (c_others, _kept_others) = c_texts(names, "texts"), c_texts(list_of_texts(others), "others")
         c_candidates, _buffers = everything_options(candidates or {}, self.can_track if candidates else False)
         c_template = c_text(template, "template")
-        prompt.top, prompt.min_probability = top, min_probability
+        prompt.top, prompt.min_probability = count("top", top), min_probability
         prompt.texts, prompt.text_count = c_names, len(c_names)
         prompt.others, prompt.other_count = c_others, len(c_others)
         prompt.text_template, prompt.candidates = c_template, c_candidates

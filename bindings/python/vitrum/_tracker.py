@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._ffi import Handle, Scalar, call, collect, ffi, lib, readable, struct
+from ._ffi import Handle, Scalar, call, collect, count, ffi, lib, readable, struct
 from ._image import Format, Image, View
 from ._long import Progress, run_long
 from ._model import choice
@@ -51,7 +51,7 @@ class Tracker:
     def __init__(self, sam: Sam, width: int, height: int, **options: Unpack[TrackerOptions]) -> None:
         self._prepare()
         with sam._handle as model:
-            call(lib.vitrum_tracker_new, model, width, height, tracker_options(options), self._handle.place)
+            call(lib.vitrum_tracker_new, model, *_size(width, height), tracker_options(options), self._handle.place)
 
     def _prepare(self) -> None:
         self._handle = Handle("tracker")
@@ -84,7 +84,7 @@ class Tracker:
         """The most bytes that a tracker with these arguments ever holds. Most hold much less."""
         limit = ffi.new("size_t *")
         with sam._handle as model:
-            call(lib.vitrum_tracker_memory_limit, model, width, height, tracker_options(options), limit)
+            call(lib.vitrum_tracker_memory_limit, model, *_size(width, height), tracker_options(options), limit)
         return int(limit[0])
 
     @contextmanager
@@ -154,8 +154,8 @@ class Tracker:
                 if frame is None:
                     it = lib.vitrum_tracker_push_frame(tracker, view.image, report, user, number, error)
                 else:
-                    number[0] = frame
-                    it = lib.vitrum_tracker_push_frame_at(tracker, frame, view.image, report, user, error)
+                    number[0] = _frame(frame)
+                    it = lib.vitrum_tracker_push_frame_at(tracker, number[0], view.image, report, user, error)
                 return int(it)
 
         run_long(push, progress)
@@ -186,7 +186,7 @@ class Tracker:
         """
         prompt, options = CPrompts([Prompt(points, labels, box)]), struct("tracker_prompt_options")
         options.keep_earlier = bool(keep_earlier)
-        where = (_frame(frame), object, prompt.array, options)
+        where = (_frame(frame), count("object", object), prompt.array, options)
         self._long(lib.vitrum_tracker_add_points, where, progress, leaves_pending=True)
 
     def add_mask(
@@ -201,7 +201,7 @@ class Tracker:
             raise ValueError(f"mask: the shape of the frames {self.size} is needed, not {pixels.shape}")
         height, width = pixels.shape
         buffer = readable(np.ascontiguousarray(pixels != 0).view(np.uint8), "uint8_t")
-        where = (_frame(frame), object, buffer, width, height)
+        where = (_frame(frame), count("object", object), buffer, width, height)
         self._long(lib.vitrum_tracker_add_mask, where, progress, leaves_pending=True)
 
     def step(
@@ -221,7 +221,7 @@ class Tracker:
         if frame is None and direction == "forward":
             self._long(lib.vitrum_tracker_step, (), progress)
         else:
-            at = self.frame if frame is None else frame
+            at = self.frame if frame is None else _frame(frame)
             self._long(lib.vitrum_tracker_step_at, (at, towards), progress)
 
     def _long(
@@ -275,7 +275,8 @@ class Tracker:
 
     def has_mask(self, object: int, frame: int | None = None) -> bool:
         """Whether there is a mask of an object on a frame."""
-        return bool(self._number(lambda tracker: lib.vitrum_tracker_has_mask(tracker, object, _frame(frame))))
+        number, at = count("object", object), _frame(frame)
+        return bool(self._number(lambda tracker: lib.vitrum_tracker_has_mask(tracker, number, at)))
 
     def masks(self, frame: int | None = None, *, threshold: float = 0.0) -> dict[int, NDArray[np.bool_]]:
         """The masks of all objects that have one on a frame: bool ``[h, w]`` by the object's number."""
@@ -317,7 +318,7 @@ class Tracker:
         """Area, box and scores of the mask. Errors as of ``mask``."""
         stats = struct("tracker_stats")
         with self._alone() as tracker:
-            call(lib.vitrum_tracker_mask_stats, tracker, object, _frame(frame), threshold, stats)
+            call(lib.vitrum_tracker_mask_stats, tracker, count("object", object), _frame(frame), threshold, stats)
         left, top, width, height = stats.bounding_box
         return TrackStats(stats.area, (left, top, width, height), stats.object_score, stats.score)
 
@@ -331,12 +332,12 @@ class Tracker:
         ctype: str,
     ) -> NDArray[Scalar]:
         with self._alone() as tracker:
-            return collect(function, tracker, object, _frame(frame), *arguments, dtype=dtype, ctype=ctype)
+            return collect(function, tracker, count("object", object), _frame(frame), *arguments, dtype=dtype, ctype=ctype)
 
     def clear_prompts(self, object: int, frame: int | None = None) -> None:
         """Takes back what was said about an object on a frame. Without any prompts it must be prompted or removed."""
         with self._alone() as tracker:
-            call(lib.vitrum_tracker_clear_prompts, tracker, _frame(frame), object)
+            call(lib.vitrum_tracker_clear_prompts, tracker, _frame(frame), count("object", object))
 
     def remove_object(self, object: int) -> None:
         """Forgets an object.
@@ -345,7 +346,7 @@ class Tracker:
             ValueError: There is no such object.
         """
         with self._alone() as tracker:
-            call(lib.vitrum_tracker_remove_object, tracker, object)
+            call(lib.vitrum_tracker_remove_object, tracker, count("object", object))
 
     def reset(self) -> None:
         """Forgets all objects and their prompts. Frames stay held."""
@@ -366,5 +367,9 @@ class Tracker:
         raise TypeError("a tracker does not pickle: save() gives bytes, and Tracker.restore(sam, bytes) the tracker")
 
 
+def _size(width: int, height: int) -> tuple[int, int]:
+    return count("width", width), count("height", height)
+
+
 def _frame(frame: int | None) -> int:
-    return int(lib.VITRUM_FRAME_CURRENT) if frame is None else frame
+    return int(lib.VITRUM_FRAME_CURRENT) if frame is None else count("frame", frame, 2**63 - 1)

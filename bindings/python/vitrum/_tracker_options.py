@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypedDict
 
-from ._ffi import struct
+from ._ffi import count, struct
 
 
 class TrackerOptions(TypedDict, total=False):
@@ -56,8 +56,5 @@ def tracker_options(options: TrackerOptions) -> Any:
         if name not in TrackerOptions.__annotations__:
             known = ", ".join(TrackerOptions.__annotations__)
             raise TypeError(f"{name}: no such option; there are {known}")
-        try:
-            setattr(c_options, name, int(value))  # type: ignore[call-overload]
-        except OverflowError:
-            raise ValueError(f"{name}: {value!r} is not a count") from None
+        setattr(c_options, name, count(name, value, 2**64 - 1 if name == "num_frames" else 2**32 - 1))
     return c_options
