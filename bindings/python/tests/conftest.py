@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import vitrum
 from PIL import Image
+
+import vitrum
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 import vitrum
 
 LABELS = ["octopus", "squid", "bicycle", "strawberry"]
@@ -67,7 +68,11 @@ def test_tokens(clip):
         (lambda c: c.classify(np.zeros((9, 9), np.uint8), ["a", " "]), ValueError, "label"),
         (lambda c: c.classify(np.zeros((9, 9), np.uint8), "cat"), TypeError, "labels: a list"),
         (lambda c: c.classify(np.zeros((9, 9), np.uint8), ["a"], "no place"), ValueError, "{}"),
-        (lambda c: c.similarity(np.zeros((2, 7)), np.zeros((2, c.embed_dim))), ValueError, r"images: .* \[n, \d+\], not \(2, 7\)"),
+        (
+            lambda c: c.similarity(np.zeros((2, 7)), np.zeros((2, c.embed_dim))),
+            ValueError,
+            r"images: .* \[n, \d+\], not \(2, 7\)",
+        ),
         (lambda c: c.similarity(np.zeros((2, c.embed_dim)), np.zeros((0, c.embed_dim))), ValueError, "texts: "),
         (lambda c: c.similarity(np.zeros((1, 2, c.embed_dim)), np.zeros((1, c.embed_dim))), ValueError, "images: "),
     ],

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import vitrum
 from PIL import Image
+
+import vitrum
 
 GOLDEN = Path(__file__).resolve().parents[3] / "tests/golden"
 
@@ -83,7 +84,7 @@ def test_everything_equals_segment_anything(random_sam):
             both, either = (record.mask & reference).sum(), (record.mask | reference).sum()
             assert both >= 0.99 * either
             assert record.predicted_iou == pytest.approx(expected["predicted_iou"], abs=1e-4)
-            assert record["point_coords"] == [pytest.approx(point) for point in expected["point_coords"]]
+            assert [record.point] == [pytest.approx(tuple(point)) for point in expected["point_coords"]]
             assert np.abs(np.subtract(record.bbox, expected["bbox"])).max() <= 1
             assert list(record.crop_box) == expected["crop_box"]
 

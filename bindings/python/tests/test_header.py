@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
+
 import vitrum
 from vitrum._ffi import ffi, lib
 

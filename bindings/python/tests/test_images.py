@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-import vitrum
 from PIL import Image
+
+import vitrum
 from vitrum._image import View
 
 

@@ -5,8 +5,9 @@ import pickle
 
 import numpy as np
 import pytest
-import vitrum
 from pycocotools import mask as coco
+
+import vitrum
 
 MASKS = [np.random.default_rng(seed).random((1 + 3 * seed, 1 + 41 * seed % 29)) < seed / 30 for seed in range(31)]
 MASKS += [np.zeros((5, 7), bool), np.ones((5, 7), bool), np.eye(6, dtype=bool), np.ones((400, 300), bool)]

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
 import vitrum
 
 #: Minutes of work, if nothing stops it.
@@ -229,7 +230,7 @@ def test_handles_are_freed(demo, photo):
     context = vitrum.Context(threads=1)
 
     def use():
-        sam = vitrum.Sam(demo / "sam-nano", context=context)
+        sam = vitrum.Sam(demo / "sam-nano", image_size=128, context=context)
         for _ in range(3):
             sam.predict(sam.encode(photo), [[1, 1]]).masks.sum()
         with pytest.raises(vitrum.Cancelled):

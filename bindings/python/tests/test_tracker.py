@@ -4,8 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-import vitrum
 from PIL import Image, ImageSequence
+
+import vitrum
 
 
 @pytest.fixture(scope="module")

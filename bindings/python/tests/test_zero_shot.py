@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 import vitrum
 
 LABELS = ["bicycle", "octopus", "strawberry"]
@@ -27,7 +28,9 @@ def test_predictions(clip, pictures):
 def test_several_templates_are_averaged(clip, pictures):
     templates = ["a photo of a {}", "{}", "a drawing of the {}"]
     classifier = vitrum.ZeroShotClassifier(clip, LABELS, templates)
-    texts = np.stack([clip.encode_texts([it.replace("{}", label) for it in templates]).mean(axis=0) for label in LABELS])
+    texts = np.stack(
+        [clip.encode_texts([it.replace("{}", label) for it in templates]).mean(axis=0) for label in LABELS]
+    )
     expected = clip.similarity(clip.encode_images(pictures), texts)
     assert np.allclose(classifier.decision_function(pictures), expected, atol=1e-4)
 

@@ -218,6 +218,4 @@ class Clip(Model):
             FileNotFoundError: The model was loaded without a tokenizer.
         """
         with self._handle as clip:
-            return collect(
-                lib.vitrum_clip_tokenize, clip, c_text(text, "text"), dtype=np.uint32, ctype="uint32_t"
-            )
+            return collect(lib.vitrum_clip_tokenize, clip, c_text(text, "text"), dtype=np.uint32, ctype="uint32_t")

@@ -59,9 +59,7 @@ class Nv12:
 
 #: What is taken for a picture: a uint8 array ``[h, w, 3]``, ``[h, w, 4]``, ``[h, w]`` or ``[h, w, 1]``, or an object with
 #: ``__array_interface__`` or ``__array__`` that gives one; a PIL image; the path of a file; ``Nv12``.
-Image: TypeAlias = Union[
-    "NDArray[np.uint8]", SupportsArrayInterface, SupportsArray, str, "os.PathLike[str]", Nv12
-]
+Image: TypeAlias = Union["NDArray[np.uint8]", SupportsArrayInterface, SupportsArray, str, "os.PathLike[str]", Nv12]
 #: The order of an array's channels.
 Format: TypeAlias = "Literal['rgb', 'bgr', 'rgba', 'bgra', 'gray']"
 

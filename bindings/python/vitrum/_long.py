@@ -93,11 +93,11 @@ class LongCall:
         while not self._has_returned:
             try:
                 fraction = self._mail.get(timeout=_POLL)
-                if fraction is not None:
-                    if self._progress is not None and not self._is_stopped:
-                        if self._progress(fraction) is False:
-                            self._is_stopped = True
-                    self._answers.put(None)
+                if fraction is None or self._progress is None:
+                    continue
+                if not self._is_stopped and self._progress(fraction) is False:
+                    self._is_stopped = True
+                self._answers.put(None)
             except queue.Empty:
                 pass
             except BaseException as failure:

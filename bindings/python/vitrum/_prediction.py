@@ -32,9 +32,7 @@ class Prediction:
     Arrays are made when they are first asked for. Several threads may read a prediction.
     """
 
-    def __init__(
-        self, handle: Handle, prompt: int, size: tuple[int, int], mask_side: int, threshold: float
-    ) -> None:
+    def __init__(self, handle: Handle, prompt: int, size: tuple[int, int], mask_side: int, threshold: float) -> None:
         self._handle, self._prompt, self._mask_side = handle, prompt, mask_side
         #: Height and width of the picture.
         self.size = size

@@ -89,7 +89,7 @@ def everything_options(options: Mapping[str, Any], is_sam2: bool) -> tuple[Any, 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A mask that was found. ``record["area"]`` reads as ``record.area``, as of segment-anything's dictionaries."""
+    """A mask that was found."""
 
     #: The mask in run lengths.
     rle: Rle
@@ -112,15 +112,17 @@ class Record:
         """The mask: bool ``[h, w]``, decoded when it is first asked for."""
         return self.rle.to_mask()
 
-    def __getitem__(self, name: str) -> Any:
-        if name == "segmentation":
-            return self.mask
-        if name == "point_coords":
-            return [list(self.point)]
-        try:
-            return {name: getattr(self, name) for name in Record.__annotations__}[name]
-        except KeyError:
-            raise KeyError(name) from None
+    def as_dict(self) -> dict[str, Any]:
+        """The record as segment-anything's generator has it, with the mask as an array in ``"segmentation"``."""
+        return {
+            "segmentation": self.mask,
+            "area": self.area,
+            "bbox": list(self.bbox),
+            "predicted_iou": self.predicted_iou,
+            "point_coords": [list(self.point)],
+            "stability_score": self.stability_score,
+            "crop_box": list(self.crop_box),
+        }
 
     @classmethod
     def of(cls, record: Any) -> Record:

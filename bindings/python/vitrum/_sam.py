@@ -102,9 +102,7 @@ class Sam(Model):
         """Whether it is a SAM 2 for videos: whether a :class:`Tracker` can be made with it."""
         with self._handle as sam:
             limit = ffi.new("size_t *")
-            return bool(
-                lib.vitrum_tracker_memory_limit(sam, 64, 64, ffi.NULL, limit, ffi.NULL) == lib.VITRUM_OK
-            )
+            return bool(lib.vitrum_tracker_memory_limit(sam, 64, 64, ffi.NULL, limit, ffi.NULL) == lib.VITRUM_OK)
 
     def encode(self, image: Image, progress: Progress | None = None, *, format: Format = "rgb") -> Embedding:
         """Runs the image encoder: the slow part. Then ``predict`` answers prompts from the embedding.
@@ -194,12 +192,12 @@ class Sam(Model):
         for name, value in options.items():
             setattr(c_options, name, count(name, value))
         embedding = image if isinstance(image, Embedding) else self.encode(image, format=format)
-        out = Handle("sam_prediction")
+        out, side = Handle("sam_prediction"), self.mask_side
         with self._handle as sam, embedding._handle as encoded:
             call(lib.vitrum_sam_prediction_new, sam, out.place)
             with out as prediction:
                 call(lib.vitrum_sam_predict, sam, encoded, c_prompts.array, len(c_prompts), c_options, prediction)
-            size, side = embedding.size, self.mask_side
+            size = embedding.size
         return [Prediction(out, i, size, side, float(threshold)) for i in range(len(c_prompts))]
 
     @overload

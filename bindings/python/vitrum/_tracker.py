@@ -332,7 +332,9 @@ class Tracker:
         ctype: str,
     ) -> NDArray[Scalar]:
         with self._alone() as tracker:
-            return collect(function, tracker, count("object", object), _frame(frame), *arguments, dtype=dtype, ctype=ctype)
+            return collect(
+                function, tracker, count("object", object), _frame(frame), *arguments, dtype=dtype, ctype=ctype
+            )
 
     def clear_prompts(self, object: int, frame: int | None = None) -> None:
         """Takes back what was said about an object on a frame. Without any prompts it must be prompted or removed."""
