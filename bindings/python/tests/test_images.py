@@ -128,7 +128,7 @@ def test_many_pictures_or_one(clip, photo, expected, demo):
     # More than go to the library at once, from an iterator.
     many = clip.encode_images(photo[i:, i:] for i in range(40))
     assert many.shape == (40, clip.embed_dim)
-    for i in (0, 15, 16, 39):
+    for i in (0, 3, 4, 27, 28, 39):
         assert np.array_equal(many[i : i + 1], clip.encode_images([photo[i:, i:]]))
     with pytest.raises(ValueError, match="images: there are none"):
         clip.encode_images([])

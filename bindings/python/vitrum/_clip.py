@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,8 +29,9 @@ _ACTIVATIONS: dict[str | None, int] = {
     "gelu": lib.VITRUM_ACTIVATION_GELU,
     "quick_gelu": lib.VITRUM_ACTIVATION_QUICK_GELU,
 }
-# What goes to the library at once. Between two of these Ctrl-C is heard, and pictures need not all be in memory.
-_PICTURES, _TEXTS = 16, 64
+# How much goes to the library at once; the results do not depend on it. Between two calls Ctrl-C is heard, so that one
+# should take no longer than a second, and of many pictures no more need be in memory.
+_FIRST, _MOST, _SECONDS = 4, 64, 0.5
 
 DEFAULT_TEMPLATE = "a photo of a {}"
 
@@ -131,7 +133,7 @@ class Clip(Model):
             array = ffi.new("vitrum_image[]", [picture.image[0] for picture in pictures])
             call(lib.vitrum_clip_encode_image, clip, array, len(array), *more)
 
-        return self._encode(encode, views(images, format, "images"), _PICTURES, normalize, "images")
+        return self._encode(encode, views(images, format, "images"), normalize, "images")
 
     def encode_texts(self, texts: Iterable[str] | str, normalize: bool = True) -> NDArray[np.float32]:
         """Embeddings of texts: float32 ``[n, embed_dim]``, of length 1 if ``normalize``.
@@ -148,20 +150,21 @@ class Clip(Model):
             array, _kept = c_texts(some, "texts")
             call(lib.vitrum_clip_encode_text, clip, array, len(array), *more)
 
-        return self._encode(encode, iter(list_of_texts(texts)), _TEXTS, normalize, "texts")
+        return self._encode(encode, iter(list_of_texts(texts)), normalize, "texts")
 
-    def _encode(
-        self, encode: Any, items: Iterator[Item], at_once: int, normalize: bool, argument: str
-    ) -> NDArray[np.float32]:
+    def _encode(self, encode: Any, items: Iterator[Item], normalize: bool, argument: str) -> NDArray[np.float32]:
         options = struct("clip_encode_options")
         options.normalize = bool(normalize)
         parts: list[NDArray[np.float32]] = []
+        dim, at_once = self.embed_dim, _FIRST
         with self._handle as clip:
-            dim = self.embed_dim
             while some := list(itertools.islice(items, at_once)):
                 part = np.empty((len(some), dim), np.float32)
+                start = time.monotonic()
                 encode(clip, some, options, writable(part, "float"), part.size, ffi.NULL)
                 parts.append(part)
+                is_quick = time.monotonic() - start < _SECONDS / 2
+                at_once = min(2 * at_once, _MOST) if is_quick else max(at_once // 2, 1)
         if not parts:
             raise ValueError(f"{argument}: there are none")
         return np.concatenate(parts)

@@ -128,8 +128,7 @@ def _array_of(picture: Any, argument: str) -> tuple[NDArray[np.uint8], bool]:
     """The picture as a uint8 array of two or three dimensions, and whether its channels are known to be RGB."""
     if isinstance(picture, (str, os.PathLike)):
         return _of_file(picture, argument), True
-    pil = sys.modules.get("PIL.Image")
-    if pil is not None and isinstance(picture, pil.Image):
+    if _is_of_pil(picture):
         return _of_pil(picture, argument), True
     if not isinstance(picture, np.ndarray):
         if not hasattr(picture, "__array_interface__") and not hasattr(picture, "__array__"):
@@ -148,6 +147,12 @@ def _array_of(picture: Any, argument: str) -> tuple[NDArray[np.uint8], bool]:
     if picture.size == 0:
         raise ValueError(f"{argument}: a picture without pixels, of shape {picture.shape}")
     return picture, False
+
+
+def _is_of_pil(picture: Any) -> bool:
+    # If nobody has imported Pillow, it cannot be one of its images.
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(picture, pil.Image)
 
 
 def _advice(dtype: np.dtype[Any]) -> str:
@@ -190,10 +195,9 @@ def _of_pil(image: Any, argument: str) -> NDArray[np.uint8]:
 
 def views(pictures: Any, format: str, argument: str) -> Iterator[View]:
     """Many pictures, or one that stands alone, one view after the other."""
-    is_alone = isinstance(pictures, (str, os.PathLike, Nv12)) or (
-        not isinstance(pictures, (list, tuple))
-        and (hasattr(pictures, "__array_interface__") or hasattr(pictures, "__array__"))
-        and np.ndim(pictures) <= 3
-    )
+    is_alone = isinstance(pictures, (str, os.PathLike, Nv12)) or _is_of_pil(pictures)
+    if not isinstance(pictures, (list, tuple)) and not is_alone:
+        is_array = hasattr(pictures, "__array_interface__") or hasattr(pictures, "__array__")
+        is_alone = is_array and np.ndim(pictures) <= 3
     for i, picture in enumerate([pictures] if is_alone else pictures):
         yield View(picture, format, argument if is_alone else f"{argument}[{i}]")

@@ -124,6 +124,10 @@ class Record:
             "crop_box": list(self.crop_box),
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the mask, which can be decoded again.
+        return Record, tuple(getattr(self, name) for name in Record.__annotations__)
+
     @classmethod
     def of(cls, record: Any) -> Record:
         """Copies what the library owns."""

@@ -68,7 +68,12 @@ class Rle:
         height, width = size
         self.size: tuple[int, int] = (int(height), int(width))
         self.counts: NDArray[np.uint32] = np.asarray(counts, dtype=np.uint32)
-        if self.counts.ndim != 1 or int(self.counts.sum(dtype=np.uint64)) != self.size[0] * self.size[1]:
+        if (
+            height < 0
+            or width < 0
+            or self.counts.ndim != 1
+            or int(self.counts.sum(dtype=np.uint64)) != self.size[0] * self.size[1]
+        ):
             raise ValueError(f"counts: runs that fill {self.size[0]} x {self.size[1]} pixels are needed")
 
     @classmethod
