@@ -28,8 +28,10 @@ def test_zero_shot(demo):
 def test_coco_results(demo, tmp_path):
     pytest.importorskip("pycocotools")
     output = tmp_path / "results.json"
-    out = run("coco_results.py", demo / "sam-nano", demo / "images/garden-scene-3d.png", output, 0.2, 0.4)
+    out = run("coco_results.py", demo / "sam-nano", demo / "images/garden-scene-3d.png", output, 8, 0.2, 0.4)
     assert f"{len(json.loads(output.read_text()))} masks in" in out and "pairs overlap" in out
+    out = run("coco_results.py", demo / "sam-nano", demo / "images/garden-scene-3d.png", output, 2, 1)
+    assert "0 masks in" in out and json.loads(output.read_text()) == []
 
 
 def test_supervision_masks(demo, tmp_path):
