@@ -142,6 +142,26 @@ def test_what_progress_raises_comes_out(sam, photo, clip):
     assert sam.encode(photo, progress=lambda fraction: 0).size == photo.shape[:2]
 
 
+def test_progress_must_not_use_models(sam, clip, embedding, photo):
+    def use(fraction):
+        for call in (
+            lambda: sam.encode(photo),
+            lambda: sam.everything(photo),
+            lambda: sam.predict(embedding, [[1, 1]]),
+            lambda: clip.encode_texts("a"),
+            lambda: clip.classify(photo, ["a"]),
+        ):
+            with pytest.raises(RuntimeError, match="a progress callback must not use models"):
+                call()
+        refused.append(fraction)
+
+    refused = []
+    sam.encode(photo, progress=use)
+    assert len(refused) > 2
+    # Afterwards everything is as it was.
+    assert clip.encode_texts("a").shape == (1, clip.embed_dim)
+
+
 def interrupt_in(seconds):
     timer = threading.Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()

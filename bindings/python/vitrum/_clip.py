@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._context import Context
 from ._ffi import c_text, c_texts, call, collect, contiguous, ffi, lib, list_of_texts, readable, struct, writable
 from ._image import Format, Image, View, views
+from ._long import refuse_in_progress
 from ._model import Model, Weights, choice
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class Clip(Model):
         return self._encode(encode, iter(list_of_texts(texts)), normalize, "texts")
 
     def _encode(self, encode: Any, items: Iterator[Item], normalize: bool, argument: str) -> NDArray[np.float32]:
+        refuse_in_progress()
         options = struct("clip_encode_options")
         options.normalize = bool(normalize)
         parts: list[NDArray[np.float32]] = []
@@ -179,6 +181,7 @@ class Clip(Model):
         Raises:
             ValueError: No labels, an empty one, or a template without ``{}``.
         """
+        refuse_in_progress()
         view = View(image, format, "image")
         if isinstance(labels, str):
             raise TypeError("labels: a list of labels is needed, not one str")

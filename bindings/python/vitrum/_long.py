@@ -23,6 +23,21 @@ Progress = Callable[[float], object]
 _POLL: float | None = 0.1 if os.name == "nt" else None
 
 
+class _Inside(threading.local):
+    progress = False
+
+
+_inside = _Inside()
+
+
+def refuse_in_progress() -> None:
+    """Before a call that needs the context's threads: one of them waits for the progress callback, and this would wait
+    for it.
+    """
+    if _inside.progress:
+        raise RuntimeError("a progress callback must not use models: the call that it reports on waits for it")
+
+
 class LongCall:
     """One call with a progress callback. The handle of this object is the callbacks' ``user``."""
 
@@ -42,6 +57,7 @@ class LongCall:
 
     def run(self, function: Callable[[Any, Any, Any], int]) -> None:
         """Calls ``function(progress, user, error)``, which calls the library and returns its status."""
+        refuse_in_progress()
         is_main = threading.current_thread() is threading.main_thread()
         if self._progress is None and not is_main:
             # Nobody listens, and no signal comes here.
@@ -95,7 +111,7 @@ class LongCall:
                 fraction = self._mail.get(timeout=_POLL)
                 if fraction is None or self._progress is None:
                     continue
-                if not self._is_stopped and self._progress(fraction) is False:
+                if not self._is_stopped and self._ask(self._progress, fraction) is False:
                     self._is_stopped = True
                 self._answers.put(None)
             except queue.Empty:
@@ -104,6 +120,14 @@ class LongCall:
                 self._fail(failure)
                 # One too many does no harm: nobody waits for answers any more.
                 self._answers.put(None)
+
+    @staticmethod
+    def _ask(progress: Progress, fraction: float) -> object:
+        _inside.progress = True
+        try:
+            return progress(fraction)
+        finally:
+            _inside.progress = False
 
     def report(self, fraction: float) -> None:
         """Tells the calling thread, and waits for its answer."""

@@ -13,7 +13,7 @@ from ._context import Context
 from ._embedding import Embedding
 from ._ffi import Handle, c_text, c_texts, call, count, ffi, lib, list_of_texts, readable, struct
 from ._image import Format, Image, View
-from ._long import Progress, run_long
+from ._long import Progress, refuse_in_progress, run_long
 from ._model import Model, Weights
 from ._prediction import Prediction
 from ._prompt import CPrompts, Prompt
@@ -188,6 +188,7 @@ class Sam(Model):
     def _predict(
         self, image: Any, prompts: list[Prompt], options: dict[str, int], threshold: float, format: Format
     ) -> list[Prediction]:
+        refuse_in_progress()
         c_prompts, c_options = CPrompts(prompts), struct("sam_predict_options")
         for name, value in options.items():
             setattr(c_options, name, count(name, value))
