@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._ffi import contiguous, ffi, readable, struct
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """All that is said about one object, in pixels of the picture. Nothing at all means the most prominent one.
 
