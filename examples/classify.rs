@@ -14,7 +14,9 @@ use vitrum::{Bundle, ClassifyOptions, Clip, ClipOptions, Context, ContextOptions
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, picture, labels @ ..] = &args[..] else { return Err("usage: classify CLIP PICTURE.ppm LABEL...".into()) };
+    let [model, picture, labels @ ..] = &args[..] else {
+        return Err("usage: classify CLIP PICTURE.ppm LABEL...".into());
+    };
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
 
     let context = Context::new(&ContextOptions::default())?;

@@ -16,7 +16,9 @@ use vitrum::{Sam, SamOptions, Tracker, TrackerOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, x, y, frames @ ..] = &args[..] else { return Err("usage: track SAM2 X Y FRAME.ppm...".into()) };
+    let [model, x, y, frames @ ..] = &args[..] else {
+        return Err("usage: track SAM2 X Y FRAME.ppm...".into());
+    };
     let click = [Point::foreground(x.parse()?, y.parse()?)];
 
     let context = Context::new(&ContextOptions::default())?;
@@ -29,7 +31,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let view = picture.view()?;
         let tracker = match &mut tracker {
             Some(tracker) => tracker,
-            none => none.insert(Tracker::new(sam.clone(), [view.width(), view.height()], &TrackerOptions::default())?),
+            none => none.insert(Tracker::new(
+                sam.clone(),
+                [view.width(), view.height()],
+                &TrackerOptions::default(),
+            )?),
         };
         let frame = tracker.push(&view, &Monitor::none())?;
         if index == 0 {

@@ -161,7 +161,9 @@ fn loaded<T>(name: &str, bundle: &Bundle<'_>, wanted: Family, result: vitrum::Re
                 Some("--lenient loads what can be loaded all the same")
             }
             (ErrorCode::Unsupported, Ok(Family::Clip)) => Some("classify, embed and similarity take a CLIP"),
-            (ErrorCode::Unsupported, Ok(Family::Sam)) => Some("segment and everything take a SAM or a SAM 2, track a SAM 2"),
+            (ErrorCode::Unsupported, Ok(Family::Sam)) => {
+                Some("segment and everything take a SAM or a SAM 2, track a SAM 2")
+            }
             _ => None,
         };
         let failure = Err::<T, _>(error.within(format_args!("model {name}"))).or_exit(Exit::Model).err();

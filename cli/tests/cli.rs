@@ -131,7 +131,11 @@ fn labels_may_come_as_embeddings() {
     let at = bytes.len() - 4;
     let bad = [&bytes[..at], &f32::NAN.to_le_bytes()].concat();
     embedded("a,b,c", &scratch_file("nan.npy", bad), 4, "row 2 holds values that are not finite");
-    fails(&["classify", &octopus, "--labels", "a", "--label-embeddings", array, "--template", "{}"], 2, "cannot be used with");
+    fails(
+        &["classify", &octopus, "--labels", "a", "--label-embeddings", array, "--template", "{}"],
+        2,
+        "cannot be used with",
+    );
 }
 
 #[test]

@@ -5,7 +5,13 @@ use crate::weights::Scope;
 
 /// Families, and tensors that every checkpoint of one has.
 const FAMILIES: [(&str, &[&str]); 3] = [
-    ("SAM 2", &["image_encoder.trunk.patch_embed.proj.weight", "vision_encoder.backbone.patch_embed.projection.weight"]),
+    (
+        "SAM 2",
+        &[
+            "image_encoder.trunk.patch_embed.proj.weight",
+            "vision_encoder.backbone.patch_embed.projection.weight",
+        ],
+    ),
     (
         "SAM",
         &[
@@ -14,7 +20,14 @@ const FAMILIES: [(&str, &[&str]); 3] = [
             "image_encoder.patch_embed.seq.0.c.weight",
         ],
     ),
-    ("CLIP", &["vision_model.embeddings.class_embedding", "visual.class_embedding", "visual.layer1.0.conv1.weight"]),
+    (
+        "CLIP",
+        &[
+            "vision_model.embeddings.class_embedding",
+            "visual.class_embedding",
+            "visual.layer1.0.conv1.weight",
+        ],
+    ),
 ];
 
 /// The error of a checkpoint that is not of the family `expected`: it names the one that it is of, or `looked_for`, what

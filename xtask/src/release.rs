@@ -61,7 +61,8 @@ pub(crate) fn make(root: &Path, args: &[&str]) -> Result<(), String> {
 
 /// Fails unless `CHANGELOG.md` has a heading for this version.
 fn changelog_knows_the_version(root: &Path) -> Result<(), String> {
-    let changelog = fs::read_to_string(root.join("CHANGELOG.md")).map_err(|error| format!("CHANGELOG.md: {error}"))?;
+    let changelog =
+        fs::read_to_string(root.join("CHANGELOG.md")).map_err(|error| format!("CHANGELOG.md: {error}"))?;
     let heading = |line: &str| {
         let words = line.strip_prefix("## ")?.split_whitespace().next()?;
         Some(words.trim_matches(['[', ']']) == VERSION)

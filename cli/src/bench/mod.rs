@@ -52,7 +52,9 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
     }
     let levels: Vec<Option<Level>> =
         if args.every_isa { Level::available().map(Some).collect() } else { vec![machine.isa] };
-    for (level, threads) in levels.into_iter().flat_map(|level| threads.iter().map(move |&threads| (level, threads))) {
+    for (level, threads) in
+        levels.into_iter().flat_map(|level| threads.iter().map(move |&threads| (level, threads)))
+    {
         let cx = Machine { isa: level, ..machine.clone() }.cx_with(threads)?;
         let peak = Peak::calibrate(&cx, machine.load.weights.unwrap_or_default());
         let profile = args.breakdown.then(|| Arc::new(Profile::default()));

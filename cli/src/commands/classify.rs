@@ -44,7 +44,8 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     let labels = labels::read(&args.labels)?;
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
-    let embeddings = args.label_embeddings.as_deref().map(|path| read_embeddings(path, labels.len())).transpose()?;
+    let embeddings =
+        args.label_embeddings.as_deref().map(|path| read_embeddings(path, labels.len())).transpose()?;
     let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
     let texts = match embeddings {
         Some((path, array)) => of_model(path, array, clip.embed_dim())?,

@@ -285,9 +285,17 @@ fn unusable_files_have_their_exit_codes() {
     let click = |args: &[&str], exit: i32, culprit: &str| {
         fails(&[&segment(&scene, &["--point", "9,9"])[..], args].concat(), exit, culprit);
     };
-    click(&["--model", "demo:clip"], 3, "model demo:clip: not a SAM checkpoint: this is a CLIP\n  classify, embed");
+    click(
+        &["--model", "demo:clip"],
+        3,
+        "model demo:clip: not a SAM checkpoint: this is a CLIP\n  classify, embed",
+    );
     click(&["--image-size", "100"], 3, "image size 100");
-    fails(&["embed", "--text", "a cat", "--model", "demo:sam"], 3, "model demo:sam: not a CLIP checkpoint: this is a SAM\n  segment and");
+    fails(
+        &["embed", "--text", "a cat", "--model", "demo:sam"],
+        3,
+        "model demo:sam: not a CLIP checkpoint: this is a SAM\n  segment and",
+    );
     fails(&segment(&scene, &["--text", "a cat", "--clip-model", "demo:sam"]), 3, "model demo:sam");
     click(&["--mask", "no-such.npy"], 4, "no-such.npy: ");
     click(&["--mask", &demo_file("images/octopus-3d.png")], 4, "many colours, not a mask");

@@ -46,7 +46,8 @@ impl Tracker {
         }
         let [height, width] = [fields.u32()? as usize, fields.u32()? as usize];
         let options = fields.options()?;
-        let mut tracker = Self::new(sam, [width, height], &options).map_err(|error| impossible(error.message()))?;
+        let mut tracker =
+            Self::new(sam, [width, height], &options).map_err(|error| impossible(error.message()))?;
         tracker.direction = fields.direction()?;
         let sam = tracker.sam.clone();
         let mut reader = Reader { fields, model: tracking(&sam)?, options: &options, rules: tracker.rules };

@@ -35,10 +35,9 @@ pub(crate) fn library(root: &Path, options: &Options, platform: &Platform) -> Re
     };
     let missing = |what| format!("cargo built no {what}");
     let import_library = ending(&[".dll.a", ".dll.lib"]);
-    let static_library = files
-        .iter()
-        .map(PathBuf::from)
-        .find(|file| file.extension().is_some_and(|e| e == "a" || e == "lib") && Some(file) != import_library.as_ref());
+    let static_library = files.iter().map(PathBuf::from).find(|file| {
+        file.extension().is_some_and(|e| e == "a" || e == "lib") && Some(file) != import_library.as_ref()
+    });
     let native_flags = messages.lines().find_map(|line| line.split_once("native-static-libs: "));
     Ok(Library {
         static_library: static_library.ok_or_else(|| missing("static library"))?,
@@ -67,7 +66,9 @@ pub(crate) fn host() -> Result<String, String> {
 /// Bytes of a pointer on `target`.
 pub(crate) fn pointer_bytes(root: &Path, target: &str) -> Result<u32, String> {
     let cfg = output(Command::new(rustc()).current_dir(root).args(["--print", "cfg", "--target", target]))?;
-    let bits = cfg.lines().find_map(|line| line.strip_prefix("target_pointer_width=")?.trim_matches('"').parse().ok());
+    let bits = cfg
+        .lines()
+        .find_map(|line| line.strip_prefix("target_pointer_width=")?.trim_matches('"').parse().ok());
     bits.map(|bits: u32| bits / 8).ok_or_else(|| format!("rustc does not know the pointers of {target}"))
 }
 
@@ -83,11 +84,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
 
 /// `cargo metadata` with the dependencies for `target`.
 pub(crate) fn metadata(root: &Path, target: &str) -> Result<Value, String> {
-    let text = output(
-        Command::new(cargo_program())
-            .current_dir(root)
-            .args(["metadata", "--format-version=1", "--locked", "--filter-platform", target]),
-    )?;
+    let text = output(Command::new(cargo_program()).current_dir(root).args([
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--filter-platform",
+        target,
+    ]))?;
     serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))
 }
 
@@ -130,7 +133,8 @@ fn artifacts(mut command: Command, name: &str) -> Result<(Vec<String>, String), 
     }
     let mut files = Vec::new();
     for line in String::from_utf8_lossy(&out.stdout).lines() {
-        let message: Value = serde_json::from_str(line).map_err(|error| format!("cargo's messages: {error}"))?;
+        let message: Value =
+            serde_json::from_str(line).map_err(|error| format!("cargo's messages: {error}"))?;
         if message["reason"] == "compiler-artifact" && message["target"]["name"] == name {
             let of_target = message["filenames"].as_array().into_iter().flatten();
             files.extend(of_target.filter_map(Value::as_str).map(str::to_owned));

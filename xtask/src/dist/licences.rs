@@ -32,7 +32,8 @@ pub(crate) fn of(root: &Path, roots: &[&str], target: &str) -> Result<String, St
         }
     }
     for (text, crates) in texts {
-        write!(page, "\n## {}\n\n```text\n{}\n```\n", crates.join(", "), text.trim_end()).expect("a string grows");
+        write!(page, "\n## {}\n\n```text\n{}\n```\n", crates.join(", "), text.trim_end())
+            .expect("a string grows");
     }
     Ok(page)
 }
@@ -41,9 +42,13 @@ pub(crate) fn of(root: &Path, roots: &[&str], target: &str) -> Result<String, St
 pub(crate) fn linked<'a>(metadata: &'a Value, roots: &[&str]) -> Result<Vec<&'a Value>, String> {
     let list = |value: &'a Value| value.as_array().ok_or_else(|| "cargo metadata lacks a list".to_owned());
     let key = |value: &'a Value| value["id"].as_str().unwrap_or_default();
-    let packages: HashMap<_, _> = list(&metadata["packages"])?.iter().map(|package| (key(package), package)).collect();
-    let nodes: HashMap<_, _> = list(&metadata["resolve"]["nodes"])?.iter().map(|node| (key(node), node)).collect();
-    let named = |id: &&str| roots.iter().any(|&root| packages[*id]["name"] == root && packages[*id]["source"].is_null());
+    let packages: HashMap<_, _> =
+        list(&metadata["packages"])?.iter().map(|package| (key(package), package)).collect();
+    let nodes: HashMap<_, _> =
+        list(&metadata["resolve"]["nodes"])?.iter().map(|node| (key(node), node)).collect();
+    let named = |id: &&str| {
+        roots.iter().any(|&root| packages[*id]["name"] == root && packages[*id]["source"].is_null())
+    };
     let mut waiting: Vec<&str> = nodes.keys().copied().filter(|id| named(id)).collect();
     let mut seen: HashSet<&str> = waiting.iter().copied().collect();
     while let Some(id) = waiting.pop() {
@@ -66,7 +71,8 @@ fn texts_of(package: &Value) -> Result<Vec<String>, String> {
     let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
     let directory = manifest.parent().unwrap_or(manifest);
     let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut files: Vec<_> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
         TEXTS.iter().any(|text| name.starts_with(text))

@@ -36,7 +36,8 @@ pub(crate) fn install(root: &Path, args: &[&str]) -> Result<(), String> {
     let target = options.target.as_deref().unwrap_or(&host);
     let platform = Platform::of(target, abi_version(root)?)?;
     let library = build::library(root, &options, &platform)?;
-    let package = Package { prefix: std::path::absolute(&options.prefix).map_err(|error| error.to_string())? };
+    let package =
+        Package { prefix: std::path::absolute(&options.prefix).map_err(|error| error.to_string())? };
 
     package.copy_libraries(&library, &platform)?;
     package.copy_headers(root)?;
@@ -90,7 +91,8 @@ impl Package {
 
     fn copy_headers(&self, root: &Path) -> Result<(), String> {
         let files = |directory: &str| -> Result<Vec<PathBuf>, String> {
-            let entries = fs::read_dir(root.join(directory)).map_err(|error| format!("{directory}: {error}"))?;
+            let entries =
+                fs::read_dir(root.join(directory)).map_err(|error| format!("{directory}: {error}"))?;
             Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
         };
         for file in files("include")?.into_iter().chain(files("include/vitrum")?) {
@@ -127,9 +129,9 @@ impl Package {
             (SHARED_PC, "lib/pkgconfig/vitrum.pc"),
             (STATIC_PC, "lib/pkgconfig/vitrum-static.pc"),
         ] {
-            let filled = values.iter().fold(template.to_owned(), |text, (name, value)| {
-                text.replace(&format!("@{name}@"), value)
-            });
+            let filled = values
+                .iter()
+                .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("@{name}@"), value));
             self.write(&filled, to)?;
         }
         Ok(())

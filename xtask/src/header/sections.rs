@@ -30,8 +30,12 @@ pub(super) fn insert(header: &str) -> Result<String, String> {
     let lines: Vec<&str> = header.lines().collect();
     let mut titles = std::collections::BTreeMap::new();
     for (first, title) in SECTIONS {
-        let declares = |line: &&str| !line.starts_with([' ', '#', '/', '}']) && line.contains(&format!("{first}("));
-        let at = lines.iter().position(declares).ok_or_else(|| format!("{first} begins a section and is not declared"))?;
+        let declares =
+            |line: &&str| !line.starts_with([' ', '#', '/', '}']) && line.contains(&format!("{first}("));
+        let at = lines
+            .iter()
+            .position(declares)
+            .ok_or_else(|| format!("{first} begins a section and is not declared"))?;
         // Above the function's comment.
         let blank = lines[..at].iter().rposition(|line| line.is_empty()).map_or(0, |blank| blank + 1);
         titles.insert(blank, title);
@@ -56,7 +60,8 @@ mod tests {
     fn titles_stand_above_comments() {
         let declared = SECTIONS.map(|(first, _)| format!("/* Doc. */\nint {first}(void);\n")).join("\n");
         let header = insert(&declared).unwrap();
-        let second = format!("\n\n/* {} {} */\n\n/* Doc. */\nint {}(", SECTIONS[1].1, "-".repeat(72), SECTIONS[1].0);
+        let second =
+            format!("\n\n/* {} {} */\n\n/* Doc. */\nint {}(", SECTIONS[1].1, "-".repeat(72), SECTIONS[1].0);
         assert!(header.contains(&second), "{header}");
         assert_eq!(contents().lines().count(), SECTIONS.len());
         assert!(insert("int f(void);").is_err());
