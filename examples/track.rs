@@ -29,13 +29,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (index, path) in frames.iter().enumerate() {
         let picture = ppm::Picture::read(Path::new(path))?;
         let view = picture.view()?;
+        let size = [view.width(), view.height()];
         let tracker = match &mut tracker {
             Some(tracker) => tracker,
-            none => none.insert(Tracker::new(
-                sam.clone(),
-                [view.width(), view.height()],
-                &TrackerOptions::default(),
-            )?),
+            none => none.insert(Tracker::new(sam.clone(), size, &TrackerOptions::default())?),
         };
         let frame = tracker.push(&view, &Monitor::none())?;
         if index == 0 {

@@ -173,7 +173,7 @@ fn the_example_of_the_tracker_prints_what_rust_computes() {
     let mut pixels = pixels();
     let cx = Cx::new(&CxOptions::default()).unwrap();
     let sam = Arc::new(Sam::load(&cx, &open(SAM2), &SamOptions::default()).unwrap());
-    let mut tracker = Tracker::new(sam, [HEIGHT, WIDTH], &TrackerOptions::default()).unwrap();
+    let mut tracker = Tracker::new(sam, [WIDTH, HEIGHT], &TrackerOptions::default()).unwrap();
     let (mut args, mut expected) =
         (vec![SAM2.into(), CLICK[0].to_string(), CLICK[1].to_string()], String::new());
     for i in 0..3 {

@@ -170,7 +170,7 @@ fn bedroom(sam: &Arc<Sam>, directory: &Path) -> Outcome {
 /// A tracker on its first frame.
 fn follow(sam: &Arc<Sam>, first: &Picture) -> Tracker {
     let options = TrackerOptions::default().with_num_frames(BEDROOM_FRAMES);
-    let mut tracker = Tracker::new(sam.clone(), [first.height, first.width], &options).unwrap();
+    let mut tracker = Tracker::new(sam.clone(), [first.width, first.height], &options).unwrap();
     tracker.push(&first.view(), &Monitor::none()).unwrap();
     tracker
 }

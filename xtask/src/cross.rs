@@ -27,11 +27,10 @@ impl Build {
     }
 }
 
-const BUILDS: [Build; 5] = [
+const BUILDS: [Build; 4] = [
     Build::bare("thumbv7em-none-eabihf").with("capi"),
     Build::bare("x86_64-unknown-none").with("capi"),
     Build::bare("wasm32-unknown-unknown"),
-    Build::hosted("aarch64-apple-ios"),
     Build::hosted("aarch64-linux-android"),
 ];
 

@@ -3,9 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Cargo's variable for the optimisation of the profile `dev`.
-const DEV_LEVEL: &str = "CARGO_PROFILE_DEV_OPT_LEVEL";
-
 /// A compiler with the sources of `core`, `alloc` and `std` beside it, and its cargo.
 pub(crate) struct Toolchain {
     cargo: PathBuf,
@@ -45,12 +42,10 @@ impl Toolchain {
             .args(["-Z", &format!("build-std={crates}"), "--target", target])
             .args(["--target-dir", "target/cross"])
             .env("RUSTC", &self.rustc)
+            // What is only compiled need not be fast.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
             // Stable compilers accept `-Z build-std` only so.
             .env("RUSTC_BOOTSTRAP", "1");
-        // What is only compiled need not be fast.
-        if std::env::var_os(DEV_LEVEL).is_none() {
-            cargo.env(DEV_LEVEL, "0");
-        }
         cargo
     }
 }
