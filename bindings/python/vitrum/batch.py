@@ -101,7 +101,7 @@ class Task:
         """The results of a batch, by column; row by row those of its pictures."""
         # Outside of what is caught below: without a model the job cannot go on.
         self.load()
-        rows = list(zip(*(_values(batch[name]) for name in self._inputs())))
+        rows = list(zip(*(_values(batch[name]) for name in self.inputs)))
         out: dict[str, list[Any]] = {name: [] for name in (self.path, *self._names, "error")}
         out[self.path] = [row[0] for row in rows]
         for first in range(0, len(rows), _AT_ONCE):
@@ -163,7 +163,8 @@ class Task:
         # One of them is at fault; the others are not to suffer.
         return [it for one, prompt in zip(pictures, prompts) for it in self._attempted([one], [prompt])]
 
-    def _inputs(self) -> list[str]:
+    @property
+    def inputs(self) -> list[str]:
         """The columns that are read: the name, the contents, then those of prompts."""
         return [self.path] if self.contents is None else [self.path, self.contents]
 
@@ -291,8 +292,9 @@ class Segment(Task):
         # A wrong name is told here, before a job starts.
         everything_options(self.everything, False)
 
-    def _inputs(self) -> list[str]:
-        return [*super()._inputs(), *(name for name in (self.boxes, self.points) if name is not None)]
+    @property
+    def inputs(self) -> list[str]:
+        return [*super().inputs, *(name for name in (self.boxes, self.points) if name is not None)]
 
     def _fault_of_picture(self) -> tuple[type[Exception], ...]:
         # Prompts belong to the row, options of `everything` to the job.
