@@ -11,6 +11,7 @@ on a cluster the number of workers is that of the executors' cores (divided by s
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import many_options
@@ -28,6 +29,8 @@ def session(workers: int, threads: int) -> SparkSession:
     builder = SparkSession.builder.appName("vitrum")
     # Which spark-submit sets for the program that it starts.
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        # Otherwise workers would run the first python3 of PATH.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(f"local[{workers * threads}]").config("spark.ui.enabled", "false")
     return builder.config("spark.task.cpus", str(threads)).getOrCreate()
 

@@ -13,8 +13,8 @@ later batches and later tasks of the same settings. A picture that cannot be rea
 and nulls in the place of results. What is wrong with the job, such as a model that is not there, is raised.
 
 Threads: one for a worker by default. A machine is full with one worker for each core, and pictures are independent of each
-other: threads that share a picture wait for each other at the end of each product, processes never do. More threads for
-fewer workers save memory, since each process has a model of its own.
+other. Threads that share a picture would wait for each other after each step, and all but one of them while it is decoded.
+More threads for fewer workers save memory, since each process has a model of its own.
 """
 
 from __future__ import annotations
