@@ -53,6 +53,9 @@ class Worker:
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[int]]:
         results = self.task(rows)
+        if not len(results):
+            # All of them were in the output already.
+            return {"rows": [], "errors": []}
         # The name follows from the rows: if Ray repeats a batch, the file takes the place of the first one.
         name = hashlib.sha256("\n".join(map(str, rows[self.task.path])).encode()).hexdigest()[:24]
         system, root = located(self.output)
@@ -100,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[int, int]:
         def is_new(table: pyarrow.Table) -> pyarrow.Table:
             return table.filter(pyarrow.compute.invert(pyarrow.compute.is_in(table["path"], value_set=ray.get(known))))
 
-        data = ray.data.read_parquet(inputs, filesystem=system, columns=task.inputs) if inputs else None
+        data = ray.data.read_parquet(inputs, filesystem=system).select_columns(task.inputs) if inputs else None
         data = data.map_batches(is_new, batch_format="pyarrow") if data and len(is_there) else data
     else:
         known_paths = set(is_there.to_pylist())

@@ -4,8 +4,9 @@
     spark-submit --master ... --py-files many_options.py many_spark.py --task embed ...
 
 Each of Spark's tasks writes one Parquet file, which is there when the task has ended. If the job is killed, start it again:
-pictures that are in the output already are left out. Without spark-submit it runs on this machine with --workers processes;
-on a cluster the number of workers is that of the executors' cores (divided by spark.task.cpus, which --threads sets).
+pictures that are in the output already are left out. Files without contents, which Spark does not list, are never in it.
+Without spark-submit the job runs on this machine with --workers processes; on a cluster the number of workers is that of the
+executors' cores, divided by --threads.
 """
 
 from __future__ import annotations

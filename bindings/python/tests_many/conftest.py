@@ -14,6 +14,8 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 # Workers of Ray import the program that is under test.
 os.environ["PYTHONPATH"] = str(EXAMPLES)
+# For so little work, compiling Java well costs more than it gives.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,7 @@ def pictures(demo, tmp_path_factory):
     (halves[0] / "truncated.png").write_bytes(whole[: len(whole) // 2])
     (halves[0] / "text.png").write_text("This is no picture.")
     (halves[1] / "truncated.jpg").write_bytes((demo / "images/coffee.jpg").read_bytes()[:5000])
-    (halves[1] / "empty.webp").write_bytes(b"")
+    (halves[1] / "short.webp").write_bytes(b"RIFF")
     (root / "notes.txt").write_text("Not a picture, and not named as one.")
     return root
 

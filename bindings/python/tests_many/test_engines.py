@@ -160,7 +160,7 @@ def test_killed_and_completed(engine, run, demo, tmp_path):
     (tmp_path / "input").mkdir()
     with Image.open(demo / "images/garden-scene-3d.png") as image:
         scene = image.convert("RGB")
-    for i in range(40):
+    for i in range(24):
         left, top = rng.integers(0, 64, 2).tolist()
         scene.crop((left, top, left + scene.width - 64, top + scene.height - 64)).save(tmp_path / f"input/{i}.png")
     output = tmp_path / "output"
@@ -168,7 +168,7 @@ def test_killed_and_completed(engine, run, demo, tmp_path):
     everything = json.dumps(dict(EVERYTHING, points_per_side=12))
     job = ["--task", "segment", "--model", demo / "sam-nano", "--everything", everything, "--workers", 2]
     job += ["--input", tmp_path / "input", "--output", output]
-    job += ["--rows-per-file", 4] if engine == "ray" else ["--megabytes-per-file", 1]
+    job += ["--rows-per-file", 3] if engine == "ray" else ["--megabytes-per-file", 1]
 
     program = f"import sys, many_{engine}; {PROGRAMS[engine]} many_{engine}.main(sys.argv[1:])"
     with open(tmp_path / "log", "wb") as log:
@@ -186,10 +186,10 @@ def test_killed_and_completed(engine, run, demo, tmp_path):
     time.sleep(2)
 
     done = read(output)
-    assert 0 < len(done) < 40
-    assert run(*job) == (40 - len(done), 0)
+    assert 0 < len(done) < 24
+    assert run(*job) == (24 - len(done), 0)
     rows = read(output)
-    assert {os.path.basename(it) for it in rows} == {f"{i}.png" for i in range(40)}
+    assert {os.path.basename(it) for it in rows} == {f"{i}.png" for i in range(24)}
     assert all(rows[path] == row for path, row in done.items())
     assert all(row["records"] and row["error"] is None for row in rows.values())
     assert not [it for it in output.iterdir() if "unfinished" in it.name or it.name == "_temporary"]
