@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Classify", "Columns", "Embed", "Segment", "Task"]
 
-# Decoded pictures in memory at the same time. CLIP gains a tenth from 8 at once, and no more from 64.
+# Decoded pictures in memory at the same time. CLIP gains up to a tenth from 8 at once.
 _AT_ONCE = 8
 # Prompts that go through SAM's mask decoder at once, as `everything` has it.
 _PROMPTS_AT_ONCE = 64
