@@ -7,7 +7,7 @@ from conan.errors import ConanInvalidConfiguration
 from conan.tools.files import copy, load
 
 SOURCES = ("Cargo.toml", "Cargo.lock", "LICENSE-*", "NOTICE", "README.md", "CHANGELOG.md", "src/*", "include/*", "xtask/*",
-           "packaging/cmake/*", "packaging/pkgconfig/*", "cli/*", "demo/*", "benches/*", "tests/*.rs")
+           "packaging/cmake/*", "packaging/pkgconfig/*", "cli/*", "demo/*", "examples/*", "benches/*", "tests/*.rs")
 TRIPLES = {
     ("Linux", "x86_64"): "x86_64-unknown-linux-gnu",
     ("Linux", "armv8"): "aarch64-unknown-linux-gnu",
