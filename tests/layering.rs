@@ -16,8 +16,20 @@ const POOL: &str = "exec/pool.rs";
 /// Lines of a handwritten file at most.
 const CEILING: usize = 600;
 /// Directories of handwritten files.
-const HANDWRITTEN: [&str; 9] =
-    ["src", "cli", "xtask", "tests", "benches", "demo", "include", "ffi-examples", ".ci"];
+const HANDWRITTEN: [&str; 12] = [
+    "src",
+    "cli",
+    "xtask",
+    "tests",
+    "benches",
+    "demo",
+    "include",
+    "examples",
+    "ffi-examples",
+    "bindings",
+    "packaging",
+    ".ci",
+];
 
 /// `source` with the insides of comments, strings and character literals blanked; line breaks stay.
 fn code(source: &str) -> String {
