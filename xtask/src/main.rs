@@ -9,7 +9,7 @@ mod release;
 mod toolchain;
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 usage: cargo run -p xtask -- COMMAND
@@ -28,7 +28,14 @@ commands:
   help              print this
   release [OPTIONS] pack what dist installs, with checksum, bill of materials and provenance, into target/release-files/;
                     dist's options but --prefix, and
-      --snapshot        of a version that is still being made";
+      --snapshot        of a version that is still being made
+  wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too";
+
+/// Runs a script of the repository.
+fn run(root: &Path, script: &str) -> Result<(), String> {
+    let status = Command::new(root.join(script)).status().map_err(|error| format!("{script}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{script}: {status}")) }
+}
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace");
@@ -48,6 +55,7 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
+        ["wheel"] => run(root, "bindings/python/build_wheel"),
         ["release", ref options @ ..] => release::make(root, options),
         _ => Err(USAGE.into()),
     };
