@@ -112,7 +112,7 @@ extern crate std;
 /// README's programs compile.
 #[cfg(all(doctest, feature = "std"))]
 #[doc = include_str!("../README.md")]
-mod readme {}
+struct Readme;
 
 pub mod error;
 mod setters;
