@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._ffi import Handle, call, collect, ffi, lib
+from ._ffi import Handle, Owner, call, collect, ffi, lib
 from ._image import Format, Image, View
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
-
-class Embedding:
+class Embedding(Owner):
     """A picture as a SAM's image encoder sees it: made once, it answers any number of prompts.
 
     Several threads may use one embedding. It belongs to the model that made it, or to one of the same weights and input
@@ -53,16 +50,6 @@ class Embedding:
         with self._handle as it:
             call(lib.vitrum_sam_embedding_is_of, it, view.image, answer)
         return {lib.VITRUM_PICTURE_SAME: True, lib.VITRUM_PICTURE_OTHER: False}.get(answer[0])
-
-    def close(self) -> None:
-        """Frees its memory now."""
-        self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an embedding does not pickle: save() gives bytes, and sam.restore(bytes) the embedding")

@@ -10,13 +10,16 @@ import operator
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import _native
 from ._errors import error_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 ffi: Any = _native.ffi
 lib: Any = _native.lib
@@ -162,3 +165,19 @@ class Handle:
             self._closed = True
         if is_idle:
             ffi.release(self.place)
+
+
+class Owner:
+    """What owns one object of the library: ``close``, or the end of a ``with`` block, frees its memory."""
+
+    _handle: Handle
+
+    def close(self) -> None:
+        """Frees the memory now. Afterwards every use raises ``ValueError``."""
+        self._handle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

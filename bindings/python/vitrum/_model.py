@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from ._context import Context, context_or_default
-from ._ffi import Handle, c_text, call, collect, ffi, lib, readable, struct
+from ._ffi import Handle, Owner, c_text, call, collect, ffi, lib, readable, struct
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
@@ -39,7 +39,7 @@ def choice(name: str, value: Any, choices: Mapping[Any, Choice]) -> Choice:
         raise ValueError(f"{name}: one of {', '.join(map(repr, choices))}, not {value!r}") from None
 
 
-class Model:
+class Model(Owner):
     """A loaded model. Several threads may use one; ``close`` frees it when the calls that run have returned."""
 
     _kind: ClassVar[str]
@@ -90,16 +90,6 @@ class Model:
         with self._handle as model:
             text = collect(getattr(lib, f"vitrum_{self._kind}_warnings"), model, dtype=np.uint8, ctype="char")
         return text.tobytes().rstrip(b"\0").decode().splitlines()
-
-    def close(self) -> None:
-        """Frees the model's memory. Afterwards every use raises ``ValueError``."""
-        self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is None:

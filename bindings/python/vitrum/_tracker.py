@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._ffi import Handle, Scalar, call, collect, count, ffi, lib, readable, struct
+from ._ffi import Handle, Owner, Scalar, call, collect, count, ffi, lib, readable, struct
 from ._image import Format, Image, View
 from ._long import Progress, run_long
 from ._model import choice
@@ -29,7 +29,7 @@ Direction: TypeAlias = "Literal['forward', 'backward']"
 _DIRECTIONS = {"forward": lib.VITRUM_DIRECTION_FORWARD, "backward": lib.VITRUM_DIRECTION_BACKWARD}
 
 
-class Tracker:
+class Tracker(Owner):
     """Objects followed through one video, in memory that does not grow with it.
 
     Frames are numbered from 0; the caller chooses the numbers of objects. Where a ``frame`` is asked for, ``None`` is the
@@ -354,16 +354,6 @@ class Tracker:
         """Forgets all objects and their prompts. Frames stay held."""
         with self._alone() as tracker:
             call(lib.vitrum_tracker_reset, tracker)
-
-    def close(self) -> None:
-        """Frees the tracker's memory now."""
-        self._handle.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a tracker does not pickle: save() gives bytes, and Tracker.restore(sam, bytes) the tracker")
