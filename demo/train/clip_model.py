@@ -64,13 +64,13 @@ def sincos(side: int, width: int) -> Tensor:
     return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], 1)
 
 
-def embed_images(model: CLIPModel, pixels: Tensor, keep: float, generator: torch.Generator | None = None) -> Tensor:
+def embed_images(model: CLIPModel, pixels: Tensor, keep: float) -> Tensor:
     """`[B, projection]`, unit length. `keep < 1` leaves out patches at random (FLIP, Li et al. 2023)."""
     tower = model.vision_model
     hidden = tower.embeddings(pixels)
     if keep < 1:
         batch, tokens, width = hidden.shape
-        kept = torch.rand(batch, tokens - 1, generator=generator).argsort(1)[:, : round(keep * (tokens - 1))] + 1
+        kept = torch.rand(batch, tokens - 1).argsort(1)[:, : round(keep * (tokens - 1))] + 1
         kept = F.pad(kept, (1, 0))  # the class token always stays
         hidden = hidden.gather(1, kept[:, :, None].expand(-1, -1, width))
     hidden = tower.encoder(inputs_embeds=tower.pre_layrnorm(hidden)).last_hidden_state

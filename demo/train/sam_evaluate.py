@@ -15,17 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 from transformers import SamImageProcessor, SamModel
 
 import emoji
+from sam_measure import middle, next_click, objects_of, overlap
 from sam_model import IMAGE_SIZE
 from sam_parts import Icons
-from sam_scenes import Compositor, Scene, tight_box
+from sam_scenes import Compositor, tight_box
 
 SEED = 7
-LEAST_AREA, LEAST_VISIBLE = 0.003, 0.35  # of the square; of the object
 LARGE = 0.02  # of the square
 CLICKS = 3
 
@@ -75,25 +74,6 @@ class Reference:
         return masks.numpy(), scores, low
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU over the last two axes."""
-    return (a & b).sum((-2, -1)) / np.maximum(1, (a | b).sum((-2, -1)))
-
-
-def middle(mask: np.ndarray) -> tuple[int, int]:
-    """`(x, y)` of the pixel farthest from the mask's edge."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(depth.argmax(), mask.shape)
-    return int(x), int(y)
-
-
-def next_click(mask: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
-    """In the middle of the error region, or of the object if there is no error; the label is the truth there."""
-    wrong = mask ^ truth
-    x, y = middle(wrong if wrong.any() else truth)
-    return x, y, int(truth[y, x])
-
-
 def measure(reference: Reference, picture: np.ndarray, objects: np.ndarray) -> Result:
     """`objects`: `[n, h, w]` bool."""
     embedding, size = reference.embed(picture), picture.shape[:2]
@@ -122,14 +102,6 @@ def evaluation_compositor(cache: Path, side: int) -> Compositor:
     icons = Icons(rgba, nothing, nothing, np.zeros((0, emoji.RASTER_SIZE, emoji.RASTER_SIZE // 8), np.uint8),
                   np.zeros(len(rgba) + 1, int))
     return Compositor(icons, side, vary=False)
-
-
-def objects_of(scene: Scene) -> np.ndarray:
-    """The visible masks worth asking for, `[n, h, w]`."""
-    area = max(scene.picture.shape[:2]) ** 2
-    asked = [item.visible for item in scene.objects
-             if item.visible.sum() >= max(LEAST_AREA * area, LEAST_VISIBLE * item.opaque)]
-    return np.array(asked, bool).reshape(-1, *scene.picture.shape[:2])
 
 
 def report(name: str, result: Result, chosen: np.ndarray) -> None:

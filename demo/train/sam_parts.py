@@ -154,3 +154,15 @@ def load(cache: Path) -> Icons:
         np.savez(stored, regions=regions, relief=relief, parts=parts, offsets=offsets)
     with np.load(stored) as data:
         return Icons(pictures[present], data["regions"], data["relief"], data["parts"], data["offsets"])
+
+
+def split(icons: Icons, share: float, seed: int) -> tuple[Icons, Icons]:
+    """`(training, held out)`: a random `share` of the icons apart from the others."""
+    chosen = np.random.default_rng(seed).random(len(icons.rgba)) < share
+    return subset(icons, np.flatnonzero(~chosen)), subset(icons, np.flatnonzero(chosen))
+
+
+def subset(icons: Icons, which: np.ndarray) -> Icons:
+    ranges = [np.arange(icons.offsets[i], icons.offsets[i + 1]) for i in which]
+    offsets = np.cumsum([0, *map(len, ranges)])
+    return Icons(icons.rgba[which], icons.regions[which], icons.relief[which], icons.parts[np.concatenate(ranges)], offsets)

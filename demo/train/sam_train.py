@@ -1,20 +1,14 @@
 """Trains sam-nano on a CPU. Resumable at any moment: everything random is a function of (seed, step).
 
-    python sam_train.py --cache CACHE --run RUN [--small N] [--steps N] [--threads T]
+    python sam_train.py --cache CACHE --run RUN [--begin FOLDER] [--steps N] [--threads T] [--workers W]
 
-The first `--small` steps see scenes of half the size at a constant learning rate: a quarter of the work for each.
-Those until `--steps` see full scenes while the rate falls to zero. Until then a run may be resumed with others.
+Some icons are held out; `best.pt` is what outlines them best in scenes of their own.
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
 import itertools
 import math
-import os
-import random
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,23 +16,25 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from transformers import SamModel
 
+import loop
 import sam_parts
 from sam_model import IMAGE_SIZE, decode, embed_masks, embed_prompts, encode, new_model, normalise
-from sam_scenes import BOX, NESTED, NOTHING, Compositor
+from sam_measure import middle, next_click, objects_of, overlap
+from sam_scenes import BOX, NESTED, NOTHING, Compositor, tight_box
 
 SEED = 21
 PROMPTS = 4  # per picture
-ROUNDS = (0.2, 0.55, 0.25)  # chance of no, one, two corrective clicks
-WARMUP = 60
-ADAM_RATE, MUON_RATE, WEIGHT_DECAY = 1e-3, 2.5e-3, 0.05
-AVERAGE_DECAY = 0.998
+ROUNDS = (0.2, 0.45, 0.35)  # chance of no, one, two corrective clicks
+PICTURES = 8  # per step
 FOCAL_WEIGHT, DICE_WEIGHT, IOU_WEIGHT = 20.0, 1.0, 1.0
 FOCAL_ALPHA = 0.25
 SPARE_WEIGHT = 0.5  # of the three masks where only the single one is meant to be used
-CHECKPOINT_EVERY, REPORT_EVERY = 100, 25
+VALIDATE_EVERY, STEPS = 250, 5000
+HELD_OUT = 0.05  # of the icons
+VALIDATION_SCENES = 60
 ASSIGNMENTS = torch.tensor(list(itertools.permutations(range(NESTED))))  # [6, 3]: target -> mask
 
 
@@ -58,13 +54,11 @@ class Batch:
 class Scenes(Dataset):
     """Step -> the arrays of its batch."""
 
-    def __init__(self, cache: Path, small_steps: int):
-        icons = sam_parts.load(cache)
-        self.small, self.full = Compositor(icons, IMAGE_SIZE // 2), Compositor(icons, IMAGE_SIZE)
-        self.small_steps = small_steps
+    def __init__(self, icons: sam_parts.Icons):
+        self.compositor = Compositor(icons, IMAGE_SIZE)
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        compositor, pictures = (self.small, 16) if step < self.small_steps else (self.full, 8)
+        compositor, pictures = self.compositor, PICTURES
         side, shape = compositor.side, (pictures, PROMPTS)
         out = {
             "pictures": np.zeros((pictures, side, side, 3), np.uint8),
@@ -213,89 +207,66 @@ def backward(model: SamModel, batch: Batch, rounds: int, spare: float) -> tuple[
     return losses[0], losses[-1]
 
 
-def optimizers(model: SamModel) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the transformers (Jordan et al. 2024), AdamW for all other parameters."""
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    inner = [p for name, p in trained
-             if (".layers." in name or ".blocks." in name) and p.ndim == 2 and "rel_pos" not in name]
-    ids = {id(p) for p in inner}
-    rest = [p for _, p in trained if id(p) not in ids]
-    groups = [
-        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    muon = torch.optim.Muon(inner, lr=MUON_RATE, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw")
-    adam = torch.optim.AdamW(groups, lr=ADAM_RATE, betas=(0.9, 0.98), fused=True)
-    for optimizer in (muon, adam):
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-    return [muon, adam]
+def inner_matrices(model: SamModel) -> list[torch.nn.Parameter]:
+    """The matrices of the transformers."""
+    return [p for name, p in model.named_parameters()
+            if (".layers." in name or ".blocks." in name) and p.ndim == 2 and p.requires_grad and "rel_pos" not in name]
 
 
-def rate_factor(step: int, small_steps: int, steps: int) -> float:
-    """Warm-up, plateau, then linear to zero."""
-    if step < small_steps:
-        return min(1.0, (step + 1) / WARMUP)
-    return (steps - step) / (steps - small_steps)
+class Validation:
+    """Mean IoU of one click in the middle (the best of three masks), of one more in the middle of the error, and of the
+    box, on scenes of the icons that are held out."""
 
+    def __init__(self, icons: sam_parts.Icons):
+        compositor = Compositor(icons, IMAGE_SIZE)
+        self.scenes = []
+        for k in range(VALIDATION_SCENES):
+            scene = compositor.scene(np.random.default_rng([SEED, k, 0, 0]))
+            if len(objects := objects_of(scene)):
+                self.scenes.append((scene.picture, objects))
 
-def train(source: Scenes, checkpoint: Path, steps: int) -> None:
-    model = new_model(SEED)
-    average = copy.deepcopy(model)
-    solvers, step = optimizers(model), 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        for solver, saved in zip(solvers, state["optimizers"], strict=True):
-            solver.load_state_dict(saved)
-        step = state["step"]
-    model.train()
-    loader = DataLoader(source, batch_size=None, sampler=range(step, steps), num_workers=1, prefetch_factor=3)
-    running, since = np.zeros(2), time.perf_counter()
-    for raw in loader:
-        torch.manual_seed(random.Random(f"sam-{SEED}-{step}").getrandbits(63))
-        for solver in solvers:
-            for group in solver.param_groups:
-                group["lr"] = group["peak"] * rate_factor(step, source.small_steps, steps)
-        rounds = 1 + int(torch.multinomial(torch.tensor(ROUNDS), 1))
-        spare = 0.1 * max(0.0, 1 - step / 400)
-        running += backward(model, prepare(raw), rounds, spare)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for solver in solvers:
-            solver.step()
-            solver.zero_grad()
-        decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-        step += 1
-        if step % REPORT_EVERY == 0:
-            first, last = running / REPORT_EVERY
-            seconds = (time.perf_counter() - since) / REPORT_EVERY
-            print(f"{step}/{steps}  first {first:.3f}  last {last:.3f}  {seconds:.2f} s/step", flush=True)
-            running[:], since = 0, time.perf_counter()
-        if step % CHECKPOINT_EVERY == 0 or step == steps:
-            save(checkpoint, model=model.state_dict(), average=average.state_dict(),
-                 optimizers=[solver.state_dict() for solver in solvers], step=step)
+    @torch.no_grad()
+    def __call__(self, model: SamModel) -> tuple[float, str]:
+        reached = []
+        for picture, objects in self.scenes:
+            height, width = picture.shape[:2]
+            padded = torch.zeros(1, IMAGE_SIZE, IMAGE_SIZE, 3, dtype=torch.uint8)
+            padded[0, :height, :width] = torch.from_numpy(picture)
+            embedding = encode(model, normalise(padded, [(height, width)])).expand(len(objects), -1, -1, -1)
 
+            def masks_of(first: np.ndarray, is_box: bool, clicks: np.ndarray, low: Tensor | None):
+                count = len(objects)
+                points = torch.from_numpy(clicks).float()
+                sparse = embed_prompts(model, torch.from_numpy(first).float(), torch.full((count,), is_box),
+                                       points[..., :2], points[..., 2])
+                logits, _ = decode(model, embedding, sparse, embed_masks(model, low, torch.ones(count) > 0))
+                large = F.interpolate(logits, (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")[..., :height, :width]
+                return logits, (large > 0).numpy()
 
-def save(path: Path, **state) -> None:
-    """Written beside and renamed, so that a stop in the middle leaves the old file."""
-    torch.save(state, path.with_suffix(".new"))
-    os.replace(path.with_suffix(".new"), path)
+            rows, none = np.arange(len(objects)), np.zeros((len(objects), 0, 3))
+            first = np.array([(*middle(mask), 0, 0) for mask in objects], float)
+            logits, masks = masks_of(first, False, none, None)
+            iou = overlap(masks[:, 1:], objects[:, None])
+            pick = 1 + iou.argmax(1)
+            clicks = np.array([[next_click(m, truth)] for m, truth in zip(masks[rows, pick], objects, strict=True)], float)
+            _, second = masks_of(first, False, clicks, logits[rows, pick][:, None])
+            _, boxed = masks_of(np.array([tight_box(mask) for mask in objects]), True, none, None)
+            reached.append(np.stack([iou.max(1), overlap(second[:, 0], objects), overlap(boxed[:, 0], objects)], 1))
+        means = np.concatenate(reached).mean(0)
+        return means.mean(), "1 click {:.3f}  2 clicks {:.3f}  box {:.3f}".format(*means)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, required=True, help="downloads and rasterised icons")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--small", type=int, default=1800)
-    parser.add_argument("--steps", type=int, default=3100)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    train(Scenes(arguments.cache, arguments.small), arguments.run / "checkpoint.pt", arguments.steps)
+    options = loop.arguments(__doc__, STEPS)
+    icons, held_out = sam_parts.split(sam_parts.load(options.cache), HELD_OUT, SEED)
+    model = new_model(SEED)
+    solvers = loop.optimizers(model, inner_matrices(model), options.rate)
+    run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY)
+    for raw in run.batches(Scenes(icons), f"sam-{SEED}"):
+        rounds = 1 + int(torch.multinomial(torch.tensor(ROUNDS), 1))
+        spare = 0.1 * max(0.0, 1 - run.step / 400)
+        first, last = backward(model, prepare(raw), rounds, spare)
+        run.update(first=first, last=last)
 
 
 if __name__ == "__main__":

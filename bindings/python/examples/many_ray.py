@@ -9,7 +9,9 @@ runs on that cluster; otherwise it starts Ray on this machine.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +25,10 @@ import pyarrow.parquet
 import ray.data
 
 from vitrum import batch
+
+# Threads of Ray that list files import this all at the same time, and one of them may find half of it: it is made whole here.
+with contextlib.suppress(ImportError):
+    importlib.import_module("fsspec.implementations.http")
 
 # The most that is lost when a worker is killed. One picture of `segment` takes as long as a hundred of the others.
 ROWS_PER_FILE = {"embed": 1000, "classify": 1000, "segment": 50}
