@@ -480,8 +480,8 @@ typedef struct vitrum_point_grid {
 
 /*
  * How `vitrum_sam_everything` finds masks. The names and the defaults are those of segment-anything's
- * `SamAutomaticMaskGenerator`; the defaults are not zeros. NULL in the place of the options means the defaults of the
- * model's own generator: that of SAM 2 has a `pred_iou_thresh` of 0.8.
+ * `SamAutomaticMaskGenerator`; the defaults are not zeros. NULL in the place of the options means those of
+ * `vitrum_sam_everything_defaults`.
  */
 typedef struct vitrum_sam_everything_options {
     /* `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`. */
@@ -1586,6 +1586,16 @@ vitrum_status vitrum_sam_prediction_low_res(const struct vitrum_sam_prediction *
  */
 vitrum_status vitrum_sam_everything_options_init(struct vitrum_sam_everything_options *options,
                                                  size_t struct_size);
+
+/*
+ * Fills `options` with the defaults of `sam`: a SAM 2 has a `pred_iou_thresh` of 0.8, and `config.json` may have other
+ * thresholds, in `task_specific_params` for `mask-generation`. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_sam_everything_defaults(const struct vitrum_sam *sam,
+                                             struct vitrum_sam_everything_options *options,
+                                             size_t struct_size);
 
 /*
  * Segments everything in `image`, and calls `on_record` with each mask. Any thread.

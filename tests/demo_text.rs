@@ -50,12 +50,9 @@ fn pair() -> (Sam, Clip) {
     (sam, Clip::load(&cx, &open("clip-nano"), &ClipOptions::default()).unwrap())
 }
 
-/// What the small model is not sure of is a candidate too.
-fn automatic() -> AutomaticOptions {
-    AutomaticOptions::default()
-        .with_points_per_side(24)
-        .with_pred_iou_thresh(0.5)
-        .with_stability_score_thresh(0.6)
+/// Of the model itself, and somewhat faster.
+fn automatic(sam: &Sam) -> AutomaticOptions {
+    sam.model().automatic_options().with_points_per_side(24)
 }
 
 /// Intersection over union of two boxes.
@@ -69,7 +66,7 @@ fn overlap(a: [u32; 4], b: [u32; 4]) -> f64 {
 fn words_select_the_things_they_name() {
     let (scene, (sam, clip)) = (Scene::read(), pair());
     let texts = THINGS.map(|(text, _)| text);
-    let prompt = TextPrompt::default().with_texts(&texts).with_automatic(automatic());
+    let prompt = TextPrompt::default().with_texts(&texts).with_automatic(automatic(&sam));
     let last = Mutex::new(0.0);
     let progress = |done: f32| {
         let mut last = last.lock().unwrap();
@@ -90,7 +87,7 @@ fn words_select_the_things_they_name() {
 #[test]
 fn a_search_can_be_stopped_at_any_time() {
     let (scene, (sam, clip)) = (Scene::read(), pair());
-    let automatic = automatic().with_points_per_side(8);
+    let automatic = automatic(&sam).with_points_per_side(8);
     let prompt = TextPrompt::default().with_texts(&["a dog"]).with_automatic(automatic);
     for limit in [0.0, 0.3, 0.8] {
         let stop = |done: f32| if done > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

@@ -253,7 +253,7 @@ class Validation:
             _, boxed = masks_of(np.array([tight_box(mask) for mask in objects]), True, none, None)
             reached.append(np.stack([iou.max(1), overlap(second[:, 0], objects), overlap(boxed[:, 0], objects)], 1))
         means = np.concatenate(reached).mean(0)
-        return means.mean(), "1 click {:.3f}  2 clicks {:.3f}  box {:.3f}".format(*means)
+        return float(means.mean()), "1 click {:.3f}  2 clicks {:.3f}  box {:.3f}".format(*means)
 
 
 def main() -> None:

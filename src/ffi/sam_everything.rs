@@ -13,13 +13,13 @@ use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
-use super::status::vitrum_status;
+use super::status::{status_of, vitrum_status};
 use crate::error::{Result, err};
 use crate::pipelines::sam::{AutomaticOptions, MaskRecord};
 
 /// How `vitrum_sam_everything` finds masks. The names and the defaults are those of segment-anything's
-/// `SamAutomaticMaskGenerator`; the defaults are not zeros. NULL in the place of the options means the defaults of the
-/// model's own generator: that of SAM 2 has a `pred_iou_thresh` of 0.8.
+/// `SamAutomaticMaskGenerator`; the defaults are not zeros. NULL in the place of the options means those of
+/// `vitrum_sam_everything_defaults`.
 #[repr(C)]
 pub struct vitrum_sam_everything_options {
     /// `sizeof(vitrum_sam_everything_options)`; set by `vitrum_sam_everything_options_init`.
@@ -90,6 +90,27 @@ pub unsafe extern "C" fn vitrum_sam_everything_options_init(
     let defaults = vitrum_sam_everything_options::new(&AutomaticOptions::default());
     // SAFETY: the caller passes NULL or `struct_size` writable bytes.
     unsafe { init_with(options, struct_size, &defaults) }
+}
+
+/// Fills `options` with the defaults of `sam`: a SAM 2 has a `pred_iou_thresh` of 0.8, and `config.json` may have other
+/// thresholds, in `task_specific_params` for `mask-generation`. `struct_size` is `sizeof *options`.
+///
+/// Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_sam_everything_defaults(
+    sam: *const vitrum_sam,
+    options: *mut vitrum_sam_everything_options,
+    struct_size: usize,
+) -> vitrum_status {
+    // SAFETY: the caller passes NULL or a SAM.
+    match unsafe { required(sam, "sam") } {
+        Ok(sam) => {
+            let defaults = vitrum_sam_everything_options::new(&sam.sam.model().automatic_options());
+            // SAFETY: the caller passes NULL or `struct_size` writable bytes.
+            unsafe { init_with(options, struct_size, &defaults) }
+        }
+        Err(error) => status_of(error.code()),
+    }
 }
 
 /// A mask of `vitrum_sam_everything` or `vitrum_sam_ground`. Owned by the library and valid until the callback returns.

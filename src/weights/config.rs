@@ -135,6 +135,15 @@ impl Config {
         Ok(self.optional_f32(key, range)?.unwrap_or(default))
     }
 
+    /// A finite number in `range`, if there is one.
+    ///
+    /// # Errors
+    /// `Config` if it is present but not a number, or out of range.
+    pub fn f64_if(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>> {
+        let expected = format_args!("a number from {} to {}", range.start(), range.end());
+        self.optional(key, expected, |value| value.as_f64().filter(|number| range.contains(number)))
+    }
+
     /// `N` finite numbers in `range`, or `default`.
     ///
     /// # Errors

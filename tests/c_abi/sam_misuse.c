@@ -349,6 +349,9 @@ static void misuse_everything(const vitrum_sam *sam) {
     EVERYTHING(VITRUM_E_LIMIT, count_records);
     options.points_per_batch = 0;
     EVERYTHING(VITRUM_E_INVALID_ARGUMENT, count_records);
+    CHECK(vitrum_sam_everything_defaults(NULL, &options, sizeof options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_sam_everything_defaults(sam, NULL, sizeof options) == VITRUM_E_NULL_POINTER);
+    CHECK(vitrum_sam_everything_defaults(sam, &options, 7) == VITRUM_E_STRUCT_SIZE);
     options.crop_n_layers = 40;
     EVERYTHING(VITRUM_E_LIMIT, count_records);
     options.crop_n_points_downscale_factor = 0;

@@ -287,6 +287,9 @@ static void check_everything(const vitrum_sam *sam, const float *expected, size_
     size_t same = 0;
     CHECK(vitrum_sam_everything_options_init(&options, sizeof options) == VITRUM_OK);
     CHECK(options.points_per_side == 32 && options.box_nms_thresh == 0.7);
+    options.pred_iou_thresh = 0;
+    CHECK(vitrum_sam_everything_defaults(sam, &options, sizeof options) == VITRUM_OK);
+    CHECK(options.pred_iou_thresh == 0.88 && options.stability_score_thresh == 0.95);
     options.points_per_side = 3;
     options.points_per_batch = 4;
     options.pred_iou_thresh = 0;

@@ -6,8 +6,7 @@ use serde_json::Value;
 use vitrum::exec::{Cx, Monitor};
 use vitrum::pipelines::mask::Rle;
 use vitrum::pipelines::sam::{
-    AutomaticOptions, Embedding, Label, MaskRecord, Point, PredictOptions, Prediction, Prompt, Sam,
-    SamOptions,
+    Embedding, Label, MaskRecord, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions,
 };
 
 use super::{Sheet, numbers, open};
@@ -76,10 +75,7 @@ impl Scenes {
 
     /// The masks of everything in a scene, with the options of `vitrum demo`.
     fn everything(&self, scene: usize) -> Vec<Rle> {
-        let options = AutomaticOptions::default()
-            .with_pred_iou_thresh(0.55)
-            .with_stability_score_thresh(0.65)
-            .with_min_mask_region_area(100);
+        let options = self.sam.model().automatic_options().with_min_mask_region_area(100);
         let mut masks = Vec::new();
         let mut keep = |record: MaskRecord| {
             masks.push(record.segmentation);

@@ -8,7 +8,6 @@ import pytest
 
 import vitrum
 from vitrum import Prompt
-from vitrum._records import everything_options
 
 #: With these the small model finds something, quickly.
 QUICK = {"points_per_side": 6, "pred_iou_thresh": 0.2, "stability_score_thresh": 0.3}
@@ -198,12 +197,14 @@ def test_options_of_everything_that_are_refused(sam, photo, options, error, mess
         sam.everything(photo, **options)
 
 
-def test_the_default_threshold_of_sam2_stays():
-    for is_sam2, threshold in ((True, 0.8), (False, 0.88)):
-        options, _ = everything_options({"points_per_side": 8}, is_sam2)
-        assert (options.points_per_side, options.pred_iou_thresh) == (8, threshold)
-        options, _ = everything_options({"pred_iou_thresh": 0.5}, is_sam2)
-        assert options.pred_iou_thresh == 0.5
+def test_thresholds_are_those_of_the_model(sam, demo):
+    picture = demo / "images/garden-scene-3d.png"
+    own = json.loads((demo / "sam-nano/config.json").read_text())["task_specific_params"]["mask-generation"]
+    found = sam.everything(picture, points_per_side=12)
+    named = sam.everything(picture, points_per_side=12, **own)
+    stricter = sam.everything(picture, points_per_side=12, pred_iou_thresh=0.999)
+    assert len(found) > len(stricter)
+    assert [it.rle.counts.tolist() for it in found] == [it.rle.counts.tolist() for it in named]
 
 
 def test_ground(sam, clip, demo):

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._ffi import contiguous, count, ffi, readable, struct
+from ._ffi import contiguous, count, ffi, lib, readable, struct
 from ._long import LongCall, Progress
 from ._rle import Rle
 
@@ -56,17 +56,15 @@ _INTEGERS = (
     "min_mask_region_area",
 )
 _FLAGS = ("use_m2m", "single_mask")
-#: Of sam2's automatic generator.
-_SAM2_PRED_IOU_THRESH = 0.8
 
 
-def everything_options(options: Mapping[str, Any], is_sam2: bool) -> tuple[Any, list[Any]]:
-    """The C struct, NULL for no options, and what must be kept alive with it."""
+def everything_options(options: Mapping[str, Any], sam: Any = None) -> tuple[Any, list[Any]]:
+    """The C struct, NULL for no options, and what must be kept alive with it. What is left out are the defaults of ``sam``."""
     if not options:
         return ffi.NULL, []
     c_options, kept = struct("sam_everything_options"), []
-    if is_sam2:
-        c_options.pred_iou_thresh = _SAM2_PRED_IOU_THRESH
+    if sam is not None:
+        lib.vitrum_sam_everything_defaults(sam, c_options, ffi.sizeof("vitrum_sam_everything_options"))
     for name, value in options.items():
         if name not in EverythingOptions.__annotations__:
             known = ", ".join(EverythingOptions.__annotations__)

@@ -240,7 +240,8 @@ class Sam(Model):
             ValueError: An option outside its domain.
         """
         view, kept, side = View(image, format, "image"), Handle("sam_embedding"), self._grid_side
-        c_options, _buffers = everything_options(options, self.can_track if options else False)
+        with self._handle as sam:
+            c_options, _buffers = everything_options(options, sam)
         records: list[Record] = []
 
         def take(record: Any) -> None:
@@ -290,7 +291,8 @@ class Sam(Model):
         view, names = View(image, format, "image"), list_of_texts(texts)
         prompt = struct("sam_text_prompt")
         (c_names, _kept), (c_others, _kept_others) = c_texts(names, "texts"), c_texts(list_of_texts(others), "others")
-        c_candidates, _buffers = everything_options(candidates or {}, self.can_track if candidates else False)
+        with self._handle as sam:
+            c_candidates, _buffers = everything_options(candidates or {}, sam)
         c_template = c_text(template, "template")
         prompt.top, prompt.min_probability = count("top", top), min_probability
         prompt.texts, prompt.text_count = c_names, len(c_names)

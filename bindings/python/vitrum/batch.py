@@ -290,7 +290,7 @@ class Segment(Task):
         if self.everything and (boxes or points):
             raise ValueError("everything: options for it do not go with boxes or points")
         # A wrong name is told here, before a job starts.
-        everything_options(self.everything, False)
+        everything_options(self.everything)
 
     @property
     def inputs(self) -> list[str]:

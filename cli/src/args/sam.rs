@@ -242,16 +242,16 @@ pub(crate) struct AutomaticArgs {
     /// Points that go through the decoder at once.
     #[arg(long, value_name = "N", default_value_t = AutomaticOptions::default().points_per_batch)]
     pub(crate) points_per_batch: usize,
-    /// Drop masks whose IoU the model expects to be below this [default: 0.88, of a SAM 2 0.8].
+    /// Drop masks whose IoU the model expects to be below this [default: the model's own, 0.88, or 0.8 of a SAM 2].
     #[arg(long, value_name = "IOU")]
     pub(crate) pred_iou_thresh: Option<f64>,
     /// Drop masks whose stability score is below this: the pixels of the mask at a higher threshold, over those at a lower
-    /// one. 1 is a mask that does not change.
-    #[arg(long, value_name = "IOU", default_value_t = AutomaticOptions::default().stability_score_thresh)]
-    pub(crate) stability_score_thresh: f64,
-    /// How far these two thresholds are from the mask's, in logits.
-    #[arg(long, value_name = "LOGIT", default_value_t = AutomaticOptions::default().stability_score_offset)]
-    pub(crate) stability_score_offset: f64,
+    /// one. 1 is a mask that does not change [default: the model's own, or 0.95].
+    #[arg(long, value_name = "IOU")]
+    pub(crate) stability_score_thresh: Option<f64>,
+    /// How far these two thresholds are from the mask's, in logits [default: the model's own, or 1].
+    #[arg(long, value_name = "LOGIT")]
+    pub(crate) stability_score_offset: Option<f64>,
     /// Of masks whose boxes overlap more than this, keep the best.
     #[arg(long, value_name = "IOU", default_value_t = AutomaticOptions::default().box_nms_thresh)]
     pub(crate) box_nms_thresh: f64,
@@ -283,12 +283,14 @@ impl AutomaticArgs {
     pub(crate) fn options(&self, sam: &Sam) -> AutomaticOptions {
         let (args, defaults) = (self, sam.model().automatic_options());
         let pred_iou_thresh = args.pred_iou_thresh.unwrap_or(defaults.pred_iou_thresh);
+        let stability_score_thresh = args.stability_score_thresh.unwrap_or(defaults.stability_score_thresh);
+        let stability_score_offset = args.stability_score_offset.unwrap_or(defaults.stability_score_offset);
         defaults
             .with_points_per_side(args.points_per_side)
             .with_points_per_batch(args.points_per_batch)
             .with_pred_iou_thresh(pred_iou_thresh)
-            .with_stability_score_thresh(args.stability_score_thresh)
-            .with_stability_score_offset(args.stability_score_offset)
+            .with_stability_score_thresh(stability_score_thresh)
+            .with_stability_score_offset(stability_score_offset)
             .with_box_nms_thresh(args.box_nms_thresh)
             .with_crop_n_layers(args.crop_n_layers)
             .with_crop_nms_thresh(args.crop_nms_thresh)

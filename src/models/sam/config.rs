@@ -1,7 +1,10 @@
 //! The sizes of a SAM, from its configuration file or from its tensors.
 
 mod hugging_face;
+mod mask_generation;
 mod original;
+
+pub use mask_generation::MaskGeneration;
 
 use alloc::vec::Vec;
 
@@ -22,6 +25,8 @@ pub struct SamConfig {
     pub dim: usize,
     /// Prompt encoder and mask decoder.
     pub decoder: DecoderConfig,
+    /// What it wants of automatic masks.
+    pub mask_generation: MaskGeneration,
 }
 
 /// The image encoder.

@@ -26,8 +26,8 @@ pub mod transformer;
 pub mod vit;
 
 pub use config::{
-    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, PromptHeadConfig, SamConfig, Stability,
-    StageConfig, TinyVitConfig, VitConfig,
+    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, MaskGeneration, PromptHeadConfig,
+    SamConfig, Stability, StageConfig, TinyVitConfig, VitConfig,
 };
 pub use image_encoder::ImageEncoder;
 pub use mask_decoder::{DecodeOptions, Decoded, MaskDecoder, PromptImages, Prompts};

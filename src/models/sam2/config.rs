@@ -12,7 +12,7 @@ use crate::error::{Result, err};
 use crate::models::limit;
 use crate::models::sam::config::{MAX_GRID, MAX_IMAGE, MAX_LAYERS, MAX_MLP, MAX_WIDTH};
 use crate::models::sam::{
-    DecoderConfig, DecoderExtensions, DecoderNames, Naming, PromptHeadConfig, Stability,
+    DecoderConfig, DecoderExtensions, DecoderNames, MaskGeneration, Naming, PromptHeadConfig, Stability,
 };
 use crate::weights::{Bundle, Review, Scope};
 
@@ -29,6 +29,8 @@ pub struct Sam2Config {
     pub dim: usize,
     /// Prompt encoder and mask decoder.
     pub decoder: DecoderConfig,
+    /// What it wants of automatic masks.
+    pub mask_generation: MaskGeneration,
     /// The memory; `None` for a checkpoint that segments pictures only.
     pub memory: Option<MemoryConfig>,
     /// How an object is followed.

@@ -185,11 +185,18 @@ impl Model {
         matches!(self, Self::Sam2(_))
     }
 
-    /// The defaults of the reference's automatic generator.
+    /// The defaults of the reference's automatic generator, with the thresholds that the model's own configuration
+    /// has: `task_specific_params` for `mask-generation`.
     pub fn automatic_options(&self) -> AutomaticOptions {
-        match self {
-            Self::Sam(_) => AutomaticOptions::default(),
-            Self::Sam2(_) => AutomaticOptions::sam2(),
+        let (defaults, own) = match self {
+            Self::Sam(sam) => (AutomaticOptions::default(), sam.config.mask_generation),
+            Self::Sam2(sam2) => (AutomaticOptions::sam2(), sam2.config.mask_generation),
+        };
+        AutomaticOptions {
+            pred_iou_thresh: own.pred_iou_thresh.unwrap_or(defaults.pred_iou_thresh),
+            stability_score_thresh: own.stability_score_thresh.unwrap_or(defaults.stability_score_thresh),
+            stability_score_offset: own.stability_score_offset.unwrap_or(defaults.stability_score_offset),
+            ..defaults
         }
     }
 }

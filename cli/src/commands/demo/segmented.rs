@@ -28,13 +28,9 @@ const BEFORE: &str = "scene.png";
 /// How much larger than the scene the pictures are.
 const SCALE: f32 = 2.0;
 
-/// The demo's SAM is small: less sure of its masks than those that the reference's defaults are made for, and not always
-/// neat.
-fn automatic() -> AutomaticOptions {
-    AutomaticOptions::default()
-        .with_pred_iou_thresh(0.55)
-        .with_stability_score_thresh(0.65)
-        .with_min_mask_region_area(100)
+/// The demo's SAM is small, and its masks are not always neat.
+fn automatic(sam: &Sam) -> AutomaticOptions {
+    sam.model().automatic_options().with_min_mask_region_area(100)
 }
 
 /// A mask and what it answers.
@@ -65,7 +61,7 @@ pub(super) fn run(cx: &Cx, scene: &Picture, sheets: &mut Sheets<'_>, output: &mu
         ControlFlow::Continue(())
     };
     let view = scene.view()?;
-    let embedding = sam.everything(&view, &automatic(), &Monitor::none(), keep).or_exit(Exit::Other)?;
+    let embedding = sam.everything(&view, &automatic(&sam), &Monitor::none(), keep).or_exit(Exit::Other)?;
 
     let clicked = click(&sam, &embedding)?;
     show(&clicked, output)?;
@@ -174,7 +170,7 @@ fn answers(
 /// Of each text the mask that looks most like it.
 fn ask(sam: &Sam, cx: &Cx, scene: &Picture) -> Result<Vec<Segmented<'static>>> {
     let clip = model::load(model::DEMO, LoadArgs::default(), cx)?;
-    let prompt = TextPrompt::default().with_texts(&TEXTS).with_automatic(automatic());
+    let prompt = TextPrompt::default().with_texts(&TEXTS).with_automatic(automatic(sam));
     let found = sam.ground(&clip, &scene.view()?, &prompt, &Monitor::none());
     let (matches, _) = found.or_exit(Exit::Other)?;
     let named = matches.into_iter().map(|it| Segmented {

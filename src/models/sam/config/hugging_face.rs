@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, MAX_GRID, MAX_IMAGE, MAX_LAYERS, MAX_MLP,
-    MAX_WIDTH, SamConfig, VitConfig,
+    MAX_WIDTH, MaskGeneration, SamConfig, VitConfig,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -36,6 +36,7 @@ pub(super) fn read(config: &Config, review: &mut Review) -> Result<SamConfig> {
         encoder: EncoderConfig::Vit(vit(config, image_size, patch_size)?),
         dim,
         decoder: decoder(config)?,
+        mask_generation: MaskGeneration::read(config)?,
     };
     review.neutral(config, &[("quantization_config", "{}")])?;
     review.settings(config, &QUIET);

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, MAX_GRID, MAX_LAYERS, SamConfig,
-    StageConfig, TinyVitConfig, VitConfig,
+    BlockConfig, DecoderConfig, DecoderExtensions, EncoderConfig, MAX_GRID, MAX_LAYERS, MaskGeneration,
+    SamConfig, StageConfig, TinyVitConfig, VitConfig,
 };
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
@@ -24,7 +24,13 @@ pub(super) fn read(scope: &Scope<'_>, review: &mut Review) -> Result<SamConfig> 
         let vit = vit(&encoder, review)?;
         (vit.native_grid.saturating_mul(vit.patch_size), EncoderConfig::Vit(vit))
     };
-    Ok(SamConfig { image_size, encoder: config, dim, decoder: decoder(scope)? })
+    Ok(SamConfig {
+        image_size,
+        encoder: config,
+        dim,
+        decoder: decoder(scope)?,
+        mask_generation: MaskGeneration::default(),
+    })
 }
 
 fn vit(scope: &Scope<'_>, review: &mut Review) -> Result<VitConfig> {

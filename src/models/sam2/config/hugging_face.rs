@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
-use crate::models::sam::{DecoderConfig, DecoderExtensions, Naming, Stability};
+use crate::models::sam::{DecoderConfig, DecoderExtensions, MaskGeneration, Naming, Stability};
 use crate::models::{activation, model_type};
 use crate::weights::{Config, Review, Scope};
 
@@ -63,6 +63,7 @@ pub(super) fn read(
         top_down_levels: levels,
         dim,
         decoder: decoder(config, scope, naming)?,
+        mask_generation: MaskGeneration::read(config)?,
         memory: memory(config, scope, naming, dim)?,
         tracking: tracking(config)?,
     };

@@ -5,7 +5,7 @@ use alloc::vec;
 use super::{HieraConfig, HieraStage, MAX_LAYERS, STAGES, Sam2Config, TrackingConfig, extensions, memory_of};
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
-use crate::models::sam::{DecoderConfig, Naming};
+use crate::models::sam::{DecoderConfig, MaskGeneration, Naming};
 use crate::models::sam2::naming;
 use crate::weights::Scope;
 
@@ -39,6 +39,7 @@ pub(super) fn read(scope: &Scope<'_>) -> Result<Sam2Config> {
         top_down_levels: vec![2, 3],
         dim,
         decoder: decoder(scope)?,
+        mask_generation: MaskGeneration::default(),
         memory: memory_of(scope, Naming::Original)?,
         tracking: TrackingConfig::default(),
     })
