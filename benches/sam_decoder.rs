@@ -6,8 +6,8 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::kernels::activation::Activation;
 use vitrum::models::sam::{
-    DecoderConfig, DecoderExtensions, EncoderConfig, Label, MaskDecoder, Naming, Point, Predictor, Prompt,
-    PromptEncoder, SamConfig, VitConfig,
+    DecoderConfig, DecoderExtensions, EncoderConfig, Label, MaskDecoder, MaskGeneration, Naming, Point,
+    Predictor, Prompt, PromptEncoder, SamConfig, VitConfig,
 };
 use vitrum::nn::Trace;
 use vitrum::weights::{Bundle, BundleParts};
@@ -44,6 +44,7 @@ fn config() -> SamConfig {
             iou_hidden: 256,
             extensions: DecoderExtensions::default(),
         },
+        mask_generation: MaskGeneration::default(),
     }
 }
 

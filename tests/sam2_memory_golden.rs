@@ -10,7 +10,7 @@ use common::{Golden, path};
 use half::bf16;
 use vitrum::exec::{Cx, CxOptions, Monitor, ScratchReq, Workspace};
 use vitrum::kernels::activation::Activation;
-use vitrum::models::sam::{DecoderConfig, Naming};
+use vitrum::models::sam::{DecoderConfig, MaskGeneration, Naming};
 use vitrum::models::sam2::{
     FrameMemory, HieraConfig, HieraStage, Memory, MemoryConfig, ObjectMemory, Pointer, PointerTimes,
     Sam2Config, TrackingConfig,
@@ -102,6 +102,7 @@ impl Case {
             top_down_levels: vec![2, 3],
             dim: self.dim,
             decoder: decoder(),
+            mask_generation: MaskGeneration::default(),
             memory: Some(MemoryConfig {
                 dim: self.memory_dim,
                 count: MEMORIES,

@@ -46,7 +46,7 @@ pub(super) fn memory_encoder(config: &Sam2Config, memory: &MemoryConfig) -> f64 
 mod tests {
     use super::*;
     use vitrum::kernels::activation::Activation;
-    use vitrum::models::sam::DecoderConfig;
+    use vitrum::models::sam::{DecoderConfig, MaskGeneration};
     use vitrum::models::sam2::{HieraConfig, HieraStage, TrackingConfig};
 
     fn tiny() -> Sam2Config {
@@ -94,6 +94,7 @@ mod tests {
             top_down_levels: vec![2, 3],
             dim: 256,
             decoder,
+            mask_generation: MaskGeneration::default(),
             memory: Some(memory),
             tracking: TrackingConfig::default(),
         }

@@ -102,7 +102,7 @@ pub(super) fn click(model: &Model) -> f64 {
 mod tests {
     use super::*;
     use vitrum::kernels::activation::Activation;
-    use vitrum::models::sam::{BlockConfig, DecoderConfig, DecoderExtensions, StageConfig};
+    use vitrum::models::sam::{BlockConfig, DecoderConfig, DecoderExtensions, MaskGeneration, StageConfig};
 
     fn config(encoder: EncoderConfig) -> SamConfig {
         let decoder = DecoderConfig {
@@ -119,7 +119,7 @@ mod tests {
             iou_hidden: 256,
             extensions: DecoderExtensions::default(),
         };
-        SamConfig { image_size: 1024, encoder, dim: 256, decoder }
+        SamConfig { image_size: 1024, encoder, dim: 256, decoder, mask_generation: MaskGeneration::default() }
     }
 
     #[test]
