@@ -93,9 +93,11 @@ pub(super) fn convert(level: Level, tile: Convert<'_>) {
         for at in (0..CHUNK).step_by(S::LANES) {
             // SAFETY: all three hold CHUNK values, a multiple of LANES.
             unsafe {
-                let bits = |x: &[f32; CHUNK]| s.as_i32(rounded_to_bf16(s, s.load(x[at..].as_ptr())));
-                let low = s.i_and(s.i_sar::<16>(bits(first)), s.i_splat(0xffff));
-                s.store(to[at..].as_mut_ptr(), s.as_f32(s.i_or(low, bits(second))));
+                // Not by a closure for both, which would not be compiled for the level.
+                let first = s.as_i32(rounded_to_bf16(s, s.load(first[at..].as_ptr())));
+                let second = s.as_i32(rounded_to_bf16(s, s.load(second[at..].as_ptr())));
+                let low = s.i_and(s.i_sar::<16>(first), s.i_splat(0xffff));
+                s.store(to[at..].as_mut_ptr(), s.as_f32(s.i_or(low, second)));
             }
         }
     }
