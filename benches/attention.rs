@@ -30,7 +30,7 @@ fn bench(c: &mut Criterion, name: &str, flops: usize, mut run: impl FnMut(&Cx, &
 
 /// One sequence whose heads are contiguous.
 fn dense(c: &mut Criterion, name: &str, [heads, tokens, head_dim]: [usize; 3]) {
-    let shape = AttentionShape { batches: 1, heads, queries: tokens, keys: tokens, head_dim };
+    let shape = AttentionShape { batches: 1, heads, queries: tokens, keys: tokens, head_dim, bf16: false };
     let input = values(heads * tokens * head_dim);
     let mut out = vec![0.0; input.len()];
     bench(c, name, 4 * heads * tokens * tokens * head_dim, |cx, workspace| {
@@ -42,7 +42,7 @@ fn dense(c: &mut Criterion, name: &str, [heads, tokens, head_dim]: [usize; 3]) {
 /// SAM's 64 × 64 tokens in windows, with relative positions.
 fn windows(c: &mut Criterion, name: &str, window: usize, [heads, head_dim]: [usize; 2]) {
     const SCALE: f32 = 0.125;
-    let shape = WindowShape { grid: [64; 2], window: [window; 2], heads, head_dim };
+    let shape = WindowShape { grid: [64; 2], window: [window; 2], heads, head_dim, bf16: false };
     let table = values((2 * window - 1) * head_dim);
     let positions = RelativePositions::new(Level::detect(), shape.window, SCALE, &table, &table);
     let bias = Bias::Relative(&positions);

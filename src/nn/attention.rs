@@ -145,7 +145,13 @@ impl WindowAttention {
     }
 
     fn shape(&self, grid: [usize; 2]) -> WindowShape {
-        WindowShape { grid, window: [self.window; 2], heads: self.heads, head_dim: self.width() / self.heads }
+        WindowShape {
+            grid,
+            window: [self.window; 2],
+            heads: self.heads,
+            head_dim: self.width() / self.heads,
+            bf16: self.qkv.format().permits_bf16(),
+        }
     }
 
     fn scale(&self) -> f32 {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::gemm::{self, Destination, Lhs, PackedWeights, Packing};
+use crate::kernels::gemm::{self, Destination, Lhs, PackedWeights, Packing, WeightFormat};
 use crate::weights::Scope;
 
 /// `y = act(x Wᵀ + b)`, with `W: [outputs, inputs]` as checkpoints store it.
@@ -68,6 +68,11 @@ impl Linear {
     /// Scratch that [`forward`](Self::forward) needs for `rows` rows.
     pub fn scratch_req(&self, cx: &Cx, rows: usize) -> ScratchReq {
         gemm::scratch_req(cx, rows, &self.weight)
+    }
+
+    /// The format of the weights.
+    pub fn format(&self) -> WeightFormat {
+        self.weight.format()
     }
 
     /// Output features.

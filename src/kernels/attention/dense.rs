@@ -7,8 +7,8 @@ use crate::exec::{Cx, Scratch, ScratchReq};
 
 impl AttentionShape {
     fn sizes(&self) -> Sizes {
-        let Self { queries, keys, head_dim, .. } = *self;
-        Sizes { queries, keys, head_dim, products: 0 }
+        let Self { queries, keys, head_dim, bf16, .. } = *self;
+        Sizes { queries, keys, head_dim, products: 0, bf16 }
     }
 }
 
@@ -37,7 +37,7 @@ pub fn attention(
     out: &mut [f32],
     scratch: Scratch<'_>,
 ) {
-    let AttentionShape { batches, heads, queries, keys, head_dim } = *shape;
+    let AttentionShape { batches, heads, queries, keys, head_dim, .. } = *shape;
     // Checked: wrapped sizes could let two tasks write the same outputs.
     let len = |tokens: usize| [heads, tokens, head_dim].into_iter().try_fold(batches, usize::checked_mul);
     assert!(len(queries) != Some(0) && len(keys) != Some(0), "attention over nothing: {shape:?}");

@@ -4,6 +4,7 @@ use core::f32::consts::LOG2_E;
 use core::ops::Range;
 
 use super::softmax::{BLOCK, Finish, Running, SoftmaxBlock};
+use super::tiles::{PAIRS, Tiles};
 use super::tokens::Sequence;
 use super::{Bias, pack};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
@@ -20,25 +21,30 @@ pub(super) struct Sizes {
     pub(super) head_dim: usize,
     /// Products of a query with tables of relative positions.
     pub(super) products: usize,
+    /// Whether operands may be rounded to bfloat16.
+    pub(super) bf16: bool,
 }
 
 impl Sizes {
     pub(super) fn scratch_req(&self, cx: &Cx) -> ScratchReq {
-        ScratchReq::slices(self.buffers(F32Kernel::of(cx.level()))).per_lane(cx)
+        ScratchReq::slices(self.buffers(Tiles::of(cx, self.bf16))).per_lane(cx)
     }
 
     /// Lengths of a lane's buffers, in f32, in the order of [`Head`]'s.
-    fn buffers(&self, kernel: &F32Kernel) -> [usize; 7] {
+    fn buffers(&self, tiles: Tiles) -> [usize; 9] {
         let &Self { keys, head_dim, products, .. } = self;
-        let rows = TILES * kernel.mr;
+        let (mr, nr) = (tiles.mr(), tiles.nr());
+        let rows = TILES * mr;
         [
-            keys.next_multiple_of(kernel.nr) * head_dim,
-            head_dim.next_multiple_of(kernel.nr) * keys,
-            rows * head_dim.next_multiple_of(CHUNK),
+            keys.next_multiple_of(nr) * tiles.panel_words(head_dim),
+            head_dim.next_multiple_of(nr) * tiles.panel_words(keys),
+            if tiles.are_bf16() { nr * head_dim.next_multiple_of(PAIRS) } else { 0 },
+            rows * tiles.row_words(head_dim),
+            if tiles.are_bf16() && products > 0 { rows * head_dim.next_multiple_of(CHUNK) } else { 0 },
             rows * products,
-            kernel.mr * BLOCK,
-            kernel.mr * BLOCK,
-            rows * head_dim.next_multiple_of(kernel.nr),
+            mr * BLOCK,
+            mr * BLOCK,
+            rows * head_dim.next_multiple_of(nr),
         ]
     }
 }
@@ -67,26 +73,29 @@ pub(super) fn run<'a>(
         let pairs = if matches!(problem.bias, Bias::Causal) { queries * keys / 2 } else { queries * keys };
         Work { flops: of_all(4 * pairs * head_dim), bytes: of_all(8 * (queries + keys) * head_dim) }
     });
-    let kernel = F32Kernel::of(cx.level());
+    let kernel = Tiles::of(cx, problem.sizes.bf16);
     let buffers = problem.sizes.buffers(kernel);
     let out = SharedMut::new(out);
 
     // A task is a sequence, or a part of its queries where there are fewer sequences than lanes like. Which tiles form
     // a group does not depend on the parts, so that neither do the blocks of keys that a causal group skips.
-    let groups = |queries: usize| queries.div_ceil(kernel.mr).div_ceil(TILES);
+    let groups = |queries: usize| queries.div_ceil(kernel.mr()).div_ceil(TILES);
     let most = groups(problem.sizes.queries);
     let parts = if cx.threads() == 1 { 1 } else { (4 * cx.threads()).div_ceil(count).min(most) };
     cx.parallel_for_with(count * parts, ScratchReq::slices(buffers), scratch, |mut scratch, task| {
         let (index, part) = (task / parts, task % parts);
         let sequence = sequence(index);
-        let [keys, values, queries, products, scores, weights, outputs] = scratch.take_all(buffers);
+        let [keys, values, panel, queries, plain_queries, products, scores, weights, outputs] =
+            scratch.take_all(buffers);
         let mut head = Head {
             cx,
             kernel,
             problem,
             keys,
             values,
+            panel,
             queries,
+            plain_queries,
             products,
             scores,
             weights,
@@ -95,12 +104,14 @@ pub(super) fn run<'a>(
             sequence,
         };
         let queries = head.sequence.queries.layout.len();
-        let (tiles, groups) = (queries.div_ceil(kernel.mr), groups(queries));
+        let (tiles, groups) = (queries.div_ceil(kernel.mr()), groups(queries));
         let bound = |part: usize| part * groups / parts;
         if bound(part) == bound(part + 1) {
             return;
         }
         head.pack_keys_and_values();
+        // SAFETY: a task is in no other pass.
+        let _pass = unsafe { kernel.enter() };
         for group in bound(part)..bound(part + 1) {
             head.attend(tiles, group * TILES..((group + 1) * TILES).min(tiles));
         }
@@ -110,14 +121,18 @@ pub(super) fn run<'a>(
 /// One sequence, with its lane's buffers.
 struct Head<'p, 'a> {
     cx: &'p Cx,
-    kernel: &'static F32Kernel,
+    kernel: Tiles,
     problem: &'p Problem<'a>,
     /// `K` as panels `[keys / nr][head_dim][nr]`.
     keys: &'p mut [f32],
     /// `V` as panels `[head_dim / nr][keys][nr]`.
     values: &'p mut [f32],
+    /// A panel of `K` before it is rounded.
+    panel: &'p mut [f32],
     /// Scaled queries of `TILES` tiles, packed.
     queries: &'p mut [f32],
+    /// The same before they are rounded, for tables of relative positions.
+    plain_queries: &'p mut [f32],
     /// Their products with the tables of relative positions, `[rows][products]`.
     products: &'p mut [f32],
     /// Scores of a tile.
@@ -132,9 +147,15 @@ struct Head<'p, 'a> {
 
 impl Head<'_, '_> {
     fn pack_keys_and_values(&mut self) {
-        let nr = self.kernel.nr;
-        self.cx.level().dispatch(pack::Keys { keys: self.sequence.keys, nr, out: self.keys });
-        pack::values(&self.sequence.values, nr, self.values);
+        let (level, nr) = (self.cx.level(), self.kernel.nr());
+        let Sequence { keys, values, .. } = self.sequence;
+        if self.kernel.are_bf16() {
+            level.dispatch(pack::KeyPairs { keys, nr, panel: self.panel, out: self.keys });
+            level.dispatch(pack::ValuePairs { values, nr, out: self.values });
+        } else {
+            level.dispatch(pack::Keys { keys, nr, out: self.keys });
+            pack::values(&values, nr, self.values);
+        }
     }
 
     /// The queries of tile `index` of `tiles`: heights differ by at most one.
@@ -147,8 +168,8 @@ impl Head<'_, '_> {
     /// Attends from the queries of `which` (at most `TILES`) of `tiles` tiles to all keys.
     fn attend(&mut self, tiles: usize, which: Range<usize>) {
         let Sizes { keys, head_dim, products, .. } = self.problem.sizes;
-        let depth = head_dim.next_multiple_of(CHUNK);
-        let stride = head_dim.next_multiple_of(self.kernel.nr);
+        let depth = self.kernel.row_words(head_dim);
+        let stride = head_dim.next_multiple_of(self.kernel.nr());
         let first = self.tile(tiles, which.start).start;
         let end = self.tile(tiles, which.end - 1).end;
         let mut running = [Running::START; TILES * MAX_MR];
@@ -156,12 +177,7 @@ impl Head<'_, '_> {
         for index in which.clone() {
             let rows = self.tile(tiles, index);
             let at = rows.start - first;
-            let queries = self.sequence.queries;
-            self.cx.level().dispatch(pack::Queries {
-                rows: rows.clone().map(|i| queries.token(i)),
-                scale: self.problem.scale * LOG2_E,
-                out: &mut self.queries[at * depth..][..rows.len() * depth],
-            });
+            self.pack_queries(at, rows.clone());
             self.multiply_distances(at, rows.len());
         }
         let bias = match self.problem.bias {
@@ -181,6 +197,7 @@ impl Head<'_, '_> {
                 self.cx.level().dispatch(SoftmaxBlock {
                     scores: self.scores,
                     weights: self.weights,
+                    are_bf16: self.kernel.are_bf16(),
                     outputs: &mut self.outputs[at * stride..][..rows.len() * stride],
                     stride,
                     running: &mut running[at..at + rows.len()],
@@ -204,32 +221,54 @@ impl Head<'_, '_> {
         }
     }
 
+    /// Packs the queries `rows` from row `at` on.
+    fn pack_queries(&mut self, at: usize, rows: Range<usize>) {
+        let Sizes { head_dim, products, .. } = self.problem.sizes;
+        let (level, queries, count) = (self.cx.level(), self.sequence.queries, rows.len());
+        let scale = self.problem.scale * LOG2_E;
+        let rows = rows.map(|i| queries.token(i));
+        let words = self.kernel.row_words(head_dim);
+        let out = &mut self.queries[at * words..][..count * words];
+        if !self.kernel.are_bf16() {
+            return level.dispatch(pack::Queries { rows, scale, out });
+        }
+        level.dispatch(pack::QueryPairs { rows: rows.clone(), scale, out });
+        if products > 0 {
+            let words = head_dim.next_multiple_of(CHUNK);
+            let out = &mut self.plain_queries[at * words..][..count * words];
+            level.dispatch(pack::Queries { rows, scale, out });
+        }
+    }
+
     /// Multiplies the `rows` queries packed from row `at` on with the tables of relative positions.
     fn multiply_distances(&mut self, at: usize, rows: usize) {
         let Bias::Relative(positions) = self.problem.bias else { return };
         let Sizes { head_dim, products, .. } = self.problem.sizes;
         let depth = head_dim.next_multiple_of(CHUNK);
+        let queries = if self.kernel.are_bf16() { &self.plain_queries } else { &self.queries };
+        let kernel = F32Kernel::of(self.cx.level());
         let mut column = 0;
         for panel in positions.tables().into_iter().flat_map(|table| table.panels()) {
             let args = TileArgs::product(
                 head_dim,
-                &self.queries[at * depth..],
+                &queries[at * depth..],
                 panel,
                 &mut self.products[at * products + column..],
                 products,
             );
             // SAFETY: at `at` lies a packed tile of `rows` rows, `panel` holds `nr` distances, and `products` has as
             // many columns as all panels together.
-            unsafe { self.kernel.run(self.cx.level(), rows, args) };
-            column += self.kernel.nr;
+            unsafe { kernel.run(self.cx.level(), rows, args) };
+            column += kernel.nr;
         }
     }
 
     /// Scores of the tile packed at `at` against `block` keys from `key` on, into `scores: [rows][BLOCK]`.
     fn score(&mut self, at: usize, rows: usize, key: usize, block: usize) {
-        let (nr, head_dim) = (self.kernel.nr, self.problem.sizes.head_dim);
+        let (nr, head_dim) = (self.kernel.nr(), self.problem.sizes.head_dim);
+        let words = self.kernel.panel_words(head_dim);
         for column in (0..block).step_by(nr) {
-            let panel = &self.keys[(key + column) * head_dim..][..nr * head_dim];
+            let panel = &self.keys[(key + column) * words..][..nr * words];
             let args =
                 TileArgs::product(head_dim, &self.queries[at..], panel, &mut self.scores[column..], BLOCK);
             // SAFETY: at `at` lies a packed tile of `rows` rows, `panel` holds `nr` keys, and `scores` has `BLOCK`
@@ -240,11 +279,12 @@ impl Head<'_, '_> {
 
     /// Adds `weights · V` for `block` keys from `key` on to the outputs at `at`.
     fn accumulate(&mut self, at: usize, rows: usize, key: usize, block: usize) {
-        let nr = self.kernel.nr;
+        let nr = self.kernel.nr();
         let Sizes { keys, head_dim, .. } = self.problem.sizes;
         let stride = head_dim.next_multiple_of(nr);
+        let [keys, key_words, block_words] = [keys, key, block].map(|k| self.kernel.panel_words(k));
         for column in (0..stride).step_by(nr) {
-            let panel = &self.values[column * keys + key * nr..][..block * nr];
+            let panel = &self.values[column * keys + key_words * nr..][..block_words * nr];
             let args = TileArgs {
                 accumulate: key > 0,
                 ..TileArgs::product(block, self.weights, panel, &mut self.outputs[at + column..], stride)

@@ -21,6 +21,7 @@ mod relative;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod tokens;
 mod windows;
 
@@ -43,6 +44,8 @@ pub struct AttentionShape {
     pub keys: usize,
     /// Features of a head.
     pub head_dim: usize,
+    /// Whether queries, keys, values and weights may be rounded to bfloat16, where the CPU multiplies it; sums stay f32.
+    pub bf16: bool,
 }
 
 /// What is added to the scaled scores.

@@ -3,7 +3,8 @@
 use core::f32::consts::LOG2_E;
 
 use super::Bias;
-use crate::kernels::gemm::CHUNK;
+use super::tiles::PAIRS;
+use crate::kernels::gemm::{CHUNK, bf16_pairs};
 use crate::kernels::math::exp2;
 use crate::simd::{Simd, Vectorize};
 
@@ -26,8 +27,10 @@ impl Running {
 pub(super) struct SoftmaxBlock<'a> {
     /// Scores `[rows][BLOCK]`, already scaled, in units of `ln 2`.
     pub(super) scores: &'a mut [f32],
-    /// Weights, packed as a left-hand side: `[BLOCK / CHUNK][rows][CHUNK]`.
+    /// Weights, packed as a left-hand side: `[BLOCK / CHUNK][rows][CHUNK]`; or pairs of bfloat16,
+    /// `[BLOCK / 32][rows][16][2]`.
     pub(super) weights: &'a mut [f32],
+    pub(super) are_bf16: bool,
     /// Accumulated outputs `[rows][stride]`.
     pub(super) outputs: &'a mut [f32],
     pub(super) stride: usize,
@@ -75,8 +78,8 @@ impl Vectorize for SoftmaxBlock<'_> {
                 }
                 Bias::None | Bias::PerHead(_) => (),
             }
-            // Beyond the visible keys the weight is 2^−∞ = 0, up to whole vectors.
-            let width = self.keys.next_multiple_of(CHUNK);
+            // Beyond the visible keys the weight is 2^−∞ = 0, up to whole chunks.
+            let width = self.keys.next_multiple_of(if self.are_bf16 { PAIRS } else { CHUNK });
             scores[visible..width].fill(f32::NEG_INFINITY);
             let scores = &scores[..width];
 
@@ -85,7 +88,10 @@ impl Vectorize for SoftmaxBlock<'_> {
             let shift = if max == f32::NEG_INFINITY { 0.0 } else { max };
             let shift_v = s.splat(shift);
 
-            let sum = weigh(s, scores, shift_v, self.weights, [rows, row]);
+            let sum = match self.are_bf16 {
+                true => weigh_pairs(s, scores, shift_v, self.weights, [rows, row]),
+                false => weigh(s, scores, shift_v, self.weights, [rows, row]),
+            };
 
             if running.sum != 0.0 && running.max != max {
                 let factor = exp2(s, s.splat(running.max - shift));
@@ -149,6 +155,39 @@ fn weigh<S: Simd>(s: S, scores: &[f32], shift: S::F, weights: &mut [f32], [rows,
             if at < scores.len() {
                 *sum = s.add(*sum, weigh_vector(s, from, shift, to, at, [rows, row]));
                 at += S::LANES;
+            }
+        }
+    }
+    s.reduce_add(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
+}
+
+/// [`weigh`] for weights that are rounded to bfloat16. The number of scores is a multiple of [`PAIRS`]. The sum is that of the
+/// weights before they are rounded.
+#[inline(always)]
+fn weigh_pairs<S: Simd>(
+    s: S,
+    scores: &[f32],
+    shift: S::F,
+    weights: &mut [f32],
+    [rows, row]: [usize; 2],
+) -> f32 {
+    assert!(scores.len().is_multiple_of(PAIRS) && row < rows && scores.len() / 2 * rows <= weights.len());
+    // Which chain a weight goes to depends on its place alone: keys of weight 0 behind it do not change the sum.
+    let mut sums = [s.splat(0.0); CHAINS];
+    for (chunk, scores) in scores.chunks_exact(PAIRS).enumerate() {
+        for at in (0..CHUNK).step_by(S::LANES) {
+            // SAFETY: `LANES` divides `CHUNK`: as many scores lie in each half from `at` on. By the assertion, chunk
+            // `chunk` of `row` lies in `weights`.
+            unsafe {
+                let first = exp2(s, s.sub(s.load(scores.as_ptr().add(at)), shift));
+                let second = exp2(s, s.sub(s.load(scores.as_ptr().add(CHUNK + at)), shift));
+                s.store(
+                    weights.as_mut_ptr().add((chunk * rows + row) * CHUNK + at),
+                    bf16_pairs(s, first, second),
+                );
+                let chain = chunk % (CHAINS / 2) * 2;
+                sums[chain] = s.add(sums[chain], first);
+                sums[chain + 1] = s.add(sums[chain + 1], second);
             }
         }
     }

@@ -4,12 +4,34 @@ mod windows;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::f32::consts::LOG2_E;
 
+use half::bf16;
+
+use super::tiles::Tiles;
 use super::{AttentionShape, Bias, attention, scratch_req};
 use crate::exec::{Cx, ScratchReq};
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
 
+/// Operands as a product reads them.
+struct Operands {
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    scale: f64,
+}
+
+/// Without bfloat16, and with it where the CPU multiplies it.
+fn precisions(cx: &Cx) -> impl Iterator<Item = bool> {
+    [false, true].into_iter().filter(|bf16| !bf16 || Tiles::of(cx, true).are_bf16())
+}
+
+fn rounded(x: f32) -> f32 {
+    bf16::from_f32(x).to_f32()
+}
+
+#[derive(Clone)]
 struct Problem {
     shape: AttentionShape,
     scale: f32,
@@ -25,7 +47,7 @@ impl Problem {
         let mut vec =
             |tokens: usize, reach: f32| rng.vec(batches * heads * tokens * head_dim, -reach..=reach);
         Self {
-            shape: AttentionShape { batches, heads, queries, keys, head_dim },
+            shape: AttentionShape { batches, heads, queries, keys, head_dim, bf16: false },
             scale: 1.0 / libm::sqrtf(head_dim as f32),
             // Scores of several units, so that the running maximum moves.
             q: vec(queries, 4.0),
@@ -36,14 +58,15 @@ impl Problem {
 
     /// The exact result `[batches, queries, heads · head_dim]` and the error that f32 may make in it.
     fn oracle(&self, bias: Bias<'_>) -> (Vec<f64>, f64) {
-        let AttentionShape { batches, heads, queries, keys, head_dim } = self.shape;
+        let AttentionShape { batches, heads, queries, keys, head_dim, bf16 } = self.shape;
+        let Operands { q, k, v, scale } = self.operands();
         let mut exact = vec![0.0; self.q.len()];
         let mut score_error = 0.0_f64;
-        for (i, q) in self.q.chunks_exact(head_dim).enumerate() {
+        for (i, q) in q.chunks_exact(head_dim).enumerate() {
             let (sequence, query) = (i / queries, i % queries);
             let kv = sequence * keys * head_dim..(sequence + 1) * keys * head_dim;
             let mut weights: Vec<f64> = Vec::with_capacity(keys);
-            for (key, k) in self.k[kv.clone()].chunks_exact(head_dim).enumerate() {
+            for (key, k) in k[kv.clone()].chunks_exact(head_dim).enumerate() {
                 let products = q.iter().zip(k).map(|(q, k)| f64::from(*q) * f64::from(*k));
                 let added = match bias {
                     Bias::None => 0.0,
@@ -53,16 +76,16 @@ impl Problem {
                     Bias::PerHead(bias) => f64::from(bias[(sequence % heads * queries + query) * keys + key]),
                     Bias::Relative(_) => unreachable!("only windows have distances"),
                 };
-                let magnitude = products.clone().map(f64::abs).sum::<f64>() * f64::from(self.scale);
+                let magnitude = products.clone().map(f64::abs).sum::<f64>() * scale;
                 score_error = score_error.max(magnitude + if added.is_finite() { added.abs() } else { 0.0 });
-                weights.push(products.sum::<f64>() * f64::from(self.scale) + added);
+                weights.push(products.sum::<f64>() * scale + added);
             }
             let max = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             weights.iter_mut().for_each(|w| *w = libm::exp(*w - max));
             let sum: f64 = weights.iter().sum();
             let (batch, head) = (sequence / heads, sequence % heads);
             let out = &mut exact[((batch * queries + query) * heads + head) * head_dim..][..head_dim];
-            for (v, weight) in self.v[kv].chunks_exact(head_dim).zip(&weights) {
+            for (v, weight) in v[kv].chunks_exact(head_dim).zip(&weights) {
                 out.iter_mut().zip(v).for_each(|(out, v)| *out += weight / sum * f64::from(*v));
             }
         }
@@ -70,7 +93,20 @@ impl Problem {
         // |v| <= 1, the weights sum to 1, and each is off by the error of its score (a multiplication and an
         // addition per feature, the scale, the bias, the shift) and of the sums over keys.
         let terms = score_error * (head_dim + 4) as f64 + (keys + 16) as f64;
-        (exact, 2.0 * terms * f64::from(f32::EPSILON))
+        // Weights are rounded to 8 bits: by half a unit, 1/256 of them.
+        let rounding = if bf16 { 1.0 / 256.0 } else { 0.0 };
+        (exact, 2.0 * terms * f64::from(f32::EPSILON) + rounding)
+    }
+
+    /// What is multiplied: with bfloat16, rounded, queries after they are scaled for powers of two.
+    fn operands(&self) -> Operands {
+        let [q, k, v] = [&self.q, &self.k, &self.v].map(Clone::clone);
+        if !self.shape.bf16 {
+            return Operands { q, k, v, scale: f64::from(self.scale) };
+        }
+        let q = q.into_iter().map(|x| rounded(x * (self.scale * LOG2_E))).collect();
+        let [k, v] = [k, v].map(|x| x.into_iter().map(rounded).collect());
+        Operands { q, k, v, scale: core::f64::consts::LN_2 }
     }
 
     fn run(&self, cx: &Cx, bias: Bias<'_>, place: Place) -> Guarded<f32> {
@@ -90,8 +126,11 @@ impl Problem {
     }
 
     fn check(&self, cx: &Cx, bias: Bias<'_>, place: Place) {
-        let (exact, tolerance) = self.oracle(bias);
-        assert_near(&self.run(cx, bias, place), &exact, |_| tolerance);
+        for bf16 in precisions(cx) {
+            let problem = Self { shape: AttentionShape { bf16, ..self.shape }, ..self.clone() };
+            let (exact, tolerance) = problem.oracle(bias);
+            assert_near(&problem.run(cx, bias, place), &exact, |_| tolerance);
+        }
     }
 }
 
@@ -222,9 +261,12 @@ fn same_bits_for_any_threads() {
             ([2, 3, 77, 77, 20], true),
             ([1, 12, 50, 50, 64], false),
         ] {
-            let problem = Problem::new(sizes);
+            let mut problem = Problem::new(sizes);
             let bias = if causal { Bias::Causal } else { Bias::None };
-            assert_same_for_any_threads(level, |cx| problem.run(cx, bias, Place::Start).to_vec());
+            for bf16 in [false, true] {
+                problem.shape.bf16 = bf16;
+                assert_same_for_any_threads(level, |cx| problem.run(cx, bias, Place::Start).to_vec());
+            }
         }
     }
 }
@@ -235,7 +277,7 @@ fn sizes_that_overflow_panic() {
     let cx = Cx::serial(Level::detect());
     // 4 · (2⁶² + 1) wraps to 4 sequences.
     let heads = (1 << (usize::BITS - 2)) + 1;
-    let shape = AttentionShape { batches: 4, heads, queries: 1, keys: 1, head_dim: 1 };
+    let shape = AttentionShape { batches: 4, heads, queries: 1, keys: 1, head_dim: 1, bf16: false };
     let (input, mut out) = ([1.0; 4], [0.0; 4]);
     let mut workspace = nan_workspace(ScratchReq::slice(1 << 16));
     attention(&cx, &shape, 1.0, &input, &input, &input, Bias::None, &mut out, workspace.scratch());

@@ -19,6 +19,8 @@ pub struct WindowShape {
     pub heads: usize,
     /// Features of a head.
     pub head_dim: usize,
+    /// Whether queries, keys, values and weights may be rounded to bfloat16, where the CPU multiplies it; sums stay f32.
+    pub bf16: bool,
 }
 
 impl WindowShape {
@@ -31,6 +33,7 @@ impl WindowShape {
             keys: self.window[0] * self.window[1],
             head_dim: self.head_dim,
             products,
+            bf16: self.bf16,
         }
     }
 }
@@ -133,7 +136,7 @@ fn run_windows(
     out: &mut [f32],
     scratch: Scratch<'_>,
 ) {
-    let WindowShape { grid, window, heads, head_dim } = *shape;
+    let WindowShape { grid, window, heads, head_dim, .. } = *shape;
     let Queries { data, pool, token } = queries;
     // Checked: wrapped sizes could let two tasks write the same outputs.
     let len = product(&[grid[0], grid[1], heads, head_dim]);

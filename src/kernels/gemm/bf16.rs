@@ -5,7 +5,7 @@
 
 use half::bf16;
 
-use super::decoded::rounded_to_bf16;
+use super::decoded::bf16_pairs;
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, Convert, MAX_MR, MAX_NR, TileArgs, WeightKernel};
 use crate::simd::{Level, Simd, Vectorize};
@@ -93,11 +93,8 @@ pub(super) fn convert(level: Level, tile: Convert<'_>) {
         for at in (0..CHUNK).step_by(S::LANES) {
             // SAFETY: all three hold CHUNK values, a multiple of LANES.
             unsafe {
-                // Not by a closure for both, which would not be compiled for the level.
-                let first = s.as_i32(rounded_to_bf16(s, s.load(first[at..].as_ptr())));
-                let second = s.as_i32(rounded_to_bf16(s, s.load(second[at..].as_ptr())));
-                let low = s.i_and(s.i_sar::<16>(first), s.i_splat(0xffff));
-                s.store(to[at..].as_mut_ptr(), s.as_f32(s.i_or(low, second)));
+                let pairs = bf16_pairs(s, s.load(first[at..].as_ptr()), s.load(second[at..].as_ptr()));
+                s.store(to[at..].as_mut_ptr(), pairs);
             }
         }
     }

@@ -200,6 +200,14 @@ fn round_to_bf16(level: Level, tile: Convert<'_>) {
     level.dispatch(Round(&tile.from[..len], &mut tile.to[..len]));
 }
 
+/// In each lane a pair: the bfloat16 of `first` below that of `second`.
+#[inline(always)]
+pub(crate) fn bf16_pairs<S: Simd>(s: S, first: S::F, second: S::F) -> S::F {
+    let [first, second] = [rounded_to_bf16(s, first), rounded_to_bf16(s, second)];
+    let low = s.i_and(s.i_sar::<16>(s.as_i32(first)), s.i_splat(0xffff));
+    s.as_f32(s.i_or(low, s.as_i32(second)))
+}
+
 /// `x` rounded to the nearest bfloat16, ties to even. NaN becomes quiet and keeps its upper bits.
 #[inline(always)]
 pub(super) fn rounded_to_bf16<S: Simd>(s: S, x: S::F) -> S::F {

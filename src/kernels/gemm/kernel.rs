@@ -59,6 +59,12 @@ impl TileArgs<u8> {
 }
 
 impl TileArgs<f32> {
+    /// The same operands, in the layout of another format.
+    pub(crate) fn bytes(self) -> TileArgs<u8> {
+        let Self { k, a, b, init, init_stride, c, ldc, accumulate, ahead } = self;
+        TileArgs { k, a: a.cast(), b: b.cast(), init, init_stride, c, ldc, accumulate, ahead }
+    }
+
     /// `c ← a · b`: starts from zeros, fetches nothing ahead.
     pub(crate) fn product(k: usize, a: &[f32], b: &[f32], c: &mut [f32], ldc: usize) -> Self {
         Self {
@@ -144,7 +150,7 @@ pub struct WeightKernel {
     ///
     /// # Safety
     /// As [`F32Kernel::run`], in the layout of the format, between [`WeightKernel::enter`] and the end of what it returns.
-    pub(super) run: unsafe fn(Level, usize, TileArgs<u8>),
+    pub(crate) run: unsafe fn(Level, usize, TileArgs<u8>),
     /// Makes f32 of the sums of a tile.
     ///
     /// # Safety
@@ -164,7 +170,7 @@ pub(super) struct Pass {
 }
 
 /// A lane between its first tile and its last.
-pub(super) struct InPass(Option<&'static Pass>);
+pub(crate) struct InPass(Option<&'static Pass>);
 
 impl Drop for InPass {
     fn drop(&mut self) {
@@ -245,7 +251,7 @@ impl WeightKernel {
     ///
     /// # Safety
     /// The CPU has the kernel's instructions, and this thread is in no other pass.
-    pub(super) unsafe fn enter(&self) -> InPass {
+    pub(crate) unsafe fn enter(&self) -> InPass {
         if let Some(pass) = self.pass {
             // SAFETY: forwarded to the caller.
             unsafe { (pass.enter)() }

@@ -5,7 +5,7 @@ use alloc::vec;
 use crate::exec::AlignedVec;
 use crate::simd::Level;
 
-use super::format::Packing;
+use super::format::{Packing, WeightFormat};
 use super::kernel::WeightKernel;
 
 /// A weight matrix `[rows, cols]` (outputs, inputs), packed once for a kernel of a level and a format.
@@ -47,6 +47,11 @@ impl PackedWeights {
     ) -> Self {
         let packing = packing.into();
         Self::pack_for(WeightKernel::of(packing), packing.level, rows, cols, fill)
+    }
+
+    /// The format.
+    pub fn format(&self) -> WeightFormat {
+        self.kernel.format
     }
 
     /// [`pack_with`](Self::pack_with) for a kernel.

@@ -123,8 +123,14 @@ impl Layer {
     }
 
     fn attention_shape(&self, batches: usize, tokens: usize) -> AttentionShape {
-        let heads = self.heads;
-        AttentionShape { batches, heads, queries: tokens, keys: tokens, head_dim: self.dim() / heads }
+        AttentionShape {
+            batches,
+            heads: self.heads,
+            queries: tokens,
+            keys: tokens,
+            head_dim: self.dim() / self.heads,
+            bf16: self.qkv.format().permits_bf16(),
+        }
     }
 
     /// `y ← softmax(Q Kᵀ / √d + bias) V`, with `Q, K, V = qkv(norm1(x))`.

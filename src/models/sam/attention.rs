@@ -122,7 +122,14 @@ impl SelfAttention {
 
     fn shape(&self, Batch { prompts, tokens, .. }: Batch) -> AttentionShape {
         let head_dim = self.v.outputs() / self.heads;
-        AttentionShape { batches: prompts, heads: self.heads, queries: tokens, keys: tokens, head_dim }
+        AttentionShape {
+            batches: prompts,
+            heads: self.heads,
+            queries: tokens,
+            keys: tokens,
+            head_dim,
+            bf16: false,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::f32::consts::LOG2_E;
 
+use super::{precisions, rounded};
 use crate::exec::Cx;
 use crate::kernels::attention::{
     Bias, RelativePositions, WindowShape, attention_pooled_windows, attention_windows, windows_scratch_req,
@@ -35,7 +37,7 @@ impl Problem {
         let width = heads * head_dim;
         let places = window[0] * window[1];
         Self {
-            shape: WindowShape { grid, window, heads, head_dim },
+            shape: WindowShape { grid, window, heads, head_dim, bf16: false },
             scale: 1.0 / libm::sqrtf(head_dim as f32),
             qkv: rng.vec(grid[0] * grid[1] * 3 * width, -2.0..=2.0),
             padding: rng.vec(3 * width, -2.0..=2.0),
@@ -46,7 +48,7 @@ impl Problem {
 
     /// The exact result `[rows, columns, heads · head_dim]` and the error that f32 may make in it.
     fn oracle(&self, kind: Kind) -> (Vec<f64>, f64) {
-        let WindowShape { grid, window, heads, head_dim } = self.shape;
+        let WindowShape { grid, window, heads, head_dim, bf16 } = self.shape;
         let width = heads * head_dim;
         let part = |which: usize, [y, x]: [usize; 2], head: usize| -> &[f32] {
             let at = which * width + head * head_dim;
@@ -56,6 +58,8 @@ impl Problem {
                 &self.padding[at..][..head_dim]
             }
         };
+        let multiplied =
+            |x: &[f32]| -> Vec<f32> { x.iter().map(|x| if bf16 { rounded(*x) } else { *x }).collect() };
         let dot = |a: &[f32], b: &[f32]| -> (f64, f64) {
             let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
             (products.clone().sum(), products.map(f64::abs).sum())
@@ -66,11 +70,15 @@ impl Problem {
             let (y, x) = (token / grid[1], token % grid[1]);
             let (top, left) = (y / window[0] * window[0], x / window[1] * window[1]);
             let q = part(0, [y, x], head);
+            let scaled: Vec<f32> = match bf16 {
+                true => q.iter().map(|x| rounded(x * (self.scale * LOG2_E))).collect(),
+                false => q.to_vec(),
+            };
+            let scale = if bf16 { core::f64::consts::LN_2 } else { f64::from(self.scale) };
             let places = (0..window[0] * window[1]).map(|i| [i / window[1], i % window[1]]);
             let mut weights: Vec<f64> = Vec::new();
             for [key_y, key_x] in places.clone() {
-                let (score, size) = dot(q, part(1, [top + key_y, left + key_x], head));
-                let scale = f64::from(self.scale);
+                let (score, size) = dot(&scaled, &multiplied(part(1, [top + key_y, left + key_x], head)));
                 let (added, added_size) = match kind {
                     Kind::None => (0.0, 0.0),
                     Kind::PerHead => {
@@ -94,13 +102,14 @@ impl Problem {
             weights.iter_mut().for_each(|w| *w = libm::exp(*w - max));
             let sum: f64 = weights.iter().sum();
             for (weight, [key_y, key_x]) in weights.iter().zip(places) {
-                let v = part(2, [top + key_y, left + key_x], head);
-                out.iter_mut().zip(v).for_each(|(out, v)| *out += weight / sum * f64::from(*v));
+                let v = multiplied(part(2, [top + key_y, left + key_x], head));
+                out.iter_mut().zip(v).for_each(|(out, v)| *out += weight / sum * f64::from(v));
             }
         }
         // As for dense attention; here |v| <= 2.
         let terms = score_error * (head_dim + 6) as f64 + (window[0] * window[1] + 16) as f64;
-        (exact, 4.0 * terms * f64::from(f32::EPSILON))
+        let rounding = if bf16 { 2.0 / 256.0 } else { 0.0 };
+        (exact, 4.0 * terms * f64::from(f32::EPSILON) + rounding)
     }
 
     fn run(&self, cx: &Cx, kind: Kind, place: Place) -> Guarded<f32> {
@@ -141,8 +150,10 @@ fn windows_with_every_bias() {
             ([17, 19], [17, 19], 2, 24), // global attention over several blocks of keys
             ([6, 40], [4, 33], 1, 14),
         ] {
-            let problem = Problem::new(grid, window, heads, head_dim);
-            for kind in [Kind::None, Kind::PerHead, Kind::Relative] {
+            let mut problem = Problem::new(grid, window, heads, head_dim);
+            let all = [Kind::None, Kind::PerHead, Kind::Relative];
+            for (bf16, kind) in precisions(&cx).flat_map(|bf16| all.map(|kind| (bf16, kind))) {
+                problem.shape.bf16 = bf16;
                 let (exact, tolerance) = problem.oracle(kind);
                 for place in Place::ALL {
                     assert_near(&problem.run(&cx, kind, place), &exact, |_| tolerance);
@@ -155,16 +166,20 @@ fn windows_with_every_bias() {
 /// Pooled queries attend as tokens would that have the same query four times over.
 #[test]
 fn pooled_queries() {
+    const CASES: [([usize; 2], [usize; 2], usize, usize); 5] = [
+        ([2, 2], [2, 2], 1, 3),
+        ([8, 8], [4, 4], 2, 20),
+        ([10, 6], [4, 4], 3, 7),     // padding on both sides
+        ([16, 12], [14, 14], 2, 24), // Hiera's last pooled windows
+        ([18, 20], [18, 20], 1, 16), // global attention
+    ];
     for level in Level::available() {
         let cx = Cx::serial(level);
-        for (grid, window, heads, head_dim) in [
-            ([2, 2], [2, 2], 1, 3),
-            ([8, 8], [4, 4], 2, 20),
-            ([10, 6], [4, 4], 3, 7),     // padding on both sides
-            ([16, 12], [14, 14], 2, 24), // Hiera's last pooled windows
-            ([18, 20], [18, 20], 1, 16), // global attention
-        ] {
+        for (bf16, (grid, window, heads, head_dim)) in
+            precisions(&cx).flat_map(|bf16| CASES.map(|case| (bf16, case)))
+        {
             let mut problem = Problem::new(grid, window, heads, head_dim);
+            problem.shape.bf16 = bf16;
             let width = heads * head_dim;
             let mut queries = Vec::new();
             for y in (0..grid[0]).step_by(2) {
@@ -211,7 +226,7 @@ fn pooled_queries() {
 #[should_panic = "pooling of"]
 fn windows_of_odd_sides_are_not_pooled() {
     let cx = Cx::serial(Level::detect());
-    let shape = WindowShape { grid: [4, 4], window: [3, 3], heads: 1, head_dim: 1 };
+    let shape = WindowShape { grid: [4, 4], window: [3, 3], heads: 1, head_dim: 1, bf16: false };
     let mut workspace = nan_workspace(windows_scratch_req(&cx, &shape, &Bias::None));
     let (queries, qkv, padding, mut out) = ([0.0; 4], [0.0; 48], [0.0; 3], [0.0; 4]);
     attention_pooled_windows(&cx, &shape, 1.0, &queries, &qkv, &padding, &mut out, workspace.scratch());
@@ -233,7 +248,7 @@ fn same_bits_for_any_threads() {
 #[should_panic = "distances of"]
 fn distances_of_another_window_panic() {
     let cx = Cx::serial(Level::detect());
-    let shape = WindowShape { grid: [2, 2], window: [2, 2], heads: 1, head_dim: 1 };
+    let shape = WindowShape { grid: [2, 2], window: [2, 2], heads: 1, head_dim: 1, bf16: false };
     let positions = RelativePositions::new(cx.level(), [1, 1], 1.0, &[0.0], &[0.0]);
     let bias = Bias::Relative(&positions);
     let mut workspace = nan_workspace(windows_scratch_req(&cx, &shape, &bias));
