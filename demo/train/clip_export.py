@@ -1,4 +1,4 @@
-"""Writes the averaged weights of a checkpoint as a Hugging Face model folder (fp16), and labels.txt.
+"""Writes the averaged weights that validation liked best as a Hugging Face model folder (fp16), and labels.txt.
 
     python clip_export.py --cache CACHE --run RUN --output ../clip-nano
 """
@@ -17,6 +17,7 @@ from augment import MEAN, STD
 from captions import save_tokenizer, train_tokenizer
 from clip_model import IMAGE_SIZE, configuration, new_model
 from clip_train import SEED
+from loop import exported
 
 
 def preprocessor() -> dict:
@@ -65,9 +66,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    state = torch.load(arguments.run / "checkpoint.pt", weights_only=True)
-    export(state["average"], arguments.cache, arguments.output)
-    print(f"step {state['step']} -> {arguments.output}")
+    state, step = exported(arguments.run)
+    export(state, arguments.cache, arguments.output)
+    print(f"step {step} -> {arguments.output}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the averaged weights of a checkpoint as a Hugging Face model folder (fp16).
+"""Writes the averaged weights that validation liked best as a Hugging Face model folder (fp16).
 
     python sam2_export.py --run RUN --output ../sam2-nano
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from loop import exported
 from sam2_model import IMAGE_SIZE, configuration, new_model
 from sam_model import MEAN, STD
 
@@ -53,9 +54,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    state = torch.load(arguments.run / "checkpoint.pt", weights_only=True)
-    export(state["average"], arguments.output)
-    print(f"step {state['step']} -> {arguments.output}")
+    state, step = exported(arguments.run)
+    export(state, arguments.output)
+    print(f"step {step} -> {arguments.output}")
 
 
 if __name__ == "__main__":

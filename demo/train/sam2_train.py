@@ -1,17 +1,15 @@
 """Trains sam2-nano on a CPU. Resumable at any moment: everything random is a function of (seed, step).
 
-    python sam2_train.py --cache CACHE --run RUN [--threads T]
+    python sam2_train.py --cache CACHE --run RUN [--begin FOLDER] [--steps N] [--threads T] [--workers W]
 
 Clips are unrolled frame by frame as `Sam2VideoModel` tracks them, all objects of a batch at once, and the gradient
-flows back through the memories. `PHASES` begins with single pictures of half the size and ends with whole clips.
+flows back through the memories. `PHASES` begins with single pictures of half the size and ends with whole clips; what
+begins with the weights of a folder sees `CONTINUED` instead. Some icons are held out; `best.pt` is what
+outlines and follows them best in clips of their own.
 """
 
 from __future__ import annotations
 
-import argparse
-import copy
-import random
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +21,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import Sam2VideoModel
 
+import loop
 import sam_parts
 from sam2_clips import ClipCompositor
 from sam2_model import (IMAGE_SIZE, POINTERS, Decoded, Memory, attend, begin_from_sam, decode,
                         encode, high_resolution, new_model, normalise, pointer, remember)
-from sam_train import costs, optimizers, save
+from sam_train import costs, inner_matrices
 
 SEED = 42
 HALF = IMAGE_SIZE // 2
@@ -37,14 +36,16 @@ PROMPTS = (0.76, 0.12, 0.12)
 NOTHING = 0.06  # clicks on the background
 CORRECTED = 0.4  # chance of a corrective click in clips of more than two frames
 SOFT = 0.33  # of the clips at full size are enlarged ones of half the size
-WARMUP, AVERAGE_DECAY = 100, 0.998
 SCORE_WEIGHT, PRESENCE_WEIGHT = 1.0, 1.0
-CHECKPOINT_EVERY, REPORT_EVERY = 100, 50
+VALIDATE_EVERY, STEPS = 100, 4250
+HELD_OUT = 0.05  # of the icons
+VALIDATION_BATCHES = 8
+SAM = Path("../sam-nano/model.safetensors")
 
 
 @dataclass
 class Phase:
-    until: int  # step
+    until: float  # share of the steps
     side: int
     pictures: int  # per step
     frames: tuple[int, ...]  # of a clip, drawn anew for each step
@@ -54,14 +55,17 @@ class Phase:
 
 
 PHASES = (
-    Phase(1800, HALF, 32, (1,)),
-    Phase(2500, HALF, 32, (2,)),
-    Phase(3000, HALF, 32, (4, 8)),
-    Phase(3500, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.4),
-    Phase(4250, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.6, best=0.0, mean=1.0),
+    Phase(0.42, HALF, 32, (1,)),
+    Phase(0.59, HALF, 32, (2,)),
+    Phase(0.7, HALF, 32, (4, 8)),
+    Phase(0.82, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.4),
+    Phase(1.0, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.6, best=0.0, mean=1.0),
 )
-HOLD = 2500  # from here on the rate falls, linearly to zero
-STEPS = PHASES[-1].until
+CONTINUED = (
+    Phase(0.6, IMAGE_SIZE, 16, (1, 2, 4, 8, 8), plain=0.4),
+    Phase(1.0, IMAGE_SIZE, 16, (1, 2, 4, 8, 8), plain=0.6, best=0.0, mean=1.0),
+)
+VALIDATION = Phase(1.0, IMAGE_SIZE, 16, (8,), plain=1.0)
 
 
 @dataclass
@@ -78,14 +82,17 @@ class Batch:
 class Clips(Dataset):
     """Step -> the arrays of its batch."""
 
-    def __init__(self, cache: Path):
-        icons = sam_parts.load(cache)
+    def __init__(self, icons: sam_parts.Icons, phases: tuple[Phase, ...], steps: int, seed: int):
+        self.phases, self.steps, self.seed = phases, steps, seed
         self.compositors = {(side, vary): ClipCompositor(icons, side, vary)
                             for side in (HALF, IMAGE_SIZE) for vary in (True, False)}
 
+    def phase(self, step: int) -> Phase:
+        return next(phase for phase in self.phases if step < phase.until * self.steps)
+
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        phase = phase_of(step)
-        frames = int(np.random.default_rng([SEED, step]).choice(phase.frames))
+        phase = self.phase(step)
+        frames = int(np.random.default_rng([self.seed, step]).choice(phase.frames))
         clips, side = phase.pictures // frames, phase.side
         out = {
             "pictures": np.empty((clips, frames, side, side, 3), np.uint8),
@@ -95,7 +102,7 @@ class Clips(Dataset):
             "first": np.empty((clips, TARGETS, 1, side, side), np.uint8),
         }
         for b in range(clips):
-            rng = np.random.default_rng([SEED, step, b])
+            rng = np.random.default_rng([self.seed, step, b])
             own = HALF if rng.random() < SOFT else side
             vary = phase.plain == 0 or rng.random() >= phase.plain
             compositor, times = self.compositors[own, vary], side // own
@@ -111,10 +118,6 @@ class Clips(Dataset):
                 out["boxes"][b, p] = ((target.box + 0.5) * scale - 0.5).reshape(2, 2)
                 out["first"][b, p, 0] = target.masks[0].repeat(times, 0).repeat(times, 1)
         return out
-
-
-def phase_of(step: int) -> Phase:
-    return next(phase for phase in PHASES if step < phase.until)
 
 
 def prepare(raw: dict[str, Tensor]) -> Batch:
@@ -211,67 +214,37 @@ def unroll(model: Sam2VideoModel, batch: Batch, phase: Phase) -> tuple[Tensor, l
     return torch.stack(losses).mean(), [reached[0], reached[-1]]
 
 
-def rate_factor(step: int) -> float:
-    """Warm-up, plateau, then linear to zero."""
-    return min(1.0, (step + 1) / WARMUP, (STEPS - step) / (STEPS - HOLD))
+class Validation:
+    """Mean IoU on the first and on the last of eight frames, after a click, of icons that are held out."""
 
+    def __init__(self, icons: sam_parts.Icons):
+        source = Clips(icons, (VALIDATION,), VALIDATION_BATCHES, SEED + 1)
+        self.batches = [prepare(raw) for raw in DataLoader(source, batch_size=None, sampler=range(VALIDATION_BATCHES))]
 
-def train(source: Clips, checkpoint: Path, sam: Path) -> None:
-    model = new_model(SEED)
-    begin_from_sam(model, sam)
-    model.set_attn_implementation("eager")  # faster in training than the fused one
-    average = copy.deepcopy(model)
-    solvers, step = optimizers(model), 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        for solver, saved in zip(solvers, state["optimizers"], strict=True):
-            solver.load_state_dict(saved)
-        step = state["step"]
-    model.train()
-    loader = DataLoader(source, batch_size=None, sampler=range(step, STEPS), num_workers=1, prefetch_factor=4)
-    running, since, waited, ready = np.zeros(3), time.perf_counter(), 0.0, time.perf_counter()
-    for raw in loader:
-        waited += time.perf_counter() - ready
-        torch.manual_seed(random.Random(f"sam2-{SEED}-{step}").getrandbits(63))
-        for solver in solvers:
-            for group in solver.param_groups:
-                group["lr"] = group["peak"] * rate_factor(step)
-        batch = prepare(raw)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss, reached = unroll(model, batch, phase_of(step))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for solver in solvers:
-            solver.step()
-            solver.zero_grad()
-        decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-        running += (loss.item(), *reached)
-        step += 1
-        if step % REPORT_EVERY == 0:
-            mean, seconds = running / REPORT_EVERY, (time.perf_counter() - since) / REPORT_EVERY
-            print(f"{step}/{STEPS}  loss {mean[0]:.3f}  IoU first {mean[1]:.3f} last {mean[2]:.3f}  "
-                  f"{seconds:.2f} s/step, {waited / REPORT_EVERY:.2f} waiting", flush=True)
-            running[:], since, waited = 0, time.perf_counter(), 0.0
-        if step % CHECKPOINT_EVERY == 0 or step == STEPS:
-            save(checkpoint, model=model.state_dict(), average=average.state_dict(),
-                 optimizers=[solver.state_dict() for solver in solvers], step=step)
-        ready = time.perf_counter()
+    @torch.no_grad()
+    def __call__(self, model: Sam2VideoModel) -> tuple[float, str]:
+        reached = []
+        for k, batch in enumerate(self.batches):
+            torch.manual_seed(k)
+            reached.append(unroll(model, batch, VALIDATION)[1])
+        first, last = np.mean(reached, 0).tolist()
+        return (first + last) / 2, f"first {first:.3f}  last {last:.3f}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, required=True, help="downloads and rasterised icons")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--sam", type=Path, default=Path("../sam-nano/model.safetensors"))
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    arguments.run.mkdir(parents=True, exist_ok=True)
-    train(Clips(arguments.cache), arguments.run / "checkpoint.pt", arguments.sam)
+    options = loop.arguments(__doc__, STEPS)
+    icons, held_out = sam_parts.split(sam_parts.load(options.cache), HELD_OUT, SEED)
+    model = new_model(SEED)
+    begin_from_sam(model, SAM)
+    model.set_attn_implementation("eager")  # faster in training than the fused one
+    solvers = loop.optimizers(model, inner_matrices(model), options.rate)
+    run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY)
+    source = Clips(icons, CONTINUED if options.begin else PHASES, options.steps, SEED)
+    for raw in run.batches(source, f"sam2-{SEED}"):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss, (first, last) = unroll(model, prepare(raw), source.phase(run.step))
+        loss.backward()
+        run.update(loss=loss.item(), first=first, last=last)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the averaged weights of a checkpoint as a Hugging Face model folder (fp16).
+"""Writes the averaged weights that validation liked best as a Hugging Face model folder (fp16).
 
     python sam_export.py --run RUN --output ../sam-nano
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from loop import exported
 from sam_model import IMAGE_SIZE, MEAN, STD, configuration, new_model
 
 # A second name of `shared_image_embedding.positional_embedding`; `transformers` ties the two.
@@ -57,9 +58,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    state = torch.load(arguments.run / "checkpoint.pt", weights_only=True)
-    export(state["average"], arguments.output)
-    print(f"step {state['step']} -> {arguments.output}")
+    state, step = exported(arguments.run)
+    export(state, arguments.output)
+    print(f"step {step} -> {arguments.output}")
 
 
 if __name__ == "__main__":
