@@ -16,6 +16,9 @@ from loop import exported
 from sam2_model import IMAGE_SIZE, configuration, new_model
 from sam_model import MEAN, STD
 
+# Of automatic masks: the model's scores are lower than those that the reference's defaults are made for.
+THRESHOLDS = {"pred_iou_thresh": 0.3, "stability_score_thresh": 0.3}
+
 
 def preprocessor() -> dict:
     """SAM 2's preprocessing at this model's size; the masks are those of stride 4."""
@@ -45,6 +48,7 @@ def export(state: dict[str, torch.Tensor], output: Path) -> None:
     (output / "model.safetensors").chmod(0o644)
     config = configuration()
     config.architectures, config.dtype = ["Sam2VideoModel"], "float16"
+    config.task_specific_params = {"mask-generation": THRESHOLDS}
     config.save_pretrained(output)
     (output / "preprocessor_config.json").write_text(json.dumps(preprocessor(), indent=2) + "\n")
 

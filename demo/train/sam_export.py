@@ -18,6 +18,9 @@ from sam_model import IMAGE_SIZE, MEAN, STD, configuration, new_model
 # A second name of `shared_image_embedding.positional_embedding`; `transformers` ties the two.
 TIED = "prompt_encoder.shared_embedding.positional_embedding"
 
+# Of automatic masks: the model's scores are lower than those that the reference's defaults are made for.
+THRESHOLDS = {"pred_iou_thresh": 0.55, "stability_score_thresh": 0.65}
+
 
 def preprocessor() -> dict:
     """SAM's preprocessing at this model's size."""
@@ -49,6 +52,7 @@ def export(state: dict[str, torch.Tensor], output: Path) -> None:
     (output / "model.safetensors").chmod(0o644)
     config = configuration()
     config.architectures, config.dtype = ["SamModel"], "float16"
+    config.task_specific_params = {"mask-generation": THRESHOLDS}
     config.save_pretrained(output)
     (output / "preprocessor_config.json").write_text(json.dumps(preprocessor(), indent=2) + "\n")
 

@@ -69,6 +69,11 @@ impl Extensions {
         }
     }
 
+    /// These without AMX.
+    pub(crate) fn without_amx(self) -> Self {
+        Self(self.0 & !(Self::AMX_BF16.0 | Self::AMX_INT8.0))
+    }
+
     /// Those of this CPU that need no permission.
     pub fn detect() -> Self {
         #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]

@@ -110,8 +110,6 @@ pub(super) fn run<'a>(
             return;
         }
         head.pack_keys_and_values();
-        // SAFETY: a task is in no other pass.
-        let _pass = unsafe { kernel.enter() };
         for group in bound(part)..bound(part + 1) {
             head.attend(tiles, group * TILES..((group + 1) * TILES).min(tiles));
         }

@@ -1,7 +1,7 @@
 //! The tiles that both products run on.
 
 use crate::exec::Cx;
-use crate::kernels::gemm::{CHUNK, F32Kernel, InPass, Packing, TileArgs, WeightFormat, WeightKernel};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Packing, TileArgs, WeightFormat, WeightKernel};
 use crate::simd::Level;
 
 /// Numbers that become one packed chunk of a row in [`Tiles::Bf16`].
@@ -17,7 +17,9 @@ pub(super) enum Tiles {
 impl Tiles {
     /// Of bfloat16 if it is permitted and the CPU multiplies it.
     pub(super) fn of(cx: &Cx, bf16: bool) -> Self {
-        let packing = Packing { level: cx.level(), extensions: cx.extensions(), format: WeightFormat::Bf16 };
+        // Not AMX: with the 64 features of a head its tiles are short, and nobody has measured them here.
+        let extensions = cx.extensions().without_amx();
+        let packing = Packing { level: cx.level(), extensions, format: WeightFormat::Bf16 };
         match WeightKernel::of(packing) {
             kernel if bf16 && kernel.lhs_bytes == size_of::<u16>() => Self::Bf16(kernel),
             _ => Self::F32(F32Kernel::of(cx.level())),
@@ -57,23 +59,10 @@ impl Tiles {
         self.panel_words(k).next_multiple_of(CHUNK)
     }
 
-    /// Begins a lane's tiles, which end with what is returned.
-    ///
-    /// # Safety
-    /// This thread is in no other pass.
-    pub(super) unsafe fn enter(&self) -> Option<InPass> {
-        match self {
-            Self::F32(_) => None,
-            // SAFETY: a kernel is only found where its instructions are; the rest is the caller's promise.
-            Self::Bf16(kernel) => Some(unsafe { kernel.enter() }),
-        }
-    }
-
     /// Computes a tile of `rows` rows.
     ///
     /// # Safety
-    /// As [`F32Kernel::run`], with operands as these tiles read them, between [`enter`](Self::enter) and the end of what it
-    /// returns.
+    /// As [`F32Kernel::run`], with operands as these tiles read them.
     #[inline]
     pub(super) unsafe fn run(&self, level: Level, rows: usize, args: TileArgs<f32>) {
         // SAFETY: forwarded to the caller.

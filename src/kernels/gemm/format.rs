@@ -12,7 +12,8 @@ pub enum WeightFormat {
     F32,
     /// IEEE 754 binary16, widened to f32 when a panel is read.
     F16,
-    /// bfloat16. Activations are rounded to it, too; sums are f32.
+    /// bfloat16. Activations are rounded to it, too; sums are f32. So are queries, keys, values and weights of attention where
+    /// the CPU multiplies bfloat16, in this format, in `Int8` and in `Q4`.
     Bf16,
     /// 8-bit integers with a scale for each output. Activations become 8-bit integers row by row, with a scale and a zero
     /// point for each; sums are exact.

@@ -170,7 +170,7 @@ pub(super) struct Pass {
 }
 
 /// A lane between its first tile and its last.
-pub(crate) struct InPass(Option<&'static Pass>);
+pub(super) struct InPass(Option<&'static Pass>);
 
 impl Drop for InPass {
     fn drop(&mut self) {
@@ -251,7 +251,7 @@ impl WeightKernel {
     ///
     /// # Safety
     /// The CPU has the kernel's instructions, and this thread is in no other pass.
-    pub(crate) unsafe fn enter(&self) -> InPass {
+    pub(super) unsafe fn enter(&self) -> InPass {
         if let Some(pass) = self.pass {
             // SAFETY: forwarded to the caller.
             unsafe { (pass.enter)() }

@@ -56,7 +56,7 @@ pub use destination::Destination;
 pub use driver::{gemm, scratch_req};
 pub use format::{Packing, WeightFormat};
 pub use kernel::WeightKernel;
-pub(crate) use kernel::{CHUNK, InPass, MAX_MR, MAX_NR, TileArgs};
+pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};
 pub use panels::PackedPanels;
 pub use tile_f32::F32Kernel;
