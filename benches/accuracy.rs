@@ -70,12 +70,8 @@ type Measure = fn(&Cx, WeightFormat) -> Figures;
 
 fn main() -> Result<()> {
     let cx = Cx::new(&CxOptions::default().with_amx(true))?;
-    let extensions: String = cx.extensions().names().map(|name| format!(", {name}")).collect();
     print!("{HEAD}");
-    println!(
-        "Measured at the level {}{extensions}. Products in int8 are the same at every level.",
-        cx.level().name()
-    );
+    print_machine(&cx);
     print_set(&cx, "clip-nano, pictures", accuracy::pictures);
     print_set(&cx, "sam-nano, scenes", |cx, format| accuracy::scenes(cx, format, None));
     print!("{EVERYTHING}");
@@ -86,7 +82,15 @@ fn main() -> Result<()> {
         return Ok(());
     };
     print!("{PRESENT}");
+    print_machine(&cx);
     MODELS.iter().try_for_each(|model| print_model(&cx, Path::new(&cache), model))
+}
+
+/// What computed the figures that follow.
+fn print_machine(cx: &Cx) {
+    let extensions: String = cx.extensions().names().map(|name| format!(", {name}")).collect();
+    let level = cx.level().name();
+    println!("Measured at the level {level}{extensions}. Products in int8 are the same at every level.");
 }
 
 /// A table of the tasks of a demo model.
