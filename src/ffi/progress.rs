@@ -11,7 +11,8 @@ use crate::exec::Monitor;
 /// to go on; any other value stops the call, which then returns `VITRUM_E_CANCELLED`.
 ///
 /// It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
-/// call waits for it. It must return: neither an exception nor `longjmp` may leave it.
+/// call waits for it. It must return: neither an exception nor `longjmp` may leave it. It must not call what computes with
+/// the same context, which would wait for the call that waits for it.
 pub type vitrum_progress = Option<unsafe extern "C" fn(user: Nullable<*mut c_void>, fraction: f32) -> i32>;
 
 /// A caller's callback with what it wants to be handed.

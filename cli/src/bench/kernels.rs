@@ -4,7 +4,7 @@ use vitrum::exec::{ScratchReq, Workspace};
 use vitrum::kernels::activation::Activation;
 use vitrum::kernels::attention::{self, AttentionShape, Bias};
 use vitrum::kernels::conv::{self, ConvShape, PackedConv, Patches};
-use vitrum::kernels::gemm::{self, Destination, PackedWeights, Rows};
+use vitrum::kernels::gemm::{self, Destination, PackedWeights, Rows, WeightFormat};
 use vitrum::kernels::norm;
 
 use super::{Bench, Work};
@@ -83,7 +83,7 @@ pub(super) fn attention(bench: &mut Bench<'_>) -> Result<()> {
         [(1, 12, 50, false), (1, 12, 197, false), (1, 16, 257, false), (1, 12, 4096, false), (8, 8, 77, true)]
     {
         let cx = bench.cx;
-        let bf16 = bench.packing().format.permits_bf16();
+        let bf16 = bench.packing().format == WeightFormat::Bf16;
         let shape = AttentionShape { batches, heads, queries: tokens, keys: tokens, head_dim: 64, bf16 };
         let len = batches * heads * tokens * shape.head_dim;
         let (q, k, v, mut out) = (numbers(len), numbers(len), numbers(len), vec![0.0; len]);

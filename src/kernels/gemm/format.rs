@@ -27,7 +27,7 @@ impl WeightFormat {
     pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::Int8, Self::Q4];
 
     /// Whether what a model computes in this format may be rounded to bfloat16 elsewhere, too: its own error is larger.
-    pub fn permits_bf16(self) -> bool {
+    pub(crate) fn permits_bf16(self) -> bool {
         matches!(self, Self::Bf16 | Self::Int8 | Self::Q4)
     }
 
