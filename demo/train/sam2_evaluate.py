@@ -19,7 +19,8 @@ from transformers import Sam2ImageProcessor, Sam2VideoModel, Sam2VideoProcessor,
 
 from sam2_clips import Clip, ClipCompositor, askable
 from sam2_model import (IMAGE_SIZE, POINTERS, Memory, attend, decode, encode, high_resolution, pointer, remember)
-from sam_evaluate import evaluation_compositor, middle, next_click, overlap
+from sam_evaluate import evaluation_compositor
+from sam_measure import middle, next_click, overlap
 
 SEED, FRAMES = 7, 8
 SMALLEST = 0.002  # of the picture: the worst frame is one that shows at least so much of the object

@@ -19,7 +19,7 @@ import sam_parts
 from sam2_clips import Actor, ClipCompositor
 from sam2_evaluate import Reference, measure
 from sam_eval_set import run_lengths
-from sam_evaluate import middle
+from sam_measure import middle
 
 SIDE, FRAMES, MILLISECONDS = 256, 28, 80
 STYLE = "noto"

@@ -18,7 +18,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 import sam_parts
-from sam_evaluate import SEED, Reference, evaluation_compositor, measure, middle, objects_of, overlap
+from sam_evaluate import SEED, Reference, evaluation_compositor, measure
+from sam_measure import middle, objects_of, overlap
 from sam_model import IMAGE_SIZE
 from sam_scenes import Compositor, tight_box
 

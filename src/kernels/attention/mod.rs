@@ -8,10 +8,11 @@
 //! l ← l · exp(m − m') + Σ p      o ← o · exp(m − m') + p V      out = o / l
 //! ```
 //!
-//! Both products run on the tile kernels of [`gemm`](super::gemm): those of f32, or, where a caller permits it and the CPU has
-//! them, those of bfloat16, whose operands are rounded as they are packed, and the weights `p` as they are written. Scores are in units of `ln 2`: the factor is put
-//! into `scale`, so that the exponential is a power of two. Source: Milakov and Gimelshein (2018) for the online
-//! softmax; Dao et al., FlashAttention (2022), for the tiling.
+//! Both products run on the tile kernels of [`gemm`](super::gemm): those of f32, or, where a caller permits it and
+//! the CPU has them, those of bfloat16, whose operands are rounded as they are packed, and the weights `p` as they
+//! are written. Scores are in units of `ln 2`: the factor is put into `scale`, so that the exponential is a power of
+//! two. Source: Milakov and Gimelshein (2018) for the online softmax; Dao et al., FlashAttention (2022), for the
+//! tiling.
 //!
 //! [`attention`] takes heads that are contiguous; [`attention_windows`] reads them from a grid of tokens.
 

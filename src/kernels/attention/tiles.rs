@@ -69,7 +69,7 @@ impl Tiles {
         unsafe {
             match self {
                 Self::F32(kernel) => kernel.run(level, rows, args),
-                Self::Bf16(kernel) => (kernel.run)(level, rows, args.bytes()),
+                Self::Bf16(kernel) => (kernel.run)(level, rows, args.cast()),
             }
         }
     }

@@ -50,21 +50,15 @@ pub(crate) struct TileArgs<T> {
     pub(crate) ahead: Ahead,
 }
 
-impl TileArgs<u8> {
+impl<T> TileArgs<T> {
     /// The same operands, of another type.
-    pub(super) fn cast<T>(self) -> TileArgs<T> {
+    pub(crate) fn cast<U>(self) -> TileArgs<U> {
         let Self { k, a, b, init, init_stride, c, ldc, accumulate, ahead } = self;
         TileArgs { k, a: a.cast(), b: b.cast(), init, init_stride, c, ldc, accumulate, ahead }
     }
 }
 
 impl TileArgs<f32> {
-    /// The same operands, in the layout of another format.
-    pub(crate) fn bytes(self) -> TileArgs<u8> {
-        let Self { k, a, b, init, init_stride, c, ldc, accumulate, ahead } = self;
-        TileArgs { k, a: a.cast(), b: b.cast(), init, init_stride, c, ldc, accumulate, ahead }
-    }
-
     /// `c ← a · b`: starts from zeros, fetches nothing ahead.
     pub(crate) fn product(k: usize, a: &[f32], b: &[f32], c: &mut [f32], ldc: usize) -> Self {
         Self {
