@@ -1,5 +1,6 @@
 """Embeds, classifies or segments many pictures with Ray Data, on one machine or on a cluster.
 
+    pip install "ray[data]" aiohttp
     python many_ray.py --task embed --model path/to/clip --input pictures --output embeddings --workers 16
 
 Each batch of --rows-per-file pictures becomes one Parquet file, which gets its name when it is whole. If the job is killed,
@@ -9,7 +10,6 @@ runs on that cluster; otherwise it starts Ray on this machine.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import os
@@ -26,9 +26,9 @@ import ray.data
 
 from vitrum import batch
 
-# Threads of Ray that list files import this all at the same time, and one of them may find half of it: it is made whole here.
-with contextlib.suppress(ImportError):
-    importlib.import_module("fsspec.implementations.http")
+# Ray's threads import this while they list files. Where it can't be imported, for want of aiohttp, Ray means to go on
+# without it, but a thread that meets another one's failing import gets another error, and the job ends at random.
+importlib.import_module("fsspec.implementations.http")
 
 # The most that is lost when a worker is killed. One picture of `segment` takes as long as a hundred of the others.
 ROWS_PER_FILE = {"embed": 1000, "classify": 1000, "segment": 50}
