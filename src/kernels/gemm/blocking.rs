@@ -13,17 +13,24 @@ pub(super) struct Blocking {
     k: usize,
     /// Tiles of almost equal height, so that none is left with one row.
     tiles: usize,
-    tiles_per_block: usize,
+    /// Blocks whose numbers of tiles differ by at most one.
+    blocks: usize,
     /// Whole chunks and units; the last block may be shorter.
     k_block: usize,
     kernel: &'static WeightKernel,
 }
 
 impl Blocking {
-    pub(super) fn new(caches: &Caches, m: usize, k: usize, kernel: &'static WeightKernel) -> Self {
+    /// `parts` divides the number of blocks, if there are tiles enough.
+    pub(super) fn new(
+        caches: &Caches,
+        m: usize,
+        k: usize,
+        kernel: &'static WeightKernel,
+        parts: usize,
+    ) -> Self {
         let tiles = m.div_ceil(kernel.mr);
-        // Blocks of almost equal size, too.
-        let tiles_per_block = tiles.div_ceil(tiles.div_ceil(Self::most_tiles(caches, k, kernel)));
+        let blocks = tiles.div_ceil(Self::most_tiles(caches, k, kernel)).next_multiple_of(parts).min(tiles);
         let k_bytes = match kernel.decode {
             Some(_) => kernel.nr * size_of::<f32>(),
             None => kernel.unit_bytes.div_ceil(kernel.k_unit),
@@ -31,7 +38,7 @@ impl Blocking {
         let most = caches.l2 / 8 / k_bytes;
         let step = kernel.lhs_chunk().max(kernel.k_unit);
         let k_block = k.div_ceil(k.div_ceil(most.max(CHUNK))).next_multiple_of(step);
-        Self { m, k, tiles, tiles_per_block, k_block, kernel }
+        Self { m, k, tiles, blocks, k_block, kernel }
     }
 
     /// Most tiles of a block.
@@ -42,7 +49,7 @@ impl Blocking {
     /// The blocking that takes the most scratch among those of at most `m` rows: its rows are one block.
     pub(super) fn largest(caches: &Caches, m: usize, k: usize, kernel: &'static WeightKernel) -> Self {
         let rows = Self::most_tiles(caches, k, kernel) * kernel.mr;
-        Self::new(caches, m.min(rows), k, kernel)
+        Self::new(caches, m.min(rows), k, kernel, 1)
     }
 
     /// Lengths of the buffers of a lane, in f32: the packed rows of a block; the rows of a tile before they are converted;
@@ -52,19 +59,23 @@ impl Blocking {
         let kernel = self.kernel;
         let rows = if kernel.convert.is_some() { kernel.mr * self.k.next_multiple_of(CHUNK) } else { 0 };
         let weights = if kernel.decode.is_some() { self.k_block.min(self.k) * kernel.nr } else { 0 };
-        let sums = if self.k_blocks() > 1 { self.tiles_per_block * kernel.mr * kernel.nr } else { 0 };
-        [self.tiles_per_block * self.tile_len(), rows, weights, sums]
+        let sums = if self.k_blocks() > 1 { self.most_tiles_of_block() * kernel.mr * kernel.nr } else { 0 };
+        [self.most_tiles_of_block() * self.tile_len(), rows, weights, sums]
     }
 
     /// Blocks of rows.
     pub(super) fn blocks(&self) -> usize {
-        self.tiles.div_ceil(self.tiles_per_block)
+        self.blocks
     }
 
     /// The tiles of block `index`.
     pub(super) fn block(&self, index: usize) -> Range<usize> {
-        let start = index * self.tiles_per_block;
-        start..(start + self.tiles_per_block).min(self.tiles)
+        let start = |i: usize| i * self.tiles / self.blocks;
+        start(index)..start(index + 1)
+    }
+
+    fn most_tiles_of_block(&self) -> usize {
+        self.tiles.div_ceil(self.blocks)
     }
 
     /// The rows of tile `index`: the first `m % tiles` tiles have one row more than the others.

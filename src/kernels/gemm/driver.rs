@@ -11,6 +11,9 @@ use super::{Lhs, PackedWeights};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::activation::Activation;
 
+/// Rows of a lane that are worth reading all weights for.
+const ROWS_OF_A_LANE: usize = 192;
+
 /// Scratch that [`gemm`] needs for `m` rows: enough for fewer rows, too.
 pub fn scratch_req(cx: &Cx, m: usize, rhs: &PackedWeights) -> ScratchReq {
     let blocking = Blocking::largest(cx.caches(), m.max(1), rhs.cols(), rhs.kernel());
@@ -43,12 +46,16 @@ pub fn gemm(
         ..Work::product(m, n, k)
     });
     let target = Target::new(destination, m, n);
-    let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel());
     let threads = cx.threads();
+    let by_rows = m >= threads * ROWS_OF_A_LANE || threads == 1;
+    // Two blocks for each lane: the lane that is done first helps.
+    let parts = if by_rows && threads > 1 { 2 * threads } else { 1 };
+    let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel(), parts);
     let product = Product { rhs, bias, activation, target, blocking };
 
-    if blocking.blocks() >= 4 * threads || threads == 1 {
-        // Many rows: a lane takes a block of rows through all panels.
+    if by_rows {
+        // Many rows: a lane takes a block of rows through all panels. What it reads and writes stays in its own caches, where
+        // the next product finds it.
         let buffers = blocking.buffers();
         cx.parallel_for_with(
             blocking.blocks(),
