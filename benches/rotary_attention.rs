@@ -20,7 +20,7 @@ fn values(len: usize) -> Vec<f32> {
 /// Times the attention from a grid of `side × side` to `spatial` memories and `pointers` tokens, with one thread and with
 /// all.
 fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize; 2]) {
-    let shape = MemoryShape { grid: [side; 2], features: FEATURES, spatial, pointers };
+    let shape = MemoryShape { grid: [side; 2], features: FEATURES, spatial, pointers, bf16: false };
     let tokens = side * side;
     let per_absorbed = side.div_ceil(2) * WIDTH / 2 + WIDTH + side;
     let products = tokens * (shape.len() * 2 * FEATURES + 2 * (FEATURES + 1) * per_absorbed);
@@ -34,7 +34,7 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
         let cx = Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
         let rotary = Rotary::new(cx.level(), shape.grid, WIDTH, 10_000.0);
         let mut packed = Workspace::default();
-        packed.reserve(shape.pack_scratch_req());
+        packed.reserve(shape.pack_scratch_req(&cx));
         let mut packed = packed.scratch();
         let spatial = |_| SpatialMemory { features: &memory, time: &time };
         let pointer = |_| PointerToken { features: &q[..FEATURES], time: &time };

@@ -4,11 +4,10 @@ use core::f32::consts::LOG2_E;
 use core::ops::Range;
 
 use super::softmax::{BLOCK, Finish, Running, SoftmaxBlock};
-use super::tiles::{PAIRS, Tiles};
 use super::tokens::Sequence;
 use super::{Bias, pack};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
-use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_MR, TileArgs};
+use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_MR, PAIRS, TileArgs, Tiles};
 
 /// Tiles of queries that meet a block of keys one after the other, while it is in the L2 cache.
 const TILES: usize = 4;

@@ -23,7 +23,6 @@ mod relative;
 mod softmax;
 #[cfg(test)]
 mod tests;
-mod tiles;
 mod tokens;
 mod windows;
 

@@ -1,8 +1,7 @@
 //! Packing of queries, keys and values into what the tile kernels read.
 
-use super::tiles::PAIRS;
 use super::tokens::Padded;
-use crate::kernels::gemm::{CHUNK, bf16_pairs};
+use crate::kernels::gemm::{CHUNK, PAIRS, bf16_pairs};
 use crate::simd::{Simd, Vectorize};
 
 /// Writes `rows`, times `scale`, as a left-hand side: `[head_dim / CHUNK][rows][CHUNK]`.

@@ -3,8 +3,7 @@
 use core::f32::consts::LOG2_E;
 
 use super::Bias;
-use super::tiles::PAIRS;
-use crate::kernels::gemm::{CHUNK, bf16_pairs};
+use crate::kernels::gemm::{CHUNK, PAIRS, bf16_pairs_of_numbers};
 use crate::kernels::math::exp2;
 use crate::simd::{Simd, Vectorize};
 
@@ -183,7 +182,7 @@ fn weigh_pairs<S: Simd>(
                 let second = exp2(s, s.sub(s.load(scores.as_ptr().add(CHUNK + at)), shift));
                 s.store(
                     weights.as_mut_ptr().add((chunk * rows + row) * CHUNK + at),
-                    bf16_pairs(s, first, second),
+                    bf16_pairs_of_numbers(s, first, second),
                 );
                 let chain = chunk % (CHAINS / 2) * 2;
                 sums[chain] = s.add(sums[chain], first);

@@ -8,9 +8,9 @@ use core::f32::consts::LOG2_E;
 
 use half::bf16;
 
-use super::tiles::Tiles;
 use super::{AttentionShape, Bias, attention, scratch_req};
 use crate::exec::{Cx, ScratchReq};
+use crate::kernels::gemm::Tiles;
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
 

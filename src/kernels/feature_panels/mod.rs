@@ -20,4 +20,4 @@ pub(super) mod tests;
 
 pub use layout::{PanelLayout, Plus, from_tokens, to_tokens};
 pub use packed_lhs::{LhsWeights, PackedLhs, Transposed, pack_lhs, packed_lhs_len};
-pub(super) use packed_lhs::{checked_packed_lhs_len, pack_channels, row_tiles};
+pub(super) use packed_lhs::{checked_packed_lhs_len, lhs_words, pack_channels, pack_lhs_words, row_tiles};

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::exec::AlignedVec;
-use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs, Tiles};
 use crate::simd::Level;
 
 /// `rows` cut into tiles of at most `mr` rows whose heights differ by at most one.
@@ -37,12 +37,36 @@ pub fn pack_lhs(level: Level, matrix: &impl Lhs, out: &mut [f32]) {
     }
 }
 
+/// [`packed_lhs_len`] for `tiles` of either kind.
+pub(in crate::kernels) fn lhs_words(tiles: Tiles, rows: usize, depth: usize) -> usize {
+    rows * tiles.row_words(depth)
+}
+
+/// [`pack_lhs`] for `tiles` of either kind, through a buffer of [`Tiles::plain_len`].
+pub(in crate::kernels) fn pack_lhs_words(
+    level: Level,
+    tiles: Tiles,
+    matrix: &impl Lhs,
+    plain: &mut [f32],
+    out: &mut [f32],
+) {
+    let words = tiles.row_words(matrix.depth());
+    let mut rest = &mut out[..matrix.rows() * words];
+    for tile in row_tiles(matrix.rows(), tiles.mr()) {
+        let (packed, after) = rest.split_at_mut(tile.len() * words);
+        tiles.pack(level, matrix, tile, plain, packed);
+        rest = after;
+    }
+}
+
 /// A packed matrix `[rows, depth]`, borrowed. It may be block-diagonal, see [`grouped`](Self::grouped).
 #[derive(Clone, Copy)]
 pub struct PackedLhs<'a> {
     rows: usize,
     depth: usize,
     groups: usize,
+    /// Those it was packed for, if not for f32.
+    tiles: Option<Tiles>,
     data: &'a [f32],
 }
 
@@ -57,7 +81,16 @@ impl<'a> PackedLhs<'a> {
             checked_packed_lhs_len(1, rows, depth),
             "packed matrix [{rows}, {depth}]"
         );
-        Self { rows, depth, groups: 1, data }
+        Self { rows, depth, groups: 1, tiles: None, data }
+    }
+
+    /// What [`pack_lhs_words`] wrote for a matrix `[rows, depth]`.
+    ///
+    /// # Panics
+    /// If `data` does not have [`lhs_words`].
+    pub(in crate::kernels) fn of_tiles(tiles: Tiles, rows: usize, depth: usize, data: &'a [f32]) -> Self {
+        assert_eq!(data.len(), lhs_words(tiles, rows, depth), "packed matrix [{rows}, {depth}]");
+        Self { rows, depth, groups: 1, tiles: Some(tiles), data }
     }
 
     /// A block-diagonal matrix `[rows, groups · depth]`: `groups` matrices `[rows / groups, depth]`, each packed by
@@ -81,24 +114,24 @@ impl<'a> PackedLhs<'a> {
     }
 
     /// `out[r][p] = Σ_k a[r][k] · panel[k][p]` over the channels of the group of `r`, added to `out` if `accumulate`;
-    /// `panel: [groups · depth][nr]`, `out: [rows][nr]`.
+    /// `panel: [groups · depth][nr]`, as the tiles read it; `out: [rows][nr]`.
     pub(in crate::kernels) fn times(&self, level: Level, panel: &[f32], out: &mut [f32], accumulate: bool) {
-        let kernel = F32Kernel::of(level);
-        assert_eq!(panel.len(), self.groups * self.depth * kernel.nr, "panel of {self:?}");
-        assert_eq!(out.len(), self.rows * kernel.nr, "product of {self:?}");
+        let tiles = self.tiles.unwrap_or(Tiles::F32(F32Kernel::of(level)));
+        let (words, nr) = (tiles.panel_words(self.depth), tiles.nr());
+        assert_eq!(panel.len(), self.groups * words * nr, "panel of {self:?}");
+        assert_eq!(out.len(), self.rows * nr, "product of {self:?}");
         let rows = self.rows / self.groups;
         let mut rest = self.data;
-        let channels = panel.chunks_exact(self.depth * kernel.nr);
-        for (panel, out) in channels.zip(out.chunks_exact_mut(rows * kernel.nr)) {
-            for tile in row_tiles(rows, kernel.mr) {
-                let (a, after) = rest.split_at(packed_lhs_len(tile.len(), self.depth));
+        for (panel, out) in panel.chunks_exact(words * nr).zip(out.chunks_exact_mut(rows * nr)) {
+            for tile in row_tiles(rows, tiles.mr()) {
+                let (a, after) = rest.split_at(lhs_words(tiles, tile.len(), self.depth));
                 let args = TileArgs {
                     accumulate,
-                    ..TileArgs::product(self.depth, a, panel, &mut out[tile.start * kernel.nr..], kernel.nr)
+                    ..TileArgs::product(self.depth, a, panel, &mut out[tile.start * nr..], nr)
                 };
-                // SAFETY: `a` is a tile packed by `pack_lhs`; `panel` has `depth` rows of `nr`, and `out` those of
-                // the tile.
-                unsafe { kernel.run(level, tile.len(), args) };
+                // SAFETY: `a` is a tile that was packed for these tiles; `panel` has its depth in rows of `nr`, and `out` the
+                // rows of the tile.
+                unsafe { tiles.run(level, tile.len(), args) };
                 rest = after;
             }
         }

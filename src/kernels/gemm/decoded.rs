@@ -208,6 +208,16 @@ pub(crate) fn bf16_pairs<S: Simd>(s: S, first: S::F, second: S::F) -> S::F {
     s.as_f32(s.i_or(low, s.as_i32(second)))
 }
 
+/// [`bf16_pairs`] in a quarter of the instructions: of two numbers that are as near, the larger is taken, and a NaN whose upper
+/// bits are all set, which no operation makes, loses its meaning.
+#[inline(always)]
+pub(crate) fn bf16_pairs_of_numbers<S: Simd>(s: S, first: S::F, second: S::F) -> S::F {
+    let half = s.i_splat(0x8000);
+    let (first, second) = (s.i_add(s.as_i32(first), half), s.i_add(s.as_i32(second), half));
+    let low = s.i_and(s.i_sar::<16>(first), s.i_splat(0xffff));
+    s.as_f32(s.i_or(low, s.i_and(second, s.i_splat(0xffff_0000_u32.cast_signed()))))
+}
+
 /// `x` rounded to the nearest bfloat16, ties to even. NaN becomes quiet and keeps its upper bits.
 #[inline(always)]
 pub(super) fn rounded_to_bf16<S: Simd>(s: S, x: S::F) -> S::F {

@@ -8,7 +8,7 @@ use crate::simd::{Level, Simd};
 ///
 /// # Safety
 /// [`run`](Dots::run) enters code that is compiled for all that [`dot`](Dots::dot) needs.
-pub(super) unsafe trait Dots: Copy {
+pub(crate) unsafe trait Dots: Copy {
     /// The level whose vectors they are.
     type S: Simd;
 
@@ -39,11 +39,20 @@ pub(super) unsafe trait Dots: Copy {
         b: <Self::S as Simd>::F,
     ) -> <Self::S as Simd>::F;
 
-    /// [`DotTile::run`], compiled for the instruction.
+    /// [`DotWork::run`], compiled for the instruction.
     ///
     /// # Safety
-    /// The CPU has the instruction; and as [`WeightKernel::run`].
-    unsafe fn run<const MR: usize, const NV: usize>(s: Self::S, tile: DotTile<MR, NV>);
+    /// The CPU has the instruction; and as [`DotWork::run`].
+    unsafe fn run<W: DotWork>(s: Self::S, work: W);
+}
+
+/// Work with such an instruction.
+pub(crate) trait DotWork {
+    /// Does it.
+    ///
+    /// # Safety
+    /// This is part of code that is compiled for `D`; and what the work says.
+    unsafe fn run<D: Dots>(self, s: D::S);
 }
 
 /// One tile: `MR` rows by `NV` vectors.
@@ -58,13 +67,10 @@ const UNIT: usize = 4;
 /// Units in a chunk of a packed row, which is a cache line.
 const UNITS: usize = LINE / UNIT;
 
-impl<const MR: usize, const NV: usize> DotTile<MR, NV> {
-    /// Computes it.
-    ///
-    /// # Safety
-    /// As [`WeightKernel::run`], in code that is compiled for `D`.
+impl<const MR: usize, const NV: usize> DotWork for DotTile<MR, NV> {
+    /// Computes the tile, with the safety of [`WeightKernel::run`].
     #[inline(always)]
-    pub(super) unsafe fn run<D: Dots>(self, s: D::S) {
+    unsafe fn run<D: Dots>(self, s: D::S) {
         let TileArgs { mut a, mut b, init, init_stride, c, ldc, accumulate, ahead, .. } = self.args;
         // SAFETY: the caller promises that all of `a`, `b`, `init` and `c` are valid for the shapes documented at
         // `TileArgs`; the loops below stay inside them.

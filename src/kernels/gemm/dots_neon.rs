@@ -4,10 +4,10 @@ use core::arch::aarch64::float32x4_t;
 use core::arch::asm;
 
 use super::bf16;
-use super::dots::{DotTile, Dots, TileFn, entry, tiles};
+use super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
-use crate::simd::Neon;
+use crate::simd::{Level, Neon, Simd};
 
 /// An instruction, with the feature that code with it is compiled for.
 macro_rules! dots {
@@ -40,14 +40,14 @@ macro_rules! dots {
             }
 
             #[inline]
-            unsafe fn run<const MR: usize, const NV: usize>(s: Neon, tile: DotTile<MR, NV>) {
+            unsafe fn run<W: DotWork>(s: Neon, work: W) {
                 #[target_feature(enable = $feature)]
-                unsafe fn inner<const MR: usize, const NV: usize>(s: Neon, tile: DotTile<MR, NV>) {
+                unsafe fn inner<W: DotWork>(s: Neon, work: W) {
                     // SAFETY: forwarded to the caller.
-                    unsafe { tile.run::<$name>(s) }
+                    unsafe { work.run::<$name>(s) }
                 }
                 // SAFETY: the caller promises the instruction.
-                unsafe { inner(s, tile) }
+                unsafe { inner(s, work) }
             }
         }
     };
@@ -61,6 +61,16 @@ dots!(
     /// Two products of bfloat16.
     Bfdot, "bf16", bf16::units, "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h"
 );
+
+/// Does `work` with products of bfloat16.
+///
+/// # Safety
+/// The CPU has the instruction of [`BF16_BFDOT`]; and as [`DotWork::run`].
+pub(super) unsafe fn run_bf16<W: DotWork>(level: Level, work: W) {
+    let s = <Bfdot as Dots>::S::of(level).expect("the level of the instruction");
+    // SAFETY: forwarded to the caller.
+    unsafe { Bfdot::run(s, work) }
+}
 
 // 24 sums, four columns and a row's broadcast in 32 registers.
 pub(super) static INT8_DOTPROD: WeightKernel = int8::kernel_of::<i8, { int8::QUAD }>(

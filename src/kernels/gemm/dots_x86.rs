@@ -3,10 +3,10 @@
 use core::arch::x86_64::*;
 
 use super::bf16;
-use super::dots::{DotTile, Dots, TileFn, entry, tiles};
+use super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
-use crate::simd::{Avx2, Avx512};
+use crate::simd::{Avx2, Avx512, Level, Simd};
 
 /// An instruction of a level, with the features that code with it is compiled for.
 macro_rules! dots {
@@ -30,14 +30,14 @@ macro_rules! dots {
             }
 
             #[inline]
-            unsafe fn run<const MR: usize, const NV: usize>(s: $level, tile: DotTile<MR, NV>) {
+            unsafe fn run<W: DotWork>(s: $level, work: W) {
                 #[target_feature(enable = $features)]
-                unsafe fn inner<const MR: usize, const NV: usize>(s: $level, tile: DotTile<MR, NV>) {
+                unsafe fn inner<W: DotWork>(s: $level, work: W) {
                     // SAFETY: forwarded to the caller.
-                    unsafe { tile.run::<$name>(s) }
+                    unsafe { work.run::<$name>(s) }
                 }
                 // SAFETY: the caller promises the instruction, and `s` proves its level.
-                unsafe { inner(s, tile) }
+                unsafe { inner(s, work) }
             }
         }
     };
@@ -66,6 +66,16 @@ dots!(
         _mm512_dpbf16_ps(sum, a, b)
     }
 );
+
+/// Does `work` with products of bfloat16.
+///
+/// # Safety
+/// The CPU has the instruction of [`BF16_AVX512`]; and as [`DotWork::run`].
+pub(super) unsafe fn run_bf16<W: DotWork>(level: Level, work: W) {
+    let s = <Avx512Bf16 as Dots>::S::of(level).expect("the level of the instruction");
+    // SAFETY: forwarded to the caller.
+    unsafe { Avx512Bf16::run(s, work) }
+}
 
 // 28 sums, two columns and a row's broadcast in 32 registers; 12, two and one in 16.
 pub(super) static INT8_AVX512_VNNI: WeightKernel = int8::kernel_of::<u8, { int8::QUAD }>(

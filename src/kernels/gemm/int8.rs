@@ -5,7 +5,7 @@
 //! `sx · sw · (Σ p q − z Σ q)`. The sums are integers and exact; all that is rounded is done lane by lane in the same order,
 //! a multiplication or an addition at a time. Results are therefore bit-identical at all levels.
 
-use super::dots::{DotTile, Dots, TileFn, entry, tiles};
+use super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, Convert, Finish, LINE, MAX_MR, MAX_NR, TileArgs, WeightKernel};
 use crate::simd::{Extensions, Level, Portable, Simd, Vectorize};
@@ -261,17 +261,17 @@ unsafe impl<S: Simd> Dots for Pairs<S> {
     }
 
     #[inline]
-    unsafe fn run<const MR: usize, const NV: usize>(s: S, tile: DotTile<MR, NV>) {
-        struct Run<const MR: usize, const NV: usize>(DotTile<MR, NV>);
-        impl<const MR: usize, const NV: usize> Vectorize for Run<MR, NV> {
+    unsafe fn run<W: DotWork>(s: S, work: W) {
+        struct Run<W>(W);
+        impl<W: DotWork> Vectorize for Run<W> {
             type Output = ();
             #[inline(always)]
             fn run<S: Simd>(self, s: S) {
-                // SAFETY: `Dots::run`'s caller promises the operands.
+                // SAFETY: `Dots::run`'s caller promises what the work needs.
                 unsafe { self.0.run::<Pairs<S>>(s) }
             }
         }
-        s.dispatch(Run(tile));
+        s.dispatch(Run(work));
     }
 }
 

@@ -16,7 +16,7 @@
 //! therefore bit-identical for any number of threads and rows and any size of the caches.
 //!
 //! [`WeightKernel::of`] is the table of kernels, by level and format. Products of activations, in attention and in the mask
-//! decoder, use the f32 tiles ([`F32Kernel`]) directly.
+//! decoder, use the f32 tiles ([`F32Kernel`]) directly, or those of bfloat16 ([`Tiles`]).
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod amx;
@@ -43,6 +43,7 @@ mod panels;
 #[cfg(test)]
 mod tests;
 mod tile_f32;
+mod tiles;
 mod weights;
 
 /// What is stored of quantised weights.
@@ -51,8 +52,9 @@ pub(crate) mod quantised {
     pub(crate) use super::int8::{quantised_weight, weight_scale};
 }
 
-pub(crate) use decoded::bf16_pairs;
+pub(crate) use decoded::{bf16_pairs, bf16_pairs_of_numbers};
 pub use destination::Destination;
+pub(crate) use dots::{DotWork, Dots};
 pub use driver::{gemm, scratch_req};
 pub use format::{Packing, WeightFormat};
 pub use kernel::WeightKernel;
@@ -60,4 +62,5 @@ pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};
 pub use panels::PackedPanels;
 pub use tile_f32::F32Kernel;
+pub(crate) use tiles::{PAIRS, Tiles};
 pub use weights::PackedWeights;

@@ -8,7 +8,7 @@ use super::rotary::{Rotary, pack_queries};
 use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
-use crate::kernels::gemm::{F32Kernel, MAX_NR};
+use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_NR};
 
 /// What the tokens of a frame attend to, and how.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +24,11 @@ pub struct CrossAttentionArgs<'a> {
 }
 
 /// Lengths of a lane's buffers, in f32: queries of a panel, `[width][nr]`; absorbed queries for the places of both axes,
-/// `[places][features + 1][nr]`; scores, then weights, of a block, `[keys][nr]`; accumulated outputs, `[features][nr]`.
+/// `[places][features + 1][nr]`; scores, then weights, of a block, `[keys][nr]`, and at least a chunk of pairs; accumulated
+/// outputs, `[features][nr]`.
 fn buffers(rotary: &Rotary, projection: &KeyProjection, most_keys: usize, nr: usize) -> [usize; 5] {
     let [columns, rows] = rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr);
-    [rotary.width() * nr, columns, rows, most_keys * nr, projection.features() * nr]
+    [rotary.width() * nr, columns, rows, most_keys.max(CHUNK) * nr, projection.features() * nr]
 }
 
 /// A lane's [`buffers`], and what absorbing queries takes.
@@ -109,22 +110,30 @@ impl QueryPanel<'_> {
         outputs.fill(0.0);
         for index in 0..memories.blocks.count() {
             let block = memories.blocks.block(index);
-            let scores = &mut scores[..block.len() * nr];
+            let (len, level) = (block.len() * nr, cx.level());
             let mut max = [0.0; MAX_NR];
-            cx.level().dispatch(Scores {
+            let work = Scores {
                 columns: &columns[block.columns.start * query_len..block.columns.end * query_len],
                 rows: &rows[block.rows.start * query_len..block.rows.end * query_len],
                 features,
                 nr,
                 per_place: block.per_place,
                 group: group(cx.level()),
-                keys: memories.keys(&block),
-                out: scores,
+                keys: memories.keys(index),
+                out: &mut scores[..len],
                 max: &mut max,
-            });
-            let running = &mut running;
-            cx.level().dispatch(Weigh { nr, scores, max: &max, running, outputs });
-            memories.values(&block).times(cx.level(), scores, outputs, true);
+            };
+            let are_bf16 = memories.tiles.are_bf16();
+            if are_bf16 {
+                // SAFETY: the work checks its operands.
+                unsafe { memories.tiles.run_dots(level, work) };
+            } else {
+                level.dispatch(work);
+            }
+            let (scored, running) = (&mut scores[..len], &mut running);
+            level.dispatch(Weigh { nr, are_bf16, scores: scored, max: &max, running, outputs });
+            let weights = &scores[..memories.tiles.panel_words(block.len()) * nr];
+            memories.values(index).times(level, weights, outputs, true);
         }
         finish(&running, nr, outputs, features, out);
     }

@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
-use super::score::{MAX_GROUP, groups};
+use super::score::{MAX_GROUP, groups, pairs};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
-use crate::kernels::feature_panels::{PackedLhs, pack_lhs, packed_lhs_len};
-use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs};
+use crate::kernels::feature_panels::{PackedLhs, lhs_words, pack_lhs_words};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, PAIRS, Tiles};
 use crate::simd::Level;
 
 /// Most columns of the grid in a block: the absorbed queries of these and of all rows stay in the L2 cache.
@@ -42,6 +42,8 @@ pub struct MemoryShape {
     pub spatial: usize,
     /// Tokens of object pointers.
     pub pointers: usize,
+    /// Whether queries, keys, values and weights may be rounded to bfloat16, where the CPU multiplies it; sums stay f32.
+    pub bf16: bool,
 }
 
 /// A rectangle of places, or some pointers, and where their memories are packed.
@@ -52,10 +54,8 @@ pub(super) struct Block {
     pub(super) per_place: usize,
     /// The first pointer of a block of pointers.
     pointer: Option<usize>,
-    /// Start of its keys, in f32.
+    /// Keys in the blocks before it.
     keys: usize,
-    /// Start of its values, in f32.
-    values: usize,
 }
 
 impl Block {
@@ -106,22 +106,20 @@ impl Blocks {
     }
 
     pub(super) fn block(&self, index: usize) -> Block {
-        let MemoryShape { grid: [rows, columns], features, spatial, pointers } = self.shape;
+        let MemoryShape { grid: [rows, columns], spatial, pointers, .. } = self.shape;
         let [width, height] = self.size;
         let [across, down] = self.across();
-        let values = index * packed_lhs_len(features, self.most_keys());
         if index < across * down {
             let [x, y] = [index / down * width, index % down * height];
             let columns = x..(x + width).min(columns);
             let rows_here = y..(y + height).min(rows);
             let places = x * rows + columns.len() * y;
-            let keys = places * spatial * features;
-            return Block { columns, rows: rows_here, per_place: spatial, pointer: None, keys, values };
+            return Block { columns, rows: rows_here, per_place: spatial, pointer: None, keys: places * spatial };
         }
         let first = (index - across * down) * self.pointers;
         let per_place = self.pointers.min(pointers - first);
-        let keys = (rows * columns * spatial + first) * features;
-        Block { columns: 0..1, rows: 0..1, per_place, pointer: Some(first), keys, values }
+        let keys = rows * columns * spatial + first;
+        Block { columns: 0..1, rows: 0..1, per_place, pointer: Some(first), keys }
     }
 }
 
@@ -137,18 +135,29 @@ impl MemoryShape {
     }
 
     /// What [`PackedMemories::pack`] takes from its scratch.
-    pub fn pack_scratch_req(&self) -> ScratchReq {
-        ScratchReq::slices(self.buffers())
+    pub fn pack_scratch_req(&self, cx: &Cx) -> ScratchReq {
+        let tiles = Tiles::of(cx, self.bf16);
+        ScratchReq::slices(self.buffers(tiles)).and(self.plain_req(tiles).per_lane(cx))
+    }
+
+    fn plain_req(&self, tiles: Tiles) -> ScratchReq {
+        ScratchReq::slice(tiles.plain_len(self.blocks().most_keys()))
     }
 
     pub(super) fn blocks(&self) -> Blocks {
         Blocks::new(*self)
     }
 
-    /// Lengths of packed keys and values, in f32.
-    fn buffers(&self) -> [usize; 2] {
+    /// Lengths of packed keys and values, in words.
+    fn buffers(&self, tiles: Tiles) -> [usize; 2] {
         let blocks = self.blocks();
-        [self.len() * self.features, blocks.count() * packed_lhs_len(self.features, blocks.most_keys())]
+        let values = lhs_words(tiles, self.features, blocks.most_keys());
+        [self.len() * self.key_words(tiles), blocks.count() * values]
+    }
+
+    /// Words of a key.
+    fn key_words(&self, tiles: Tiles) -> usize {
+        if tiles.are_bf16() { pairs(self.features) } else { self.features }
     }
 }
 
@@ -156,6 +165,7 @@ impl MemoryShape {
 #[derive(Debug)]
 pub struct PackedMemories<'a> {
     pub(super) blocks: Blocks,
+    pub(super) tiles: Tiles,
     keys: &'a [f32],
     values: &'a [f32],
 }
@@ -190,25 +200,22 @@ impl<'a> PackedMemories<'a> {
             assert_eq!((memory.len(), time.len()), (features, features), "pointer {index} of {shape:?}");
         }
         let blocks = shape.blocks();
-        let [keys, values] = scratch.take_all(shape.buffers());
+        let tiles = Tiles::of(cx, shape.bf16);
+        let [keys, values] = scratch.take_all(shape.buffers(tiles));
         let shared = [SharedMut::new(&mut *keys), SharedMut::new(&mut *values)];
         let group = group(cx.level());
-        cx.parallel_for(blocks.count(), |_, index| {
+        let plain = shape.plain_req(tiles);
+        cx.parallel_for_with(blocks.count(), plain, scratch.frame(), |mut scratch, index| {
             let block = blocks.block(index);
-            let len = block.len() * features;
-            let value_len = packed_lhs_len(features, block.len());
+            let [key_range, value_range] = ranges(&blocks, tiles, index);
             // SAFETY: blocks are disjoint, their keys and their values.
-            let (keys, values) = unsafe {
-                (
-                    shared[0].range(block.keys..block.keys + len),
-                    shared[1].range(block.values..block.values + value_len),
-                )
-            };
+            let (keys, values) = unsafe { (shared[0].range(key_range), shared[1].range(value_range)) };
             let memories = Memories { block: &block, shape, spatial: &spatial, pointer: &pointer };
-            memories.pack_keys(positions, group, keys);
-            pack_lhs(cx.level(), &memories, values);
+            memories.pack_keys(positions, group, tiles, keys);
+            let plain = scratch.take(tiles.plain_len(blocks.most_keys()));
+            pack_lhs_words(cx.level(), tiles, &memories, plain, values);
         });
-        Self { blocks, keys, values }
+        Self { blocks, tiles, keys, values }
     }
 
     /// The sizes.
@@ -216,20 +223,29 @@ impl<'a> PackedMemories<'a> {
         self.blocks.shape
     }
 
-    /// Keys of `block`, `[place][group][features][key of the group]`.
-    pub(super) fn keys(&self, block: &Block) -> &'a [f32] {
-        &self.keys[block.keys..][..block.len() * self.shape().features]
+    /// Keys of block `index`, as [`Scores`](super::score::Scores) reads them.
+    pub(super) fn keys(&self, index: usize) -> &'a [f32] {
+        let [keys, _] = ranges(&self.blocks, self.tiles, index);
+        &self.keys[keys]
     }
 
-    /// Values of `block`, transposed: `[features, keys]`.
-    pub(super) fn values(&self, block: &Block) -> PackedLhs<'a> {
-        let features = self.shape().features;
-        PackedLhs::new(
-            features,
-            block.len(),
-            &self.values[block.values..][..packed_lhs_len(features, block.len())],
-        )
+    /// Values of block `index`, transposed: `[features, keys]`.
+    pub(super) fn values(&self, index: usize) -> PackedLhs<'a> {
+        let [_, values] = ranges(&self.blocks, self.tiles, index);
+        let keys = self.blocks.block(index).len();
+        PackedLhs::of_tiles(self.tiles, self.shape().features, keys, &self.values[values])
     }
+}
+
+/// Where the keys and the values of block `index` are packed.
+fn ranges(blocks: &Blocks, tiles: Tiles, index: usize) -> [Range<usize>; 2] {
+    let (block, shape) = (blocks.block(index), blocks.shape);
+    let words = shape.key_words(tiles);
+    let values = index * lhs_words(tiles, shape.features, blocks.most_keys());
+    [
+        block.keys * words..(block.keys + block.len()) * words,
+        values..values + lhs_words(tiles, shape.features, block.len()),
+    ]
 }
 
 /// How many keys of a place are scored together: their scores, the absorbed query and a key must fit the register file.
@@ -253,31 +269,48 @@ impl<'m, F: Fn(usize) -> SpatialMemory<'m>, G: Fn(usize) -> PointerToken<'m>> Me
         self.block.columns.clone().flat_map(move |x| rows.clone().map(move |y| y * columns + x))
     }
 
-    fn pack_keys(&self, positions: &[f32], group: usize, out: &mut [f32]) {
+    fn pack_keys(&self, positions: &[f32], group: usize, tiles: Tiles, out: &mut [f32]) {
         let features = self.shape.features;
+        let words = self.shape.key_words(tiles);
         let mut rest = out;
         for place in self.places() {
             let position = &positions[place * features..][..features];
             let mut first = 0;
             for size in groups(self.block.per_place, group) {
-                let (out, after) = rest.split_at_mut(size * features);
+                let (out, after) = rest.split_at_mut(size * words);
                 for index in 0..size {
                     let out = out[index..].iter_mut().step_by(size);
                     if let Some(pointer) = self.block.pointer {
                         let PointerToken { features, time } = (self.pointer)(pointer + first + index);
-                        out.zip(features.iter().zip(time)).for_each(|(to, (m, time))| *to = m + time);
+                        pack_key(tiles, |f| features[f] + time[f], features.len(), out);
                     } else {
                         let SpatialMemory { features: memory, time } = (self.spatial)(first + index);
                         let memory = &memory[place * features..][..features];
-                        let position = position.iter().zip(time);
-                        out.zip(memory.iter().zip(position))
-                            .for_each(|(to, (&m, (position, time)))| *to = bf16(m) + (position + time));
+                        pack_key(tiles, |f| bf16(memory[f]) + (position[f] + time[f]), features, out);
                     }
                 }
                 first += size;
                 rest = after;
             }
         }
+    }
+}
+
+/// Writes a key of so many features, or its pairs of bfloat16.
+fn pack_key<'o>(
+    tiles: Tiles,
+    feature: impl Fn(usize) -> f32,
+    features: usize,
+    out: impl Iterator<Item = &'o mut f32>,
+) {
+    if !tiles.are_bf16() {
+        return out.zip(0..features).for_each(|(to, f)| *to = feature(f));
+    }
+    let rounded = |f: usize| u32::from(half::bf16::from_f32(feature(f)).to_bits());
+    let firsts = (0..features).filter(|f| f % PAIRS < CHUNK);
+    for (to, first) in out.zip(firsts) {
+        let second = if first + CHUNK < features { rounded(first + CHUNK) } else { 0 };
+        *to = f32::from_bits(rounded(first) | second << 16);
     }
 }
 

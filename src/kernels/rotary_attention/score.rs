@@ -1,6 +1,8 @@
 //! The scores of a panel of queries against a block of keys.
 
-use crate::kernels::gemm::MAX_NR;
+use core::marker::PhantomData;
+
+use crate::kernels::gemm::{CHUNK, DotWork, Dots, MAX_NR, PAIRS, bf16_pairs_of_numbers};
 use crate::simd::{Simd, Vectorize};
 
 /// Most keys of a place that are scored together, at any level.
@@ -14,6 +16,10 @@ pub(super) fn groups(count: usize, most: usize) -> impl Iterator<Item = usize> {
 
 /// For every place of the block, column by column, and each of its keys `m`:
 /// `out[key][query] = (column(x) + row(y)) · (m, 1)`; and the largest score of every query.
+///
+/// As work with [`Dots`], keys and absorbed queries are pairs of bfloat16: a pair is the features `f` and `f + 16` of 32, and
+/// may have a zero as its second number. The absorbed queries are rounded after they are added; what they say of the bias is
+/// not rounded.
 pub(super) struct Scores<'a> {
     /// Absorbed queries of the block's columns, `[columns][features + 1][nr]`.
     pub(super) columns: &'a [f32],
@@ -25,7 +31,7 @@ pub(super) struct Scores<'a> {
     pub(super) per_place: usize,
     /// Most keys of a group.
     pub(super) group: usize,
-    /// `[place][group][features][key of the group]`
+    /// `[place][group][features][key of the group]`, or `[place][group][pairs][key of the group]`.
     pub(super) keys: &'a [f32],
     /// `[keys][nr]`
     pub(super) out: &'a mut [f32],
@@ -38,24 +44,125 @@ impl Vectorize for Scores<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // The width of a level's tile kernels, in vectors.
-        match self.nr / S::LANES {
-            1 => self.block::<S, 1>(s),
-            2 => self.block::<S, 2>(s),
-            4 => self.block::<S, 4>(s),
-            vectors => unreachable!("panels of {vectors} vectors"),
-        }
+        // SAFETY: the arithmetic of every level is that of this code.
+        unsafe { self.panel::<S, Features>(s) }
     }
 }
 
-impl Scores<'_> {
+impl DotWork for Scores<'_> {
+    /// Checks its operands itself.
     #[inline(always)]
-    fn block<S: Simd, const NV: usize>(self, s: S) {
+    unsafe fn run<D: Dots>(self, s: D::S) {
+        // SAFETY: forwarded to the caller.
+        unsafe { self.panel::<D::S, Pairs<D>>(s) }
+    }
+}
+
+/// What a sum goes over.
+trait Terms<S: Simd> {
+    /// How many there are.
+    fn count(features: usize) -> usize;
+
+    /// Term `index` of the vector `v` of the absorbed queries of a place.
+    ///
+    /// # Safety
+    /// As [`Place::score`], with `index < count(features)`.
+    unsafe fn query<const NV: usize>(s: S, place: &Place, index: usize, v: usize) -> S::F;
+
+    /// `sum + key · query`.
+    ///
+    /// # Safety
+    /// This is part of code that is compiled for the instruction.
+    unsafe fn add(s: S, key: S::F, query: S::F, sum: S::F) -> S::F;
+}
+
+/// Products of f32.
+struct Features;
+
+impl<S: Simd> Terms<S> for Features {
+    #[inline(always)]
+    fn count(features: usize) -> usize {
+        features
+    }
+
+    #[inline(always)]
+    unsafe fn query<const NV: usize>(s: S, place: &Place, index: usize, v: usize) -> S::F {
+        // SAFETY: forwarded to the caller.
+        unsafe { place.query::<S, NV>(s, index, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(s: S, key: S::F, query: S::F, sum: S::F) -> S::F {
+        s.fma(key, query, sum)
+    }
+}
+
+/// Products of pairs of bfloat16.
+struct Pairs<D>(PhantomData<D>);
+
+impl<D: Dots> Terms<D::S> for Pairs<D> {
+    #[inline(always)]
+    fn count(features: usize) -> usize {
+        pairs(features)
+    }
+
+    #[inline(always)]
+    unsafe fn query<const NV: usize>(s: D::S, place: &Place, index: usize, v: usize) -> <D::S as Simd>::F {
+        let first = index / CHUNK * PAIRS + index % CHUNK;
+        // SAFETY: forwarded to the caller: `first` is a feature.
+        unsafe {
+            let second = match first + CHUNK < place.features {
+                true => place.query::<D::S, NV>(s, first + CHUNK, v),
+                false => s.splat(0.0),
+            };
+            bf16_pairs_of_numbers(s, place.query::<D::S, NV>(s, first, v), second)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(
+        s: D::S,
+        key: <D::S as Simd>::F,
+        query: <D::S as Simd>::F,
+        sum: <D::S as Simd>::F,
+    ) -> <D::S as Simd>::F {
+        // SAFETY: forwarded to the caller.
+        unsafe { D::dot(s, sum, key, query) }
+    }
+}
+
+/// Pairs of so many features.
+pub(super) fn pairs(features: usize) -> usize {
+    features / PAIRS * CHUNK + (features % PAIRS).min(CHUNK)
+}
+
+impl Scores<'_> {
+    /// # Safety
+    /// As [`Terms::add`].
+    #[inline(always)]
+    unsafe fn panel<S: Simd, T: Terms<S>>(self, s: S) {
+        // The width of a level's tile kernels, in vectors.
+        // SAFETY: forwarded to the caller.
+        unsafe {
+            match self.nr / S::LANES {
+                1 => self.block::<S, T, 1>(s),
+                2 => self.block::<S, T, 2>(s),
+                4 => self.block::<S, T, 4>(s),
+                vectors => unreachable!("panels of {vectors} vectors"),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Terms::add`].
+    #[inline(always)]
+    unsafe fn block<S: Simd, T: Terms<S>, const NV: usize>(self, s: S) {
         let Self { columns, rows, features, nr, per_place, group, keys, out, max } = self;
         let query_len = (features + 1) * nr;
         let places = columns.len() / query_len * (rows.len() / query_len);
+        let words = T::count(features);
         assert!(nr == NV * S::LANES && group <= MAX_GROUP);
-        assert_eq!((keys.len(), out.len()), (places * per_place * features, places * per_place * nr));
+        assert_eq!((keys.len(), out.len()), (places * per_place * words, places * per_place * nr));
         let mut largest = [s.splat(f32::NEG_INFINITY); NV];
         let (mut keys, mut out) = (keys.as_ptr(), out.as_mut_ptr());
         for column in columns.chunks_exact(query_len) {
@@ -66,15 +173,15 @@ impl Scores<'_> {
                     // and their scores are left.
                     unsafe {
                         match size {
-                            1 => place.score::<S, 1, NV>(s, &mut largest),
-                            2 => place.score::<S, 2, NV>(s, &mut largest),
-                            3 => place.score::<S, 3, NV>(s, &mut largest),
-                            4 => place.score::<S, 4, NV>(s, &mut largest),
-                            5 => place.score::<S, 5, NV>(s, &mut largest),
-                            6 => place.score::<S, 6, NV>(s, &mut largest),
-                            _ => place.score::<S, 7, NV>(s, &mut largest),
+                            1 => place.score::<S, T, 1, NV>(s, &mut largest),
+                            2 => place.score::<S, T, 2, NV>(s, &mut largest),
+                            3 => place.score::<S, T, 3, NV>(s, &mut largest),
+                            4 => place.score::<S, T, 4, NV>(s, &mut largest),
+                            5 => place.score::<S, T, 5, NV>(s, &mut largest),
+                            6 => place.score::<S, T, 6, NV>(s, &mut largest),
+                            _ => place.score::<S, T, 7, NV>(s, &mut largest),
                         }
-                        keys = keys.add(size * features);
+                        keys = keys.add(size * words);
                         out = out.add(size * nr);
                     }
                 }
@@ -98,47 +205,54 @@ struct Place {
 }
 
 impl Place {
-    /// Scores `T` keys. The sum of both absorbed queries and the scores stay in registers.
+    /// Scores `N` keys. The sum of both absorbed queries and the scores stay in registers.
     ///
     /// # Safety
-    /// `column` and `row` are valid for reads of `features + 1` rows of `NV` vectors, `keys` of `features · T` values;
-    /// `out` is valid for writes of `T` rows of `NV` vectors.
+    /// `column` and `row` are valid for reads of `features + 1` rows of `NV` vectors, `keys` of `N` values for each of the
+    /// [`Terms`]; `out` is valid for writes of `N` rows of `NV` vectors. And as [`Terms::add`].
     #[inline(always)]
-    unsafe fn score<S: Simd, const T: usize, const NV: usize>(self, s: S, largest: &mut [S::F; NV]) {
+    unsafe fn score<S: Simd, T: Terms<S>, const N: usize, const NV: usize>(
+        self,
+        s: S,
+        largest: &mut [S::F; NV],
+    ) {
         let Self { features, keys, out, .. } = self;
         // SAFETY: the indices stay inside what the caller promises.
         unsafe {
-            let mut scores = [self.query::<S, NV>(s, features); T];
-            for feature in 0..features {
-                let query = self.query::<S, NV>(s, feature);
-                for (t, score) in scores.iter_mut().enumerate() {
-                    let key = s.splat(*keys.add(feature * T + t));
+            let mut bias = [s.splat(0.0); NV];
+            for (v, bias) in bias.iter_mut().enumerate() {
+                *bias = self.query::<S, NV>(s, features, v);
+            }
+            let mut scores = [bias; N];
+            for index in 0..T::count(features) {
+                let mut query = [s.splat(0.0); NV];
+                for (v, query) in query.iter_mut().enumerate() {
+                    *query = T::query::<NV>(s, &self, index, v);
+                }
+                for (n, score) in scores.iter_mut().enumerate() {
+                    let key = s.splat(*keys.add(index * N + n));
                     for (score, &query) in score.iter_mut().zip(&query) {
-                        *score = s.fma(key, query, *score);
+                        *score = T::add(s, key, query, *score);
                     }
                 }
             }
-            for (t, score) in scores.iter().enumerate() {
+            for (n, score) in scores.iter().enumerate() {
                 for (v, &score) in score.iter().enumerate() {
-                    s.store(out.add((t * NV + v) * S::LANES), score);
+                    s.store(out.add((n * NV + v) * S::LANES), score);
                     largest[v] = s.max(largest[v], score);
                 }
             }
         }
     }
 
-    /// The absorbed query of the place, `column(x) + row(y)`, for one feature.
+    /// The absorbed query of the place, `column(x) + row(y)`, for one feature: its vector `v`.
     ///
     /// # Safety
     /// As [`score`](Self::score), with `feature <= features`.
     #[inline(always)]
-    unsafe fn query<S: Simd, const NV: usize>(self, s: S, feature: usize) -> [S::F; NV] {
-        let mut query = [s.splat(0.0); NV];
-        for (v, query) in query.iter_mut().enumerate() {
-            let at = (feature * NV + v) * S::LANES;
-            // SAFETY: forwarded to the caller.
-            *query = unsafe { s.add(s.load(self.column.add(at)), s.load(self.row.add(at))) };
-        }
-        query
+    unsafe fn query<S: Simd, const NV: usize>(&self, s: S, feature: usize, v: usize) -> S::F {
+        let at = (feature * NV + v) * S::LANES;
+        // SAFETY: forwarded to the caller.
+        unsafe { s.add(s.load(self.column.add(at)), s.load(self.row.add(at))) }
     }
 }

@@ -9,33 +9,39 @@ use core::ops::Range;
 use super::rotary::{Rotary, pack_queries};
 use super::softmax::{Largest, Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
-use crate::kernels::feature_panels::{PackedLhs, Transposed, pack_lhs, packed_lhs_len};
-use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, MAX_NR};
+use crate::kernels::feature_panels::{PackedLhs, Transposed, lhs_words, pack_lhs_words};
+use crate::kernels::gemm::{CHUNK, Lhs, MAX_NR, Tiles};
 
 /// Most keys of a block.
 const KEYS: usize = 256;
 
 /// The sizes of the buffers.
 struct Sizes {
+    tiles: Tiles,
     blocks: usize,
     /// Of each block: keys, packed.
     keys: usize,
     /// Of each block: values, packed.
     values: usize,
     /// Lengths of a lane's buffers, in f32: queries of a panel, `[width][nr]`; scores, then weights, of a block,
-    /// `[keys][nr]`; outputs of a panel.
+    /// `[keys][nr]`; outputs of a panel. The first two hold at least a chunk of pairs.
     lane: [usize; 3],
+    /// Rows of a tile before they are rounded.
+    plain: usize,
 }
 
 impl Sizes {
-    fn new(cx: &Cx, rotary: &Rotary) -> Self {
-        let nr = F32Kernel::of(cx.level()).nr;
+    fn new(cx: &Cx, rotary: &Rotary, bf16: bool) -> Self {
+        let tiles = Tiles::of(cx, bf16);
+        let nr = tiles.nr();
         let (keys, width) = (KEYS.min(rotary.tokens()), rotary.width());
         Self {
+            tiles,
             blocks: rotary.tokens().div_ceil(KEYS),
-            keys: packed_lhs_len(keys, width),
-            values: packed_lhs_len(width, keys),
-            lane: [width * nr, keys * nr, width * nr],
+            keys: lhs_words(tiles, keys, width),
+            values: lhs_words(tiles, width, keys),
+            lane: [width.max(CHUNK) * nr, keys.max(CHUNK) * nr, width * nr],
+            plain: tiles.plain_len(keys.max(width)),
         }
     }
 
@@ -46,13 +52,15 @@ impl Sizes {
 }
 
 /// Scratch that [`self_attention`] needs.
-pub fn self_attention_scratch_req(cx: &Cx, rotary: &Rotary) -> ScratchReq {
-    let sizes = Sizes::new(cx, rotary);
-    ScratchReq::slices(sizes.packed()).and(ScratchReq::slices(sizes.lane).per_lane(cx))
+pub fn self_attention_scratch_req(cx: &Cx, rotary: &Rotary, bf16: bool) -> ScratchReq {
+    let sizes = Sizes::new(cx, rotary, bf16);
+    let lane = ScratchReq::slices(sizes.lane).or(ScratchReq::slice(sizes.plain));
+    ScratchReq::slices(sizes.packed()).and(lane.per_lane(cx))
 }
 
 /// `out ← softmax(scale · Q' K'ᵀ) V` for queries, keys, values and `out`, each `[tokens, width]` of a whole grid; queries
-/// and keys are rotated here.
+/// and keys are rotated here. With `bf16`, they, the values and the weights may be rounded to bfloat16, where the CPU
+/// multiplies it; sums stay f32.
 ///
 /// # Panics
 /// If a slice does not have its size, or the scratch is shorter than [`self_attention_scratch_req`].
@@ -60,6 +68,7 @@ pub fn self_attention(
     cx: &Cx,
     rotary: &Rotary,
     scale: f32,
+    bf16: bool,
     [q, k, v]: [&[f32]; 3],
     out: &mut [f32],
     mut scratch: Scratch<'_>,
@@ -72,13 +81,14 @@ pub fn self_attention(
     for (name, len) in [("queries", q.len()), ("keys", k.len()), ("values", v.len()), ("output", out.len())] {
         assert_eq!(len, tokens * width, "{name} of a grid of {:?}", rotary.grid());
     }
-    let nr = F32Kernel::of(level).nr;
-    let sizes = Sizes::new(cx, rotary);
+    let sizes = Sizes::new(cx, rotary, bf16);
+    let (tiles, nr) = (sizes.tiles, sizes.tiles.nr());
     let [keys, values] = scratch.take_all(sizes.packed());
     let block = |index: usize| index * KEYS..tokens.min((index + 1) * KEYS);
     {
         let (keys, values) = (SharedMut::new(&mut *keys), SharedMut::new(&mut *values));
-        cx.parallel_for(sizes.blocks, |_, index| {
+        let plain = ScratchReq::slice(sizes.plain);
+        cx.parallel_for_with(sizes.blocks, plain, scratch.frame(), |mut scratch, index| {
             let tokens = block(index);
             // SAFETY: blocks are disjoint.
             let (keys, values) = unsafe {
@@ -88,8 +98,10 @@ pub fn self_attention(
                 )
             };
             let data = tokens.start * width..tokens.end * width;
-            pack_lhs(level, &Keys { rotary, first: tokens.start, data: &k[data.clone()] }, keys);
-            pack_lhs(level, &Transposed::new(&v[data], width), values);
+            let plain = scratch.take(sizes.plain);
+            let rotated = Keys { rotary, first: tokens.start, data: &k[data.clone()] };
+            pack_lhs_words(level, tiles, &rotated, plain, keys);
+            pack_lhs_words(level, tiles, &Transposed::new(&v[data], width), plain, values);
         });
     }
     let (keys, values) = (&*keys, &*values);
@@ -102,20 +114,23 @@ pub fn self_attention(
         // SAFETY: panels' queries are disjoint.
         let out = unsafe { out.range(data.clone()) };
         let [packed, scores, outputs] = scratch.take_all(sizes.lane);
-        pack_queries(rotary, scale * LOG2_E, queries.start, &q[data], nr, packed);
+        pack_queries(rotary, scale * LOG2_E, queries.start, &q[data], nr, &mut packed[..width * nr]);
+        tiles.round_panel(level, width, packed);
+        let packed = &packed[..tiles.panel_words(width) * nr];
         outputs.fill(0.0);
         let mut running = Running::START;
         for index in 0..sizes.blocks {
             let count = block(index).len();
-            let scores = &mut scores[..count * nr];
-            let keys = &keys[index * sizes.keys..][..packed_lhs_len(count, width)];
-            PackedLhs::new(count, width, keys).times(level, packed, scores, false);
+            let scored = &mut scores[..count * nr];
+            let keys = &keys[index * sizes.keys..][..lhs_words(tiles, count, width)];
+            PackedLhs::of_tiles(tiles, count, width, keys).times(level, packed, scored, false);
             let mut max = [0.0; MAX_NR];
-            level.dispatch(Largest { nr, scores, max: &mut max });
-            let running = &mut running;
-            level.dispatch(Weigh { nr, scores, max: &max, running, outputs });
-            let values = &values[index * sizes.values..][..packed_lhs_len(width, count)];
-            PackedLhs::new(width, count, values).times(level, scores, outputs, true);
+            level.dispatch(Largest { nr, scores: scored, max: &mut max });
+            let (running, are_bf16) = (&mut running, tiles.are_bf16());
+            level.dispatch(Weigh { nr, are_bf16, scores: scored, max: &max, running, outputs });
+            let weights = &scores[..tiles.panel_words(count) * nr];
+            let values = &values[index * sizes.values..][..lhs_words(tiles, width, count)];
+            PackedLhs::of_tiles(tiles, width, count, values).times(level, weights, outputs, true);
         }
         finish(&running, nr, outputs, width, out);
     });

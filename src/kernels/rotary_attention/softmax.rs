@@ -1,6 +1,6 @@
 //! One block of an online softmax whose queries stand side by side.
 
-use crate::kernels::gemm::MAX_NR;
+use crate::kernels::gemm::{CHUNK, MAX_NR, PAIRS, bf16_pairs_of_numbers};
 use crate::kernels::math::exp2;
 use crate::simd::{Simd, Vectorize};
 
@@ -18,7 +18,10 @@ impl Running {
 /// maximum `m` rose.
 pub(super) struct Weigh<'a> {
     pub(super) nr: usize,
-    /// Scores, then weights, `[keys][nr]`.
+    /// Whether weights become pairs of bfloat16.
+    pub(super) are_bf16: bool,
+    /// Scores `[keys][nr]`; then weights `[keys][nr]`, or `[keys / 32][16][nr][2]` whose last pairs may have a zero as their
+    /// second number.
     pub(super) scores: &'a mut [f32],
     /// The block's largest score of every query.
     pub(super) max: &'a [f32; MAX_NR],
@@ -44,7 +47,7 @@ impl Vectorize for Weigh<'_> {
 impl Weigh<'_> {
     #[inline(always)]
     fn columns<S: Simd, const NV: usize>(self, s: S) {
-        let Self { nr, scores, max, running, outputs } = self;
+        let Self { nr, are_bf16, scores, max, running, outputs } = self;
         assert!(nr == NV * S::LANES && nr <= MAX_NR);
         let mut shift = [s.splat(0.0); NV];
         let mut sums = [s.splat(0.0); NV];
@@ -67,14 +70,35 @@ impl Weigh<'_> {
                 }
             }
         }
-        for row in scores.chunks_exact_mut(nr) {
-            for v in 0..NV {
-                // SAFETY: the row has `NV` vectors.
-                unsafe {
-                    let p = row.as_mut_ptr().add(v * S::LANES);
-                    let weight = exp2(s, s.sub(s.load(p), shift[v]));
-                    s.store(p, weight);
-                    sums[v] = s.add(sums[v], weight);
+        if are_bf16 {
+            let keys = scores.len() / nr;
+            for first in (0..keys).filter(|key| key % PAIRS < CHUNK) {
+                // Where the pairs go has been read.
+                let to = first / PAIRS * CHUNK + first % CHUNK;
+                for v in 0..NV {
+                    let p = scores.as_mut_ptr().wrapping_add(v * S::LANES);
+                    // SAFETY: the rows `first`, `first + 16` if it is below `keys`, and `to <= first` have `NV` vectors.
+                    unsafe {
+                        let weight = exp2(s, s.sub(s.load(p.add(first * nr)), shift[v]));
+                        let second = match first + CHUNK < keys {
+                            true => exp2(s, s.sub(s.load(p.add((first + CHUNK) * nr)), shift[v])),
+                            false => s.splat(0.0),
+                        };
+                        s.store(p.add(to * nr), bf16_pairs_of_numbers(s, weight, second));
+                        sums[v] = s.add(sums[v], s.add(weight, second));
+                    }
+                }
+            }
+        } else {
+            for row in scores.chunks_exact_mut(nr) {
+                for v in 0..NV {
+                    // SAFETY: the row has `NV` vectors.
+                    unsafe {
+                        let p = row.as_mut_ptr().add(v * S::LANES);
+                        let weight = exp2(s, s.sub(s.load(p), shift[v]));
+                        s.store(p, weight);
+                        sums[v] = s.add(sums[v], weight);
+                    }
                 }
             }
         }

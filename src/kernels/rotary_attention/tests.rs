@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::exec::{Cx, ScratchReq};
+use crate::kernels::gemm::Tiles;
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
 use crate::simd::Level;
 
@@ -26,7 +27,7 @@ impl Case {
         let mut rng = Rng::new((grid[0] * 31 + width * 7 + spatial * 3 + pointers) as u64);
         let tokens = grid[0] * grid[1];
         Self {
-            shape: MemoryShape { grid, features, spatial, pointers },
+            shape: MemoryShape { grid, features, spatial, pointers, bf16: false },
             width,
             weight: rng.vec(width * features, -0.5..=0.5),
             bias: rng.vec(width, -0.5..=0.5),
@@ -59,7 +60,7 @@ impl Case {
             self.pointers.iter().map(|(m, t)| (Guarded::new(m, place), Guarded::new(t, place))).collect();
         let slices: Vec<(&[u16], &[f32])> = spatial.iter().map(|(m, t)| (&**m, &**t)).collect();
         let pointer_slices: Vec<(&[f32], &[f32])> = pointers.iter().map(|(m, t)| (&**m, &**t)).collect();
-        let mut packed = nan_workspace(self.shape.pack_scratch_req());
+        let mut packed = nan_workspace(self.shape.pack_scratch_req(cx));
         let mut packed = packed.scratch();
         let memories = PackedMemories::pack(
             cx,
@@ -213,12 +214,20 @@ fn frame_oracle(case: &Case, k: &[f32], v: &[f32], scale: f32) -> Vec<f64> {
     out
 }
 
-fn attend_within(cx: &Cx, case: &Case, k: &[f32], v: &[f32], scale: f32, place: Place) -> Vec<f32> {
+fn attend_within(
+    cx: &Cx,
+    case: &Case,
+    k: &[f32],
+    v: &[f32],
+    scale: f32,
+    bf16: bool,
+    place: Place,
+) -> Vec<f32> {
     let rotary = Rotary::new(cx.level(), case.shape.grid, case.width, THETA);
     let [q, k, v] = [&case.q, k, v].map(|x| Guarded::new(x, place));
     let mut out = Guarded::unwritten(q.len(), place);
-    let mut scratch = nan_workspace(self_attention_scratch_req(cx, &rotary));
-    self_attention(cx, &rotary, scale, [&q, &k, &v], &mut out, scratch.scratch());
+    let mut scratch = nan_workspace(self_attention_scratch_req(cx, &rotary, bf16));
+    self_attention(cx, &rotary, scale, bf16, [&q, &k, &v], &mut out, scratch.scratch());
     out.to_vec()
 }
 
@@ -231,24 +240,69 @@ fn tokens_attend_to_each_other_as_the_definition_says() {
         let exact = frame_oracle(&case, &k, &v, 0.7);
         for level in Level::available() {
             for place in Place::ALL {
-                assert_near(&attend_within(&Cx::serial(level), &case, &k, &v, 0.7, place), &exact, |_| 2e-5);
+                assert_near(&attend_within(&Cx::serial(level), &case, &k, &v, 0.7, false, place), &exact, |_| 2e-5);
             }
         }
     }
     let case = Case::new([10, 9], 12, 1, [1, 0]);
     for level in Level::available() {
         assert_same_for_any_threads(level, |cx| {
-            attend_within(cx, &case, &case.q, &case.q, 0.5, Place::Start)
+            attend_within(cx, &case, &case.q, &case.q, 0.5, false, Place::Start)
         });
+    }
+}
+
+/// Panics if the root mean square of the errors is more than 2⁻⁷ of that of the values: four roundings to bfloat16 (of queries,
+/// keys, weights and values) are off by 2⁻⁹ at most, in both directions. A misplaced operand is off by about 1.
+#[track_caller]
+fn assert_near_in_bf16(got: &[f32], exact: &[f64]) {
+    assert_eq!(got.len(), exact.len());
+    let mean_square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>() / got.len() as f64;
+    let error = mean_square(&mut got.iter().zip(exact).map(|(&got, exact)| f64::from(got) - exact));
+    let ratio = libm::sqrt(error / mean_square(&mut exact.iter().copied()));
+    assert!(ratio < 1.0 / 128.0, "error {ratio:e}");
+}
+
+/// Levels whose CPU multiplies bfloat16.
+fn bf16_levels() -> impl Iterator<Item = Level> {
+    Level::available().filter(|&level| Tiles::of(&Cx::serial(level), true).are_bf16())
+}
+
+#[test]
+fn bf16_rounds_and_misplaces_nothing() {
+    for mut case in cases() {
+        let exact = case.oracle();
+        case.shape.bf16 = true;
+        for level in bf16_levels() {
+            for place in Place::ALL {
+                assert_near_in_bf16(&case.run(&Cx::serial(level), place), &exact);
+            }
+        }
+        for level in bf16_levels() {
+            assert_same_for_any_threads(level, |cx| case.run(cx, Place::Start));
+        }
+    }
+    for (grid, width) in [([1, 1], 4), ([3, 5], 16), ([6, 4], 20), ([17, 16], 36)] {
+        let case = Case::new(grid, width, 1, [1, 0]);
+        let mut rng = Rng::new(width as u64);
+        let [k, v] = [(); 2].map(|()| rng.vec(case.q.len(), -1.0..=1.0));
+        let exact = frame_oracle(&case, &k, &v, 0.7);
+        for level in bf16_levels() {
+            for place in Place::ALL {
+                let got = attend_within(&Cx::serial(level), &case, &k, &v, 0.7, true, place);
+                assert_near_in_bf16(&got, &exact);
+            }
+            assert_same_for_any_threads(level, |cx| attend_within(cx, &case, &k, &v, 0.7, true, Place::Start));
+        }
     }
 }
 
 #[test]
 fn sizes_are_known_beforehand() {
     // As many memories as SAM 2 has at most: keys, values, and no more than 3 % of padding.
-    let shape = MemoryShape { grid: [64; 2], features: 64, spatial: 7, pointers: 64 };
+    let shape = MemoryShape { grid: [64; 2], features: 64, spatial: 7, pointers: 64, bf16: false };
     assert_eq!(shape.len(), 28_736);
     let least = ScratchReq::slices([28_736 * 64; 2]).len();
-    let len = shape.pack_scratch_req().len();
+    let len = shape.pack_scratch_req(&Cx::serial(Level::detect())).len();
     assert!((least..least + least / 33).contains(&len), "{len}");
 }

@@ -25,11 +25,11 @@ impl Memory {
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &Sam2Config) -> Result<Option<Self>> {
         let Some(memory) = &config.memory else { return Ok(None) };
-        let scope = scope.keep_f32();
+        let f32_scope = scope.keep_f32();
         Ok(Some(Self {
-            attention: MemoryAttention::bind(&scope, naming, config, memory)?,
-            encoder: MemoryEncoder::bind(&scope, naming, config, memory)?,
-            pointers: ObjectPointers::bind(&scope, naming, config)?,
+            attention: MemoryAttention::bind(scope, naming, config, memory)?,
+            encoder: MemoryEncoder::bind(&f32_scope, naming, config, memory)?,
+            pointers: ObjectPointers::bind(&f32_scope, naming, config)?,
         }))
     }
 

@@ -42,6 +42,8 @@ pub struct MemoryAttention {
     /// `maskmem_tpos_enc`, `[count, D]`
     times: Vec<f32>,
     pointers: PointerEncoding,
+    /// Whether attention to memories may round to bfloat16.
+    bf16: bool,
 }
 
 /// Multiplies the position encodings that are added to the features.
@@ -55,6 +57,7 @@ impl MemoryAttention {
         config: &Sam2Config,
         memory: &MemoryConfig,
     ) -> Result<Self> {
+        let f32_scope = scope.keep_f32();
         let attention = scope.at("memory_attention");
         let (dim, grid) = (config.dim, config.grid());
         let norm = match naming {
@@ -74,7 +77,8 @@ impl MemoryAttention {
             positions,
             memory_positions: positions::grid(grid, memory.dim),
             times: scope.f32(times, &[memory.count, 1, 1, memory.dim])?,
-            pointers: PointerEncoding::bind(scope, naming, config, memory)?,
+            pointers: PointerEncoding::bind(&f32_scope, naming, config, memory)?,
+            bf16: scope.packing().format.permits_bf16(),
         })
     }
 
@@ -158,7 +162,7 @@ impl MemoryAttention {
             return layers;
         }
         let encodings = ScratchReq::slice(self.pointers.len(pointers));
-        encodings.and(self.pointers.scratch_req(cx, pointers).or(shape.pack_scratch_req().and(layers)))
+        encodings.and(self.pointers.scratch_req(cx, pointers).or(shape.pack_scratch_req(cx).and(layers)))
     }
 
     /// Length of the features of a frame, `g² · C`, in f32.
@@ -182,6 +186,7 @@ impl MemoryAttention {
             features: self.memory_dim,
             spatial,
             pointers: pointers * self.pointers.tokens(),
+            bf16: self.bf16,
         }
     }
 

@@ -5,7 +5,7 @@ use half::bf16;
 use wide::f32x8;
 
 use super::super::bf16 as pairs;
-use super::super::dots::{DotTile, Dots, TileFn, entry, tiles};
+use super::super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::super::int8;
 use super::super::kernel::WeightKernel;
 use crate::simd::Portable;
@@ -32,9 +32,9 @@ macro_rules! emulated {
                 cast(sums)
             }
 
-            unsafe fn run<const MR: usize, const NV: usize>(s: Portable, tile: DotTile<MR, NV>) {
+            unsafe fn run<W: DotWork>(s: Portable, work: W) {
                 // SAFETY: forwarded to the caller.
-                unsafe { tile.run::<$name>(s) }
+                unsafe { work.run::<$name>(s) }
             }
         }
     };

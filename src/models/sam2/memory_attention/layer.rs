@@ -69,7 +69,8 @@ impl Layer {
         qkv.forward(cx, &Rows::new(y, tokens, dim), Activation::None, output, scratch.frame());
         let (q, kv) = qkv_out.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
-        self_attention(cx, rotary, attention_scale(dim), [q, k, v], y, scratch.frame());
+        let bf16 = qkv.format().permits_bf16();
+        self_attention(cx, rotary, attention_scale(dim), bf16, [q, k, v], y, scratch.frame());
         let residual = Destination::Add { out: x, stride: dim };
         out_proj.forward(cx, &Rows::new(y, tokens, dim), Activation::None, residual, scratch);
     }
@@ -118,7 +119,7 @@ impl Layer {
         let SelfAttention { qkv, out_proj } = &self.self_attn;
         let to_frame = ScratchReq::slices(frame_buffers(rotary)).and(ScratchReq::any([
             qkv.scratch_req(cx, tokens),
-            self_attention_scratch_req(cx, rotary),
+            self_attention_scratch_req(cx, rotary, qkv.format().permits_bf16()),
             out_proj.scratch_req(cx, tokens),
         ]));
         if memories.is_empty() {
