@@ -36,11 +36,12 @@ fn run(args: &[&str]) -> Output {
     vitrum(args).output().expect("the command starts")
 }
 
-/// Standard output of a run that must succeed and say nothing on standard error but which files it wrote.
+/// Standard output of a run that must succeed and say nothing on standard error but which files it wrote and how many frames it
+/// tracked.
 fn stdout(args: &[&str]) -> String {
     let output = run(args);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let is_quiet = stderr.lines().all(|line| line.starts_with("wrote "));
+    let is_quiet = stderr.lines().all(|line| line.starts_with("wrote ") || line.starts_with("tracked "));
     assert!(output.status.success() && is_quiet, "{args:?}: {}\n{stderr}", output.status);
     String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -145,11 +145,11 @@ class Run:
 
 
 def begin(model: nn.Module, folder: Path) -> None:
-    """Takes over an exported model's weights; the two are of one shape."""
+    """Takes over an exported model's weights. What only `model` has, deeper blocks for example, stays as it is."""
     missing, unexpected = model.load_state_dict(
         {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}, strict=False)
-    missing = [name for name in missing if not name.endswith(("position_ids", "shared_embedding.positional_embedding"))]
-    assert not missing and not unexpected, (missing, unexpected)
+    assert not unexpected, unexpected
+    print("not in", folder, *missing, flush=True)
 
 
 def exported(run: Path) -> tuple[dict[str, Tensor], int]:

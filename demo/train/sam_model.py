@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import SamConfig, SamModel
 
 IMAGE_SIZE, PATCH = 256, 8
-WIDTH, DEPTH, HEADS, WINDOW, GLOBAL = 128, 5, 2, 8, (1, 4)
+WIDTH, DEPTH, HEADS, WINDOW, GLOBAL = 128, 8, 2, 8, (1, 4, 7)
 CHANNELS = 64  # of the neck, the prompts and the decoder
 POSITION_DEVIATION = 2.0  # a click is told from one about ten pixels away
 MEAN, STD = (123.675 / 255, 116.28 / 255, 103.53 / 255), (58.395 / 255, 57.12 / 255, 57.375 / 255)
@@ -53,6 +53,9 @@ def new_model(seed: int) -> SamModel:
             nn.init.kaiming_uniform_(module.weight, nonlinearity="linear")
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.5)
+    for layer in model.vision_encoder.layers:  # a block begins as the identity
+        nn.init.zeros_(layer.attn.proj.weight)
+        nn.init.zeros_(layer.mlp.lin2.weight)
     nn.init.normal_(model.vision_encoder.pos_embed, std=0.02)
     model.prompt_encoder.shared_embedding = model.shared_image_embedding
     positions = model.shared_image_embedding.positional_embedding

@@ -21,7 +21,8 @@ from transformers import SamModel
 
 import loop
 import sam_parts
-from sam_model import IMAGE_SIZE, decode, embed_masks, embed_prompts, encode, new_model, normalise
+from sam_grouping import CELL, OUTSIDE, Grouping
+from sam_model import CHANNELS, IMAGE_SIZE, decode, embed_masks, embed_prompts, encode, new_model, normalise
 from sam_measure import middle, next_click, objects_of, overlap
 from sam_scenes import BOX, NESTED, NOTHING, Compositor, tight_box
 
@@ -29,7 +30,7 @@ SEED = 21
 PROMPTS = 4  # per picture
 ROUNDS = (0.2, 0.45, 0.35)  # chance of no, one, two corrective clicks
 PICTURES = 8  # per step
-FOCAL_WEIGHT, DICE_WEIGHT, IOU_WEIGHT = 20.0, 1.0, 1.0
+FOCAL_WEIGHT, DICE_WEIGHT, IOU_WEIGHT, GROUPING_WEIGHT = 20.0, 1.0, 1.0, 0.5
 FOCAL_ALPHA = 0.25
 SPARE_WEIGHT = 0.5  # of the three masks where only the single one is meant to be used
 VALIDATE_EVERY, STEPS = 250, 5000
@@ -49,6 +50,7 @@ class Batch:
     targets: Tensor  # [N, 3, M] in 0..1, smallest first
     count: Tensor  # [N] targets that exist
     chosen: Tensor  # [N]
+    cells: Tensor  # [B, S / CELL, S / CELL] 0 for nothing, k for the k-th object, OUTSIDE
 
 
 class Scenes(Dataset):
@@ -68,6 +70,7 @@ class Scenes(Dataset):
             "targets": np.zeros((*shape, NESTED, side // 2, side // 2), np.uint8),
             "count": np.zeros(shape, np.int64),
             "chosen": np.zeros(shape, np.int64),
+            "cells": np.full((pictures, side // CELL, side // CELL), OUTSIDE, np.uint8),
         }
         for b in range(pictures):
             rng = np.random.default_rng([SEED, step, b])
@@ -75,6 +78,11 @@ class Scenes(Dataset):
             height, width = scene.picture.shape[:2]
             out["pictures"][b, :height, :width] = scene.picture
             out["sizes"][b] = height, width
+            objects = np.zeros((height, width), np.uint8)
+            for k, item in enumerate(scene.objects, 1):
+                objects[item.visible] = k
+            objects = objects[CELL // 2 :: CELL, CELL // 2 :: CELL]
+            out["cells"][b, : objects.shape[0], : objects.shape[1]] = objects
             for p, prompt in enumerate(compositor.prompts(rng, scene, PROMPTS)):
                 out["kinds"][b, p] = prompt.kind
                 out["first"][b, p] = (prompt.first + 0.5) * (IMAGE_SIZE / side) - 0.5
@@ -99,6 +107,7 @@ def prepare(raw: dict[str, Tensor]) -> Batch:
         raw["targets"].flatten(0, 1).flatten(2).float() / 4,
         raw["count"].flatten(),
         raw["chosen"].flatten(),
+        raw["cells"],
     )
 
 
@@ -179,11 +188,13 @@ def corrective_click(batch: Batch, mask: Tensor) -> tuple[Tensor, Tensor]:
     return points * (IMAGE_SIZE / side) - 0.5, labels
 
 
-def backward(model: SamModel, batch: Batch, rounds: int, spare: float) -> tuple[float, float]:
-    """Adds the gradients of one step; returns the loss of the first and of the last round."""
+def backward(model: SamModel, batch: Batch, rounds: int, spare: float) -> dict[str, float]:
+    """Adds the gradients of one step; returns the losses of the first and of the last round, and of grouping."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
         embeddings = encode(model, batch.pixels)
     held = embeddings.detach().float().requires_grad_()
+    grouping = model.grouping(held, batch.cells)
+    (GROUPING_WEIGHT * grouping).backward()
     count = len(batch.kinds)
     points, labels = torch.zeros(count, 0, 2), torch.zeros(count, 0)
     mask = None
@@ -204,7 +215,7 @@ def backward(model: SamModel, batch: Batch, rounds: int, spare: float) -> tuple[
             points, labels = torch.cat([points, point], 1), torch.cat([labels, label], 1)
             mask = mask.unflatten(1, (1, *logits_shape))
     embeddings.backward(held.grad.to(embeddings.dtype))
-    return losses[0], losses[-1]
+    return {"first": losses[0], "last": losses[-1], "grouping": grouping.item()}
 
 
 def inner_matrices(model: SamModel) -> list[torch.nn.Parameter]:
@@ -260,13 +271,13 @@ def main() -> None:
     options = loop.arguments(__doc__, STEPS)
     icons, held_out = sam_parts.split(sam_parts.load(options.cache), HELD_OUT, SEED)
     model = new_model(SEED)
+    model.grouping = Grouping(CHANNELS)
     solvers = loop.optimizers(model, inner_matrices(model), options.rate)
     run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY)
     for raw in run.batches(Scenes(icons), f"sam-{SEED}"):
         rounds = 1 + int(torch.multinomial(torch.tensor(ROUNDS), 1))
         spare = 0.1 * max(0.0, 1 - run.step / 400)
-        first, last = backward(model, prepare(raw), rounds, spare)
-        run.update(first=first, last=last)
+        run.update(**backward(model, prepare(raw), rounds, spare))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ Examples:
   vitrum track frames/ --box 10,20,200,220 --mask cup.png@0#2 -o 'masks/%05d-mask.png'
   vitrum track cows/ --mask cows-annotations/00000.png -o cows-labels/
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - --point 320,200 -o tracked.gif
+  ffmpeg -i /dev/video0 -f yuv4mpegpipe - | vitrum track - --live --point 320,200 --json
 
 Ctrl-C ends after the frame before: all files hold what was tracked until then, and the exit code is 130. A second one \
 ends at once.
@@ -98,6 +99,10 @@ pub(crate) struct TrackArgs {
     /// for streams.
     #[arg(long)]
     pub(crate) backward: bool,
+    /// Keep up with a video as it comes, a camera's for example: work on the newest frame and leave out those that came
+    /// meanwhile, but none with a prompt. Frames of a file come at their times. Numbers of frames stay those of the video.
+    #[arg(long, conflicts_with = "backward")]
+    pub(crate) live: bool,
     /// Give each pixel to one object at most.
     #[arg(long)]
     pub(crate) non_overlap: bool,

@@ -2,6 +2,7 @@
 
 mod follow;
 mod outputs;
+mod pace;
 mod pattern;
 mod plan;
 
@@ -22,11 +23,12 @@ use crate::commands::files::count;
 use crate::draw::Overlay;
 use crate::failure::{Exit, Failure, Result};
 use crate::model;
-use crate::output::{Inputs, Output, interrupt};
+use crate::output::{self, Inputs, Output, interrupt};
 use crate::picture::Picture;
 use crate::progress;
-use crate::video::{self, Assumptions, Frame, Reader, Window};
+use crate::video::{self, Arrival, Assumptions, Frame, Live, Reader, Window};
 use outputs::{Outputs, Shown, Wanted};
+use pace::Pace;
 
 /// Decoded frames in memory when a video is walked backwards.
 const HELD: usize = 32;
@@ -53,13 +55,17 @@ pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> R
     let sam = Arc::new(model::load_sam(&args.model, args.image_size, machine.load, &cx)?);
     let outputs = wanted.begin(&plan.objects())?;
     let options = TrackerOptions::default()
-        .with_num_frames(reader.len())
+        .with_num_frames(reader.len().filter(|_| !args.live))
         .with_non_overlap_output(args.non_overlap)
         .with_both_directions(args.backward);
     let mut task =
         Task { args, cx: &cx, sam, plan: &plan, options, outputs, output, shown: 0, stopped: None };
     interrupt::finish_in_order();
-    let frames = if args.backward { task.both_ways(reader) } else { task.stream(reader, len) };
+    let frames = match args {
+        TrackArgs { backward: true, .. } => task.both_ways(reader),
+        TrackArgs { live: true, .. } => task.live(reader),
+        _ => task.stream(reader, len),
+    };
     let Task { outputs, shown, stopped, .. } = task;
     // A run that did nothing leaves earlier files as they are.
     let finished = if shown == 0 { Ok(()) } else { outputs.finish(shown) };
@@ -120,6 +126,7 @@ impl<'a> Task<'a> {
     /// Tracks frame by frame; how many there were. Whole frames before a damaged one are tracked and written.
     fn stream(&mut self, mut reader: Box<dyn Reader>, len: Option<u64>) -> Result<u64> {
         let bar = progress::frames("tracking", len);
+        let mut pace = Pace::default();
         let mut follower: Option<Follower<'_>> = None;
         let mut count = 0;
         while self.is_wanted(count) && !self.is_stopped() {
@@ -129,15 +136,60 @@ impl<'a> Task<'a> {
                 Some(follower) => follower,
                 None => follower.insert(self.follower(frame.picture)?),
             };
+            pace.begin();
             let found = match follower.follow(count, frame.picture) {
                 Err(_) if self.is_stopped() => break,
                 found => found?,
             };
+            pace.end();
             bar.suspend(|| self.show(count, frame, name.as_deref(), found))?;
             bar.inc(1);
             count += 1;
         }
+        self.tell(pace, None);
         Ok(count)
+    }
+
+    /// Tracks the newest frames of a video that does not wait; how many there were.
+    fn live(&mut self, reader: Box<dyn Reader>) -> Result<u64> {
+        let bar = progress::frames("tracking", None);
+        let mut pace = Pace::default();
+        let mut follower: Option<Follower<'_>> = None;
+        // Standard input comes when it comes.
+        let paced = self.args.input.as_os_str() != "-";
+        let mut video = Live::begin(reader, self.plan.frames().collect(), paced)?;
+        while !self.is_stopped() {
+            let Some(arrival) = video.next(|| interrupt::signal().is_some())? else { break };
+            let Arrival { index, ref picture, seconds, at, ref name } = arrival;
+            if !self.is_wanted(index) {
+                break;
+            }
+            let follower = match &mut follower {
+                Some(follower) => follower,
+                None => follower.insert(self.follower(picture)?),
+            };
+            pace.begin();
+            let mut found = match follower.follow(index, picture) {
+                Err(_) if self.is_stopped() => break,
+                found => found?,
+            };
+            let delay = pace.end_live(at).as_secs_f64() * 1e3;
+            found.iter_mut().for_each(|it| it.latency_ms = Some(delay));
+            bar.suspend(|| self.show(index, Frame { picture, seconds }, name.as_deref(), found))?;
+            bar.inc(1);
+        }
+        // A signal may have ended a wait.
+        self.is_stopped();
+        let count = video.count();
+        self.tell(pace, Some(count));
+        Ok(count)
+    }
+
+    /// Says how fast frames were tracked; `came` of a live video.
+    fn tell(&self, pace: Pace, came: Option<u64>) {
+        if let Some(sentence) = pace.sentence(came).filter(|_| !self.args.form.quiet) {
+            output::notice(format_args!("{sentence}"));
+        }
     }
 
     /// Gives all prompts, tracks to the end and then to the beginning, and shows what was found in the order of the

@@ -6,6 +6,7 @@
 mod directory;
 mod gif;
 mod gif_writer;
+mod live;
 mod mjpeg;
 mod webp;
 mod window;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 pub(crate) use directory::natural;
 pub(crate) use gif_writer::GifWriter;
+pub(crate) use live::{Arrival, Live};
 pub(crate) use window::Window;
 pub(crate) use yuv::Matrix;
 

@@ -262,6 +262,7 @@ fn sam_objects_are_documented() {
     fs::create_dir_all(&frames).unwrap();
     fs::copy(turned(), frames.join("0.png")).unwrap();
     tracked.extend(json(&["track", frames.to_str().unwrap(), "--point", "9,5", "--json"]));
+    tracked.extend(json(&["track", frames.to_str().unwrap(), "--point", "9,5", "--json", "--live"]));
     check_all(&commands, "track", &tracked, &["an object on a frame", "a COCO data set"], &others[2..]);
 }
 

@@ -118,7 +118,7 @@ fn a_clicked_object_is_followed_in_every_kind_of_video() {
     let of_directory = track(&frames);
     let stream = y4m(&clip);
     let of_stream = piped(&click, &stream);
-    assert!(of_stream.status.success() && of_stream.stderr.is_empty(), "{of_stream:?}");
+    assert!(of_stream.status.success() && of_stream.stderr.starts_with(b"tracked 6 frames: "), "{of_stream:?}");
     let of_stream = lines(&of_stream);
     assert_eq!(track(&scratch_file("clip.y4m", &stream)), of_stream);
 
@@ -147,6 +147,29 @@ fn a_clicked_object_is_followed_in_every_kind_of_video() {
         let bounds: Vec<String> = record["bbox"].as_array().unwrap().iter().map(Value::to_string).collect();
         assert_eq!(fields[4], bounds.join(","));
     }
+}
+
+#[test]
+fn a_live_video_is_kept_up_with() {
+    let clip = clip();
+    // The whole pipe may come while the first frame is worked on: frames with prompts and the last one stay.
+    let prompt = format!("{BALL_CLICK}@1");
+    let output = piped(&["--live", "--point", &prompt, "30,30@3#2", "--json"], &y4m(&clip));
+    assert!(output.status.success(), "{output:?}");
+    let records = lines(&output);
+    let frames: Vec<u64> = records.iter().map(|it| it["frame"].as_u64().unwrap()).collect();
+    assert!(frames.is_sorted() && frames[0] == 1 && frames.contains(&3), "{frames:?}");
+    assert_eq!(frames.last(), Some(&(FRAMES as u64 - 1)));
+    assert!(records.iter().all(|it| it["latency_ms"].as_f64().unwrap() > 0.0));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains(&format!(" of {FRAMES} frames: ")) && told.contains(" ms after its frame"), "{told}");
+
+    // The ball of frame 1 lies where it lies when no frame is left out.
+    let whole = lines(&piped(&["--point", &prompt, "--json"], &y4m(&clip)));
+    assert_eq!(records[0]["segmentation"], whole[0]["segmentation"]);
+    assert!(whole.iter().all(|it| it["latency_ms"].is_null()));
+
+    fails(&["track", "clip.gif", "--live", "--point", "60,100", "--backward"], 2, "--backward");
 }
 
 #[test]

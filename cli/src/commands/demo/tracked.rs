@@ -1,6 +1,7 @@
 //! An animal clicked in the first frame of a clip, and followed behind a tree and out again, by the demo's SAM 2.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vitrum::exec::Cx;
@@ -54,13 +55,16 @@ pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Resu
     let options = TrackerOptions::default().with_num_frames(clip.len());
 
     let (mut follower, mut areas, mut frames) = (None, Vec::new(), Vec::new());
+    let mut spent = Duration::ZERO;
     while let Some(frame) = clip.next()? {
         let follower = match &mut follower {
             Some(follower) => follower,
             None => follower.insert(Follower::new(Arc::clone(&sam), frame.picture, &options, &plan, 0.0)?),
         };
         let index = areas.len() as u64;
+        let start = Instant::now();
         let found = follower.follow(index, frame.picture)?;
+        spent += start.elapsed();
         if output.json() {
             found.iter().try_for_each(|found| output.object(&Followed { clip: name, found }))?;
         }
@@ -72,6 +76,8 @@ pub(super) fn run(cx: &Cx, sheets: &mut Sheets<'_>, output: &mut Output) -> Resu
         output.line(format_args!("\n{name}, tracked: size of the mask in each frame, in pixels"))?;
         let areas: Vec<String> = areas.iter().map(u32::to_string).collect();
         output.line(format_args!("  click {x},{y:<9}  {}", areas.join(" ")))?;
+        let rate = areas.len() as f64 / spent.as_secs_f64();
+        output.line(format_args!("  {} frames, {rate:.1} a second", areas.len()))?;
     }
     sheets.write_gif("tracked.gif", &frames)?;
     sheets.show(

@@ -33,12 +33,25 @@ pub(crate) struct Tracked {
     /// How the frame was turned, as EXIF numbers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     orientation: Option<u8>,
+    /// From the arrival of the frame to its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) latency_ms: Option<f64>,
 }
 
 impl Tracked {
     pub(crate) fn new(frame: u64, object: u32, segmentation: Rle, object_score: f32) -> Self {
         let (area, bbox) = (segmentation.area(), segmentation.bounding_box());
-        Self { frame, object, segmentation, polygons: None, area, bbox, object_score, orientation: None }
+        Self {
+            frame,
+            object,
+            segmentation,
+            polygons: None,
+            area,
+            bbox,
+            object_score,
+            orientation: None,
+            latency_ms: None,
+        }
     }
 
     /// The same with polygons, if the user asked for them.
@@ -71,20 +84,24 @@ impl<'a> Follower<'a> {
     }
 
     /// The next frame of a stream. Before the first prompt there is nothing to do.
+    ///
+    /// Frames may be left out. The tracker counts those it gets: it remembers the last ones, however far they lie apart.
     pub(crate) fn follow(&mut self, frame: u64, picture: &Picture) -> Result<Vec<Tracked>> {
         if self.plan.frames().next().is_none_or(|first| frame < first) {
             return Ok(Vec::new());
         }
-        self.point_at(frame, picture)?;
-        self.tracker.step(&Monitor::new(&interrupt::stop)).or_exit(Exit::Other)?;
-        self.found(frame, picture)
+        let monitor = Monitor::new(&interrupt::stop);
+        let number = self.tracker.push(&picture.view()?, &monitor).or_exit(Exit::Input)?;
+        self.plan.tell(&mut self.tracker, frame, number, &monitor)?;
+        self.tracker.step(&monitor).or_exit(Exit::Other)?;
+        self.found(frame, number, picture)
     }
 
     /// Says what is planned for `frame`, wherever it lies.
     pub(crate) fn point_at(&mut self, frame: u64, picture: &Picture) -> Result<()> {
         let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
-        self.plan.tell(&mut self.tracker, frame, &monitor)
+        self.plan.tell(&mut self.tracker, frame, frame, &monitor)
     }
 
     /// Tracks all objects on `frame`, of which nothing more is said.
@@ -97,15 +114,15 @@ impl<'a> Follower<'a> {
         let monitor = Monitor::new(&interrupt::stop);
         self.tracker.push_at(frame, &picture.view()?, &monitor).or_exit(Exit::Input)?;
         self.tracker.step_at(frame, direction, &monitor).or_exit(Exit::Other)?;
-        self.found(frame, picture)
+        self.found(frame, frame, picture)
     }
 
-    /// What was found on `frame`, which is held.
-    fn found(&self, frame: u64, picture: &Picture) -> Result<Vec<Tracked>> {
+    /// What was found on `frame`, which is held and called `number`.
+    fn found(&self, frame: u64, number: u64, picture: &Picture) -> Result<Vec<Tracked>> {
         let tracker = &self.tracker;
         let found = |&object: &u32| {
-            let mask = tracker.rle(object, Some(frame), self.threshold).or_exit(Exit::Usage)?;
-            let score = tracker.object_score(object, Some(frame)).or_exit(Exit::Other)?;
+            let mask = tracker.rle(object, Some(number), self.threshold).or_exit(Exit::Usage)?;
+            let score = tracker.object_score(object, Some(number)).or_exit(Exit::Other)?;
             Ok(Tracked { orientation: picture.orientation(), ..Tracked::new(frame, object, mask, score) })
         };
         tracker.objects().iter().map(found).collect()

@@ -87,21 +87,27 @@ impl Plan {
         self.objects().into_iter().map(frames).max().unwrap_or(0)
     }
 
-    /// Tells the tracker what is said on `frame`, which it holds.
-    pub(super) fn tell(&self, tracker: &mut Tracker, frame: u64, monitor: &Monitor<'_>) -> Result<()> {
+    /// Tells the tracker what is said on `frame`, which it holds and calls `number`.
+    pub(super) fn tell(
+        &self,
+        tracker: &mut Tracker,
+        frame: u64,
+        number: u64,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         for (&object, said) in self.0.get(&frame).into_iter().flatten() {
             let on = |error: vitrum::Error| error.within(format_args!("frame {frame}, object {object}"));
             if let Some(mask) = &said.mask {
                 let pixels: Vec<u8> = mask.numbers.iter().map(|&it| u8::from(it == mask.number)).collect();
                 tracker
-                    .add_mask(frame, object, &pixels, mask.size, monitor)
+                    .add_mask(number, object, &pixels, mask.size, monitor)
                     .map_err(on)
                     .or_exit(Exit::Usage)?;
             }
             if said.bounding_box.is_some() || !said.points.is_empty() {
                 let prompt = Prompt::default().with_points(&said.points).with_bounding_box(said.bounding_box);
                 tracker
-                    .add_prompt(frame, object, &prompt, &PromptOptions::default(), monitor)
+                    .add_prompt(number, object, &prompt, &PromptOptions::default(), monitor)
                     .map_err(on)
                     .or_exit(Exit::Usage)?;
             }
