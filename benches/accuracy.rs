@@ -27,8 +27,8 @@ Written by `cargo run --release --example accuracy -- CACHE > docs/accuracy.md`;
 masks with those of f32 is at least 0.99, 0.98 and 0.95.
 
 The first three models are those in `demo/`, the sets those in `demo/eval`: 200 pictures, 24 scenes and 8 clips, in a style that
-no model was trained on. Matrices of the towers and of the image encoders are in the format; patch embeddings, tables, norms,
-necks, projections, prompt encoder, mask decoder and memory are f32 in all of them.
+no model was trained on. Matrices of the towers, of the image encoders and of memory attention are in the format; patch embeddings,
+tables, norms, necks, projections, prompt encoder, mask decoder and memory encoder are f32 in all of them.
 
 ";
 
@@ -66,7 +66,11 @@ pixel that is one level off moves the embedding by 0.0001 % and the mask logits 
 formats, its masks do not.
 ";
 
-type Measure = fn(&Cx, WeightFormat) -> Figures;
+/// Before the tables of a tracker at other sizes.
+const SMALLER: &str = "
+A tracker may be loaded with a smaller input than that of its model (`--image-size`, `image_size` in C), which makes it faster:
+docs/performance.md says how much. The model was trained at 256 pixels, as SAM 2 at 1024: 192 stands to it as 768, and 128 as 512.
+";
 
 fn main() -> Result<()> {
     let cx = Cx::new(&CxOptions::default().with_amx(true))?;
@@ -75,7 +79,13 @@ fn main() -> Result<()> {
     print_set(&cx, "clip-nano, pictures", accuracy::pictures);
     print_set(&cx, "sam-nano, scenes", |cx, format| accuracy::scenes(cx, format, None));
     print!("{EVERYTHING}");
-    print_set(&cx, "sam2-nano, clips", accuracy::clips);
+    print_set(&cx, "sam2-nano, clips", |cx, format| accuracy::clips(cx, format, None));
+    print!("{SMALLER}");
+    for side in [192, 128] {
+        print_set(&cx, &format!("sam2-nano, clips, input of {side} pixels"), |cx, format| {
+            accuracy::clips(cx, format, Some(side))
+        });
+    }
     print!("{FULL_SIZE}");
     let Some(cache) = env::args_os().nth(1) else {
         print!("{ABSENT}");
@@ -94,7 +104,7 @@ fn print_machine(cx: &Cx) {
 }
 
 /// A table of the tasks of a demo model.
-fn print_set(cx: &Cx, title: &str, measure: Measure) {
+fn print_set(cx: &Cx, title: &str, measure: impl Fn(&Cx, WeightFormat) -> Figures) {
     let exact = measure(cx, WeightFormat::F32);
     let names: Vec<_> = exact.tasks.iter().map(|(name, _)| *name).collect();
     let against = if exact.cosines(&exact).is_some() {

@@ -403,6 +403,9 @@ pub(crate) struct BenchArgs {
     /// Of gemm: products of these sizes, [M, K] by [K, N], instead of those that models have. May be given several times.
     #[arg(long = "shape", value_name = "M,N,K", requires = "subject", value_parser = parse_shape)]
     pub(crate) shapes: Vec<[usize; 3]>,
+    /// Of sam, sam2 and track: side of the model's input in pixels, if not the one it was made for.
+    #[arg(long, value_name = "PIXELS", requires = "subject")]
+    pub(crate) image_size: Option<usize>,
     /// With each instruction set that this CPU has, in one table.
     #[arg(long, conflicts_with = "isa")]
     pub(crate) every_isa: bool,

@@ -72,9 +72,9 @@ pub(crate) fn scenes(cx: &Cx, format: WeightFormat, everything: Option<usize>) -
     Figures { tasks, masks, ..Figures::default() }
 }
 
-/// sam2-nano on the clips.
-pub(crate) fn clips(cx: &Cx, format: WeightFormat) -> Figures {
-    let set = Clips::load(cx, &SamOptions::default().with_weights(format));
+/// sam2-nano on the clips, with an input of `side` pixels if not its own.
+pub(crate) fn clips(cx: &Cx, format: WeightFormat, side: Option<usize>) -> Figures {
+    let set = Clips::load(cx, &SamOptions::default().with_weights(format).with_image_size(side));
     let (mut iou, mut masks) = ([Vec::new(), Vec::new()], Vec::new());
     for object in set.objects() {
         for (clicks, frames) in set.follow(object).into_iter().enumerate() {

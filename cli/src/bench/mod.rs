@@ -43,6 +43,10 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
     if !args.shapes.is_empty() && args.subject != Some(Subject::Gemm) {
         return Err(Failure::usage("--shape is for gemm: vitrum bench gemm --shape M,N,K"));
     }
+    let have_sizes = [Subject::Sam, Subject::Sam2, Subject::Track];
+    if args.image_size.is_some() && !args.subject.is_some_and(|subject| have_sizes.contains(&subject)) {
+        return Err(Failure::usage("--image-size is for sam, sam2 and track"));
+    }
     let table = output.is_terminal() && !output.json();
     if table && !args.breakdown {
         output.line(format_args!(
@@ -59,7 +63,8 @@ pub(crate) fn run(args: &BenchArgs, machine: &Machine, output: &mut Output) -> R
         let peak = Peak::calibrate(&cx, machine.load.weights.unwrap_or_default());
         let profile = args.breakdown.then(|| Arc::new(Profile::default()));
         let cx = profile.iter().fold(cx, |cx, profile| cx.with_profile(profile.clone()));
-        let mut bench = Bench { cx: &cx, load: machine.load, peak, table, profile, output };
+        let (load, image_size) = (machine.load, args.image_size);
+        let mut bench = Bench { cx: &cx, load, image_size, peak, table, profile, output };
         if table && args.breakdown {
             breakdown::header(&mut bench)?;
         }
@@ -132,6 +137,8 @@ struct Row<'a> {
 struct Bench<'a> {
     cx: &'a Cx,
     load: LoadArgs,
+    /// Side of the input of a SAM, if not its own.
+    image_size: Option<usize>,
     peak: Peak,
     table: bool,
     /// Where time is spent, if that is asked.

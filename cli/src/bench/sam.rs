@@ -17,7 +17,7 @@ const BATCHES: [usize; 2] = [1, 64];
 /// Times the model called `name` on the demo's scene: from pixels to the embedding, from clicks to three masks each,
 /// and everything, with the reference's options.
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
-    let sam = model::load_sam(name, None, bench.load, bench.cx)?;
+    let sam = model::load_sam(name, bench.image_size, bench.load, bench.cx)?;
     let model = sam.model();
     let scene = Picture::decode("the scene", SCENE)?;
     let view = scene.view()?;

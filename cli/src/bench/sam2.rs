@@ -14,7 +14,7 @@ use crate::picture::Picture;
 /// Times the model called `name`: from the scene's pixels to the embedding, from a click to three masks, and, of a
 /// frame, the attention to as many memories and pointers as it attends to, and the encoding of its memory.
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
-    let sam = model::load_sam(name, None, bench.load, bench.cx)?;
+    let sam = model::load_sam(name, bench.image_size, bench.load, bench.cx)?;
     let Some(network) = sam.sam2() else {
         return Err(Failure::new(Exit::Model, format!("model {name}: not a SAM 2")));
     };

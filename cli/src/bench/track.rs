@@ -20,7 +20,7 @@ const OBJECTS: [usize; 4] = [1, 2, 4, 8];
 /// memories of all objects, when as many memories and pointers are there as a frame attends to. A last line says what an
 /// object more costs.
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
-    let sam = Arc::new(model::load_sam(name, None, bench.load, bench.cx)?);
+    let sam = Arc::new(model::load_sam(name, bench.image_size, bench.load, bench.cx)?);
     let network = sam.sam2().and_then(|network| Some((&network.config, network.config.memory.as_ref()?)));
     let Some((config, memory)) = network else {
         return Err(Failure::new(Exit::Model, format!("model {name}: it cannot follow objects")));

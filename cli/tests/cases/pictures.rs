@@ -247,7 +247,7 @@ fn gigantic(case: &Case) {
 
 fn videos(case: &Case) {
     let track = |input: &str| {
-        let (stdout, stderr) = case.succeeds(&["track", input, "--point", "14,18", "--json"]);
+        let (stdout, stderr) = case.succeeds(&["track", input, "--point", "14,18", "--json", "-q"]);
         let rows = rows(&stdout);
         assert_eq!(rows.len(), 3, "{input}");
         (rows.iter().map(|row| row["area"].as_u64().unwrap()).collect::<Vec<_>>(), stderr)

@@ -69,7 +69,7 @@ fn a_hyphen_is_standard_input() {
 #[test]
 fn a_stream_of_jpegs_is_a_video() {
     let stream = fs::read(case("07-videos/clip.mjpeg")).unwrap();
-    let rows = fed_json(&["track", "-", "--point", "14,18", "--json"], &stream);
+    let rows = fed_json(&["track", "-", "-q", "--point", "14,18", "--json"], &stream);
     assert_eq!(rows.len(), 3);
     // One JPEG is a video of one frame; a PNG is none.
     let coffee = demo_file("images/coffee.jpg");

@@ -118,7 +118,10 @@ fn a_clicked_object_is_followed_in_every_kind_of_video() {
     let of_directory = track(&frames);
     let stream = y4m(&clip);
     let of_stream = piped(&click, &stream);
-    assert!(of_stream.status.success() && of_stream.stderr.starts_with(b"tracked 6 frames: "), "{of_stream:?}");
+    assert!(
+        of_stream.status.success() && of_stream.stderr.starts_with(b"tracked 6 frames: "),
+        "{of_stream:?}"
+    );
     let of_stream = lines(&of_stream);
     assert_eq!(track(&scratch_file("clip.y4m", &stream)), of_stream);
 
@@ -162,7 +165,10 @@ fn a_live_video_is_kept_up_with() {
     assert_eq!(frames.last(), Some(&(FRAMES as u64 - 1)));
     assert!(records.iter().all(|it| it["latency_ms"].as_f64().unwrap() > 0.0));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains(&format!(" of {FRAMES} frames: ")) && told.contains(" ms after its frame"), "{told}");
+    assert!(
+        told.contains(&format!(" of {FRAMES} frames: ")) && told.contains(" ms after its frame"),
+        "{told}"
+    );
 
     // The ball of frame 1 lies where it lies when no frame is left out.
     let whole = lines(&piped(&["--point", &prompt, "--json"], &y4m(&clip)));

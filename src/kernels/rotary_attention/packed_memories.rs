@@ -114,7 +114,13 @@ impl Blocks {
             let columns = x..(x + width).min(columns);
             let rows_here = y..(y + height).min(rows);
             let places = x * rows + columns.len() * y;
-            return Block { columns, rows: rows_here, per_place: spatial, pointer: None, keys: places * spatial };
+            return Block {
+                columns,
+                rows: rows_here,
+                per_place: spatial,
+                pointer: None,
+                keys: places * spatial,
+            };
         }
         let first = (index - across * down) * self.pointers;
         let per_place = self.pointers.min(pointers - first);

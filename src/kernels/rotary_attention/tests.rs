@@ -240,7 +240,11 @@ fn tokens_attend_to_each_other_as_the_definition_says() {
         let exact = frame_oracle(&case, &k, &v, 0.7);
         for level in Level::available() {
             for place in Place::ALL {
-                assert_near(&attend_within(&Cx::serial(level), &case, &k, &v, 0.7, false, place), &exact, |_| 2e-5);
+                assert_near(
+                    &attend_within(&Cx::serial(level), &case, &k, &v, 0.7, false, place),
+                    &exact,
+                    |_| 2e-5,
+                );
             }
         }
     }
@@ -257,7 +261,8 @@ fn tokens_attend_to_each_other_as_the_definition_says() {
 #[track_caller]
 fn assert_near_in_bf16(got: &[f32], exact: &[f64]) {
     assert_eq!(got.len(), exact.len());
-    let mean_square = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>() / got.len() as f64;
+    let mean_square =
+        |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>() / got.len() as f64;
     let error = mean_square(&mut got.iter().zip(exact).map(|(&got, exact)| f64::from(got) - exact));
     let ratio = libm::sqrt(error / mean_square(&mut exact.iter().copied()));
     assert!(ratio < 1.0 / 128.0, "error {ratio:e}");
@@ -292,7 +297,9 @@ fn bf16_rounds_and_misplaces_nothing() {
                 let got = attend_within(&Cx::serial(level), &case, &k, &v, 0.7, true, place);
                 assert_near_in_bf16(&got, &exact);
             }
-            assert_same_for_any_threads(level, |cx| attend_within(cx, &case, &k, &v, 0.7, true, Place::Start));
+            assert_same_for_any_threads(level, |cx| {
+                attend_within(cx, &case, &k, &v, 0.7, true, Place::Start)
+            });
         }
     }
 }

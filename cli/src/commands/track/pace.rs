@@ -35,7 +35,10 @@ impl Pace {
         let first = self.first.filter(|_| self.frames > 0)?;
         let rate = f64::from(self.frames) / first.elapsed().as_secs_f64().max(1e-9);
         let Some(came) = came else {
-            return Some(format!("tracked {}: {rate:.1} a second", super::count(self.frames as usize, "frame")));
+            return Some(format!(
+                "tracked {}: {rate:.1} a second",
+                super::count(self.frames as usize, "frame")
+            ));
         };
         self.delays.sort_unstable();
         let at = |share: usize| self.delays[(self.delays.len() - 1) * share / 100].as_secs_f64() * 1e3;
