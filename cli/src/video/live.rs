@@ -56,8 +56,9 @@ impl Shared {
     /// Takes over a frame; whether more are wanted.
     fn take(&self, mut new: Arrival) -> bool {
         let mut state = self.state();
-        if let Some(last) = state.waiting.pop_back_if(|last| !self.kept.contains(&last.index)) {
+        if let Some(last) = state.waiting.back().filter(|last| !self.kept.contains(&last.index)) {
             new.seconds += last.seconds;
+            state.waiting.pop_back();
         }
         state.count = new.index + 1;
         state.waiting.push_back(new);
