@@ -16,7 +16,7 @@
 //! therefore bit-identical for any number of threads and rows and any size of the caches.
 //!
 //! [`WeightKernel::of`] is the table of kernels, by level and format. Products of activations, in attention and in the mask
-//! decoder, use the f32 tiles ([`F32Kernel`]) directly, or those of bfloat16 ([`Tiles`]).
+//! decoder, use the f32 tiles ([`F32Kernel`]) directly, or those of bfloat16 (`tiles`).
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod amx;
