@@ -250,7 +250,9 @@ fn sam_objects_are_documented() {
         b"\xff\xd8\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0\0\0\0\0";
     let coffee = fs::read(demo_file("images/coffee.jpg")).unwrap();
     let mirrored = scratch_file("docs-mirrored.jpg", [exif, &coffee[2..]].concat());
-    everything.extend(json(&[&["everything", &mirrored, "--json"], &coarse[..]].concat()));
+    // A photograph, of which the demo's model is sure of nothing.
+    let anything = ["--points-per-side", "8", "--pred-iou-thresh", "0", "--stability-score-thresh", "0"];
+    everything.extend(json(&[&["everything", &mirrored, "--json"], &anything[..]].concat()));
     check_all(&commands, "everything", &everything, &["a mask of everything"], &others);
 
     let clip = demo_file("clips/tree.gif");
