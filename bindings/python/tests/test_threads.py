@@ -198,9 +198,9 @@ def test_other_signals_are_handled_meanwhile(sam, photo):
     handled = []
     earlier = signal.signal(signal.SIGUSR1, lambda *_: handled.append(time.monotonic()))
     try:
-        timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGUSR1))
         timer.start()
-        sam.everything(photo, points_per_side=24)
+        sam.everything(photo, points_per_side=64)
         end = time.monotonic()
         timer.join()
     finally:
