@@ -65,9 +65,9 @@ impl Tracker {
         let most = source.frames().into_iter().chain(self.options.num_frames).min();
         let end = match direction {
             Direction::Forward => {
-                let last = most.map(|frames| frames.saturating_sub(1));
+                let of_video = most.map(|frames| frames.saturating_sub(1));
                 let wanted = max_frames.map(|frames| start.saturating_add(frames));
-                last.into_iter().chain(wanted).min()
+                of_video.into_iter().chain(wanted).min()
             }
             Direction::Backward => Some(max_frames.map_or(0, |frames| start.saturating_sub(frames))),
         };
@@ -75,12 +75,13 @@ impl Tracker {
             return Ok(());
         }
         let total = end.map(|end| end.abs_diff(start) + 1);
+        let last = end.unwrap_or(u64::MAX);
         for done in 0.. {
             let frame = match direction {
                 Direction::Forward => start + done,
                 Direction::Backward => start - done,
             };
-            if direction == Direction::Forward && end.is_some_and(|end| frame > end) {
+            if direction == Direction::Forward && frame > last {
                 break;
             }
             let part = total.map(|total| [done, done + 1].map(|done| done as f32 / total as f32));
@@ -92,7 +93,7 @@ impl Tracker {
                 self.push_at(frame, &image, &monitor.part(0.0, 0.5))?;
             }
             self.step_at(frame, direction, &monitor.part(if is_held { 0.0 } else { 0.5 }, 1.0))?;
-            if each(self, frame).is_break() || Some(frame) == end {
+            if each(self, frame).is_break() || frame == last {
                 break;
             }
         }
