@@ -29,12 +29,7 @@ pub(in crate::kernels) fn checked_packed_lhs_len(count: usize, rows: usize, dept
 /// # Panics
 /// If `out` is shorter than [`packed_lhs_len`].
 pub fn pack_lhs(level: Level, matrix: &impl Lhs, out: &mut [f32]) {
-    let mut rest = &mut out[..packed_lhs_len(matrix.rows(), matrix.depth())];
-    for tile in row_tiles(matrix.rows(), F32Kernel::of(level).mr) {
-        let (packed, after) = rest.split_at_mut(packed_lhs_len(tile.len(), matrix.depth()));
-        matrix.pack(tile, packed);
-        rest = after;
-    }
+    pack_lhs_words(level, Tiles::F32(F32Kernel::of(level)), matrix, &mut [], out);
 }
 
 /// [`packed_lhs_len`] for `tiles` of either kind.
@@ -89,7 +84,9 @@ impl<'a> PackedLhs<'a> {
     /// # Panics
     /// If `data` does not have [`lhs_words`].
     pub(in crate::kernels) fn of_tiles(tiles: Tiles, rows: usize, depth: usize, data: &'a [f32]) -> Self {
-        assert_eq!(data.len(), lhs_words(tiles, rows, depth), "packed matrix [{rows}, {depth}]");
+        // No tiles take more words than those of f32.
+        let is_length = checked_packed_lhs_len(1, rows, depth).is_some();
+        assert!(is_length && data.len() == lhs_words(tiles, rows, depth), "packed matrix [{rows}, {depth}]");
         Self { rows, depth, groups: 1, tiles: Some(tiles), data }
     }
 

@@ -8,15 +8,8 @@ use half::bf16;
 use super::decoded::bf16_pairs;
 use super::format::WeightFormat;
 use super::kernel::{CHUNK, Convert, MAX_MR, MAX_NR, TileArgs, WeightKernel};
+use super::tiles::PAIRS;
 use crate::simd::{Level, Simd, Vectorize};
-
-/// Numbers of a row in a cache line.
-const CHUNK_K: usize = 2 * CHUNK;
-
-/// Pairs of a depth of `k`: the last ones may have a zero as their second number.
-pub(super) fn units(k: usize) -> usize {
-    k / CHUNK_K * CHUNK + (k % CHUNK_K).min(CHUNK)
-}
 
 /// A kernel of bfloat16.
 pub(super) const fn kernel(
@@ -31,8 +24,8 @@ pub(super) const fn kernel(
         format: WeightFormat::Bf16,
         mr,
         nr,
-        k_unit: CHUNK_K,
-        unit_bytes: CHUNK_K * size_of::<u16>() * nr,
+        k_unit: PAIRS,
+        unit_bytes: PAIRS * size_of::<u16>() * nr,
         lhs_bytes: size_of::<u16>(),
         column_values: 0,
         row_values: 0,
@@ -50,7 +43,7 @@ pub(super) fn pack(nr: usize, rows: &[f32], panel: &mut [u8], _columns: &mut [f3
     let panel: &mut [u16] = bytemuck::cast_slice_mut(panel);
     for (column, row) in rows.chunks_exact(rows.len() / nr).enumerate() {
         for (k, &x) in row.iter().enumerate() {
-            let (chunk, k) = (k / CHUNK_K, k % CHUNK_K);
+            let (chunk, k) = (k / PAIRS, k % PAIRS);
             let at = (chunk * CHUNK + k % CHUNK) * nr + column;
             panel[2 * at + k / CHUNK] = bf16::from_f32(x).to_bits();
         }
@@ -70,7 +63,7 @@ pub(super) fn convert(level: Level, tile: Convert<'_>) {
                     let chunk = |index: usize| -> &[f32; CHUNK] {
                         from[(index * rows + row) * CHUNK..].first_chunk().expect("a chunk")
                     };
-                    if (pair + 1) * CHUNK_K <= k {
+                    if (pair + 1) * PAIRS <= k {
                         round(s, chunk(2 * pair), chunk(2 * pair + 1), to);
                         continue;
                     }

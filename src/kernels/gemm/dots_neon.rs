@@ -7,6 +7,7 @@ use super::bf16;
 use super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
+use super::tiles::pairs;
 use crate::simd::{Level, Neon, Simd};
 
 /// An instruction, with the feature that code with it is compiled for.
@@ -59,7 +60,7 @@ dots!(
 );
 dots!(
     /// Two products of bfloat16.
-    Bfdot, "bf16", bf16::units, "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h"
+    Bfdot, "bf16", pairs, "bfdot {sum:v}.4s, {a:v}.8h, {b:v}.8h"
 );
 
 /// Does `work` with products of bfloat16.

@@ -6,6 +6,7 @@ use super::bf16;
 use super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::int8;
 use super::kernel::WeightKernel;
+use super::tiles::pairs;
 use crate::simd::{Avx2, Avx512, Level, Simd};
 
 /// An instruction of a level, with the features that code with it is compiled for.
@@ -61,7 +62,7 @@ dots!(
 
 dots!(
     /// `vdpbf16ps` in vectors of 512 bits.
-    Avx512Bf16, Avx512, __m512, "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma,f16c,popcnt", bf16::units, |sum, a, b| {
+    Avx512Bf16, Avx512, __m512, "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,avx2,fma,f16c,popcnt", pairs, |sum, a, b| {
         let [a, b] = [a, b].map(|x| core::mem::transmute::<__m512, __m512bh>(x));
         _mm512_dpbf16_ps(sum, a, b)
     }

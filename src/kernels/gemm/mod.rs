@@ -62,5 +62,5 @@ pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};
 pub use panels::PackedPanels;
 pub use tile_f32::F32Kernel;
-pub(crate) use tiles::{PAIRS, Tiles};
+pub(crate) use tiles::{PAIRS, Tiles, pair, pairs};
 pub use weights::PackedWeights;

@@ -14,6 +14,18 @@ use crate::simd::{Level, Simd, Vectorize};
 /// Numbers that become one packed chunk of a row in [`Tiles::Bf16`].
 pub(crate) const PAIRS: usize = 2 * CHUNK;
 
+/// Pairs of a depth of `k`: the last ones may have a zero as their second number.
+pub(crate) fn pairs(k: usize) -> usize {
+    k / PAIRS * CHUNK + (k % PAIRS).min(CHUNK)
+}
+
+/// The numbers of pair `index`. The first is never before `index`.
+#[inline(always)]
+pub(crate) fn pair(index: usize) -> [usize; 2] {
+    let first = index / CHUNK * PAIRS + index % CHUNK;
+    [first, first + CHUNK]
+}
+
 /// Of f32, or of pairs of bfloat16, which are kept in buffers of f32: a pair, `k` and `k + 16` of 32, is a word.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tiles {
@@ -138,7 +150,7 @@ impl Tiles {
     }
 }
 
-/// `[k][nr]` → `[k / 32][16][nr][2]`, where the last pairs may have a zero as their second number.
+/// `[k][nr]` → `[k / 32][16][nr][2]`, so many as there are [`pairs`].
 struct RoundPanel<'a> {
     k: usize,
     nr: usize,
@@ -152,20 +164,15 @@ impl Vectorize for RoundPanel<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { k, nr, panel } = self;
         assert!(nr.is_multiple_of(S::LANES) && k * nr <= panel.len());
-        for first in (0..k).filter(|k| k % PAIRS < CHUNK) {
-            // Where the pairs go has been read.
-            let to = first / PAIRS * CHUNK + first % CHUNK;
+        for index in 0..pairs(k) {
+            let [first, second] = pair(index);
             for at in (0..nr).step_by(S::LANES) {
-                let p = panel.as_mut_ptr();
-                // SAFETY: the rows `first`, `first + 16` if it is below `k`, and `to <= first` have `nr` numbers, a multiple of
-                // `LANES`.
+                let p = panel.as_mut_ptr().wrapping_add(at);
+                // SAFETY: the rows `first`, `second` if it is below `k`, and `index <= first`, which has been read, have `nr`
+                // numbers, a multiple of `LANES`.
                 unsafe {
-                    let second = match first + CHUNK < k {
-                        true => s.load(p.add((first + CHUNK) * nr + at)),
-                        false => s.splat(0.0),
-                    };
-                    let pairs = bf16_pairs(s, s.load(p.add(first * nr + at)), second);
-                    s.store(p.add(to * nr + at), pairs);
+                    let above = if second < k { s.load(p.add(second * nr)) } else { s.splat(0.0) };
+                    s.store(p.add(index * nr), bf16_pairs(s, s.load(p.add(first * nr)), above));
                 }
             }
         }

@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
-use super::score::{MAX_GROUP, groups, pairs};
+use super::score::{MAX_GROUP, groups};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, lhs_words, pack_lhs_words};
-use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, PAIRS, Tiles};
+use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, Tiles, pair, pairs};
 use crate::simd::Level;
 
 /// Most columns of the grid in a block: the absorbed queries of these and of all rows stay in the L2 cache.
@@ -313,10 +313,9 @@ fn pack_key<'o>(
         return out.zip(0..features).for_each(|(to, f)| *to = feature(f));
     }
     let rounded = |f: usize| u32::from(half::bf16::from_f32(feature(f)).to_bits());
-    let firsts = (0..features).filter(|f| f % PAIRS < CHUNK);
-    for (to, first) in out.zip(firsts) {
-        let second = if first + CHUNK < features { rounded(first + CHUNK) } else { 0 };
-        *to = f32::from_bits(rounded(first) | second << 16);
+    for (to, [first, second]) in out.zip((0..pairs(features)).map(pair)) {
+        let above = if second < features { rounded(second) } else { 0 };
+        *to = f32::from_bits(rounded(first) | above << 16);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use crate::kernels::gemm::{CHUNK, DotWork, Dots, MAX_NR, PAIRS, bf16_pairs_of_numbers};
+use crate::kernels::gemm::{DotWork, Dots, MAX_NR, bf16_pairs_of_numbers, pair, pairs};
 use crate::simd::{Simd, Vectorize};
 
 /// Most keys of a place that are scored together, at any level.
@@ -17,8 +17,7 @@ pub(super) fn groups(count: usize, most: usize) -> impl Iterator<Item = usize> {
 /// For every place of the block, column by column, and each of its keys `m`:
 /// `out[key][query] = (column(x) + row(y)) · (m, 1)`; and the largest score of every query.
 ///
-/// As work with [`Dots`], keys and absorbed queries are pairs of bfloat16: a pair is the features `f` and `f + 16` of 32, and
-/// may have a zero as its second number. The absorbed queries are rounded after they are added; what they say of the bias is
+/// As work with [`Dots`], keys and absorbed queries are [`pairs`] of bfloat16. The absorbed queries are rounded after they are added; what they say of the bias is
 /// not rounded.
 pub(super) struct Scores<'a> {
     /// Absorbed queries of the block's columns, `[columns][features + 1][nr]`.
@@ -108,14 +107,14 @@ impl<D: Dots> Terms<D::S> for Pairs<D> {
 
     #[inline(always)]
     unsafe fn query<const NV: usize>(s: D::S, place: &Place, index: usize, v: usize) -> <D::S as Simd>::F {
-        let first = index / CHUNK * PAIRS + index % CHUNK;
+        let [first, second] = pair(index);
         // SAFETY: forwarded to the caller: `first` is a feature.
         unsafe {
-            let second = match first + CHUNK < place.features {
-                true => place.query::<D::S, NV>(s, first + CHUNK, v),
+            let above = match second < place.features {
+                true => place.query::<D::S, NV>(s, second, v),
                 false => s.splat(0.0),
             };
-            bf16_pairs_of_numbers(s, place.query::<D::S, NV>(s, first, v), second)
+            bf16_pairs_of_numbers(s, place.query::<D::S, NV>(s, first, v), above)
         }
     }
 
@@ -129,11 +128,6 @@ impl<D: Dots> Terms<D::S> for Pairs<D> {
         // SAFETY: forwarded to the caller.
         unsafe { D::dot(s, sum, key, query) }
     }
-}
-
-/// Pairs of so many features.
-pub(super) fn pairs(features: usize) -> usize {
-    features / PAIRS * CHUNK + (features % PAIRS).min(CHUNK)
 }
 
 impl Scores<'_> {

@@ -1,6 +1,6 @@
 //! One block of an online softmax whose queries stand side by side.
 
-use crate::kernels::gemm::{CHUNK, MAX_NR, PAIRS, bf16_pairs_of_numbers};
+use crate::kernels::gemm::{MAX_NR, bf16_pairs_of_numbers, pair, pairs};
 use crate::kernels::math::exp2;
 use crate::simd::{Simd, Vectorize};
 
@@ -20,8 +20,7 @@ pub(super) struct Weigh<'a> {
     pub(super) nr: usize,
     /// Whether weights become pairs of bfloat16.
     pub(super) are_bf16: bool,
-    /// Scores `[keys][nr]`; then weights `[keys][nr]`, or `[keys / 32][16][nr][2]` whose last pairs may have a zero as their
-    /// second number.
+    /// Scores `[keys][nr]`; then weights `[keys][nr]`, or `[keys / 32][16][nr][2]`, so many as there are [`pairs`].
     pub(super) scores: &'a mut [f32],
     /// The block's largest score of every query.
     pub(super) max: &'a [f32; MAX_NR],
@@ -72,20 +71,20 @@ impl Weigh<'_> {
         }
         if are_bf16 {
             let keys = scores.len() / nr;
-            for first in (0..keys).filter(|key| key % PAIRS < CHUNK) {
-                // Where the pairs go has been read.
-                let to = first / PAIRS * CHUNK + first % CHUNK;
+            for index in 0..pairs(keys) {
+                let [first, second] = pair(index);
                 for v in 0..NV {
                     let p = scores.as_mut_ptr().wrapping_add(v * S::LANES);
-                    // SAFETY: the rows `first`, `first + 16` if it is below `keys`, and `to <= first` have `NV` vectors.
+                    // SAFETY: the rows `first`, `second` if it is below `keys`, and `index <= first`, which has been read, have
+                    // `NV` vectors.
                     unsafe {
                         let weight = exp2(s, s.sub(s.load(p.add(first * nr)), shift[v]));
-                        let second = match first + CHUNK < keys {
-                            true => exp2(s, s.sub(s.load(p.add((first + CHUNK) * nr)), shift[v])),
+                        let above = match second < keys {
+                            true => exp2(s, s.sub(s.load(p.add(second * nr)), shift[v])),
                             false => s.splat(0.0),
                         };
-                        s.store(p.add(to * nr), bf16_pairs_of_numbers(s, weight, second));
-                        sums[v] = s.add(sums[v], s.add(weight, second));
+                        s.store(p.add(index * nr), bf16_pairs_of_numbers(s, weight, above));
+                        sums[v] = s.add(sums[v], s.add(weight, above));
                     }
                 }
             }

@@ -4,10 +4,11 @@ use bytemuck::cast;
 use half::bf16;
 use wide::f32x8;
 
-use super::super::bf16 as pairs;
+use super::super::bf16 as format;
 use super::super::dots::{DotWork, Dots, TileFn, entry, tiles};
 use super::super::int8;
 use super::super::kernel::WeightKernel;
+use super::super::tiles::pairs;
 use crate::simd::Portable;
 
 /// An instruction, lane by lane: `$bytes` of either operand and a sum.
@@ -46,7 +47,7 @@ emulated!(UnsignedBySigned, int8::quads, [u8; 4], [i8; 4], i32, |sum, a, b| {
 emulated!(SignedBySigned, int8::quads, [i8; 4], [i8; 4], i32, |sum, a, b| {
     *sum += (0..4).map(|i| i32::from(a[i]) * i32::from(b[i])).sum::<i32>()
 });
-emulated!(Bf16Pairs, pairs::units, [u16; 2], [u16; 2], f32, |sum, a, b| {
+emulated!(Bf16Pairs, pairs, [u16; 2], [u16; 2], f32, |sum, a, b| {
     let product = |i: usize| bf16::from_bits(a[i]).to_f32() * bf16::from_bits(b[i]).to_f32();
     *sum += product(1);
     *sum += product(0)
@@ -65,5 +66,5 @@ pub(super) static KERNELS: [WeightKernel; 3] = [
         16,
         tiles!(SignedBySigned, 2 vectors, [1 2 3]),
     ),
-    pairs::kernel("bf16-emulated-vdpbf16ps-3x16", 3, 16, tiles!(Bf16Pairs, 2 vectors, [1 2 3])),
+    format::kernel("bf16-emulated-vdpbf16ps-3x16", 3, 16, tiles!(Bf16Pairs, 2 vectors, [1 2 3])),
 ];
