@@ -296,9 +296,12 @@ typedef struct vitrum_clip_options {
     /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
     uint32_t struct_size;
     /*
-     * 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
-     * system calls; if another process truncates the file meanwhile, the system kills this one. Only for
-     * `vitrum_clip_load`.
+     * 0, the default: weights are read by ordinary file operations, into memory of the model's own. 1: they are read through
+     * a memory map, which saves system calls; if another process truncates the file meanwhile, the system kills this one.
+     * 2: what `vitrum quantize --pack` has packed for this CPU is used in place, in the map: the model is there in
+     * milliseconds, and processes share its memory. It must not be the default, because the caller promises that nobody
+     * writes to the files or truncates them as long as the model lives (to rename another file over them is fine).
+     * Only for `vitrum_clip_load`.
      */
     uint32_t mmap;
     /*
@@ -355,9 +358,12 @@ typedef struct vitrum_sam_options {
     /* `sizeof(vitrum_sam_options)`; set by `vitrum_sam_options_init`. */
     uint32_t struct_size;
     /*
-     * 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
-     * system calls; if another process truncates the file meanwhile, the system kills this one. Only for
-     * `vitrum_sam_load`.
+     * 0, the default: weights are read by ordinary file operations, into memory of the model's own. 1: they are read through
+     * a memory map, which saves system calls; if another process truncates the file meanwhile, the system kills this one.
+     * 2: what `vitrum quantize --pack` has packed for this CPU is used in place, in the map: the model is there in
+     * milliseconds, and processes share its memory. It must not be the default, because the caller promises that nobody
+     * writes to the files or truncates them as long as the model lives (to rename another file over them is fine).
+     * Only for `vitrum_sam_load`.
      */
     uint32_t mmap;
     /*

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import sys
-from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 
 PIXEL_RGB8 = 1
@@ -55,6 +55,22 @@ class SamPrompt(ctypes.Structure):
                 ("mask_size", c_size_t)]
 
 
+class EverythingOptions(ctypes.Structure):
+    _fields_ = [(name, c_uint32) for name in (
+        "struct_size", "points_per_side", "points_per_batch", "crop_n_layers", "crop_n_points_downscale_factor",
+        "min_mask_region_area")]
+    _fields_ += [(name, c_double) for name in (
+        "pred_iou_thresh", "stability_score_thresh", "stability_score_offset", "box_nms_thresh", "crop_nms_thresh",
+        "crop_overlap_ratio")]
+    _fields_ += [("use_m2m", c_uint32), ("single_mask", c_uint32), ("point_grids", c_void_p),
+                 ("point_grid_count", c_size_t)]
+
+
+class Record(ctypes.Structure):
+    _fields_ = [(name, c_uint32) for name in ("struct_size", "area", "width", "height")]
+    _fields_ += [("counts", POINTER(c_uint32)), ("count_size", c_size_t), ("bounding_box", 4 * c_uint32)]
+
+
 class TrackerOptions(ctypes.Structure):
     _fields_ = [(name, c_uint32) for name in ("struct_size", "max_objects", "max_prompted_frames", "held_frames")]
     _fields_ += [("num_frames", c_uint64)]
@@ -63,6 +79,7 @@ class TrackerOptions(ctypes.Structure):
         "corrections_are_conditioning", "clear_memory_around_input", "dynamic_multimask_via_stability")]
 
 
+RECORD = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Record))
 FLOATS = [POINTER(c_float), c_size_t, POINTER(c_size_t), POINTER(Error)]
 EMBEDDINGS = [POINTER(EncodeOptions), *FLOATS]
 FALLIBLE = {
@@ -77,6 +94,8 @@ FALLIBLE = {
     "vitrum_sam_predict": [c_void_p, c_void_p, POINTER(SamPrompt), c_size_t, c_void_p, c_void_p, POINTER(Error)],
     "vitrum_sam_prediction_scores": [c_void_p, *FLOATS],
     "vitrum_sam_prediction_low_res": [c_void_p, c_size_t, c_size_t, *FLOATS],
+    "vitrum_sam_everything": [c_void_p, POINTER(Image), POINTER(EverythingOptions), RECORD, c_void_p, c_void_p,
+                              POINTER(c_void_p), POINTER(Error)],
     "vitrum_tracker_new": [c_void_p, c_uint32, c_uint32, c_void_p, POINTER(c_void_p), POINTER(Error)],
     "vitrum_tracker_push_frame": [c_void_p, POINTER(Image), c_void_p, c_void_p, POINTER(c_int64), POINTER(Error)],
     "vitrum_tracker_add_points": [c_void_p, c_int64, c_uint32, POINTER(SamPrompt), c_void_p, c_void_p, c_void_p,
@@ -192,6 +211,25 @@ class Sam:
         out = (c_float * needed.value)()
         self._library.call("vitrum_sam_embedding_values", embedding.pointer, out, len(out), None)
         return out
+
+    def everything(self, data: int, width: int, height: int, **options: float) -> list[tuple[int, ...]]:
+        """Boxes of the masks of everything in the RGB picture at address `data`; the reference's options but for these."""
+        chosen = EverythingOptions()
+        size = c_size_t(ctypes.sizeof(chosen))
+        if self._library.functions.vitrum_sam_everything_options_init(byref(chosen), size) != 0:
+            raise VitrumError("vitrum_sam_everything_options of another size")
+        for name, value in options.items():
+            setattr(chosen, name, value)
+        boxes = []
+
+        @RECORD
+        def take(_user, record):
+            boxes.append(tuple(record.contents.bounding_box))
+            return 0
+
+        image = rgb_image(data, width, height)
+        self._library.call("vitrum_sam_everything", self._sam.pointer, byref(image), byref(chosen), take, None, None, None)
+        return boxes
 
     def predict_points(self, embedding: Handle, points: list[tuple[float, float]]) -> tuple[ctypes.Array, ctypes.Array]:
         """Low-resolution logits, which stay valid until the next call, and scores of three masks for each point."""

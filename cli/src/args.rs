@@ -106,6 +106,10 @@ pub(crate) struct LoadArgs {
     /// model's files say, which is f32 unless `vitrum quantize` wrote them.
     #[arg(long, global = true, value_name = "FORMAT", value_parser = parse_weights)]
     pub(crate) weights: Option<WeightFormat>,
+    /// Use what `vitrum quantize --pack` has packed for this CPU in place, in the mapped file: the model is there in
+    /// milliseconds, and processes share it. Nobody may change the file meanwhile.
+    #[arg(long, global = true)]
+    pub(crate) in_place: bool,
 }
 
 /// An activation of CLIP's MLPs.
@@ -206,6 +210,7 @@ pub(crate) struct BatchArgs {
 Examples:
   vitrum quantize openai/clip-vit-base-patch32 --weights int8 --output clip-int8/
   vitrum quantize facebook/sam-vit-base --weights q4 --output sam-q4/
+  vitrum quantize facebook/sam-vit-base --weights bf16 --pack --output sam-here/
   vitrum classify cat.png --labels cat,dog --model clip-int8/
 
 Writes a model directory: model.safetensors and the files beside it. Matrices of the towers, or of the image encoder, are in \
@@ -218,6 +223,10 @@ pub(crate) struct QuantizeArgs {
     /// Directory to write; created if absent.
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    /// Also write the matrices as the kernels of this CPU read them, or those of --isa: the file is twice as large and loads
+    /// many times as fast, with --in-place in milliseconds. Other CPUs leave them aside.
+    #[arg(long)]
+    pub(crate) pack: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use vitrum::ErrorCode;
-use vitrum::exec::Cx;
+use vitrum::exec::{Cx, SteadyFiles};
 use vitrum::models::{clip, sam, sam2};
 use vitrum::pipelines::clip::{Clip, ClipOptions};
 use vitrum::pipelines::sam::{Sam, SamOptions};
@@ -54,7 +54,7 @@ fn demo_sam2() -> BundleParts<'static> {
 }
 
 /// Opens the model called `name`. Tensors are read when they are bound.
-pub(crate) fn open(name: &str) -> Result<Bundle<'static>> {
+pub(crate) fn open(name: &str, load: LoadArgs) -> Result<Bundle<'static>> {
     let bundle = match name.strip_prefix("demo:") {
         Some("clip") => Bundle::from_memory(demo_clip()),
         Some("sam") => Bundle::from_memory(demo_sam()),
@@ -62,9 +62,19 @@ pub(crate) fn open(name: &str) -> Result<Bundle<'static>> {
         Some(_) => {
             return Err(Failure::new(Exit::Model, format!("model {name:?}: no such demo model")).hint(FORMS));
         }
-        None => Bundle::open(&locate(name)?, OpenOptions::new()),
+        None => Bundle::open(&locate(name)?, open_options(load)),
     };
     bundle.or_exit(Exit::Model)
+}
+
+/// How files are opened.
+#[allow(unsafe_code, reason = "the user promises that the files stay as they are, by --in-place")]
+fn open_options(load: LoadArgs) -> OpenOptions {
+    match load.in_place {
+        // SAFETY: promised by the user.
+        true => OpenOptions::new().with_weights_in_place(unsafe { SteadyFiles::promise() }),
+        false => OpenOptions::new(),
+    }
 }
 
 /// The file or directory of a model that is not built in.
@@ -109,7 +119,7 @@ impl Family {
 
 /// Loads the CLIP called `name`.
 pub(crate) fn load(name: &str, load: LoadArgs, cx: &Cx) -> Result<Clip> {
-    bind(name, &open(name)?, load, cx)
+    bind(name, &open(name, load)?, load, cx)
 }
 
 /// Loads the CLIP in `bundle`, which is the model called `name`, and tells the user what it warns of.
@@ -121,7 +131,7 @@ pub(crate) fn bind(name: &str, bundle: &Bundle<'_>, load: LoadArgs, cx: &Cx) -> 
 
 /// How to load a CLIP.
 pub(crate) fn clip_options(load: LoadArgs) -> ClipOptions<'static> {
-    let LoadArgs { lenient, activation, weights } = load;
+    let LoadArgs { lenient, activation, weights, .. } = load;
     ClipOptions::default()
         .with_lenient(lenient)
         .with_activation(activation.map(Into::into))
@@ -131,7 +141,7 @@ pub(crate) fn clip_options(load: LoadArgs) -> ClipOptions<'static> {
 
 /// Loads the SAM called `name`, for an input of `image_size` pixels if not its own.
 pub(crate) fn load_sam(name: &str, image_size: Option<usize>, load: LoadArgs, cx: &Cx) -> Result<Sam> {
-    bind_sam(name, &open(name)?, image_size, load, cx)
+    bind_sam(name, &open(name, load)?, image_size, load, cx)
 }
 
 /// Loads the SAM in `bundle`, which is the model called `name`, and tells the user what it warns of.

@@ -14,6 +14,8 @@ struct clip_options {
     // OpenAI's list of merges, for weights that have no tokenizer beside them.
     std::vector<std::uint8_t> vocabulary;
     weight_format weights = weight_format::of_files;
+    // mmap = 2 of the struct: nobody may change the files as long as the model lives.
+    bool in_place = false;
 };
 
 // How pictures and texts are embedded; see vitrum_clip_encode_options.
@@ -143,7 +145,7 @@ private:
     static vitrum_clip_options c_options_of(const clip_options &options) {
         vitrum_clip_options c_options;
         vitrum_clip_options_init(&c_options, sizeof c_options);
-        c_options.mmap = options.mmap;
+        c_options.mmap = options.in_place ? 2 : options.mmap;
         c_options.lenient = options.lenient;
         c_options.activation = to_c(options.activation);
         c_options.vocabulary = options.vocabulary.data();

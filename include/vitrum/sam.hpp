@@ -317,6 +317,8 @@ struct sam_options {
     std::uint32_t image_size = 0;
     bool lenient = false;
     weight_format weights = weight_format::of_files;
+    // mmap = 2 of the struct: nobody may change the files as long as the model lives.
+    bool in_place = false;
 };
 
 // A SAM model. May outlive its context.
@@ -491,7 +493,7 @@ private:
     static vitrum_sam_options c_options_of(const sam_options &options) {
         vitrum_sam_options c_options;
         vitrum_sam_options_init(&c_options, sizeof c_options);
-        c_options.mmap = options.mmap;
+        c_options.mmap = options.in_place ? 2 : options.mmap;
         c_options.image_size = options.image_size;
         c_options.lenient = options.lenient;
         c_options.weights = to_c(options.weights);

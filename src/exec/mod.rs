@@ -4,6 +4,7 @@
 
 mod cx;
 mod float_env;
+mod lines;
 #[cfg(feature = "std")]
 mod map;
 mod monitor;
@@ -20,8 +21,9 @@ mod team;
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 #[cfg(any(test, feature = "capi"))]
 pub(crate) use float_env::FloatEnv;
+pub use lines::Lines;
 #[cfg(feature = "std")]
-pub use map::MappedFile;
+pub use map::{MappedFile, MappedPart, SteadyFiles};
 pub use monitor::Monitor;
 pub use profile::{KernelScope, Work};
 #[cfg(feature = "std")]

@@ -89,6 +89,11 @@ pub(crate) fn try_zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
 pub struct AlignedVec(Vec<Line>);
 
 impl AlignedVec {
+    /// The length of a vector that is asked for `len`: whole cache lines.
+    pub const fn padded(len: usize) -> usize {
+        padded(len)
+    }
+
     /// `padded(len)` zeros.
     pub fn zeroed(len: usize) -> Self {
         let mut lines = Vec::with_capacity(len.div_ceil(LINE));

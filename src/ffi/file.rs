@@ -2,7 +2,7 @@
 
 use core::ffi::c_char;
 
-use super::args::{Nullable, array, flag, text};
+use super::args::{Nullable, array, text};
 use crate::error::{Result, err};
 use crate::weights::{Bundle, BundleParts};
 
@@ -17,24 +17,31 @@ pub struct vitrum_file {
     pub size: usize,
 }
 
-/// The model at a path: a directory, or a safetensors file. `mmap` is a flag from the caller's options.
+/// The model at a path: a directory, or a safetensors file. `mmap` is that of the caller's options.
 ///
 /// # Safety
 /// `path` must be NULL or lead to a NUL-terminated string.
 pub(super) unsafe fn open(path: *const c_char, mmap: u32) -> Result<Bundle<'static>> {
     // SAFETY: the caller's promise.
     let path = unsafe { text(path, "path")? };
-    open_path(path, flag(mmap, "mmap")?)
+    open_path(path, mmap)
 }
 
 #[cfg(feature = "std")]
-fn open_path(path: &str, mmap: bool) -> Result<Bundle<'static>> {
+fn open_path(path: &str, mmap: u32) -> Result<Bundle<'static>> {
+    use crate::exec::SteadyFiles;
     use crate::weights::OpenOptions;
-    Bundle::open(std::path::Path::new(path), OpenOptions::new().with_mmap(mmap))
+    let options = match mmap {
+        0 | 1 => OpenOptions::new().with_mmap(mmap == 1),
+        // SAFETY: the promise of the caller who sets it.
+        2 => OpenOptions::new().with_weights_in_place(unsafe { SteadyFiles::promise() }),
+        _ => return Err(err!(InvalidArgument, "mmap is {mmap}, expected 0, 1 or 2")),
+    };
+    Bundle::open(std::path::Path::new(path), options)
 }
 
 #[cfg(not(feature = "std"))]
-fn open_path(path: &str, _mmap: bool) -> Result<Bundle<'static>> {
+fn open_path(path: &str, _mmap: u32) -> Result<Bundle<'static>> {
     Err(err!(Unsupported, "{path}: this library was built without files; load the model from memory"))
 }
 
@@ -49,7 +56,7 @@ pub(super) unsafe fn open_memory<'a>(
 ) -> Result<Bundle<'a>> {
     // SAFETY: the caller's promise.
     let files = unsafe { array(files, count, "files")? };
-    if flag(mmap, "mmap")? {
+    if mmap != 0 {
         return Err(err!(InvalidArgument, "mmap: these files are in memory already"));
     }
     let mut parts = BundleParts::default();

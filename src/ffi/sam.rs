@@ -33,9 +33,12 @@ pub struct vitrum_sam {
 pub struct vitrum_sam_options {
     /// `sizeof(vitrum_sam_options)`; set by `vitrum_sam_options_init`.
     pub struct_size: u32,
-    /// 0, the default: weights are read by ordinary file operations. 1: they are read through a memory map, which saves
-    /// system calls; if another process truncates the file meanwhile, the system kills this one. Only for
-    /// `vitrum_sam_load`.
+    /// 0, the default: weights are read by ordinary file operations, into memory of the model's own. 1: they are read through
+    /// a memory map, which saves system calls; if another process truncates the file meanwhile, the system kills this one.
+    /// 2: what `vitrum quantize --pack` has packed for this CPU is used in place, in the map: the model is there in
+    /// milliseconds, and processes share its memory. It must not be the default, because the caller promises that nobody
+    /// writes to the files or truncates them as long as the model lives (to rename another file over them is fine).
+    /// Only for `vitrum_sam_load`.
     pub mmap: u32,
     /// Side of the model's square input in pixels, a multiple of its patches' side; 0 for that of the checkpoint.
     /// Pictures are resized to it. A smaller input is faster and shows less detail.

@@ -13,12 +13,16 @@ use crate::weights::Scope;
 /// As [`Scope::f32`].
 pub fn bind_fused(scope: &Scope<'_>, names: &[&str], dim: usize) -> Result<Linear> {
     let outputs = names.len() * dim;
-    let (mut weight, mut bias) = (vec![0.0; outputs * dim], vec![0.0; outputs]);
-    let parts = weight.chunks_exact_mut(dim * dim).zip(bias.chunks_exact_mut(dim));
-    for (&name, (weight, bias)) in names.iter().zip(parts) {
-        let layer = scope.at(name);
-        layer.matrix_into("weight", &[dim, dim], weight)?;
-        layer.f32_into("bias", &[dim], bias)?;
+    let weight = scope.pack(&names.join("+"), [outputs, dim], || {
+        let mut weight = vec![0.0; outputs * dim];
+        for (name, weight) in names.iter().zip(weight.chunks_exact_mut(dim * dim)) {
+            scope.at(name).matrix_into("weight", &[dim, dim], weight)?;
+        }
+        Ok(weight)
+    })?;
+    let mut bias = vec![0.0; outputs];
+    for (name, bias) in names.iter().zip(bias.chunks_exact_mut(dim)) {
+        scope.at(name).f32_into("bias", &[dim], bias)?;
     }
-    Ok(Linear::new(scope.packing(), [outputs, dim], &weight, Some(bias)))
+    Ok(Linear::of(weight, Some(bias)))
 }

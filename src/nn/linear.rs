@@ -21,8 +21,18 @@ impl Linear {
     /// # Errors
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Self> {
-        let weight = scope.matrix("weight", &shape)?;
-        Ok(Self::new(scope.packing(), shape, &weight, Some(scope.f32("bias", &shape[..1])?)))
+        let weight = scope.pack("weight", shape, || scope.matrix("weight", &shape))?;
+        Ok(Self::of(weight, Some(scope.f32("bias", &shape[..1])?)))
+    }
+
+    /// A packed `weight`, and a bias.
+    ///
+    /// # Panics
+    /// If the bias has another length than the outputs.
+    pub fn of(weight: PackedWeights, bias: Option<Vec<f32>>) -> Self {
+        let outputs = weight.rows();
+        assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "bias of shape [{outputs}]");
+        Self { weight, bias }
     }
 
     /// Packs `weight` of shape `[outputs, inputs]`.
@@ -36,8 +46,7 @@ impl Linear {
         bias: Option<Vec<f32>>,
     ) -> Self {
         let [outputs, inputs] = shape;
-        assert!(bias.as_ref().is_none_or(|bias| bias.len() == outputs), "bias of shape [{outputs}]");
-        Self { weight: PackedWeights::pack(packing, outputs, inputs, weight), bias }
+        Self::of(PackedWeights::pack(packing, outputs, inputs, weight), bias)
     }
 
     /// Packs the transpose of `weight`, which has shape `[inputs, outputs]`: the projections of OpenAI's CLIP.

@@ -9,11 +9,14 @@ use safetensors::Dtype;
 
 use super::header::{Entry, MAX_TENSORS};
 use super::json::quoted;
+#[cfg(feature = "std")]
+use super::prepacked::Recorder;
+use super::prepacked::{self, PACKED_KEY, PACKED_VERSION, Prepacked};
 use super::quantized::{self, SHAPE_KEY, Stored};
 use super::source::Source;
 use super::{decode, index, strided};
 use crate::error::{Result, err};
-use crate::exec::{SetOnce, try_zeroed};
+use crate::exec::{Lines, SetOnce, try_zeroed};
 use crate::kernels::gemm::WeightFormat;
 use crate::simd::Level;
 
@@ -21,11 +24,17 @@ use crate::simd::Level;
 /// [`Scope`](super::Scope) binds them.
 #[derive(Debug, Default)]
 pub struct Archive<'a> {
-    shards: Vec<Shard<'a>>,
+    pub(super) shards: Vec<Shard<'a>>,
     /// Sorted by name.
-    tensors: Vec<Tensor>,
+    pub(super) tensors: Vec<Tensor>,
     metadata: BTreeMap<String, String>,
     notes: Vec<String>,
+    /// By key.
+    pub(super) prepacked: BTreeMap<String, Prepacked>,
+    /// Whether a prepacked matrix was left aside because it is for another kernel.
+    pub(super) packed_again: AtomicBool,
+    #[cfg(feature = "std")]
+    pub(super) recorder: Option<Recorder>,
 }
 
 /// What an archive knows of a tensor without reading it.
@@ -42,22 +51,22 @@ pub struct TensorInfo<'t> {
 }
 
 #[derive(Debug)]
-struct Shard<'a> {
+pub(super) struct Shard<'a> {
     /// What messages call it.
     label: String,
-    source: Source<'a>,
+    pub(super) source: Source<'a>,
 }
 
 #[derive(Debug)]
 pub(super) struct Tensor {
-    entry: Entry,
+    pub(super) entry: Entry,
     shard: usize,
     used: AtomicBool,
     /// Whether it was packed in a format other than f32.
     packed: AtomicBool,
     /// What its columns are multiplied by when they are read for int8: powers of two.
     factors: SetOnce<Vec<f32>>,
-    stored: Stored,
+    pub(super) stored: Stored,
 }
 
 impl Tensor {
@@ -82,6 +91,11 @@ impl Tensor {
     /// Whether it is stored as it was published, and not quantised.
     pub(super) fn is_plain(&self) -> bool {
         self.stored == Stored::Plain
+    }
+
+    /// Whether the file has its values as they are read: as they were published, one after the other.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_plain() && self.factors.get().is_none() && self.entry.strides.is_none()
     }
 
     pub(super) fn info(&self) -> TensorInfo<'_> {
@@ -114,6 +128,14 @@ impl<'a> Archive<'a> {
             let stored = Stored::of(info, shape.map(String::as_str), |name| archive.get(name))?;
             archive.tensors[index].stored = stored;
         }
+        let mut prepacked = core::mem::take(&mut archive.prepacked);
+        for Prepacked { names, from, .. } in prepacked.values_mut() {
+            *from =
+                names.iter().map(|name| archive.position(name)).collect::<Option<_>>().ok_or_else(|| {
+                    err!(MissingTensor, "a packed matrix stands for tensors that are missing: {names:?}")
+                })?;
+        }
+        archive.prepacked = prepacked;
         Ok(archive)
     }
 
@@ -131,7 +153,21 @@ impl<'a> Archive<'a> {
             factors: SetOnce::new(),
             stored: Stored::Plain,
         };
-        self.tensors.extend(index.tensors.into_iter().map(tensor));
+        let (packed, tensors): (Vec<_>, Vec<_>) =
+            index.tensors.into_iter().partition(|entry| prepacked::key(&entry.name).is_some());
+        self.tensors.extend(tensors.into_iter().map(tensor));
+        let version = index.metadata.get(PACKED_KEY).map_or("none", String::as_str);
+        if !packed.is_empty() && version != PACKED_VERSION {
+            let other = "packed by another version of this library, and packed again";
+            self.notes.push(alloc::format!("{label}: matrices are {other} (layouts {})", quoted(version)));
+        }
+        for entry in packed.iter().filter(|_| version == PACKED_VERSION) {
+            let key = prepacked::key(&entry.name).unwrap_or_default();
+            let found = Prepacked::of(entry, shard, &index.metadata)?;
+            if self.prepacked.insert(key.into(), found).is_some() {
+                return Err(err!(Format, "tensor {}: in two shards", quoted(&entry.name)));
+            }
+        }
         for (key, value) in index.metadata {
             self.metadata.entry(key).or_insert(value);
         }
@@ -200,8 +236,20 @@ impl<'a> Archive<'a> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Tensor> {
-        let index = self.tensors.binary_search_by(|tensor| tensor.entry.name.as_str().cmp(name)).ok()?;
-        Some(&self.tensors[index])
+        Some(&self.tensors[self.position(name)?])
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.tensors.binary_search_by(|tensor| tensor.entry.name.as_str().cmp(name)).ok()
+    }
+
+    /// The bytes of `tensor` in place, if they can be used as they are there.
+    pub(super) fn lines(&self, tensor: &Tensor) -> Result<Option<Lines>> {
+        let Tensor { entry, shard, .. } = tensor;
+        match usize::try_from(entry.end - entry.begin) {
+            Ok(len) if entry.strides.is_none() => self.shards[*shard].source.lines(entry.begin, len),
+            _ => Ok(None),
+        }
     }
 
     /// The tensors whose names start with `prefix`.
@@ -219,7 +267,7 @@ impl<'a> Archive<'a> {
 
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
     pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
-        let Tensor { entry, shard, used, stored, .. } = tensor;
+        let Tensor { entry, shard, stored, .. } = tensor;
         let read = match stored {
             Stored::Plain => decode::to_f32(level, &self.shards[*shard].source, entry, out),
             Stored::Int8 => self.read_steps(tensor).and_then(|steps| {
@@ -234,8 +282,17 @@ impl<'a> Archive<'a> {
             }),
         };
         read.map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
-        used.store(true, Ordering::Relaxed);
+        self.mark_used(tensor);
         Ok(())
+    }
+
+    /// Counts a tensor as used.
+    pub(super) fn mark_used(&self, tensor: &Tensor) {
+        tensor.used.store(true, Ordering::Relaxed);
+        #[cfg(feature = "std")]
+        if let (Some(recorder), Some(index)) = (&self.recorder, self.position(&tensor.entry.name)) {
+            recorder.read().push(index);
+        }
     }
 
     /// The bytes of a tensor.

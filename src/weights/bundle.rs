@@ -148,6 +148,15 @@ impl<'a> Bundle<'a> {
         })
     }
 
+    /// This bundle, which from here on keeps what a load packs, for [`Archive::recorded`]: to write it into a file that loads
+    /// faster.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn recording(mut self) -> Self {
+        self.archive.record();
+        self
+    }
+
     /// The tensors that no scope has read so far.
     pub fn unused(&self) -> impl Iterator<Item = TensorInfo<'_>> {
         self.archive.unused()

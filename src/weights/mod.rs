@@ -23,10 +23,12 @@ pub mod json;
 mod kind;
 #[cfg(feature = "std")]
 mod open;
+mod prepacked;
 mod review;
 mod scope;
 mod source;
 mod strided;
+mod table;
 #[cfg(feature = "torch")]
 mod torch;
 
@@ -39,6 +41,10 @@ pub use fingerprint::Fnv64;
 pub use header::{MAX_HEADER, MAX_NAME, MAX_RANK, MAX_TENSORS};
 #[cfg(feature = "std")]
 pub use open::OpenOptions;
+#[cfg(feature = "std")]
+pub use prepacked::Recorded;
+pub use prepacked::{PACKED_KEY, PACKED_VERSION};
 pub use review::Review;
 pub use safetensors::Dtype;
 pub use scope::Scope;
+pub use table::Table;

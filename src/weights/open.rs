@@ -24,6 +24,7 @@ use super::json::{self, Limits, quoted};
 use super::kind;
 use super::source::{Source, SourceFile, open_regular, unreadable};
 use crate::error::{ErrorCode, Result, err};
+use crate::exec::SteadyFiles;
 
 /// Shards of a model at most; each keeps a file open.
 const MAX_SHARDS: usize = 256;
@@ -40,6 +41,7 @@ const TORCH_ENDINGS: [&str; 3] = ["pt", "pth", "ckpt"];
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenOptions {
     mmap: bool,
+    steady: Option<SteadyFiles>,
 }
 
 impl OpenOptions {
@@ -55,6 +57,18 @@ impl OpenOptions {
     #[must_use]
     pub fn with_mmap(mut self, mmap: bool) -> Self {
         self.mmap = mmap;
+        self
+    }
+
+    /// Maps weights files, and uses in place what they have in the layout of this CPU's kernels (`vitrum quantize --pack`):
+    /// such a model is there in milliseconds, its pages are shared by all processes, and read when they are first needed.
+    /// Everything else is read as without this option.
+    ///
+    /// Whoever uses it promises that nobody changes the files: a mapped file that is truncated kills this process when it is
+    /// read, and one that is written to changes the model.
+    #[must_use]
+    pub fn with_weights_in_place(mut self, steady: SteadyFiles) -> Self {
+        self.steady = Some(steady);
         self
     }
 }
@@ -96,7 +110,7 @@ impl Bundle<'static> {
 }
 
 fn open_source(path: &Path, options: OpenOptions) -> Result<(String, Source<'static>)> {
-    Ok((path.display().to_string(), Source::File(SourceFile::open(path, options.mmap)?)))
+    Ok((path.display().to_string(), Source::File(SourceFile::open(path, options.mmap, options.steady)?)))
 }
 
 /// The weights file or index of a model directory.
@@ -162,7 +176,7 @@ fn open_shards(
     }
     let open = |name: &&str| {
         let path = shard_path(directory, name, ending).map_err(|error| error.within(index.display()))?;
-        Ok(((*name).into(), Source::File(SourceFile::open(&path, options.mmap)?)))
+        Ok(((*name).into(), Source::File(SourceFile::open(&path, options.mmap, options.steady)?)))
     };
     let archive = Archive::new(names.iter().map(open).collect::<Result<Vec<_>>>()?)?;
     for (tensor, shard) in &weight_map {

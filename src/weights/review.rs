@@ -218,6 +218,9 @@ impl Review {
         for note in bundle.archive().notes() {
             self.warn(note);
         }
+        if bundle.archive().packed_again() {
+            self.warn("matrices that were packed for another kind of CPU or format are packed again");
+        }
         for name in bundle.unread_files().filter(|name| !quiet.contains(name)) {
             if name == "adapter_config.json" {
                 let message = "an adapter lies beside the weights; merge it into them first";

@@ -10,9 +10,10 @@ use safetensors::Dtype;
 use super::archive::{Archive, Tensor};
 use super::balance;
 use super::json::quoted;
+use super::table::{Elements, Table};
 use crate::error::{Result, err};
-use crate::exec::try_zeroed;
-use crate::kernels::gemm::{Packing, WeightFormat};
+use crate::exec::{AlignedVec, try_zeroed};
+use crate::kernels::gemm::{PackedWeights, Packing, WeightFormat};
 use crate::simd::Level;
 
 /// Modules that hold a model as a whole: those of `DataParallel`, `torch.compile`, Lightning, PEFT, and of programs that
@@ -239,6 +240,46 @@ impl<'a> Scope<'a> {
         }
         tensors.into_iter().for_each(|tensor| tensor.balance(factors.clone()));
         Ok(())
+    }
+
+    /// The matrix of shape `[rows, cols]` that `values` reads from tensors of this scope, packed as [`packing`](Self::packing)
+    /// says; `key` is its name in this scope. Where the archive has it packed so already, nothing is read.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32), and `Format` for packed bytes of another size.
+    ///
+    /// # Panics
+    /// If `values` gives another number of values, or the shape has a 0.
+    pub fn pack(
+        &self,
+        key: &str,
+        shape: [usize; 2],
+        values: impl FnOnce() -> Result<Vec<f32>>,
+    ) -> Result<PackedWeights> {
+        self.archive.pack(self.full(key), self.packing, shape, values)
+    }
+
+    /// The tensor called `name` of shape `[rows, cols]`, for looking up rows.
+    ///
+    /// # Errors
+    /// As [`f32`](Self::f32).
+    pub fn table(&self, name: &str, shape: [usize; 2]) -> Result<Table> {
+        let tensor = self.shaped(name, &shape)?;
+        let level = self.packing.level;
+        let Some(elements) = Elements::of(tensor.info().dtype).filter(|_| tensor.is_whole()) else {
+            return Table::of_f32(level, shape, |out| self.read(tensor, out));
+        };
+        let lines = match self.archive.lines(tensor)? {
+            Some(lines) => lines,
+            None => {
+                let mut owned = AlignedVec::zeroed((tensor.info().bytes as usize).div_ceil(size_of::<f32>()));
+                let bytes = &mut bytemuck::cast_slice_mut(&mut owned)[..tensor.info().bytes as usize];
+                self.archive.read_bytes(tensor.info().name, 0, bytes)?;
+                owned.into()
+            }
+        };
+        self.archive.mark_used(tensor);
+        Ok(Table::new(level, shape, elements, lines))
     }
 
     fn mark_packed(&self, name: &str) -> Result<()> {

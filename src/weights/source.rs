@@ -1,6 +1,8 @@
 //! Where the bytes of a safetensors file come from: the caller's memory, or a file read piece by piece.
 
 #[cfg(feature = "std")]
+use alloc::sync::Arc;
+#[cfg(feature = "std")]
 use std::{
     fs::{self, File, Metadata},
     io,
@@ -9,8 +11,9 @@ use std::{
 };
 
 use crate::error::{Result, err};
+use crate::exec::Lines;
 #[cfg(feature = "std")]
-use crate::exec::MappedFile;
+use crate::exec::{MappedFile, SteadyFiles};
 
 /// One safetensors file's bytes.
 #[derive(Debug)]
@@ -27,6 +30,15 @@ impl Source<'_> {
             Self::Memory(bytes) => bytes.len() as u64,
             #[cfg(feature = "std")]
             Self::File(file) => file.len,
+        }
+    }
+
+    /// The `len` bytes at `at` in place, if that was asked for and they lie on cache lines.
+    pub(super) fn lines(&self, at: u64, len: usize) -> Result<Option<Lines>> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            #[cfg(feature = "std")]
+            Self::File(file) => file.lines(at, len),
         }
     }
 
@@ -67,17 +79,17 @@ enum Bytes {
     /// One reader at a time, where the file's cursor is the only position.
     #[cfg(not(unix))]
     Read(std::sync::Mutex<File>),
-    Mapped(MappedFile, File),
+    Mapped(Arc<MappedFile>, Option<SteadyFiles>, File),
 }
 
 #[cfg(feature = "std")]
 impl SourceFile {
     /// Opens the regular file at `path`.
-    pub(super) fn open(path: &Path, mmap: bool) -> Result<Self> {
+    pub(super) fn open(path: &Path, mmap: bool, steady: Option<SteadyFiles>) -> Result<Self> {
         let (file, metadata) = open_regular(path)?;
-        let bytes = if mmap && metadata.len() > 0 {
+        let bytes = if (mmap || steady.is_some()) && metadata.len() > 0 {
             let map = MappedFile::new(&file).map_err(|error| unreadable(path, &error))?;
-            Bytes::Mapped(map, file)
+            Bytes::Mapped(Arc::new(map), steady, file)
         } else {
             #[cfg(not(unix))]
             let file = std::sync::Mutex::new(file);
@@ -87,11 +99,22 @@ impl SourceFile {
     }
 
     fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
+        self.check_unchanged()?;
+        self.bytes.read(at, out).map_err(|error| unreadable(&self.path, &error))
+    }
+
+    fn lines(&self, at: u64, len: usize) -> Result<Option<Lines>> {
+        let Bytes::Mapped(map, Some(steady), _) = &self.bytes else { return Ok(None) };
+        self.check_unchanged()?;
+        Ok(map.part(*steady, at, len).map(Lines::from))
+    }
+
+    fn check_unchanged(&self) -> Result<()> {
         let now = self.bytes.metadata().map_err(|error| unreadable(&self.path, &error))?;
         if now.len() != self.len || now.modified().ok() != self.modified {
             return Err(err!(Io, "{}: changed while it was being read", self.path.display()));
         }
-        self.bytes.read(at, out).map_err(|error| unreadable(&self.path, &error))
+        Ok(())
     }
 }
 
@@ -101,7 +124,7 @@ impl Bytes {
     fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Read(file) => std::os::unix::fs::FileExt::read_exact_at(file, out, at),
-            Self::Mapped(map, _) => map.read(at, out),
+            Self::Mapped(map, ..) => map.read(at, out),
         }
     }
 
@@ -114,7 +137,7 @@ impl Bytes {
                 file.seek(io::SeekFrom::Start(at))?;
                 file.read_exact(out)
             }
-            Self::Mapped(map, _) => map.read(at, out),
+            Self::Mapped(map, ..) => map.read(at, out),
         }
     }
 
@@ -124,7 +147,7 @@ impl Bytes {
             Self::Read(file) => file.metadata(),
             #[cfg(not(unix))]
             Self::Read(file) => file.lock().map_err(|_| io::ErrorKind::Other)?.metadata(),
-            Self::Mapped(_, file) => file.metadata(),
+            Self::Mapped(.., file) => file.metadata(),
         }
     }
 }

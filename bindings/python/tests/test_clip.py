@@ -97,7 +97,7 @@ def test_weights_in_other_formats(clip, demo, pictures):
 
 def test_options_of_loading(clip, demo, pictures):
     expected = clip.encode_images(pictures)
-    for options in ({"mmap": True}, {"lenient": True}, {"activation": "quick_gelu"}):
+    for options in ({"mmap": True}, {"in_place": True}, {"lenient": True}, {"activation": "quick_gelu"}):
         assert np.array_equal(vitrum.Clip(demo / "clip-nano", **options).encode_images(pictures), expected)
     other = vitrum.Clip(str(demo / "clip-nano"), activation="gelu").encode_images(pictures)
     assert not np.allclose(other, expected)

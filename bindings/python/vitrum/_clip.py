@@ -48,6 +48,8 @@ class Clip(Model):
         weights: What the weights are kept as: ``"f32"``, ``"f16"``, ``"bf16"``, ``"int8"`` or ``"q4"``. ``None``: the
             format that ``vitrum quantize`` wrote, otherwise f32.
         mmap: Reads weights through a memory map. If another process truncates the file, the system kills this one.
+        in_place: Uses what ``vitrum quantize --pack`` has packed for this CPU in place, in the mapped file: the model is there
+            in milliseconds, and processes share it. Nobody may write to the file as long as the model lives.
         lenient: Loads a model with tensors or settings that are not understood. Its results may be wrong; ``warnings``
             says why.
         activation: ``"gelu"`` or ``"quick_gelu"`` in the place of what the files say.
@@ -70,12 +72,13 @@ class Clip(Model):
         *,
         weights: Weights | None = None,
         mmap: bool = False,
+        in_place: bool = False,
         lenient: bool = False,
         activation: Activation | None = None,
         vocabulary: bytes | None = None,
         context: Context | None = None,
     ) -> None:
-        options = {"weights": weights, "mmap": mmap, "lenient": lenient}
+        options = {"weights": weights, "mmap": mmap, "in_place": in_place, "lenient": lenient}
         self._load(path, context, dict(options, activation=activation, vocabulary=vocabulary))
 
     @classmethod

@@ -73,7 +73,7 @@ class Model(Owner):
     def _c_options(self, options: dict[str, Any]) -> tuple[Any, list[Any]]:
         """The C struct, and what must be kept alive with it."""
         c_options = struct(f"{self._kind}_options")
-        c_options.mmap = bool(options.get("mmap"))
+        c_options.mmap = 2 if options.get("in_place") else bool(options.get("mmap"))
         c_options.lenient = bool(options.get("lenient"))
         c_options.weights = choice("weights", options.get("weights"), _WEIGHTS)
         return c_options, []

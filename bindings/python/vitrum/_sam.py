@@ -32,6 +32,8 @@ class Sam(Model):
         weights: What the image encoder's weights are kept as: ``"f32"``, ``"f16"``, ``"bf16"``, ``"int8"``, ``"q4"``.
         image_size: Side of the model's square input in pixels. A smaller one is faster and shows less detail.
         mmap: Reads weights through a memory map. If another process truncates the file, the system kills this one.
+        in_place: Uses what ``vitrum quantize --pack`` has packed for this CPU in place, in the mapped file: the model is there
+            in milliseconds, and processes share it. Nobody may write to the file as long as the model lives.
         lenient: Loads a model with parts that are not understood; ``warnings`` says which.
         context: The threads to work with; those of all models without one by default.
 
@@ -53,10 +55,11 @@ class Sam(Model):
         weights: Weights | None = None,
         image_size: int | None = None,
         mmap: bool = False,
+        in_place: bool = False,
         lenient: bool = False,
         context: Context | None = None,
     ) -> None:
-        options = {"weights": weights, "image_size": image_size, "mmap": mmap, "lenient": lenient}
+        options = {"weights": weights, "image_size": image_size, "mmap": mmap, "in_place": in_place, "lenient": lenient}
         self._load(path, context, options)
 
     @classmethod

@@ -172,7 +172,7 @@ pub(crate) fn run(args: &InfoArgs, machine: &Machine, output: &mut Output) -> Re
         shape: &'a [usize],
     }
 
-    let bundle = model::open(&args.model)?;
+    let bundle = model::open(&args.model, machine.load)?;
     if args.tensors {
         for tensor in bundle.archive().tensors() {
             let (name, dtype, shape) = (tensor.name, format!("{:?}", tensor.dtype), tensor.shape);

@@ -1,5 +1,6 @@
 //! `vitrum quantize`.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vitrum::WeightFormat;
 use vitrum::weights::quantized::{self, SHAPE_KEY};
-use vitrum::weights::{Bundle, SIDE_FILES, WEIGHT_FORMAT_KEY};
+use vitrum::weights::{Bundle, PACKED_KEY, PACKED_VERSION, SIDE_FILES, WEIGHT_FORMAT_KEY};
 
 use crate::args::{LoadArgs, Machine, QuantizeArgs};
 use crate::failure::{Exit, Failure, OrExit, Result};
@@ -25,17 +26,26 @@ struct Report<'a> {
     matrices: usize,
     /// Tensors that stay as they are.
     others: usize,
-    /// Bytes of all tensors, before and after.
+    /// Matrices that are there once more as kernels read them, and their bytes.
+    packed: usize,
+    packed_bytes: u64,
+    /// Bytes of all other tensors, before and after.
     before: u64,
     after: u64,
 }
 
 /// Writes the model with its matrices in another format.
 pub(crate) fn run(args: &QuantizeArgs, machine: &Machine, out: &mut Output) -> Result<()> {
-    let Some(format) = machine.load.weights else {
-        return Err(Failure::new(Exit::Usage, "quantize needs --weights f16, bf16, int8 or q4"));
+    let Some(format) = machine.load.weights.filter(|&format| args.pack || format != WeightFormat::F32) else {
+        return Err(Failure::new(
+            Exit::Usage,
+            "quantize needs --weights f16, bf16, int8 or q4, or f32 to --pack",
+        ));
     };
-    let bundle = model::open(&args.model)?;
+    let mut bundle = model::open(&args.model, machine.load)?;
+    if args.pack {
+        bundle = bundle.recording();
+    }
     let stored = bundle.weight_format().or_exit(Exit::Model)?;
     if stored != WeightFormat::F32 {
         let message = format!("model {}: its weights are {} already", args.model, stored.name());
@@ -61,7 +71,12 @@ pub(crate) fn run(args: &QuantizeArgs, machine: &Machine, out: &mut Output) -> R
         report.others,
         megabytes(report.after),
         megabytes(report.before),
-    ))
+    ))?;
+    if args.pack {
+        let (packed, size) = (report.packed, megabytes(report.packed_bytes));
+        out.line(format_args!("and {packed} matrices as this CPU reads them, {size:.1} MB"))?;
+    }
+    Ok(())
 }
 
 /// Loads the model once: the archive knows afterwards which tensors are packed in the format.
@@ -73,7 +88,13 @@ fn load(name: &str, bundle: &Bundle<'_>, machine: &Machine) -> Result<()> {
     }
 }
 
-/// Writes `model.safetensors`: a header, and the tensors one by one, largest elements first, so that each is aligned.
+/// Bytes of a cache line, where packed matrices begin.
+const LINE: usize = 64;
+/// Bytes before the header: its length.
+const PREFIX: usize = 8;
+
+/// Writes `model.safetensors`: a header, packed matrices, and the tensors one by one: first those of whole cache lines, then
+/// the largest elements first, so that each is aligned.
 fn write<'a>(args: &'a QuantizeArgs, bundle: &Bundle<'_>, format: WeightFormat) -> Result<Report<'a>> {
     let archive = bundle.archive();
     let mut metadata = Map::new();
@@ -85,6 +106,8 @@ fn write<'a>(args: &'a QuantizeArgs, bundle: &Bundle<'_>, format: WeightFormat) 
         weights: format.name(),
         matrices: 0,
         others: 0,
+        packed: 0,
+        packed_bytes: 0,
         before: archive.total_bytes(),
         after: 0,
     };
@@ -118,24 +141,44 @@ fn write<'a>(args: &'a QuantizeArgs, bundle: &Bundle<'_>, format: WeightFormat) 
             });
         }
     }
-    entries.sort_by(|a, b| b.bits.cmp(&a.bits).then_with(|| a.name.cmp(&b.name)));
+    entries.sort_by_key(|entry| (entry.len % LINE as u64 != 0, Reverse(entry.bits), entry.name.clone()));
+    let recorded = archive.recorded();
     let mut header = Map::new();
+    if args.pack {
+        metadata.insert(PACKED_KEY.into(), PACKED_VERSION.into());
+    }
+    for matrix in &recorded {
+        let len: u64 = matrix.weights.memory().map(|part| size_of_val::<[f32]>(part) as u64).iter().sum();
+        let end = report.packed_bytes + len;
+        metadata.insert(matrix.name(), matrix.description().into());
+        let entry = json!({ "dtype": "U8", "shape": [len], "data_offsets": [report.packed_bytes, end] });
+        if header.insert(matrix.name(), entry).is_some() {
+            let message = format!("model {}: two matrices are called {:?}", args.model, matrix.key);
+            return Err(Failure::new(Exit::Model, message));
+        }
+        report.packed += 1;
+        report.packed_bytes = end;
+    }
     header.insert("__metadata__".into(), Value::Object(metadata));
     for entry in &entries {
-        let end = report.after + entry.len;
+        let begin = report.packed_bytes + report.after;
+        let offsets = [begin, begin + entry.len];
         header.insert(
             entry.name.clone(),
-            json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [report.after, end] }),
+            json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": offsets }),
         );
-        report.after = end;
+        report.after += entry.len;
     }
     let mut header = serde_json::to_vec(&header).expect("numbers and strings");
-    header.resize(header.len().next_multiple_of(8), b' ');
+    header.resize((PREFIX + header.len()).next_multiple_of(LINE) - PREFIX, b' ');
     // What fails in reading the model is no failure of writing.
     let mut failure = None;
     let written = output::create(&args.output.join("model.safetensors"), |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
+        for part in recorded.iter().flat_map(|matrix| matrix.weights.memory()) {
+            part.iter().try_for_each(|x| file.write_all(&x.to_le_bytes()))?;
+        }
         for entry in &entries {
             match parts(entry.source) {
                 Ok(parts) => file.write_all(&parts[entry.index].bytes)?,

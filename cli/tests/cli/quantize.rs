@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{demo_file, fails, json, octopus, scratch, stdout};
+use super::{demo_file, fails, json, octopus, run as command, scratch, stdout};
 
 #[test]
 fn a_quantised_directory_is_the_model_in_that_format() {
@@ -42,4 +42,37 @@ fn what_cannot_be_done_is_said() {
     fails(&["quantize", "demo:clip", "--weights", "int7", "-o", directory], 2, "int8");
     fails(&["quantize", "/nonexistent", "--weights", "int8", "-o", directory], 3, "/nonexistent");
     fails(&["quantize", "demo:clip", "--weights", "int8", "-o", "/dev/null/x"], 5, "/dev/null/x");
+}
+
+#[test]
+fn a_packed_directory_gives_the_same_and_says_where_it_does_not_fit() {
+    let scene = demo_file("images/garden-scene-3d.png");
+    let picture = octopus();
+    for (model, weights) in [("clip", "f32"), ("clip", "int8"), ("sam", "bf16"), ("sam2", "q4")] {
+        let directory = scratch(&format!("pack-{model}-{weights}"));
+        let _ = fs::remove_dir_all(&directory);
+        let directory = directory.to_str().unwrap();
+        let demo = format!("demo:{model}");
+        let report = json(&["quantize", &demo, "--weights", weights, "--pack", "-o", directory, "--json"]);
+        assert!(report[0]["packed"].as_u64().unwrap() > 20, "{report:?}");
+        let size = fs::metadata(format!("{directory}/model.safetensors")).unwrap().len();
+        let parts = ["after", "packed_bytes"].map(|key| report[0][key].as_u64().unwrap());
+        assert!(size > parts.iter().sum(), "{size} {report:?}");
+        let run = |options: &[&str]| {
+            let task = match model {
+                "clip" => vec!["embed", "--image", &picture],
+                _ => vec!["segment", &scene, "--point", "128,128"],
+            };
+            let output = command(&[&task, options].concat());
+            assert!(output.status.success(), "{output:?}");
+            (output.stdout, String::from_utf8(output.stderr).unwrap())
+        };
+        let expected = run(&["--model", &demo, "--weights", weights]);
+        assert_eq!(run(&["--model", directory]), expected);
+        assert_eq!(run(&["--model", directory, "--in-place"]), expected);
+        let other = run(&["--model", directory, "--in-place", "--isa", "portable"]);
+        assert_eq!(other.0, run(&["--model", &demo, "--weights", weights, "--isa", "portable"]).0);
+        assert!(other.1.contains("packed again"), "{}", other.1);
+    }
+    fails(&["quantize", "demo:clip", "--weights", "f32", "-o", "x"], 2, "--pack");
 }

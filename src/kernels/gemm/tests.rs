@@ -2,6 +2,7 @@
 
 mod emulated;
 mod format;
+mod layout;
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -2,7 +2,7 @@
 
 use alloc::vec;
 
-use crate::exec::AlignedVec;
+use crate::exec::{AlignedVec, Lines};
 use crate::simd::Level;
 
 use super::format::{Packing, WeightFormat};
@@ -19,9 +19,9 @@ pub struct PackedWeights {
     kernel: &'static WeightKernel,
     level: Level,
     /// The panels.
-    panels: AlignedVec,
+    panels: Lines,
     /// `[rows / nr][column_values][nr]`.
-    columns: AlignedVec,
+    columns: Lines,
 }
 
 impl PackedWeights {
@@ -79,7 +79,35 @@ impl PackedWeights {
             values[present * cols..].fill(0.0);
             (kernel.pack)(nr, &values, panel, &mut columns[index * column_values..][..column_values]);
         }
-        Self { rows, cols, kernel, level, panels, columns }
+        Self { rows, cols, kernel, level, panels: panels.into(), columns: columns.into() }
+    }
+
+    /// The matrix that [`memory`](Self::memory) gives back, from panels and column values as they were kept.
+    ///
+    /// # Panics
+    /// If they do not have the [lengths](Self::memory_len) of such a matrix.
+    pub fn from_memory(packing: impl Into<Packing>, rows: usize, cols: usize, memory: [Lines; 2]) -> Self {
+        let packing = packing.into();
+        assert_eq!(
+            memory.each_ref().map(|part| part.len()),
+            Self::memory_len(packing, rows, cols),
+            "memory of a matrix"
+        );
+        let [panels, columns] = memory;
+        Self { rows, cols, kernel: WeightKernel::of(packing), level: packing.level, panels, columns }
+    }
+
+    /// The panels, and the values of their columns.
+    pub fn memory(&self) -> [&Lines; 2] {
+        [&self.panels, &self.columns]
+    }
+
+    /// How many f32 panels and column values take.
+    pub fn memory_len(packing: impl Into<Packing>, rows: usize, cols: usize) -> [usize; 2] {
+        let kernel = WeightKernel::of(packing.into());
+        let count = rows.div_ceil(kernel.nr);
+        let panels = (count * kernel.panel_bytes(cols)).div_ceil(size_of::<f32>());
+        [panels, count * kernel.nr * kernel.column_values].map(AlignedVec::padded)
     }
 
     /// Output features, `N`.

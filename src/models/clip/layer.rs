@@ -170,12 +170,16 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
         return Linear::bind(&layer, shape);
     }
     let scales = scope.f32(scale, &shape[..1])?;
-    let (mut weight, mut bias) = (layer.matrix("weight", &shape)?, layer.f32("bias", &shape[..1])?);
-    for ((row, bias), scale) in weight.chunks_exact_mut(shape[1]).zip(&mut bias).zip(&scales) {
-        row.iter_mut().for_each(|weight| *weight *= scale);
-        *bias *= scale;
-    }
-    Ok(Linear::new(scope.packing(), shape, &weight, Some(bias)))
+    let mut bias = layer.f32("bias", &shape[..1])?;
+    bias.iter_mut().zip(&scales).for_each(|(bias, scale)| *bias *= scale);
+    let weight = layer.pack("weight", shape, || {
+        let mut weight = layer.matrix("weight", &shape)?;
+        for (row, scale) in weight.chunks_exact_mut(shape[1]).zip(&scales) {
+            row.iter_mut().for_each(|weight| *weight *= scale);
+        }
+        Ok(weight)
+    })?;
+    Ok(Linear::of(weight, Some(bias)))
 }
 
 /// Queries, keys and values in Hugging Face's naming.
@@ -187,7 +191,7 @@ fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
         return bind_fused(&scope.at("self_attn"), &QKV, dim);
     }
     let attn = scope.at("attn");
-    let weight = attn.matrix("in_proj_weight", &[3 * dim, dim])?;
-    let bias = attn.f32("in_proj_bias", &[3 * dim])?;
-    Ok(Linear::new(scope.packing(), [3 * dim, dim], &weight, Some(bias)))
+    let shape = [3 * dim, dim];
+    let weight = attn.pack("in_proj_weight", shape, || attn.matrix("in_proj_weight", &shape))?;
+    Ok(Linear::of(weight, Some(attn.f32("in_proj_bias", &shape[..1])?)))
 }

@@ -32,8 +32,7 @@ impl Projection {
             let weight = scope.f32(name, &[dim, embed])?;
             Linear::new_transposed(scope.packing(), [dim, embed], &weight)
         } else {
-            let weight = scope.f32(name, &[embed, dim])?;
-            Linear::new(scope.packing(), [embed, dim], &weight, None)
+            Linear::of(scope.pack(name, [embed, dim], || scope.f32(name, &[embed, dim]))?, None)
         };
         Ok(Self { linear: Some(linear), dim })
     }

@@ -12,13 +12,13 @@ use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::attention::Bias;
 use crate::nn::{LayerNorm, Trace};
-use crate::weights::Scope;
+use crate::weights::{Scope, Table};
 
 /// Tokens to embeddings.
 #[derive(Debug)]
 pub struct TextTower {
     /// `[vocabulary, D]`
-    token_embedding: Vec<f32>,
+    token_embedding: Table,
     /// `[context, D]`
     positions: Vec<f32>,
     layers: Vec<Layer>,
@@ -49,7 +49,7 @@ impl TextTower {
             rows.for_each(|(position, &long)| *position = long);
         }
         Ok(Self {
-            token_embedding: scope.f32(names.token_embedding, &[config.vocab_size, dim])?,
+            token_embedding: scope.table(names.token_embedding, [config.vocab_size, dim])?,
             positions,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
@@ -98,13 +98,12 @@ impl TextTower {
         for (ids, x) in ids.chunks_exact(length).zip(x.chunks_exact_mut(tokens * dim)) {
             let positions = self.positions.chunks_exact(dim);
             for ((&id, x), position) in ids.iter().zip(x.chunks_exact_mut(dim)).zip(positions) {
-                let embedding = self.token_embedding.chunks_exact(dim).nth(id as usize).ok_or_else(|| {
-                    let size = self.token_embedding.len() / dim;
-                    err!(InvalidArgument, "token id {id} is outside the vocabulary of {size}")
-                })?;
-                for ((x, embedding), position) in x.iter_mut().zip(embedding).zip(position) {
-                    *x = embedding + position;
+                let size = self.token_embedding.rows();
+                if id as usize >= size {
+                    return Err(err!(InvalidArgument, "token id {id} is outside the vocabulary of {size}"));
                 }
+                self.token_embedding.read(id as usize, x);
+                x.iter_mut().zip(position).for_each(|(x, position)| *x += position);
             }
         }
         trace.stage(format_args!("text.embeddings"), x);
@@ -147,7 +146,7 @@ impl TextTower {
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.token_embedding[..])
+        self.token_embedding.bytes()
             + size_of_val(&self.positions[..])
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.final_norm.bytes()

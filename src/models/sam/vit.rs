@@ -49,11 +49,10 @@ impl Vit {
         let names = naming.encoder();
         let (dim, patch, native) = (config.dim, config.patch_size, config.native_grid);
         let patches = scope.at(names.patch_embed);
-        let weight = patches.f32("weight", &[dim, 3, patch, patch])?;
-        let bias = patches.f32("bias", &[dim])?;
-        let patch_embed =
-            Linear::new(scope.keep_f32().packing(), [dim, 3 * patch * patch], &weight, Some(bias));
-        drop(weight);
+        let weight = patches
+            .keep_f32()
+            .pack("weight", [dim, 3 * patch * patch], || patches.f32("weight", &[dim, 3, patch, patch]))?;
+        let patch_embed = Linear::of(weight, Some(patches.f32("bias", &[dim])?));
         let mut absolute = None;
         if config.has_positions {
             let mut embeddings = scope.f32("pos_embed", &[1, native, native, dim])?;

@@ -49,9 +49,11 @@ impl Hiera {
     ) -> Result<Self> {
         let shape = patches(config.stages[0].dim);
         let patch_embed = scope.at(names.patch_embed);
-        let weight = patch_embed.f32("weight", &shape.weight_shape())?;
+        let weight_shape = shape.weight_shape();
+        let depth = weight_shape[1..].iter().product();
+        let weight = || patch_embed.f32("weight", &weight_shape);
+        let weight = patch_embed.keep_f32().pack("weight", [shape.outputs, depth], weight)?;
         let bias = patch_embed.f32("bias", &[shape.outputs])?;
-        let depth = weight.len() / shape.outputs;
         let mut stages = [const { Vec::new() }; STAGES];
         let mut side = image_size / STRIDE;
         let mut stage = 0;
@@ -64,7 +66,7 @@ impl Hiera {
             stages[stage].push(block);
         }
         Ok(Self {
-            patch_embed: Linear::new(scope.keep_f32().packing(), [shape.outputs, depth], &weight, Some(bias)),
+            patch_embed: Linear::of(weight, Some(bias)),
             positions: positions(scope, config, image_size / STRIDE)?,
             stages,
             image_size,

@@ -62,8 +62,7 @@ pub(super) fn load<'f>(
     if let (Some(vocab), Some(merges)) = (&vocab, &merges) {
         let settings = settings(&mut read)?;
         check_open_clip(&mut read, VOCAB)?;
-        let vocab = parse(vocab, VOCAB)?;
-        let mut declared = lists::declared(&vocab, merges)?;
+        let mut declared = lists::declared(vocab, merges)?;
         settings.apply(&mut declared, false)?;
         return declared.build().map(Some);
     }

@@ -4,16 +4,17 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, err};
 use crate::weights::json::{self, Limits};
 
 use super::added::AddedToken;
-use super::vocabulary::{
-    Declared, END, START, Vocabulary, WORD_END, excerpt, find, merge_fields, not_two_fields, utf8,
-};
+use super::lookup::{Entry, Vocabulary};
+use super::vocabulary::{Declared, END, START, WORD_END, excerpt, find, merge_fields, not_two_fields, utf8};
 use super::{MAX_FILE_BYTES, Tokenizer};
 
 const FILE: &str = "tokenizer.json";
@@ -45,7 +46,76 @@ pub(super) fn vocabulary(value: &Value) -> Result<Vocabulary<'_>> {
         Some(id) => Ok(id),
         None => Err(err!(Tokenizer, "{} is the id of {}", excerpt(&value.to_string()), excerpt(token))),
     };
-    object.iter().map(|e| Ok((Cow::Borrowed(e.0.as_str()), entry(e)?))).collect()
+    let entries = object.iter().map(|e| Ok((Cow::Borrowed(e.0.as_str()), entry(e)?)));
+    Vocabulary::new(entries.collect::<Result<_>>()?).map_err(|token| repeated(&token))
+}
+
+/// The object of tokens and ids that `text` is, without the values of any JSON in between: most of the time that a model
+/// takes to load may go into its vocabulary.
+pub(super) fn vocabulary_of<'t>(text: &'t str, file: &str) -> Result<Vocabulary<'t>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let entries = json.deserialize_map(Ids).and_then(|entries| json.end().map(|()| entries));
+    if let Some(vocabulary) = entries.ok().and_then(|entries| Vocabulary::new(entries).ok()) {
+        return Ok(vocabulary);
+    }
+    // Something is wrong: the reader that says where takes over.
+    let value = parse(text.as_bytes(), file)?;
+    let entries = vocabulary(&value).map_err(|e| e.within(file))?;
+    let owned = entries.iter().map(|(token, id)| (Cow::Owned(token.into()), id)).collect();
+    Vocabulary::new(owned).map_err(|token| repeated(&token).within(file))
+}
+
+fn repeated(token: &str) -> Error {
+    err!(Format, "token {} appears twice", excerpt(token))
+}
+
+/// Reads an object of tokens, none of them empty, and ids; keys without escapes stay where they are.
+struct Ids;
+
+impl<'de> Visitor<'de> for Ids {
+    type Value = Vec<Entry<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tokens and ids")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut json: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(token) = json.next_key_seed(Token)? {
+            if token.is_empty() {
+                return Err(A::Error::custom("an empty token"));
+            }
+            entries.push((token, json.next_value()?));
+        }
+        Ok(entries)
+    }
+}
+
+/// Reads a string in place where it is possible.
+struct Token;
+
+impl<'de> DeserializeSeed<'de> for Token {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Token {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token")
+    }
+
+    fn visit_borrowed_str<E>(self, token: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(token))
+    }
+
+    fn visit_str<E>(self, token: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(token.into()))
+    }
 }
 
 pub(super) fn id(value: &Value) -> Option<u32> {

@@ -4,13 +4,12 @@ use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use serde_json::Value;
-
 use crate::error::{Result, err};
 
 use super::added::AddedToken;
 use super::json;
-use super::vocabulary::{Declared, END, START, Vocabulary, WORD_END, alphabet, merge_fields, utf8};
+use super::lookup::Vocabulary;
+use super::vocabulary::{Declared, END, START, WORD_END, alphabet, excerpt, merge_fields, utf8};
 use super::{Cleaning, Tokenizer};
 
 const VOCAB: &str = "vocab.json";
@@ -21,19 +20,19 @@ const OPENAI_MERGES: usize = 49152 - 256 - 2;
 
 /// A tokenizer from the contents of `vocab.json` and `merges.txt`.
 pub(super) fn vocab_and_merges(vocab: &[u8], merges: &[u8]) -> Result<Tokenizer> {
-    declared(&json::parse(vocab, VOCAB)?, merges)?.build()
+    declared(vocab, merges)?.build()
 }
 
-/// What a parsed `vocab.json` and `merges.txt` declare: a line `#version: …`, then a merge a line. Special
+/// What `vocab.json` and `merges.txt` declare: a line `#version: …`, then a merge a line. Special
 /// tokens, pattern and unknown token are `CLIPTokenizer`'s.
-pub(super) fn declared<'a>(vocab: &'a Value, merges: &'a [u8]) -> Result<Declared<'a>> {
+pub(super) fn declared<'a>(vocab: &'a [u8], merges: &'a [u8]) -> Result<Declared<'a>> {
     const FILE: &str = "merges.txt";
-    let vocabulary = json::vocabulary(vocab).map_err(|e| e.within(VOCAB))?;
+    let vocabulary = json::vocabulary_of(utf8(vocab, VOCAB)?, VOCAB)?;
     let lines = utf8(merges, FILE)?.lines();
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("#version"));
     let merges = merges_of(lines).map_err(|e| e.within(FILE))?;
     let special = |token: &str| {
-        let id = vocabulary.get(token).copied();
+        let id = vocabulary.get(token);
         id.map(|id| AddedToken { content: token.into(), id, normalized: false, special: true })
     };
     let added = [START, END].into_iter().filter_map(special).collect();
@@ -57,12 +56,9 @@ pub(super) fn openai(list: &[u8]) -> Result<Tokenizer> {
         .chain(bytes().map(|byte| byte + WORD_END))
         .chain(merges.iter().map(|(left, right)| String::from(*left) + right))
         .chain([START.to_string(), END.to_string()]);
-    let mut vocabulary = Vocabulary::new();
-    for (id, token) in (0..).zip(tokens) {
-        if let Some(first) = vocabulary.insert(Cow::Owned(token), id) {
-            return Err(err!(Tokenizer, "{FILE}: tokens {first} and {id} are the same"));
-        }
-    }
+    let tokens = tokens.map(Cow::Owned).zip(0..).collect();
+    let vocabulary = Vocabulary::new(tokens)
+        .map_err(|token| err!(Tokenizer, "{FILE}: token {} comes from two merges", excerpt(&token)))?;
     let cleaning = Some(Cleaning::default());
     Declared { cleaning, padding: Some(0), ..plain(vocabulary, merges) }.build()
 }

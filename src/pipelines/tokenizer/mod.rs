@@ -28,6 +28,7 @@ mod files;
 mod gzip;
 mod json;
 mod lists;
+mod lookup;
 mod normalize;
 mod settings;
 mod split;

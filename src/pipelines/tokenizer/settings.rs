@@ -113,7 +113,7 @@ impl Settings {
                 declared.added = tokens.values().cloned().collect();
                 for content in [declared.start, declared.end] {
                     if !declared.added.iter().any(|token| token.content == content)
-                        && let Some(&id) = declared.vocabulary.get(content)
+                        && let Some(id) = declared.vocabulary.get(content)
                     {
                         declared.added.push(AddedToken {
                             content: content.into(),
@@ -159,9 +159,7 @@ impl Settings {
             match name.as_str() {
                 "bos_token" if !self.file_as_is => declared.start = &special.content,
                 "eos_token" if !self.file_as_is => declared.end = &special.content,
-                "unk_token"
-                    if !self.file_as_is && declared.vocabulary.contains_key(special.content.as_str()) =>
-                {
+                "unk_token" if !self.file_as_is && declared.vocabulary.get(&special.content).is_some() => {
                     declared.unknown = Some(&special.content);
                 }
                 "pad_token" => declared.padding = Some(id),
@@ -194,7 +192,7 @@ fn find_added(content: &str, added: &[AddedToken]) -> Option<u32> {
 
 /// The first id after all others.
 fn next_id(declared: &Declared<'_>) -> u32 {
-    let ids = declared.vocabulary.values().copied().chain(declared.added.iter().map(|token| token.id));
+    let ids = declared.vocabulary.iter().map(|(_, id)| id).chain(declared.added.iter().map(|token| token.id));
     ids.max().map_or(0, |id| id.saturating_add(1))
 }
 

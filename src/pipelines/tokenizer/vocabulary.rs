@@ -1,7 +1,5 @@
 //! From what a file declares to a tokenizer: ids, merges, special tokens, checked.
 
-use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,6 +7,7 @@ use crate::error::{Error, Result, err};
 
 use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, Bytes, Merge};
+use super::lookup::Vocabulary;
 use super::{CONTEXT_LENGTH, Cleaning, MAX_FILE_BYTES, Overlong, Rules, Tokenizer};
 
 pub(super) const START: &str = "<|startoftext|>";
@@ -16,9 +15,6 @@ pub(super) const END: &str = "<|endoftext|>";
 
 /// What the last symbol of a word carries.
 pub(super) const WORD_END: &str = "</w>";
-
-/// Token to id.
-pub(super) type Vocabulary<'a> = BTreeMap<Cow<'a, str>, u32>;
 
 /// The contents of any of the three kinds of files, before they are checked.
 #[derive(Debug)]
@@ -75,15 +71,14 @@ impl Declared<'_> {
 
     /// The number of tokens, if their ids are 0, 1, 2 … each once.
     fn size(&self) -> Result<u32> {
-        let mut tokens: Vec<(u32, &str)> =
-            self.vocabulary.iter().map(|(token, &id)| (id, token.as_ref())).collect();
+        let mut tokens: Vec<(u32, &str)> = self.vocabulary.iter().map(|(token, id)| (id, token)).collect();
         for AddedToken { content, id, .. } in &self.added {
             if content.is_empty() {
                 return Err(err!(Tokenizer, "added token {id} is empty"));
             }
             match self.vocabulary.get(content.as_str()) {
                 None => tokens.push((*id, content)),
-                Some(known) if known == id => {}
+                Some(known) if known == *id => {}
                 Some(known) => {
                     return Err(err!(Tokenizer, "added token {content:?} has id {id}, not {known}"));
                 }
@@ -112,7 +107,6 @@ impl Declared<'_> {
             Some(token) => Some(
                 self.vocabulary
                     .get(token)
-                    .copied()
                     .ok_or_else(|| err!(Tokenizer, "unknown token {token:?} is not in the vocabulary"))?,
             ),
             None => None,
@@ -123,11 +117,11 @@ impl Declared<'_> {
             let byte = usize::from(byte);
             token.clear();
             token.push(character);
-            if let Some(&id) = self.vocabulary.get(token.as_str()) {
+            if let Some(id) = self.vocabulary.get(token.as_str()) {
                 bytes.inner[byte] = Some(id);
             }
             token.push_str(WORD_END);
-            if let Some(&id) = self.vocabulary.get(token.as_str()) {
+            if let Some(id) = self.vocabulary.get(token.as_str()) {
                 bytes.last[byte] = Some(id);
             }
         }
@@ -139,7 +133,6 @@ impl Declared<'_> {
         let find = |rank: usize, token: &str| {
             self.vocabulary
                 .get(token)
-                .copied()
                 .ok_or_else(|| err!(Tokenizer, "merge {rank}: {} is not in the vocabulary", excerpt(token)))
         };
         let merges = self.merges.iter().enumerate();
@@ -157,7 +150,7 @@ impl Declared<'_> {
 /// The id of `token`, from the vocabulary or the added tokens.
 pub(super) fn find(token: &str, vocabulary: &Vocabulary<'_>, added: &[AddedToken]) -> Option<u32> {
     let in_added = || added.iter().find(|added| added.content == token).map(|added| added.id);
-    vocabulary.get(token).copied().or_else(in_added)
+    vocabulary.get(token).or_else(in_added)
 }
 
 /// `text` in quotes, cut if it is long.

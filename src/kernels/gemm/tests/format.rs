@@ -17,7 +17,7 @@ use crate::kernels::testing::{Guarded, Place, Rng, assert_same_for_any_threads, 
 use crate::simd::{Caches, Extensions, Level, Portable};
 
 /// Every kernel but those of f32: of every level, with and without what this CPU has beyond it, and emulated ones.
-fn kernels() -> Vec<(&'static WeightKernel, Level)> {
+pub(super) fn kernels() -> Vec<(&'static WeightKernel, Level)> {
     let mut found: Vec<(&'static WeightKernel, Level)> = Vec::new();
     for level in Level::available() {
         for format in WeightFormat::ALL.into_iter().skip(1) {

@@ -47,13 +47,11 @@ impl Vit {
         let (dim, patch) = (tower.hidden_size, config.patch_size);
         let grid = image_size / patch;
         let norm = |name: &str| LayerNorm::bind(&scope.at(name), dim, tower.layer_norm_eps);
-        let patches = scope.f32(names.patch_embedding, &[dim, 3, patch, patch])?;
-        let patch_embedding =
-            Linear::new(scope.keep_f32().packing(), [dim, 3 * patch * patch], &patches, None);
-        drop(patches);
+        let patches = || scope.f32(names.patch_embedding, &[dim, 3, patch, patch]);
+        let patches = scope.keep_f32().pack(names.patch_embedding, [dim, 3 * patch * patch], patches)?;
         Ok(Self {
             class_embedding: scope.f32(names.class_embedding, &[dim])?,
-            patch_embedding,
+            patch_embedding: Linear::of(patches, None),
             positions: scope.f32(names.positions, &[1 + grid * grid, dim])?,
             pre_norm: config.has_pre_norm.then(|| norm(names.pre_norm)).transpose()?,
             layers: (0..tower.layers)

@@ -43,7 +43,8 @@ impl Block {
         scope.balance(norm1, &["attn.qkv.weight"])?;
         scope.balance(norm2, &["mlp.lin1.weight"])?;
         let attn = scope.at("attn");
-        let weight = attn.matrix("qkv.weight", &[3 * width, dim])?;
+        let shape = [3 * width, dim];
+        let weight = attn.pack("qkv.weight", shape, || attn.matrix("qkv.weight", &shape))?;
         let bias = config.has_qkv_bias.then(|| attn.f32("qkv.bias", &[3 * width])).transpose()?;
         let padding = bias.clone().unwrap_or_else(|| vec![0.0; 3 * width]);
         let mut positions = None;
@@ -54,7 +55,7 @@ impl Block {
             let scale = attention_scale(block.head_dim);
             positions = Some(RelativePositions::new(scope.level(), [window; 2], scale, &rows?, &columns?));
         }
-        let qkv = Linear::new(scope.packing(), [3 * width, dim], &weight, bias);
+        let qkv = Linear::of(weight, bias);
         let proj = Linear::bind(&attn.at("proj"), [dim, width])?;
         Ok(Self {
             norm1: LayerNorm::bind(&scope.at(norm1), dim, eps)?,

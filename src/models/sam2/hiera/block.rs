@@ -52,11 +52,12 @@ impl Block {
         scope.balance(names.norms[0], if config.pooled { &after_norm1 } else { &after_norm1[..1] })?;
         scope.balance(names.norms[1], &[format!("{}.weight", names.mlp[0])])?;
         let attn = scope.at("attn");
-        let weight = attn.matrix("qkv.weight", &[3 * dim, input])?;
+        let shape = [3 * dim, input];
+        let weight = attn.pack("qkv.weight", shape, || attn.matrix("qkv.weight", &shape))?;
         let padding = attn.f32("qkv.bias", &[3 * dim])?;
         let [norm1, norm2] = names.norms.map(|name| scope.at(name));
         let proj = config.pooled.then(|| Linear::bind(&scope.at("proj"), [dim, input]));
-        let qkv = Linear::new(scope.packing(), [3 * dim, input], &weight, Some(padding.clone()));
+        let qkv = Linear::of(weight, Some(padding.clone()));
         let attn_proj = Linear::bind(&attn.at("proj"), [dim, dim])?;
         let window = config.window.unwrap_or(side);
         Ok(Self {

@@ -1,0 +1,111 @@
+//! The tokens of a vocabulary and their ids, while a tokenizer is made.
+
+use alloc::borrow::Cow;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// A token and its id.
+pub(super) type Entry<'t> = (Cow<'t, str>, u32);
+
+/// Token to id: tokens in buckets by a hash. Within a bucket they are in order, so that tokens that were chosen to collide
+/// cost a binary search and no more.
+#[derive(Debug)]
+pub(super) struct Vocabulary<'t> {
+    /// Bucket `b` is `entries[starts[b]..starts[b + 1]]`.
+    starts: Vec<u32>,
+    entries: Vec<Entry<'t>>,
+}
+
+impl<'t> Vocabulary<'t> {
+    /// Of `tokens`, fewer than 2³¹; or one that is there twice.
+    pub(super) fn new(tokens: Vec<Entry<'t>>) -> Result<Self, Cow<'t, str>> {
+        let count = tokens.len().max(1);
+        let buckets: Vec<usize> = tokens.iter().map(|(token, _)| bucket(token, count)).collect();
+        let mut starts = vec![0u32; count + 1];
+        for &bucket in &buckets {
+            starts[bucket + 1] += 1;
+        }
+        for b in 0..count {
+            starts[b + 1] += starts[b];
+        }
+        let mut next = starts.clone();
+        let mut entries = vec![(Cow::Borrowed(""), 0); tokens.len()];
+        for (entry, bucket) in tokens.into_iter().zip(buckets) {
+            let place = &mut next[bucket];
+            entries[*place as usize] = entry;
+            *place += 1;
+        }
+        let mut vocabulary = Self { starts, entries };
+        for b in 0..count {
+            let range = vocabulary.bucket(b);
+            let bucket = &mut vocabulary.entries[range];
+            bucket.sort_unstable();
+            if let Some(pair) = bucket.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                return Err(pair[0].0.clone());
+            }
+        }
+        Ok(vocabulary)
+    }
+
+    /// The id of `token`.
+    pub(super) fn get(&self, token: &str) -> Option<u32> {
+        let bucket = self.bucket(bucket(token, self.starts.len() - 1));
+        let bucket = &self.entries[bucket];
+        bucket.binary_search_by(|(other, _)| (**other).cmp(token)).ok().map(|i| bucket[i].1)
+    }
+
+    /// All tokens, in no order.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&str, u32)> {
+        self.entries.iter().map(|(token, id)| (token.as_ref(), *id))
+    }
+
+    fn bucket(&self, index: usize) -> core::ops::Range<usize> {
+        self.starts[index] as usize..self.starts[index + 1] as usize
+    }
+}
+
+/// The bucket of `token` among `count`: eight bytes at a time, a rotation and a multiplication by an odd number near 2⁶⁴ / φ;
+/// the upper bits, which all bytes reach, are a fraction of `count`.
+fn bucket(token: &str, count: usize) -> usize {
+    let mix = |hash: u64, word: [u8; 8]| {
+        (hash.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    };
+    let (words, rest) = token.as_bytes().as_chunks();
+    let hash = words.iter().fold(token.len() as u64, |hash, word| mix(hash, *word));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    ((u128::from(mix(hash, last)) * count as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn finds_what_a_map_finds() {
+        for count in [0, 1, 2, 3, 1000] {
+            let names: BTreeMap<_, u32> =
+                (0..count).map(|i| (format!("token {}", i * 7919 % 4096 * 3), i)).collect();
+            let entries = names.iter().map(|(name, &id)| (Cow::Borrowed(name.as_str()), id)).collect();
+            let vocabulary = Vocabulary::new(entries).unwrap();
+            assert_eq!(
+                vocabulary.iter().map(|(name, id)| (name.into(), id)).collect::<BTreeMap<_, _>>(),
+                names
+            );
+            for i in 0..3 * 4096 {
+                let name = format!("token {i}");
+                assert_eq!(vocabulary.get(&name), names.get(&name).copied(), "{name} of {count}");
+            }
+            assert_eq!(vocabulary.get(""), None);
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_there_twice_is_named() {
+        let twice = ["a", "b", "c", "b"].map(|token| (Cow::Borrowed(token), 0));
+        assert_eq!(Vocabulary::new(twice.to_vec()).unwrap_err(), "b");
+    }
+}
