@@ -68,7 +68,8 @@ class EverythingOptions(ctypes.Structure):
 
 class Record(ctypes.Structure):
     _fields_ = [(name, c_uint32) for name in ("struct_size", "area", "width", "height")]
-    _fields_ += [("counts", POINTER(c_uint32)), ("count_size", c_size_t), ("bounding_box", 4 * c_uint32)]
+    _fields_ += [("counts", POINTER(c_uint32)), ("count_size", c_size_t), ("bounding_box", 4 * c_uint32),
+                 ("crop_box", 4 * c_uint32), ("point", 2 * c_double)]
 
 
 class TrackerOptions(ctypes.Structure):
@@ -212,24 +213,24 @@ class Sam:
         self._library.call("vitrum_sam_embedding_values", embedding.pointer, out, len(out), None)
         return out
 
-    def everything(self, data: int, width: int, height: int, **options: float) -> list[tuple[int, ...]]:
-        """Boxes of the masks of everything in the RGB picture at address `data`; the reference's options but for these."""
+    def everything(self, data: int, width: int, height: int, **options: float) -> list[tuple[float, ...]]:
+        """Point (x, y) and area of the masks of everything in the RGB picture at address `data`; the reference's options but for these."""
         chosen = EverythingOptions()
         size = c_size_t(ctypes.sizeof(chosen))
         if self._library.functions.vitrum_sam_everything_options_init(byref(chosen), size) != 0:
             raise VitrumError("vitrum_sam_everything_options of another size")
         for name, value in options.items():
             setattr(chosen, name, value)
-        boxes = []
+        masks = []
 
         @RECORD
         def take(_user, record):
-            boxes.append(tuple(record.contents.bounding_box))
+            masks.append((*record.contents.point, record.contents.area))
             return 0
 
         image = rgb_image(data, width, height)
         self._library.call("vitrum_sam_everything", self._sam.pointer, byref(image), byref(chosen), take, None, None, None)
-        return boxes
+        return masks
 
     def predict_points(self, embedding: Handle, points: list[tuple[float, float]]) -> tuple[ctypes.Array, ctypes.Array]:
         """Low-resolution logits, which stay valid until the next call, and scores of three masks for each point."""

@@ -129,7 +129,7 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     EXPECT(VITRUM_E_NOT_FOUND, vitrum_clip_load(context, "no/such/model", NULL, &clip, &error));
     CHECK(strstr(error.message, "no/such/model") != NULL);
     EXPECT(VITRUM_E_UTF8, vitrum_clip_load(context, "mod\xff" "el", NULL, &clip, &error));
-    options.mmap = 2;
+    options.mmap = 3;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_clip_load(context, model, &options, &clip, &error));
     options.mmap = 0;
     options.lenient = 2;

@@ -49,7 +49,7 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_sam_load(context, model, NULL, NULL, &error));
     EXPECT(VITRUM_E_NOT_FOUND, vitrum_sam_load(context, "no/such/model", NULL, &sam, &error));
     EXPECT(VITRUM_E_UTF8, vitrum_sam_load(context, "mod\xff" "el", NULL, &sam, &error));
-    options.mmap = 2;
+    options.mmap = 3;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
     options.mmap = 0;
     options.lenient = 2;

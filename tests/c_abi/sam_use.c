@@ -467,7 +467,7 @@ int main(int argc, char **argv) {
     vitrum_sam_free(sam);
 
     CHECK(vitrum_sam_options_init(&options, sizeof options) == VITRUM_OK);
-    options.mmap = 1;
+    options.mmap = 2;
     EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], &options, &sam, &error));
     check_same(sam, expected, count);
     options.image_size = (uint32_t)vitrum_sam_image_size(sam) / 2;
