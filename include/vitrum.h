@@ -11,6 +11,11 @@
  * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
  * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
  *
+ * Handles, the pointers to opaque structs, are checked: one of another kind, one that was just freed, and one that
+ * another call uses in a way that excludes this one give VITRUM_E_INVALID_ARGUMENT. So a callback may use everything but
+ * what its own call changes. A handle that is freed while calls use it, in a callback or in another thread, goes with the
+ * last of them.
+ *
  * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
  * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  *
@@ -114,7 +119,8 @@ typedef struct vitrum_clip vitrum_clip;
  * Threads, an instruction set and scratch memory that is kept for reuse. Opaque.
  *
  * Models keep what they need of their context alive: it may be freed before them. Several threads may use one
- * context and its models at the same time. Nothing is shared between contexts.
+ * context and its models at the same time. Nothing is shared between contexts. A process that is forked has none of the
+ * threads: there, calls run on the calling thread alone.
  */
 typedef struct vitrum_context vitrum_context;
 
@@ -978,8 +984,8 @@ vitrum_status vitrum_context_new(const struct vitrum_context_options *VITRUM_NUL
                                  struct vitrum_error *VITRUM_NULLABLE error);
 
 /*
- * Frees `context`, which may be NULL. Its threads end with the last model made with it. No other call may be
- * using it, and it must not be used, nor freed again, afterwards.
+ * Frees `context`, which may be NULL. Its threads end with the last model made with it. It must not be used, nor
+ * freed again, afterwards.
  */
 void vitrum_context_free(struct vitrum_context *VITRUM_NULLABLE context);
 
@@ -1097,10 +1103,7 @@ vitrum_status vitrum_clip_load_memory(const struct vitrum_context *context,
                                       struct vitrum_clip *VITRUM_NULLABLE *VITRUM_NONNULL clip,
                                       struct vitrum_error *VITRUM_NULLABLE error);
 
-/*
- * Frees `clip`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
- * afterwards.
- */
+/* Frees `clip`, which may be NULL. It must not be used, nor freed again, afterwards. */
 void vitrum_clip_free(struct vitrum_clip *VITRUM_NULLABLE clip);
 
 /*
@@ -1267,10 +1270,7 @@ vitrum_status vitrum_sam_load_memory(const struct vitrum_context *context,
                                      struct vitrum_sam *VITRUM_NULLABLE *VITRUM_NONNULL sam,
                                      struct vitrum_error *VITRUM_NULLABLE error);
 
-/*
- * Frees `sam`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
- * afterwards. Embeddings and predictions made with it can still be read, saved and freed.
- */
+/* Frees `sam`, which may be NULL. It must not be used, nor freed again, afterwards. Embeddings and predictions made with it can still be read, saved and freed. */
 void vitrum_sam_free(struct vitrum_sam *VITRUM_NULLABLE sam);
 
 /*
@@ -1320,10 +1320,7 @@ vitrum_status vitrum_sam_encode(const struct vitrum_sam *sam,
                                 struct vitrum_sam_embedding *VITRUM_NULLABLE *VITRUM_NONNULL embedding,
                                 struct vitrum_error *VITRUM_NULLABLE error);
 
-/*
- * Frees `embedding`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
- * afterwards.
- */
+/* Frees `embedding`, which may be NULL. It must not be used, nor freed again, afterwards. */
 void vitrum_sam_embedding_free(struct vitrum_sam_embedding *VITRUM_NULLABLE embedding);
 
 /* Width of the picture in pixels; 0 if `embedding` is NULL. Any thread. */
@@ -1679,10 +1676,7 @@ vitrum_status vitrum_tracker_new(const struct vitrum_sam *sam,
                                  struct vitrum_tracker *VITRUM_NULLABLE *VITRUM_NONNULL tracker,
                                  struct vitrum_error *VITRUM_NULLABLE error);
 
-/*
- * Frees `tracker`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
- * afterwards.
- */
+/* Frees `tracker`, which may be NULL. It must not be used, nor freed again, afterwards. */
 void vitrum_tracker_free(struct vitrum_tracker *VITRUM_NULLABLE tracker);
 
 /*

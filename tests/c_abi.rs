@@ -88,6 +88,16 @@ fn all_ways_of_using_sam_agree() {
 }
 
 #[test]
+fn handles_are_told_apart_and_used_one_call_at_a_time() {
+    assert_eq!(run(&compile("tests/c_abi/handles.c"), &[CLIP, SAM, SAM2]), "handles: ok\n");
+}
+
+#[test]
+fn forked_processes_go_on_with_what_there_is() {
+    assert_eq!(run(&compile("tests/c_abi/fork.c"), &[SAM]), "fork: ok\n");
+}
+
+#[test]
 fn misuse_of_the_tracker_is_reported() {
     assert_eq!(run(&compile("tests/c_abi/tracker_misuse.c"), &[SAM2, SAM]), "tracker_misuse: ok\n");
 }

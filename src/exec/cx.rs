@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::float_env::FloatEnv;
 #[cfg(feature = "std")]
@@ -283,8 +283,20 @@ fn default_threads() -> usize {
 /// Workspaces waiting for reuse, behind a spin lock held only to push and pop (there is no mutex in `core`).
 #[derive(Default)]
 struct WorkspaceCache {
-    locked: AtomicBool,
+    /// The process that holds the lock; 0 for none. A forked process may find it held by a thread that it does not have.
+    holder: AtomicU32,
     idle: UnsafeCell<Vec<Workspace>>,
+}
+
+/// Rounds of waiting for the lock before a thread asks whose it is.
+const PATIENCE: u32 = 1 << 16;
+
+/// The number of this process.
+fn process() -> u32 {
+    #[cfg(feature = "parallel")]
+    return std::process::id();
+    #[cfg(not(feature = "parallel"))]
+    return 1;
 }
 
 // SAFETY: `idle` is only reached through `with`, under the lock.
@@ -292,16 +304,31 @@ unsafe impl Sync for WorkspaceCache {}
 
 impl WorkspaceCache {
     fn with<R>(&self, work: impl FnOnce(&mut Vec<Workspace>) -> R) -> R {
-        struct Unlock<'a>(&'a AtomicBool);
+        struct Unlock<'a>(&'a AtomicU32);
         impl Drop for Unlock<'_> {
             fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
+                self.0.store(0, Ordering::Release);
             }
         }
-        while self.locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        let (own, mut rounds) = (process(), 0u32);
+        let lost = loop {
+            match self.holder.compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => break false,
+                Err(holder) if holder != 0 && holder != own && rounds > PATIENCE => {
+                    if self.holder.compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed).is_ok()
+                    {
+                        break true;
+                    }
+                }
+                Err(_) => rounds = rounds.saturating_add(1),
+            }
             core::hint::spin_loop();
+        };
+        let _unlock = Unlock(&self.holder);
+        if lost {
+            // SAFETY: the lock is held. What the other process was changing is left to it, and never read here.
+            unsafe { self.idle.get().write(Vec::new()) };
         }
-        let _unlock = Unlock(&self.locked);
         // SAFETY: the lock is held, so this is the only reference.
         work(unsafe { &mut *self.idle.get() })
     }

@@ -1,8 +1,10 @@
 //! The thread pool of a context: the only file that names rayon.
 
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::process;
 use std::thread::{self, JoinHandle};
 
 use super::cx::Runner;
@@ -18,6 +20,8 @@ pub(super) struct RayonPool {
     is_taken: AtomicBool,
     /// The index of the thread that leads the team between regions; `NOBODY` otherwise.
     leader: AtomicUsize,
+    /// The process that has the threads. One that it forks has none of them, and works on the calling thread alone.
+    process: u32,
 }
 
 const NOBODY: usize = usize::MAX;
@@ -30,6 +34,7 @@ impl RayonPool {
             team: Team::new(),
             is_taken: AtomicBool::new(false),
             leader: AtomicUsize::new(NOBODY),
+            process: process::id(),
         };
         // Started here, because rayon does not join the threads that it starts itself.
         let pool = rayon::ThreadPoolBuilder::new()
@@ -45,6 +50,11 @@ impl RayonPool {
         Ok(this)
     }
 
+    /// Whether this is the process that has the threads, and not one that it forked.
+    fn is_here(&self) -> bool {
+        process::id() == self.process
+    }
+
     fn pool(&self) -> &rayon::ThreadPool {
         self.pool.as_ref().expect("taken only by drop")
     }
@@ -53,6 +63,11 @@ impl RayonPool {
 impl Drop for RayonPool {
     /// Ends the threads and waits for them: afterwards a host may unload the library.
     fn drop(&mut self) {
+        if !self.is_here() {
+            // Threads of another process: there is nothing to end, and locks of the pool may be held for good.
+            mem::forget((self.pool.take(), mem::take(&mut self.workers)));
+            return;
+        }
         // A thread cannot wait for itself.
         let own = self.pool.as_ref().and_then(rayon::ThreadPool::current_thread_index);
         drop(self.pool.take());
@@ -69,6 +84,9 @@ impl Runner for RayonPool {
     }
 
     fn run(&self, lanes: usize, lane: &(dyn Fn(usize) + Sync)) {
+        if !self.is_here() {
+            return (0..lanes).for_each(lane);
+        }
         match self.pool().current_thread_index() {
             Some(index) if index == self.leader.load(Ordering::Relaxed) => {
                 // Regions do not nest: while this one runs, nobody leads.
@@ -83,6 +101,9 @@ impl Runner for RayonPool {
     }
 
     fn enter(&self, work: &mut (dyn FnMut() + Send)) {
+        if !self.is_here() {
+            return work();
+        }
         if self.is_taken.swap(true, Ordering::Acquire) {
             return self.pool().install(work);
         }

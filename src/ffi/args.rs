@@ -82,7 +82,7 @@ unsafe fn write_version<T: CStruct>(to: *mut T, size: usize, value: &T) {
     }
 }
 
-fn check_pointer<T>(pointer: *const T, name: &str) -> Result<()> {
+pub(super) fn check_pointer<T>(pointer: *const T, name: &str) -> Result<()> {
     if pointer.is_null() {
         return Err(err!(NullPointer, "{name} is NULL"));
     }
@@ -90,26 +90,6 @@ fn check_pointer<T>(pointer: *const T, name: &str) -> Result<()> {
         return Err(err!(InvalidArgument, "{name} is not aligned to {} bytes", align_of::<T>()));
     }
     Ok(())
-}
-
-/// The value behind a pointer that must not be NULL: a handle, or a place for one.
-///
-/// # Safety
-/// `pointer` must be NULL or valid for `'a`.
-pub(super) unsafe fn required<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
-    check_pointer(pointer, name)?;
-    // SAFETY: not NULL and aligned; the caller promises the rest.
-    Ok(unsafe { &*pointer })
-}
-
-/// A handle that the call changes.
-///
-/// # Safety
-/// `pointer` must be NULL or valid for `'a`, and used by nobody else meanwhile.
-pub(super) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
-    check_pointer(pointer, name)?;
-    // SAFETY: not NULL and aligned; the caller promises the rest.
-    Ok(unsafe { &mut *pointer })
 }
 
 /// The place where a new handle goes.

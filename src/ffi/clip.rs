@@ -1,18 +1,18 @@
 //! `vitrum_clip`: pictures and texts in one space, and from there to probabilities.
 
-use alloc::boxed::Box;
 use core::ffi::c_char;
 use core::mem::offset_of;
 use core::ptr;
 
 use super::args::{
     CStruct, Nullable, Output, array, flag, init, init_with, optional, optional_versioned, place, product,
-    required, text, texts, write_text, zero,
+    text, texts, write_text, zero,
 };
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
 use super::file::{open, open_memory, vitrum_file};
 use super::guard::{guard, guard_value};
+use super::handle::{self, Handle, free, peek, shared};
 use super::image::{view, views, vitrum_image};
 use super::status::vitrum_status;
 use super::weights::{vitrum_weights, weight_format};
@@ -26,6 +26,16 @@ use crate::weights::Bundle;
 ///
 /// Several threads may use one model at the same time. It keeps what it needs of its context alive.
 pub struct vitrum_clip {
+    _opaque: (),
+}
+
+impl Handle for vitrum_clip {
+    const NAME: &'static str = "vitrum_clip";
+    type Value = ClipWithContext;
+}
+
+/// What a [`vitrum_clip`] stands for.
+pub struct ClipWithContext {
     pub(super) clip: Clip,
     cx: Cx,
 }
@@ -171,7 +181,7 @@ pub unsafe extern "C" fn vitrum_clip_load(
             let cx = cx_of(context)?;
             let options = optional_versioned(options, "options")?;
             let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
-            place.write(new_clip(cx, &bundle, options.as_ref())?);
+            place.write(new_clip(&cx, &bundle, options.as_ref())?);
             Ok(())
         })
     }
@@ -202,19 +212,18 @@ pub unsafe extern "C" fn vitrum_clip_load_memory(
             let cx = cx_of(context)?;
             let options = optional_versioned(options, "options")?;
             let mmap = options.as_ref().map_or(0, |options| options.mmap);
-            place.write(new_clip(cx, &open_memory(files, file_count, mmap)?, options.as_ref())?);
+            place.write(new_clip(&cx, &open_memory(files, file_count, mmap)?, options.as_ref())?);
             Ok(())
         })
     }
 }
 
-/// Frees `clip`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
-/// afterwards.
+/// Frees `clip`, which may be NULL. It must not be used, nor freed again, afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_free(clip: Nullable<*mut vitrum_clip>) {
     if !clip.is_null() {
         // SAFETY: the caller owns the handle, which a load function made, and gives it up.
-        guard_value((), || drop(unsafe { Box::from_raw(clip) }));
+        guard_value((), || unsafe { free(clip) });
     }
 }
 
@@ -237,7 +246,8 @@ pub unsafe extern "C" fn vitrum_clip_warnings(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let clip = &required(clip, "clip")?.clip;
+            let clip = shared(clip, "clip")?;
+            let clip = &clip.clip;
             write_text(&clip.warnings().join("\n"), Output::new(warnings, capacity, needed, "warnings")?)
         })
     }
@@ -247,14 +257,14 @@ pub unsafe extern "C" fn vitrum_clip_warnings(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_embed_dim(clip: Nullable<*const vitrum_clip>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { clip.as_ref() }.map_or(0, |clip| clip.clip.embed_dim()))
+    guard_value(0, || unsafe { peek(clip) }.map_or(0, |clip| clip.clip.embed_dim()))
 }
 
 /// Bytes of memory that the model occupies; 0 if `clip` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: Nullable<*const vitrum_clip>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { clip.as_ref() }.map_or(0, |clip| clip.clip.memory_bytes()))
+    guard_value(0, || unsafe { peek(clip) }.map_or(0, |clip| clip.clip.memory_bytes()))
 }
 
 /// Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
@@ -280,7 +290,7 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let clip = required(clip, "clip")?;
+            let clip = shared(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let images = views(images, image_count, "images")?;
             let options = read_encode_options(options)?;
@@ -312,7 +322,7 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let clip = required(clip, "clip")?;
+            let clip = shared(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let texts = self::texts(texts, text_count, "texts")?;
             let options = read_encode_options(options)?;
@@ -346,7 +356,7 @@ pub unsafe extern "C" fn vitrum_clip_classify(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let clip = required(clip, "clip")?;
+            let clip = shared(clip, "clip")?;
             let output = Output::new(probabilities, capacity, needed, "probabilities")?;
             let image = view(image, "image")?;
             let labels = texts(labels, label_count, "labels")?;
@@ -385,7 +395,7 @@ pub unsafe extern "C" fn vitrum_clip_similarity(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let clip = required(clip, "clip")?;
+            let clip = shared(clip, "clip")?;
             let output = Output::new(logits, capacity, needed, "logits")?;
             let dim = clip.clip.embed_dim();
             let images = array(images, product(image_count, dim)?, "images")?;
@@ -417,7 +427,7 @@ pub unsafe extern "C" fn vitrum_clip_tokenize(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let clip = required(clip, "clip")?;
+            let clip = shared(clip, "clip")?;
             let output = Output::new(tokens, capacity, needed, "tokens")?;
             let ids = clip.clip.tokenize(self::text(text, "text")?)?;
             if output.wants(ids.len())? {
@@ -428,7 +438,7 @@ pub unsafe extern "C" fn vitrum_clip_tokenize(
     }
 }
 
-impl vitrum_clip {
+impl ClipWithContext {
     /// Runs `encode` for `count` embeddings into scratch memory, and copies them out if it succeeds.
     fn embed(
         &self,
@@ -482,5 +492,5 @@ unsafe fn new_clip(
         }
     }
     let clip = Clip::load(cx, bundle, &clip_options)?;
-    Ok(Box::into_raw(Box::new(vitrum_clip { clip, cx: cx.clone() })))
+    handle::new(ClipWithContext { clip, cx: cx.clone() })
 }

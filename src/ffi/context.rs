@@ -1,13 +1,13 @@
 //! `vitrum_context`: threads and instruction set.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 use core::mem::offset_of;
 
-use super::args::{CStruct, Nullable, flag, init, optional_versioned, place, required, zero};
+use super::args::{CStruct, Nullable, flag, init, optional_versioned, place, zero};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::handle::{self, Handle, Shared, free, peek, shared};
 use super::runner::{HostRunner, MAX_THREADS, vitrum_parallel_for};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
@@ -42,9 +42,15 @@ const LEVELS: [(vitrum_isa, &str); 5] = [
 /// Threads, an instruction set and scratch memory that is kept for reuse. Opaque.
 ///
 /// Models keep what they need of their context alive: it may be freed before them. Several threads may use one
-/// context and its models at the same time. Nothing is shared between contexts.
+/// context and its models at the same time. Nothing is shared between contexts. A process that is forked has none of the
+/// threads: there, calls run on the calling thread alone.
 pub struct vitrum_context {
-    pub(super) cx: Cx,
+    _opaque: (),
+}
+
+impl Handle for vitrum_context {
+    const NAME: &'static str = "vitrum_context";
+    type Value = Cx;
 }
 
 /// How to make a context. All zeros but `struct_size` are the defaults.
@@ -108,19 +114,19 @@ pub unsafe extern "C" fn vitrum_context_new(
                 Some(options) => new_cx(&options)?,
                 None => Cx::new(&CxOptions::default())?,
             };
-            context.write(Box::into_raw(Box::new(vitrum_context { cx })));
+            context.write(handle::new(cx)?);
             Ok(())
         })
     }
 }
 
-/// Frees `context`, which may be NULL. Its threads end with the last model made with it. No other call may be
-/// using it, and it must not be used, nor freed again, afterwards.
+/// Frees `context`, which may be NULL. Its threads end with the last model made with it. It must not be used, nor
+/// freed again, afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_context_free(context: Nullable<*mut vitrum_context>) {
     if !context.is_null() {
         // SAFETY: the caller owns the handle, which `vitrum_context_new` made, and gives it up.
-        guard_value((), || drop(unsafe { Box::from_raw(context) }));
+        guard_value((), || unsafe { free(context) });
     }
 }
 
@@ -128,7 +134,7 @@ pub unsafe extern "C" fn vitrum_context_free(context: Nullable<*mut vitrum_conte
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_context_threads(context: Nullable<*const vitrum_context>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { context.as_ref() }.map_or(0, |context| context.cx.threads() as u32))
+    guard_value(0, || unsafe { peek(context) }.map_or(0, |context| context.threads() as u32))
 }
 
 /// The instruction set in use, never `VITRUM_ISA_BEST`; 0 if `context` is NULL. Any thread.
@@ -136,7 +142,7 @@ pub unsafe extern "C" fn vitrum_context_threads(context: Nullable<*const vitrum_
 pub unsafe extern "C" fn vitrum_context_isa(context: Nullable<*const vitrum_context>) -> vitrum_isa {
     guard_value(0, || {
         // SAFETY: the caller passes NULL or a handle.
-        let name = unsafe { context.as_ref() }.map(|context| context.cx.level().name());
+        let name = unsafe { peek(context) }.map(|context| context.level().name());
         LEVELS.iter().find(|(_, level)| Some(*level) == name).map_or(0, |(isa, _)| *isa)
     })
 }
@@ -158,7 +164,7 @@ pub const VITRUM_AMX_USED: vitrum_amx = 3;
 pub unsafe extern "C" fn vitrum_context_amx(context: Nullable<*const vitrum_context>) -> vitrum_amx {
     guard_value(VITRUM_AMX_NOT_ASKED, || {
         // SAFETY: the caller passes NULL or a handle.
-        match unsafe { context.as_ref() }.map_or(AmxState::NotAsked, |context| context.cx.amx()) {
+        match unsafe { peek(context) }.map_or(AmxState::NotAsked, |context| context.amx()) {
             AmxState::NotAsked => VITRUM_AMX_NOT_ASKED,
             AmxState::Absent => VITRUM_AMX_ABSENT,
             AmxState::Refused => VITRUM_AMX_REFUSED,
@@ -172,8 +178,8 @@ pub unsafe extern "C" fn vitrum_context_amx(context: Nullable<*const vitrum_cont
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_context_trim(context: Nullable<*const vitrum_context>) {
     // SAFETY: the caller passes NULL or a handle.
-    if let Some(context) = unsafe { context.as_ref() } {
-        guard_value((), || context.cx.trim());
+    if let Some(context) = unsafe { peek(context) } {
+        guard_value((), || context.trim());
     }
 }
 
@@ -181,9 +187,9 @@ pub unsafe extern "C" fn vitrum_context_trim(context: Nullable<*const vitrum_con
 ///
 /// # Safety
 /// `context` must be NULL or a handle that is valid for `'a`.
-pub(super) unsafe fn cx_of<'a>(context: *const vitrum_context) -> Result<&'a Cx> {
+pub(super) unsafe fn cx_of<'a>(context: *const vitrum_context) -> Result<Shared<'a, vitrum_context>> {
     // SAFETY: the caller's promise.
-    Ok(&unsafe { required(context, "context")? }.cx)
+    unsafe { shared(context, "context") }
 }
 
 fn new_cx(options: &vitrum_context_options) -> Result<Cx> {

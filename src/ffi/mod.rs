@@ -9,6 +9,7 @@
 
 mod args;
 mod guard;
+mod handle;
 #[cfg(all(not(feature = "std"), panic = "abort"))]
 mod no_std;
 

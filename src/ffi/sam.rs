@@ -1,15 +1,15 @@
 //! `vitrum_sam`: a SAM or SAM 2 model, and the encoding of pictures.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 
-use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, required, write_text};
+use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, write_text};
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
 use super::file::{open, open_memory, vitrum_file};
 use super::guard::{guard, guard_value};
+use super::handle::{self, Handle, free, peek, shared};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam_embedding::vitrum_sam_embedding;
@@ -25,7 +25,12 @@ use crate::weights::Bundle;
 ///
 /// Several threads may use one model at the same time. It keeps what it needs of its context alive.
 pub struct vitrum_sam {
-    pub(super) sam: Arc<Sam>,
+    _opaque: (),
+}
+
+impl Handle for vitrum_sam {
+    const NAME: &'static str = "vitrum_sam";
+    type Value = Arc<Sam>;
 }
 
 /// How to load a SAM model. All zeros but `struct_size` are the defaults.
@@ -94,7 +99,7 @@ pub unsafe extern "C" fn vitrum_sam_load(
             let cx = cx_of(context)?;
             let options = optional_versioned(options, "options")?;
             let bundle = open(path, options.as_ref().map_or(0, |options| options.mmap))?;
-            place.write(new_sam(cx, &bundle, options.as_ref())?);
+            place.write(new_sam(&cx, &bundle, options.as_ref())?);
             Ok(())
         })
     }
@@ -124,19 +129,18 @@ pub unsafe extern "C" fn vitrum_sam_load_memory(
             let cx = cx_of(context)?;
             let options = optional_versioned(options, "options")?;
             let bundle = open_memory(files, file_count, options.as_ref().map_or(0, |options| options.mmap))?;
-            place.write(new_sam(cx, &bundle, options.as_ref())?);
+            place.write(new_sam(&cx, &bundle, options.as_ref())?);
             Ok(())
         })
     }
 }
 
-/// Frees `sam`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
-/// afterwards. Embeddings and predictions made with it can still be read, saved and freed.
+/// Frees `sam`, which may be NULL. It must not be used, nor freed again, afterwards. Embeddings and predictions made with it can still be read, saved and freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_free(sam: Nullable<*mut vitrum_sam>) {
     if !sam.is_null() {
         // SAFETY: the caller owns the handle, which a load function made, and gives it up.
-        guard_value((), || drop(unsafe { Box::from_raw(sam) }));
+        guard_value((), || unsafe { free(sam) });
     }
 }
 
@@ -159,7 +163,7 @@ pub unsafe extern "C" fn vitrum_sam_warnings(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             write_text(&sam.warnings().join("\n"), Output::new(warnings, capacity, needed, "warnings")?)
         })
     }
@@ -169,7 +173,7 @@ pub unsafe extern "C" fn vitrum_sam_warnings(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_image_size(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.image_size()))
+    guard_value(0, || unsafe { peek(sam) }.map_or(0, |sam| sam.image_size()))
 }
 
 /// Side of the square low-resolution masks, those that the model predicts and those that a prompt may hold, in values;
@@ -177,14 +181,14 @@ pub unsafe extern "C" fn vitrum_sam_image_size(sam: Nullable<*const vitrum_sam>)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_mask_side(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.mask_side()))
+    guard_value(0, || unsafe { peek(sam) }.map_or(0, |sam| sam.mask_side()))
 }
 
 /// Bytes of memory that the model occupies; 0 if `sam` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: Nullable<*const vitrum_sam>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { sam.as_ref() }.map_or(0, |sam| sam.sam.memory_bytes()))
+    guard_value(0, || unsafe { peek(sam) }.map_or(0, |sam| sam.memory_bytes()))
 }
 
 /// Runs the image encoder on `image` and writes the result to `embedding`; the caller frees it with
@@ -208,10 +212,10 @@ pub unsafe extern "C" fn vitrum_sam_encode(
     unsafe {
         guard(error, || {
             let place = place(embedding, "embedding")?;
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             let image = view(image, "image")?;
             let encoded = monitored(progress, progress_user, |monitor| sam.encode(&image, monitor))?;
-            place.write(vitrum_sam_embedding::new(encoded));
+            place.write(handle::new(encoded)?);
             Ok(())
         })
     }
@@ -225,5 +229,5 @@ fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -
         sam_options.weights = weight_format(options.weights)?;
     }
     let sam = Arc::new(Sam::load(cx, bundle, &sam_options)?);
-    Ok(Box::into_raw(Box::new(vitrum_sam { sam })))
+    handle::new(sam)
 }

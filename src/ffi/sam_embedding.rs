@@ -1,10 +1,9 @@
 //! `vitrum_sam_embedding`: an encoded picture, which can be kept.
 
-use alloc::boxed::Box;
-
-use super::args::{Nullable, Output, array, place, required};
+use super::args::{Nullable, Output, array, place};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::handle::{self, Handle, free, peek, shared};
 use super::image::{view, vitrum_image};
 use super::sam::vitrum_sam;
 use super::status::vitrum_status;
@@ -25,22 +24,20 @@ pub const VITRUM_PICTURE_UNKNOWN: vitrum_picture_match = -1;
 /// Several threads may use one embedding at the same time. It belongs to the model that made it, or to one loaded
 /// from the same weights with the same input size.
 pub struct vitrum_sam_embedding {
-    pub(super) embedding: Embedding,
+    _opaque: (),
 }
 
-impl vitrum_sam_embedding {
-    pub(super) fn new(embedding: Embedding) -> *mut Self {
-        Box::into_raw(Box::new(Self { embedding }))
-    }
+impl Handle for vitrum_sam_embedding {
+    const NAME: &'static str = "vitrum_sam_embedding";
+    type Value = Embedding;
 }
 
-/// Frees `embedding`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
-/// afterwards.
+/// Frees `embedding`, which may be NULL. It must not be used, nor freed again, afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_embedding_free(embedding: Nullable<*mut vitrum_sam_embedding>) {
     if !embedding.is_null() {
         // SAFETY: the caller owns the handle, which this library made, and gives it up.
-        guard_value((), || drop(unsafe { Box::from_raw(embedding) }));
+        guard_value((), || unsafe { free(embedding) });
     }
 }
 
@@ -48,7 +45,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_free(embedding: Nullable<*mut vitr
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_embedding_width(embedding: Nullable<*const vitrum_sam_embedding>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.image_size().0 as u32))
+    guard_value(0, || unsafe { peek(embedding) }.map_or(0, |it| it.image_size().0 as u32))
 }
 
 /// Height of the picture in pixels; 0 if `embedding` is NULL. Any thread.
@@ -57,7 +54,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_height(
     embedding: Nullable<*const vitrum_sam_embedding>,
 ) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.image_size().1 as u32))
+    guard_value(0, || unsafe { peek(embedding) }.map_or(0, |it| it.image_size().1 as u32))
 }
 
 /// Bytes of memory that the embedding occupies; 0 if it is NULL. Any thread.
@@ -66,7 +63,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_memory_bytes(
     embedding: Nullable<*const vitrum_sam_embedding>,
 ) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { embedding.as_ref() }.map_or(0, |it| it.embedding.memory_bytes()))
+    guard_value(0, || unsafe { peek(embedding) }.map_or(0, |it| it.memory_bytes()))
 }
 
 /// The output of the image encoder: a square grid of tokens, row by row, the channels of a token together. Any
@@ -87,7 +84,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_values(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let embedding = &required(embedding, "embedding")?.embedding;
+            let embedding = shared(embedding, "embedding")?;
             let output = Output::new(values, capacity, needed, "values")?;
             if output.wants(embedding.values().len())? {
                 output.write(embedding.values());
@@ -114,7 +111,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_save(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let embedding = &required(embedding, "embedding")?.embedding;
+            let embedding = shared(embedding, "embedding")?;
             let output = Output::new(bytes, capacity, needed, "bytes")?;
             if output.wants(embedding.saved_bytes())? {
                 output.write(&embedding.save());
@@ -142,7 +139,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_is_of(
     unsafe {
         guard(error, || {
             let answer = place(answer, "answer")?;
-            let embedding = &required(embedding, "embedding")?.embedding;
+            let embedding = shared(embedding, "embedding")?;
             let image = view(image, "image")?;
             answer.write(match embedding.is_of(&image) {
                 Some(true) => VITRUM_PICTURE_SAME,
@@ -176,9 +173,9 @@ pub unsafe extern "C" fn vitrum_sam_embedding_load(
     unsafe {
         guard(error, || {
             let place = place(embedding, "embedding")?;
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             let data = array(data, size, "data")?;
-            place.write(vitrum_sam_embedding::new(sam.restore(data)?));
+            place.write(handle::new(sam.restore(data)?)?);
             Ok(())
         })
     }

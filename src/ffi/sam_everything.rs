@@ -6,9 +6,10 @@ use core::mem::offset_of;
 use core::ops::ControlFlow;
 use core::ptr;
 
-use super::args::{CStruct, Nullable, array, flag, init_with, optional, optional_versioned, place, required};
+use super::args::{CStruct, Nullable, array, flag, init_with, optional, optional_versioned, place};
 use super::error::vitrum_error;
 use super::guard::guard;
+use super::handle::{self, shared};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
@@ -103,9 +104,9 @@ pub unsafe extern "C" fn vitrum_sam_everything_defaults(
     struct_size: usize,
 ) -> vitrum_status {
     // SAFETY: the caller passes NULL or a SAM.
-    match unsafe { required(sam, "sam") } {
+    match unsafe { shared(sam, "sam") } {
         Ok(sam) => {
-            let defaults = vitrum_sam_everything_options::new(&sam.sam.model().automatic_options());
+            let defaults = vitrum_sam_everything_options::new(&sam.model().automatic_options());
             // SAFETY: the caller passes NULL or `struct_size` writable bytes.
             unsafe { init_with(options, struct_size, &defaults) }
         }
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn vitrum_sam_everything(
     unsafe {
         guard(error, || {
             let place = optional(kept, || place(kept, "kept"))?;
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             let image = view(image, "image")?;
             let options = match optional_versioned(options, "options")? {
                 Some(options) => options.read()?,
@@ -187,7 +188,7 @@ pub unsafe extern "C" fn vitrum_sam_everything(
                 sam.everything(&image, &options, monitor, &mut hand_out)
             })?;
             if let Some(place) = place {
-                place.write(vitrum_sam_embedding::new(embedding));
+                place.write(handle::new(embedding)?);
             }
             Ok(())
         })

@@ -1,13 +1,12 @@
 //! `vitrum_sam_prediction`: masks from prompts.
 
-use alloc::boxed::Box;
-
 use super::args::{
-    CStruct, Nullable, Output, flag, init, init_with, optional_versioned, place, product, required,
-    required_mut, versioned_array, versioned_place,
+    CStruct, Nullable, Output, flag, init, init_with, optional_versioned, place, product, versioned_array,
+    versioned_place,
 };
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::handle::{self, Handle, exclusive, free, peek, shared};
 use super::polygon::{vitrum_polygon, write_polygons};
 use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
@@ -90,7 +89,12 @@ pub unsafe extern "C" fn vitrum_sam_mask_stats_init(
 ///
 /// Several threads may read a prediction at the same time, but none while `vitrum_sam_predict` changes it.
 pub struct vitrum_sam_prediction {
-    prediction: Prediction,
+    _opaque: (),
+}
+
+impl Handle for vitrum_sam_prediction {
+    const NAME: &'static str = "vitrum_sam_prediction";
+    type Value = Prediction;
 }
 
 /// Makes an empty prediction for results of `sam` and writes it to `prediction`; the caller frees it with
@@ -105,9 +109,8 @@ pub unsafe extern "C" fn vitrum_sam_prediction_new(
     unsafe {
         guard(error, || {
             let place = place(prediction, "prediction")?;
-            required(sam, "sam")?;
-            let empty = vitrum_sam_prediction { prediction: Prediction::default() };
-            place.write(Box::into_raw(Box::new(empty)));
+            shared(sam, "sam")?;
+            place.write(handle::new(Prediction::default())?);
             Ok(())
         })
     }
@@ -118,7 +121,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_new(
 pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: Nullable<*mut vitrum_sam_prediction>) {
     if !prediction.is_null() {
         // SAFETY: the caller owns the handle, which `vitrum_sam_prediction_new` made, and gives it up.
-        guard_value((), || drop(unsafe { Box::from_raw(prediction) }));
+        guard_value((), || unsafe { free(prediction) });
     }
 }
 
@@ -145,9 +148,9 @@ pub unsafe extern "C" fn vitrum_sam_predict(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let sam = &required(sam, "sam")?.sam;
-            let embedding = &required(embedding, "embedding")?.embedding;
-            let prediction = required_mut(prediction, "prediction")?;
+            let sam = shared(sam, "sam")?;
+            let embedding = shared(embedding, "embedding")?;
+            let mut prediction = exclusive(prediction, "prediction")?;
             let options = match optional_versioned(options, "options")? {
                 Some(options) => options.read()?,
                 None => PredictOptions::default(),
@@ -155,7 +158,7 @@ pub unsafe extern "C" fn vitrum_sam_predict(
             let prompts = versioned_array(prompts, prompt_count, "prompts")?;
             let points = read_points(&prompts)?;
             let prompts = read_prompts(&prompts, &points)?;
-            sam.predict(embedding, &prompts, &options, &mut prediction.prediction)
+            sam.predict(&embedding, &prompts, &options, &mut prediction)
         })
     }
 }
@@ -166,7 +169,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_prompts(
     prediction: Nullable<*const vitrum_sam_prediction>,
 ) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.prompts()))
+    guard_value(0, || unsafe { peek(prediction) }.map_or(0, |it| it.prompts()))
 }
 
 /// How many masks there are for each prompt; 0 if `prediction` is NULL. Any thread.
@@ -175,7 +178,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_masks(
     prediction: Nullable<*const vitrum_sam_prediction>,
 ) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { prediction.as_ref() }.map_or(0, |it| it.prediction.masks()))
+    guard_value(0, || unsafe { peek(prediction) }.map_or(0, |it| it.masks()))
 }
 
 /// The scores of all masks, prompt after prompt: for each the IoU (intersection over union) with the object that the
@@ -196,7 +199,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_scores(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let prediction = &required(prediction, "prediction")?.prediction;
+            let prediction = shared(prediction, "prediction")?;
             let output = Output::new(scores, capacity, needed, "scores")?;
             let masks = prediction.masks();
             output.fill(product(prediction.prompts(), masks)?, |scores| {
@@ -229,10 +232,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_mask(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let output = Output::new(pixels, capacity, needed, "pixels")?;
-            let len = it.check(prompt, mask)?;
-            output.fill(len, |pixels| it.prediction.mask_into(prompt, mask, threshold, pixels))
+            let len = check(&it, prompt, mask)?;
+            output.fill(len, |pixels| it.mask_into(prompt, mask, threshold, pixels))
         })
     }
 }
@@ -256,10 +259,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_rle(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let output = Output::new(counts, capacity, needed, "counts")?;
-            it.check(prompt, mask)?;
-            let rle = it.prediction.rle(prompt, mask, threshold)?;
+            check(&it, prompt, mask)?;
+            let rle = it.rle(prompt, mask, threshold)?;
             if output.wants(rle.counts().len())? {
                 output.write(rle.counts());
             }
@@ -290,11 +293,11 @@ pub unsafe extern "C" fn vitrum_sam_prediction_polygons(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let corners = Output::new(corners, corner_capacity, corners_needed, "corners")?;
             let polygons = Output::new(polygons, polygon_capacity, polygons_needed, "polygons")?;
-            it.check(prompt, mask)?;
-            let rle = it.prediction.rle(prompt, mask, threshold)?;
+            check(&it, prompt, mask)?;
+            let rle = it.rle(prompt, mask, threshold)?;
             write_polygons(&rle, tolerance, corners, polygons)
         })
     }
@@ -318,16 +321,16 @@ pub unsafe extern "C" fn vitrum_sam_prediction_stats(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let stats = versioned_place(stats, "stats")?;
-            it.check(prompt, mask)?;
-            let rle = it.prediction.rle(prompt, mask, threshold)?;
-            let stability_score = it.prediction.stability(prompt, mask, threshold, STABILITY_OFFSET)?;
+            check(&it, prompt, mask)?;
+            let rle = it.rle(prompt, mask, threshold)?;
+            let stability_score = it.stability(prompt, mask, threshold, STABILITY_OFFSET)?;
             stats.write(&vitrum_sam_mask_stats {
                 struct_size: 0,
                 area: rle.area(),
                 bounding_box: rle.bounding_box(),
-                score: it.prediction.iou(prompt)[mask],
+                score: it.iou(prompt)[mask],
                 stability_score,
             });
             Ok(())
@@ -354,10 +357,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_stability(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let place = place(stability, "stability")?;
-            it.check(prompt, mask)?;
-            place.write(it.prediction.stability(prompt, mask, threshold, offset)?);
+            check(&it, prompt, mask)?;
+            place.write(it.stability(prompt, mask, threshold, offset)?);
             Ok(())
         })
     }
@@ -380,10 +383,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_logits(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let output = Output::new(logits, capacity, needed, "logits")?;
-            let len = it.check(prompt, mask)?;
-            output.fill(len, |logits| it.prediction.logits_into(prompt, mask, logits))
+            let len = check(&it, prompt, mask)?;
+            output.fill(len, |logits| it.logits_into(prompt, mask, logits))
         })
     }
 }
@@ -406,10 +409,10 @@ pub unsafe extern "C" fn vitrum_sam_prediction_low_res(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let it = required(prediction, "prediction")?;
+            let it = shared(prediction, "prediction")?;
             let output = Output::new(logits, capacity, needed, "logits")?;
-            it.check(prompt, mask)?;
-            let low_res = it.prediction.low_res(prompt, mask);
+            check(&it, prompt, mask)?;
+            let low_res = it.low_res(prompt, mask);
             if output.wants(low_res.len())? {
                 output.write(low_res);
             }
@@ -437,20 +440,18 @@ impl vitrum_sam_predict_options {
     }
 }
 
-impl vitrum_sam_prediction {
-    /// Pixels of the picture.
-    ///
-    /// # Errors
-    /// `InvalidArgument` if there is no such mask.
-    fn check(&self, prompt: usize, mask: usize) -> Result<usize> {
-        let (prompts, masks) = (self.prediction.prompts(), self.prediction.masks());
-        if prompt >= prompts || mask >= masks {
-            return Err(err!(
-                InvalidArgument,
-                "mask {mask} of prompt {prompt}: there are {prompts} prompts of {masks} masks"
-            ));
-        }
-        let (width, height) = self.prediction.image_size();
-        product(width, height)
+/// Pixels of the picture.
+///
+/// # Errors
+/// `InvalidArgument` if there is no such mask.
+fn check(prediction: &Prediction, prompt: usize, mask: usize) -> Result<usize> {
+    let (prompts, masks) = (prediction.prompts(), prediction.masks());
+    if prompt >= prompts || mask >= masks {
+        return Err(err!(
+            InvalidArgument,
+            "mask {mask} of prompt {prompt}: there are {prompts} prompts of {masks} masks"
+        ));
     }
+    let (width, height) = prediction.image_size();
+    product(width, height)
 }

@@ -5,11 +5,12 @@ use core::ops::ControlFlow;
 use core::ptr;
 
 use super::args::{
-    CStruct, Nullable, init_with, optional, optional_versioned, place, required, text, texts, versioned,
+    CStruct, Nullable, init_with, optional, optional_versioned, place, text, texts, versioned,
 };
 use super::clip::vitrum_clip;
 use super::error::vitrum_error;
 use super::guard::guard;
+use super::handle::{self, shared};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
@@ -109,8 +110,9 @@ pub unsafe extern "C" fn vitrum_sam_ground(
     unsafe {
         guard(error, || {
             let place = optional(kept, || place(kept, "kept"))?;
-            let sam = &required(sam, "sam")?.sam;
-            let clip = &required(clip, "clip")?.clip;
+            let sam = shared(sam, "sam")?;
+            let clip = shared(clip, "clip")?;
+            let clip = &clip.clip;
             let image = view(image, "image")?;
             let prompt = versioned(prompt, "prompt")?;
             let sought = texts(prompt.texts, prompt.text_count, "texts")?;
@@ -141,7 +143,7 @@ pub unsafe extern "C" fn vitrum_sam_ground(
                 return Err(err!(Cancelled, "cancelled by the caller"));
             }
             if let Some(place) = place {
-                place.write(vitrum_sam_embedding::new(embedding));
+                place.write(handle::new(embedding)?);
             }
             Ok(())
         })

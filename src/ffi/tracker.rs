@@ -1,14 +1,12 @@
 //! `vitrum_tracker`: objects followed through a video.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_void;
 
-use super::args::{
-    CStruct, Nullable, Output, flag, init_with, optional, optional_versioned, place, required, required_mut,
-};
+use super::args::{CStruct, Nullable, Output, flag, init_with, optional, optional_versioned, place};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::handle::{self, Handle, exclusive, free, peek, shared};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
@@ -24,13 +22,12 @@ use crate::pipelines::tracker::{Direction, Tracker, TrackerOptions};
 ///
 /// Frames are numbered from 0. The caller chooses the numbers of objects.
 pub struct vitrum_tracker {
-    pub(super) tracker: Tracker,
+    _opaque: (),
 }
 
-impl vitrum_tracker {
-    pub(super) fn new(tracker: Tracker) -> *mut Self {
-        Box::into_raw(Box::new(Self { tracker }))
-    }
+impl Handle for vitrum_tracker {
+    const NAME: &'static str = "vitrum_tracker";
+    type Value = Tracker;
 }
 
 /// Stands for the number of the frame that was pushed last.
@@ -119,22 +116,21 @@ pub unsafe extern "C" fn vitrum_tracker_new(
     unsafe {
         guard(error, || {
             let place = place(tracker, "tracker")?;
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             let options = read_options(options)?;
             let size = [width as usize, height as usize];
-            place.write(vitrum_tracker::new(Tracker::new(Arc::clone(sam), size, &options)?));
+            place.write(handle::new(Tracker::new(Arc::clone(&sam), size, &options)?)?);
             Ok(())
         })
     }
 }
 
-/// Frees `tracker`, which may be NULL. No other call may be using it, and it must not be used, nor freed again,
-/// afterwards.
+/// Frees `tracker`, which may be NULL. It must not be used, nor freed again, afterwards.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_free(tracker: Nullable<*mut vitrum_tracker>) {
     if !tracker.is_null() {
         // SAFETY: the caller owns the handle, which this library made, and gives it up.
-        guard_value((), || drop(unsafe { Box::from_raw(tracker) }));
+        guard_value((), || unsafe { free(tracker) });
     }
 }
 
@@ -155,9 +151,9 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
     unsafe {
         guard(error, || {
             let place = place(limit, "limit")?;
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             let options = read_options(options)?;
-            place.write(Tracker::memory_bytes(sam, [width as usize, height as usize], &options)?);
+            place.write(Tracker::memory_bytes(&sam, [width as usize, height as usize], &options)?);
             Ok(())
         })
     }
@@ -167,21 +163,21 @@ pub unsafe extern "C" fn vitrum_tracker_memory_limit(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_memory_bytes(tracker: Nullable<*const vitrum_tracker>) -> usize {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.bytes()))
+    guard_value(0, || unsafe { peek(tracker) }.map_or(0, |it| it.bytes()))
 }
 
 /// Width of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_width(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[0] as u32))
+    guard_value(0, || unsafe { peek(tracker) }.map_or(0, |it| it.size()[0] as u32))
 }
 
 /// Height of the frames in pixels; 0 if `tracker` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_height(tracker: Nullable<*const vitrum_tracker>) -> u32 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(0, || unsafe { tracker.as_ref() }.map_or(0, |it| it.tracker.size()[1] as u32))
+    guard_value(0, || unsafe { peek(tracker) }.map_or(0, |it| it.size()[1] as u32))
 }
 
 /// Takes the next frame of the video: encodes it, once for all objects, and makes it the current one. The oldest frame
@@ -205,7 +201,7 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame(
     unsafe {
         guard(error, || {
             let place = optional(frame, || place(frame, "frame"))?;
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let mut tracker = exclusive(tracker, "tracker")?;
             let image = view(image, "image")?;
             let frame = monitored(progress, progress_user, |monitor| tracker.push(&image, monitor))?;
             if let Some(place) = place {
@@ -233,7 +229,7 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame_at(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let mut tracker = exclusive(tracker, "tracker")?;
             let image = view(image, "image")?;
             let frame = numbered(frame)?;
             monitored(progress, progress_user, |monitor| tracker.push_at(frame, &image, monitor))
@@ -245,7 +241,7 @@ pub unsafe extern "C" fn vitrum_tracker_push_frame_at(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_frame(tracker: Nullable<*const vitrum_tracker>) -> i64 {
     // SAFETY: the caller passes NULL or a handle.
-    guard_value(-1, || unsafe { tracker.as_ref() }.and_then(|it| it.tracker.frame()).map_or(-1, |n| n as i64))
+    guard_value(-1, || unsafe { peek(tracker) }.and_then(|it| it.frame()).map_or(-1, |n| n as i64))
 }
 
 /// The numbers of the frames that are held, in the order in which they were pushed.
@@ -265,7 +261,7 @@ pub unsafe extern "C" fn vitrum_tracker_held_frames(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &required(tracker, "tracker")?.tracker;
+            let tracker = shared(tracker, "tracker")?;
             let output = Output::new(frames, capacity, needed, "frames")?;
             let held = tracker.held();
             output.fill(held.len(), |frames| {
@@ -293,7 +289,7 @@ pub unsafe extern "C" fn vitrum_tracker_step(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let mut tracker = exclusive(tracker, "tracker")?;
             monitored(progress, progress_user, |monitor| tracker.step(monitor))
         })
     }
@@ -315,8 +311,8 @@ pub unsafe extern "C" fn vitrum_tracker_step_at(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
-            let frame = number_of(tracker, frame)?;
+            let mut tracker = exclusive(tracker, "tracker")?;
+            let frame = number_of(&tracker, frame)?;
             let direction = read_direction(direction)?;
             monitored(progress, progress_user, |monitor| tracker.step_at(frame, direction, monitor))
         })
@@ -332,7 +328,7 @@ pub unsafe extern "C" fn vitrum_tracker_reset(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            required_mut(tracker, "tracker")?.tracker.reset();
+            exclusive(tracker, "tracker")?.reset();
             Ok(())
         })
     }

@@ -1,8 +1,9 @@
 //! Masks of a `vitrum_tracker`.
 
-use super::args::{CStruct, Nullable, Output, init, product, required, versioned_place};
+use super::args::{CStruct, Nullable, Output, init, product, versioned_place};
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
+use super::handle::{Shared, shared};
 use super::polygon::{vitrum_polygon, write_polygons};
 use super::status::vitrum_status;
 use super::tracker::{frame_or_current, vitrum_tracker};
@@ -66,7 +67,7 @@ pub unsafe extern "C" fn vitrum_tracker_mask(
         guard(error, || {
             let (tracker, frame) = found(tracker, object, frame)?;
             let output = Output::new(pixels, capacity, needed, "pixels")?;
-            output.fill(pixel_count(tracker)?, |pixels| tracker.mask_into(object, frame, threshold, pixels))
+            output.fill(pixel_count(&tracker)?, |pixels| tracker.mask_into(object, frame, threshold, pixels))
         })
     }
 }
@@ -181,7 +182,7 @@ pub unsafe extern "C" fn vitrum_tracker_logits(
         guard(error, || {
             let (tracker, frame) = found(tracker, object, frame)?;
             let output = Output::new(logits, capacity, needed, "logits")?;
-            output.fill(pixel_count(tracker)?, |logits| tracker.logits_into(object, frame, logits))
+            output.fill(pixel_count(&tracker)?, |logits| tracker.logits_into(object, frame, logits))
         })
     }
 }
@@ -234,9 +235,9 @@ unsafe fn found<'a>(
     tracker: *const vitrum_tracker,
     object: u32,
     frame: i64,
-) -> Result<(&'a Tracker, Option<u64>)> {
+) -> Result<(Shared<'a, vitrum_tracker>, Option<u64>)> {
     // SAFETY: the caller's promise.
-    let tracker = unsafe { &required(tracker, "tracker")?.tracker };
+    let tracker = unsafe { shared(tracker, "tracker")? };
     let frame = frame_or_current(frame)?;
     tracker.low_res(object, frame)?;
     Ok((tracker, frame))

@@ -3,12 +3,10 @@
 use core::ffi::c_void;
 use core::slice;
 
-use super::args::{
-    CStruct, Nullable, Output, array, flag, init, optional_versioned, product, required, required_mut,
-    versioned,
-};
+use super::args::{CStruct, Nullable, Output, array, flag, init, optional_versioned, product, versioned};
 use super::error::vitrum_error;
 use super::guard::guard;
+use super::handle::{exclusive, shared};
 use super::progress::{monitored, vitrum_progress};
 use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
 use super::status::vitrum_status;
@@ -68,8 +66,8 @@ pub unsafe extern "C" fn vitrum_tracker_add_points(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
-            let frame = number_of(tracker, frame)?;
+            let mut tracker = exclusive(tracker, "tracker")?;
+            let frame = number_of(&tracker, frame)?;
             let keep_earlier = match optional_versioned(options, "options")? {
                 Some(options) => flag(options.keep_earlier, "keep_earlier")?,
                 None => false,
@@ -110,8 +108,8 @@ pub unsafe extern "C" fn vitrum_tracker_add_mask(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
-            let frame = number_of(tracker, frame)?;
+            let mut tracker = exclusive(tracker, "tracker")?;
+            let frame = number_of(&tracker, frame)?;
             let size = [width as usize, height as usize];
             let mask = array(mask, product(size[0], size[1])?, "mask")?;
             monitored(progress, progress_user, |monitor| tracker.add_mask(frame, object, mask, size, monitor))
@@ -133,8 +131,8 @@ pub unsafe extern "C" fn vitrum_tracker_clear_prompts(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
-            let frame = number_of(tracker, frame)?;
+            let mut tracker = exclusive(tracker, "tracker")?;
+            let frame = number_of(&tracker, frame)?;
             tracker.clear_prompts(frame, object)
         })
     }
@@ -150,7 +148,7 @@ pub unsafe extern "C" fn vitrum_tracker_remove_object(
     error: Nullable<*mut vitrum_error>,
 ) -> vitrum_status {
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
-    unsafe { guard(error, || required_mut(tracker, "tracker")?.tracker.remove_object(object)) }
+    unsafe { guard(error, || exclusive(tracker, "tracker")?.remove_object(object)) }
 }
 
 /// The numbers of the objects, in the order in which they were added.
@@ -170,7 +168,7 @@ pub unsafe extern "C" fn vitrum_tracker_objects(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &required(tracker, "tracker")?.tracker;
+            let tracker = shared(tracker, "tracker")?;
             let output = Output::new(objects, capacity, needed, "objects")?;
             if output.wants(tracker.objects().len())? {
                 output.write(tracker.objects());

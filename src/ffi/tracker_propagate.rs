@@ -1,13 +1,13 @@
 //! Many steps of a `vitrum_tracker`, with frames that the caller reads.
 
 use core::ffi::c_void;
-use core::mem::{MaybeUninit, offset_of};
+use core::mem::MaybeUninit;
 use core::ops::ControlFlow;
-use core::ptr;
 
-use super::args::{CStruct, Nullable, init, init_with, optional_versioned, required_mut};
+use super::args::{CStruct, Nullable, init, init_with, optional_versioned};
 use super::error::vitrum_error;
 use super::guard::guard;
+use super::handle::{exclusive, lend};
 use super::image::{view, vitrum_image};
 use super::progress::{monitored, vitrum_progress};
 use super::status::{VITRUM_OK, vitrum_status};
@@ -116,7 +116,8 @@ pub unsafe extern "C" fn vitrum_tracker_propagate(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &mut required_mut(tracker, "tracker")?.tracker;
+            let handle = tracker;
+            let mut tracker = exclusive(handle, "tracker")?;
             let propagation = match optional_versioned(options, "options")? {
                 Some(options) => options.read()?,
                 None => Propagation::default(),
@@ -126,11 +127,7 @@ pub unsafe extern "C" fn vitrum_tracker_propagate(
             let mut reader = Reader { read, user };
             let mut stopped = false;
             let mut each = |tracker: &Tracker, frame: u64| {
-                // The handle around it, which has no other field.
-                let tracker = ptr::from_ref(tracker)
-                    .wrapping_byte_sub(offset_of!(vitrum_tracker, tracker))
-                    .cast::<vitrum_tracker>();
-                stopped = on_frame(user, tracker, frame as i64) != 0;
+                stopped = lend(handle, tracker, |handle| on_frame(user, handle, frame as i64)) != 0;
                 if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             monitored(progress, user, |monitor| {

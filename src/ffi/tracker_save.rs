@@ -2,9 +2,10 @@
 
 use alloc::sync::Arc;
 
-use super::args::{Nullable, Output, array, place, required};
+use super::args::{Nullable, Output, array, place};
 use super::error::vitrum_error;
 use super::guard::guard;
+use super::handle::{self, shared};
 use super::sam::vitrum_sam;
 use super::status::vitrum_status;
 use super::tracker::vitrum_tracker;
@@ -28,7 +29,7 @@ pub unsafe extern "C" fn vitrum_tracker_save(
     // SAFETY: the caller keeps the contract above; what can be checked of it is.
     unsafe {
         guard(error, || {
-            let tracker = &required(tracker, "tracker")?.tracker;
+            let tracker = shared(tracker, "tracker")?;
             let output = Output::new(bytes, capacity, needed, "bytes")?;
             let saved = tracker.save();
             if output.wants(saved.len())? {
@@ -59,9 +60,9 @@ pub unsafe extern "C" fn vitrum_tracker_load(
     unsafe {
         guard(error, || {
             let place = place(tracker, "tracker")?;
-            let sam = &required(sam, "sam")?.sam;
+            let sam = shared(sam, "sam")?;
             let data = array(data, size, "data")?;
-            place.write(vitrum_tracker::new(Tracker::restore(Arc::clone(sam), data)?));
+            place.write(handle::new(Tracker::restore(Arc::clone(&sam), data)?)?);
             Ok(())
         })
     }

@@ -31,7 +31,7 @@ static void expect(vitrum_status expected, vitrum_status status, const char *cal
 }
 
 /* A context with one thread, at a level that valgrind knows. */
-static vitrum_context *new_context(void) {
+static inline vitrum_context *new_context(void) {
     vitrum_context *context = NULL;
     vitrum_context_options options;
     CHECK(vitrum_context_options_init(&options, sizeof options) == VITRUM_OK);
@@ -45,7 +45,7 @@ enum { SIDE = 40 };
 static uint8_t pixels[SIDE * SIDE * 4];
 
 /* A picture of 40 x 40 pixels with some structure. */
-static vitrum_image new_image(vitrum_pixel_format format) {
+static inline vitrum_image new_image(vitrum_pixel_format format) {
     vitrum_image image;
     size_t i;
     for (i = 0; i < sizeof pixels; i++) {
@@ -61,7 +61,7 @@ static vitrum_image new_image(vitrum_pixel_format format) {
 }
 
 /* The contents of DIRECTORY/NAME. The caller frees them. */
-static vitrum_file read_file(const char *directory, const char *name) {
+static inline vitrum_file read_file(const char *directory, const char *name) {
     vitrum_file file = {NULL, NULL, 0};
     char path[1024];
     uint8_t *data = NULL;

@@ -144,6 +144,11 @@ fn prologue() -> String {
  * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
  * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
  *
+ * Handles, the pointers to opaque structs, are checked: one of another kind, one that was just freed, and one that
+ * another call uses in a way that excludes this one give VITRUM_E_INVALID_ARGUMENT. So a callback may use everything but
+ * what its own call changes. A handle that is freed while calls use it, in a callback or in another thread, goes with the
+ * last of them.
+ *
  * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
  * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  *
