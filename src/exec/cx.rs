@@ -362,6 +362,9 @@ impl Drop for WorkspaceGuard<'_> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "std")]
+    use core::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]

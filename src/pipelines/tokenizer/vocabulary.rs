@@ -39,10 +39,14 @@ pub(super) struct Declared<'a> {
     pub(super) longest: usize,
 }
 
+/// An id, its token, and whether the vocabulary has it, not only the added tokens.
+type Listed<'a> = (u32, &'a str, bool);
+
 impl Declared<'_> {
     /// Check everything, then build.
     pub(super) fn build(self) -> Result<Tokenizer> {
-        let size = self.size()?;
+        let tokens = self.tokens()?;
+        let size = tokens.len() as u32; // a file within its limit has fewer than 2³²
         let start = self.special(self.start)?;
         let end = self.special(self.end)?;
         let padding = self.padding.unwrap_or(end);
@@ -58,7 +62,7 @@ impl Declared<'_> {
         };
         Ok(Tokenizer {
             rules,
-            bpe: Bpe::new(self.bytes()?, &self.merge_ids()?, size),
+            bpe: Bpe::new(self.bytes()?, &self.merge_ids(&tokens)?, size),
             vocabulary: size,
             start,
             end,
@@ -69,15 +73,16 @@ impl Declared<'_> {
         })
     }
 
-    /// The number of tokens, if their ids are 0, 1, 2 … each once.
-    fn size(&self) -> Result<u32> {
-        let mut tokens: Vec<(u32, &str)> = self.vocabulary.iter().map(|(token, id)| (id, token)).collect();
+    /// The tokens in the order of their ids, if these are 0, 1, 2 … each once.
+    fn tokens(&self) -> Result<Vec<Listed<'_>>> {
+        let mut tokens: Vec<Listed<'_>> =
+            self.vocabulary.iter().map(|(token, id)| (id, token, true)).collect();
         for AddedToken { content, id, .. } in &self.added {
             if content.is_empty() {
                 return Err(err!(Tokenizer, "added token {id} is empty"));
             }
             match self.vocabulary.get(content.as_str()) {
-                None => tokens.push((*id, content)),
+                None => tokens.push((*id, content, false)),
                 Some(known) if known == *id => {}
                 Some(known) => {
                     return Err(err!(Tokenizer, "added token {content:?} has id {id}, not {known}"));
@@ -85,7 +90,7 @@ impl Declared<'_> {
             }
         }
         tokens.sort_unstable();
-        for (expected, &(id, token)) in (0..).zip(&tokens) {
+        for (expected, &(id, token, _)) in (0..).zip(&tokens) {
             if id < expected {
                 let other = tokens[id as usize].1;
                 return Err(err!(Tokenizer, "id {id} belongs to {other:?} and to {token:?}"));
@@ -94,7 +99,7 @@ impl Declared<'_> {
                 return Err(err!(Tokenizer, "no token has id {expected}"));
             }
         }
-        Ok(tokens.len() as u32) // a file within its limit has fewer than 2³²
+        Ok(tokens)
     }
 
     fn special(&self, token: &str) -> Result<u32> {
@@ -128,8 +133,10 @@ impl Declared<'_> {
         Ok(bytes)
     }
 
-    fn merge_ids(&self) -> Result<Vec<Merge>> {
+    fn merge_ids(&self, tokens: &[Listed<'_>]) -> Result<Vec<Merge>> {
         let mut joined = String::new();
+        // In vocabularies as they are made, each merge makes the token after that of the one before: no need to look.
+        let mut next = 0;
         let find = |rank: usize, token: &str| {
             self.vocabulary
                 .get(token)
@@ -141,7 +148,12 @@ impl Declared<'_> {
                 joined.clear();
                 joined.push_str(left);
                 joined.push_str(right);
-                Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token: find(rank, &joined)? })
+                let token = match tokens.get(next as usize) {
+                    Some((id, token, true)) if *token == joined => *id,
+                    _ => find(rank, &joined)?,
+                };
+                next = token + 1;
+                Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token })
             })
             .collect()
     }
