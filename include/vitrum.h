@@ -11,10 +11,13 @@
  * Structs that begin with `struct_size` are prepared by a function that ends in `_init`, with `sizeof` of the struct as
  * its second argument; then set the fields that you need. Later versions of the library may add fields at the end.
  *
- * Handles, the pointers to opaque structs, are checked: one of another kind, one that was just freed, and one that
- * another call uses in a way that excludes this one give VITRUM_E_INVALID_ARGUMENT. So a callback may use everything but
- * what its own call changes. A handle that is freed while calls use it, in a callback or in another thread, goes with the
- * last of them.
+ * Handles, the pointers to opaque structs, are checked: one of another kind, and one that another call uses in a way that
+ * excludes this one, give VITRUM_E_INVALID_ARGUMENT. So a callback may use everything but what its own call changes. A
+ * handle that is freed while a call uses it, by a callback or by another thread, goes when the call ends. No call may begin
+ * with a handle that is being freed or was: the memory behind it is gone, and no check finds that for certain.
+ *
+ * A process that is forked may use and free the handles of its parent; calls run on the calling thread alone. In the child
+ * of a process that forked inside a callback, that callback must not return.
  *
  * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
  * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.

@@ -291,12 +291,12 @@ struct WorkspaceCache {
 /// Rounds of waiting for the lock before a thread asks whose it is.
 const PATIENCE: u32 = 1 << 16;
 
-/// The number of this process.
-fn process() -> u32 {
-    #[cfg(feature = "parallel")]
+/// The number of this process, by which a forked one knows that it is another. Numbers come back, but not while a parent lives.
+pub(super) fn process() -> u32 {
+    #[cfg(all(feature = "std", unix))]
     return std::process::id();
-    #[cfg(not(feature = "parallel"))]
-    return 1;
+    #[cfg(not(all(feature = "std", unix)))]
+    return 1; // Nothing forks.
 }
 
 // SAFETY: `idle` is only reached through `with`, under the lock.

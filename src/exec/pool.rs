@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::process;
 use std::thread::{self, JoinHandle};
 
 use super::cx::Runner;
@@ -34,7 +33,7 @@ impl RayonPool {
             team: Team::new(),
             is_taken: AtomicBool::new(false),
             leader: AtomicUsize::new(NOBODY),
-            process: process::id(),
+            process: super::cx::process(),
         };
         // Started here, because rayon does not join the threads that it starts itself.
         let pool = rayon::ThreadPoolBuilder::new()
@@ -52,7 +51,7 @@ impl RayonPool {
 
     /// Whether this is the process that has the threads, and not one that it forked.
     fn is_here(&self) -> bool {
-        process::id() == self.process
+        super::cx::process() == self.process
     }
 
     fn pool(&self) -> &rayon::ThreadPool {

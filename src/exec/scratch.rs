@@ -94,12 +94,28 @@ impl AlignedVec {
         padded(len)
     }
 
-    /// `padded(len)` zeros.
+    /// `padded(len)` zeros. Ends the process if there is no memory for them.
     pub fn zeroed(len: usize) -> Self {
-        let mut lines = Vec::with_capacity(len.div_ceil(LINE));
-        super::pages::prefer_huge(lines.spare_capacity_mut());
-        lines.resize(len.div_ceil(LINE), bytemuck::Zeroable::zeroed());
-        Self(lines)
+        Self(Vec::with_capacity(len.div_ceil(LINE))).filled(len)
+    }
+
+    /// `padded(len)` zeros.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn try_zeroed(len: usize) -> Result<Self> {
+        let mut lines = Vec::new();
+        lines
+            .try_reserve_exact(len.div_ceil(LINE))
+            .map_err(|_| err!(OutOfMemory, "no memory for {len} × 4 bytes"))?;
+        Ok(Self(lines).filled(len))
+    }
+
+    /// Fills what is reserved.
+    fn filled(mut self, len: usize) -> Self {
+        super::pages::prefer_huge(self.0.spare_capacity_mut());
+        self.0.resize(len.div_ceil(LINE), bytemuck::Zeroable::zeroed());
+        self
     }
 }
 

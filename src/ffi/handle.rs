@@ -5,8 +5,8 @@
 //! changes the value, or a callback that changes what called it end in an error, and a handle that is freed while it is used
 //! goes when the last call does.
 //!
-//! What no check can tell is a pointer that was never a handle, and one that was freed so long ago that its memory has
-//! become something else.
+//! What no check can tell is a pointer that was never a handle, and one whose memory is gone: the tag of a freed handle is found
+//! only while a call still uses it, or by luck.
 
 use alloc::alloc::{Layout, alloc};
 use alloc::boxed::Box;
@@ -23,8 +23,8 @@ use crate::error::{Result, err};
 pub(super) trait Handle {
     /// Its name.
     const NAME: &'static str;
-    /// What it stands for.
-    type Value;
+    /// What it stands for. Several threads may read it, and any may free it.
+    type Value: Send + Sync;
 }
 
 /// Kinds, for messages. Their tags tell them apart in memory.
@@ -144,6 +144,9 @@ pub(super) unsafe fn shared<'a, H: Handle>(pointer: *const H, name: &str) -> Res
 /// # Safety
 /// As for [`shell`].
 pub(super) unsafe fn peek<'a, H: Handle>(pointer: *const H) -> Option<Shared<'a, H>> {
+    if pointer.is_null() {
+        return None; // Without the memory that an error's message takes.
+    }
     // SAFETY: the caller's promise.
     unsafe { shared(pointer, H::NAME) }.ok()
 }
@@ -161,7 +164,7 @@ impl<H: Handle> Drop for Shared<'_, H> {
     fn drop(&mut self) {
         if self.shell.users.fetch_sub(1, Ordering::AcqRel) - 1 == GONE {
             // SAFETY: freed, and this was the last user.
-            unsafe { destroy(self.shell) };
+            unsafe { destroy(ptr::from_ref(self.shell)) };
         }
     }
 }
@@ -230,7 +233,7 @@ impl<H: Handle> Drop for Exclusive<'_, H> {
     fn drop(&mut self) {
         if self.shell.users.fetch_and(!CHANGING, Ordering::AcqRel) & !CHANGING == GONE {
             // SAFETY: freed meanwhile, and this was the last user.
-            unsafe { destroy(self.shell) };
+            unsafe { destroy(ptr::from_ref(self.shell)) };
         }
     }
 }
@@ -248,15 +251,15 @@ pub(super) unsafe fn free<H: Handle>(pointer: *mut H) {
         && shell.users.fetch_or(GONE, Ordering::AcqRel) == 0
     {
         // SAFETY: nobody uses it, and nobody can any more.
-        unsafe { destroy(shell) };
+        unsafe { destroy(ptr::from_ref(shell)) };
     }
 }
 
 /// # Safety
 /// The shell is freed, has no user, and nobody else destroys it.
-unsafe fn destroy<T>(shell: &Shell<T>) {
+unsafe fn destroy<T>(shell: *const Shell<T>) {
     // SAFETY: made by `new` with the layout of a box; the caller's promise.
-    drop(unsafe { Box::from_raw(ptr::from_ref(shell).cast_mut()) });
+    drop(unsafe { Box::from_raw(shell.cast_mut()) });
 }
 
 fn in_use(users: u32, name: &str) -> crate::Error {

@@ -130,10 +130,12 @@ impl<'a> Archive<'a> {
         }
         let mut prepacked = core::mem::take(&mut archive.prepacked);
         for Prepacked { names, from, .. } in prepacked.values_mut() {
-            *from =
-                names.iter().map(|name| archive.position(name)).collect::<Option<_>>().ok_or_else(|| {
-                    err!(MissingTensor, "a packed matrix stands for tensors that are missing: {names:?}")
-                })?;
+            let find = |name: &String| {
+                archive.position(name).ok_or_else(|| {
+                    err!(MissingTensor, "missing tensor {}, of which a matrix is packed", quoted(name))
+                })
+            };
+            *from = names.iter().map(find).collect::<Result<_>>()?;
         }
         archive.prepacked = prepacked;
         Ok(archive)

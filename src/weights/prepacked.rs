@@ -94,9 +94,15 @@ impl Archive<'_> {
     ) -> Result<PackedWeights> {
         if let Some(found) = self.prepacked.get(&key) {
             if cfg!(target_endian = "little") && found.kernel == WeightKernel::of(packing).name {
-                return self
+                let weights = self
                     .prepacked(found, packing, [rows, cols])
-                    .map_err(|error| error.within(quoted(&key)));
+                    .map_err(|error| error.within(quoted(&key)))?;
+                #[cfg(feature = "std")]
+                if let Some(recorder) = &self.recorder {
+                    let (from, weights) = (found.names.clone(), weights.clone());
+                    recorder.packed().push(Recorded { key, from, weights });
+                }
+                return Ok(weights);
             }
             self.packed_again.store(true, Ordering::Relaxed);
         }
@@ -135,7 +141,7 @@ impl Archive<'_> {
             if let Some(lines) = source.lines(at, len)? {
                 return Ok(lines);
             }
-            let mut owned = AlignedVec::zeroed(len / size_of::<f32>());
+            let mut owned = AlignedVec::try_zeroed(len / size_of::<f32>())?;
             source.read(at, bytemuck::cast_slice_mut(&mut owned))?;
             Ok(Lines::from(owned))
         };

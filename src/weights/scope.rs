@@ -272,7 +272,8 @@ impl<'a> Scope<'a> {
         let lines = match self.archive.lines(tensor)? {
             Some(lines) => lines,
             None => {
-                let mut owned = AlignedVec::zeroed((tensor.info().bytes as usize).div_ceil(size_of::<f32>()));
+                let mut owned =
+                    AlignedVec::try_zeroed((tensor.info().bytes as usize).div_ceil(size_of::<f32>()))?;
                 let bytes = &mut bytemuck::cast_slice_mut(&mut owned)[..tensor.info().bytes as usize];
                 self.archive.read_bytes(tensor.info().name, 0, bytes)?;
                 owned.into()

@@ -54,14 +54,14 @@ impl Table {
     /// A table of f32.
     ///
     /// # Errors
-    /// Those of `fill`.
+    /// Those of `fill`, and `OutOfMemory`.
     pub(super) fn of_f32(
         level: Level,
         shape: [usize; 2],
         fill: impl FnOnce(&mut [f32]) -> Result<()>,
     ) -> Result<Self> {
         let len = shape[0] * shape[1];
-        let mut values = AlignedVec::zeroed(len);
+        let mut values = AlignedVec::try_zeroed(len)?;
         fill(&mut values[..len])?;
         Ok(Self::new(level, shape, Elements::F32, values.into()))
     }
