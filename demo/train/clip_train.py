@@ -150,9 +150,10 @@ def main() -> None:
     options = loop.arguments(__doc__, STEPS)
     source, model = Data(options.cache), new_model(SEED)
     solvers = loop.optimizers(model, inner_matrices(model), options.rate, MUON_RATE)
-    run = loop.Run(model, solvers, options, Validation(source), VALIDATE_EVERY)
+    run = loop.Run(model, solvers, options, Validation(source), VALIDATE_EVERY,
+                   [*model.vision_model.encoder.layers, *model.text_model.encoder.layers])
     for pixels, texts in run.batches(source, f"clip-{SEED}"):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with run.autocast():
             loss = loss_of(model, pixels, texts, kept_patches(run.step / run.steps))
         loss.backward()
         run.update(loss=loss.item(), scale=model.logit_scale.exp().item())

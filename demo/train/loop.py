@@ -11,7 +11,7 @@ import copy
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -34,8 +34,13 @@ def arguments(description: str, steps: int) -> argparse.Namespace:
     parser.add_argument("--decay-from", type=float, default=0.7, help="share of the steps before the rate falls")
     parser.add_argument("--rate", type=float, default=1.0, help="scales the learning rate")
     parser.add_argument("--threads", type=int, default=2, help="of the training itself")
-    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches; cuda needs one at least")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--scale", type=int, default=1, help="times as many pictures in a step")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the blocks")
     chosen = parser.parse_args()
+    if chosen.device == "cuda" and not chosen.workers:
+        parser.error("--device cuda needs --workers")
     torch.set_num_threads(chosen.threads)
     chosen.run.mkdir(parents=True, exist_ok=True)
     return chosen
@@ -67,19 +72,28 @@ def rate_factor(step: int, steps: int, decay_from: float) -> float:
 
 class Run:
     """Weights, their running average, optimizers and the step; in `checkpoint.pt` every minute. `best.pt` has the
-    average that `validate` liked best so far: it returns a number, higher is better, and a text about it."""
+    average that `validate` liked best so far: it returns a number, higher is better, and a text about it. `blocks` are what
+    `--compile` compiles.
+
+    On another device than the CPU, everything that a step makes is made there; batches and validation stay with the CPU.
+    """
 
     def __init__(self, model: nn.Module, solvers: list[torch.optim.Optimizer], options: argparse.Namespace,
-                 validate: Callable[[nn.Module], tuple[float, str]], every: int):
+                 validate: Callable[[nn.Module], tuple[float, str]], every: int, blocks: Iterable[nn.Module]):
         self.model, self.solvers, self.options = model, solvers, options
+        self.device = torch.device(options.device)
         self.validate, self.every = validate, every
         self.step, self.best, self.steps = 0, -1.0, options.steps
         self.checkpoint = options.run / "checkpoint.pt"
         if options.begin and not self.checkpoint.exists():
             begin(model, options.begin)
+        model.to(self.device)  # the solvers hold the same parameters
         self.average = copy.deepcopy(model)
+        if options.compile:
+            for block in blocks:
+                block.compile()
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             for solver, saved in zip(self.solvers, state["optimizers"], strict=True):
@@ -87,19 +101,23 @@ class Run:
             self.step, self.best = state["step"], state["best"]
         self.totals: dict[str, float] = {}
         self.since = self.saved = time.perf_counter()
+        torch.set_default_device(self.device)
 
     def batches(self, source: Dataset, seed: str) -> Iterator:
         """The batches of all steps that are left; the generator is seeded for each."""
         workers = self.options.workers
         loader = DataLoader(source, batch_size=None, sampler=range(self.step, self.steps), num_workers=workers,
-                            prefetch_factor=3 if workers else None)
+                            prefetch_factor=3 if workers else None, worker_init_fn=on_cpu)
         for batch in loader:
             torch.manual_seed(random.Random(f"{seed}-{self.step}").getrandbits(63))
             factor = rate_factor(self.step, self.steps, self.options.decay_from)
             for solver in self.solvers:
                 for group in solver.param_groups:
                     group["lr"] = group["peak"] * factor
-            yield batch
+            yield moved(batch, self.device)
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def update(self, **values: float) -> None:
         """One step with the gradients there are; `values` are reported as means."""
@@ -130,7 +148,9 @@ class Run:
     def consider(self) -> None:
         """Keeps the average if it is the best so far."""
         training = self.average.training
-        value, text = self.validate(self.average.eval())
+        with torch.device("cpu"):
+            average = self.average if self.device.type == "cpu" else copy.deepcopy(self.average).cpu()
+            value, text = self.validate(average.eval())
         self.average.train(training)
         better = value > self.best
         print(f"{self.step}/{self.steps}  validation {text}{'  best' if better else ''}", flush=True)
@@ -144,6 +164,20 @@ class Run:
               best=self.best, optimizers=[solver.state_dict() for solver in self.solvers])
 
 
+def on_cpu(_worker: int) -> None:
+    """Worker processes inherit the device of the training."""
+    torch.set_default_device("cpu")
+
+
+def moved(batch, device: torch.device):
+    """A batch, whatever holds its tensors, on `device`."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {name: moved(value, device) for name, value in batch.items()}
+    return type(batch)(moved(value, device) for value in batch)
+
+
 def begin(model: nn.Module, folder: Path) -> None:
     """Takes over an exported model's weights. What only `model` has, deeper blocks for example, stays as it is."""
     missing, unexpected = model.load_state_dict(
@@ -155,7 +189,7 @@ def begin(model: nn.Module, folder: Path) -> None:
 def exported(run: Path) -> tuple[dict[str, Tensor], int]:
     """The weights to export, and their step: those that validation liked best, or the last."""
     path = next(p for p in (run / "best.pt", run / "checkpoint.pt") if p.exists())
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     return state["average"], state["step"]
 
 

@@ -41,7 +41,7 @@ def preprocessor() -> dict:
 def export(state: dict[str, torch.Tensor], output: Path) -> None:
     """`model.safetensors`, `config.json`, `preprocessor_config.json`."""
     model = new_model(0)
-    model.load_state_dict(state)
+    model.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("grouping.")})
     output.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, output / "model.safetensors", metadata={"format": "pt"})

@@ -20,7 +20,7 @@ from sam_model import MEAN, STD
 
 IMAGE_SIZE, STRIDE = 256, 16
 GRID = IMAGE_SIZE // STRIDE
-WIDTH, BLOCKS, HEADS, WINDOWS, GLOBAL = 24, (1, 2, 4, 1), (1, 2, 4, 8), (8, 4, 8, 4), (4, 6)
+WIDTH, BLOCKS, HEADS, WINDOWS, GLOBAL = 24, (1, 2, 8, 1), (1, 2, 4, 8), (8, 4, 8, 4), (4, 6, 8, 10)
 CHANNELS = 64  # of the neck, the prompts, the decoder and the memory attention
 MEMORY_CHANNELS = 64  # `transformers` has no other; a pointer is one token
 MEMORIES, POINTERS = 7, 16
@@ -83,6 +83,9 @@ def new_model(seed: int) -> Sam2VideoModel:
             nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.5)
+    for block in model.vision_encoder.backbone.blocks:  # a block begins as the identity
+        nn.init.zeros_(block.attn.proj.weight)
+        nn.init.zeros_(block.mlp.proj_out.weight)
     for layer in model.memory_encoder.memory_fuser.layers:
         nn.init.constant_(layer.scale, 0.5)
     for positions in (model.vision_encoder.backbone.pos_embed, model.vision_encoder.backbone.pos_embed_window,

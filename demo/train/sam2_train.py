@@ -24,8 +24,9 @@ from transformers import Sam2VideoModel
 import loop
 import sam_parts
 from sam2_clips import ClipCompositor
-from sam2_model import (IMAGE_SIZE, POINTERS, Decoded, Memory, attend, begin_from_sam, decode,
+from sam2_model import (CHANNELS, IMAGE_SIZE, POINTERS, Decoded, Memory, attend, begin_from_sam, decode,
                         encode, high_resolution, new_model, normalise, pointer, remember)
+from sam_grouping import Grouping
 from sam_train import costs, inner_matrices
 
 SEED = 42
@@ -36,10 +37,10 @@ PROMPTS = (0.76, 0.12, 0.12)
 NOTHING = 0.06  # clicks on the background
 CORRECTED = 0.4  # chance of a corrective click in clips of more than two frames
 SOFT = 0.33  # of the clips at full size are enlarged ones of half the size
-SCORE_WEIGHT, PRESENCE_WEIGHT = 1.0, 1.0
-VALIDATE_EVERY, STEPS = 100, 4250
+SCORE_WEIGHT, PRESENCE_WEIGHT, GROUPING_WEIGHT = 1.0, 1.0, 0.5
+VALIDATE_EVERY, STEPS = 200, 4250
 HELD_OUT = 0.05  # of the icons
-VALIDATION_BATCHES = 8
+VALIDATION_BATCHES = 32
 SAM = Path("../sam-nano/model.safetensors")
 
 
@@ -62,7 +63,7 @@ PHASES = (
     Phase(1.0, IMAGE_SIZE, 16, (1, 2, 2, 4, 8), plain=0.6, best=0.0, mean=1.0),
 )
 CONTINUED = (
-    Phase(0.6, IMAGE_SIZE, 16, (1, 2, 4, 8, 8), plain=0.4),
+    Phase(0.6, IMAGE_SIZE, 16, (1, 1, 2, 4, 8), plain=0.4),
     Phase(1.0, IMAGE_SIZE, 16, (1, 2, 4, 8, 8), plain=0.6, best=0.0, mean=1.0),
 )
 VALIDATION = Phase(1.0, IMAGE_SIZE, 16, (8,), plain=1.0)
@@ -77,13 +78,14 @@ class Batch:
     clicks: Tensor  # [N, 1, 2]
     boxes: Tensor  # [N, 2, 2]
     first: Tensor  # [N, 1, S, S]: the whole mask of the first frame
+    cells: Tensor  # [B, T, S/4, S/4] 0 for nothing, k for the k-th object
 
 
 class Clips(Dataset):
     """Step -> the arrays of its batch."""
 
-    def __init__(self, icons: sam_parts.Icons, phases: tuple[Phase, ...], steps: int, seed: int):
-        self.phases, self.steps, self.seed = phases, steps, seed
+    def __init__(self, icons: sam_parts.Icons, phases: tuple[Phase, ...], steps: int, seed: int, scale: int = 1):
+        self.phases, self.steps, self.seed, self.scale = phases, steps, seed, scale
         self.compositors = {(side, vary): ClipCompositor(icons, side, vary)
                             for side in (HALF, IMAGE_SIZE) for vary in (True, False)}
 
@@ -93,13 +95,14 @@ class Clips(Dataset):
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
         phase = self.phase(step)
         frames = int(np.random.default_rng([self.seed, step]).choice(phase.frames))
-        clips, side = phase.pictures // frames, phase.side
+        clips, side = self.scale * phase.pictures // frames, phase.side
         out = {
             "pictures": np.empty((clips, frames, side, side, 3), np.uint8),
             "targets": np.empty((clips, TARGETS, frames, side // 4, side // 4), np.float32),
             "clicks": np.empty((clips, TARGETS, 1, 2), np.float32),
             "boxes": np.empty((clips, TARGETS, 2, 2), np.float32),
             "first": np.empty((clips, TARGETS, 1, side, side), np.uint8),
+            "cells": np.zeros((clips, frames, side // 4, side // 4), np.uint8),
         }
         for b in range(clips):
             rng = np.random.default_rng([self.seed, step, b])
@@ -109,8 +112,10 @@ class Clips(Dataset):
             clip = compositor.clip(rng, frames)
             for t, frame in enumerate(clip.frames):
                 out["pictures"][b, t] = Image.fromarray(frame).resize((side, side), Image.Resampling.BILINEAR)
+            cell = own // (side // 4)
+            for k, masks in enumerate(clip.masks, 1):
+                out["cells"][b][masks[:, cell // 2 :: cell, cell // 2 :: cell]] = k
             for p, target in enumerate(compositor.targets(rng, clip, TARGETS, NOTHING)):
-                cell = own // (side // 4)
                 cells = target.masks.reshape(frames, side // 4, cell, side // 4, cell)
                 out["targets"][b, p] = cells.mean((2, 4))
                 scale = IMAGE_SIZE / own
@@ -122,7 +127,8 @@ class Clips(Dataset):
 
 def prepare(raw: dict[str, Tensor]) -> Batch:
     pixels = normalise(raw["pictures"].flatten(0, 1)).unflatten(0, raw["pictures"].shape[:2])
-    return Batch(pixels, *(raw[name].flatten(0, 1).float() for name in ("targets", "clicks", "boxes", "first")))
+    prompted = (raw[name].flatten(0, 1).float() for name in ("targets", "clicks", "boxes", "first"))
+    return Batch(pixels, *prompted, raw["cells"])
 
 
 def frame_loss(out: Decoded, target: Tensor, phase: Phase) -> tuple[Tensor, Tensor]:
@@ -141,11 +147,10 @@ def frame_loss(out: Decoded, target: Tensor, phase: Phase) -> tuple[Tensor, Tens
     return masks + SCORE_WEIGHT * error + PRESENCE_WEIGHT * presence, iou
 
 
-def choose(out: Decoded, points: int) -> tuple[Tensor, Tensor]:
-    """`(logits [N, 1, h, w], token [N, C])` of the mask that tracking goes on with."""
-    order = torch.arange(len(out.scores))
-    pick = out.scores[:, 1:].argmax(1) + 1 if points <= 1 else torch.zeros_like(order)
-    return out.logits[order, pick][:, None], out.tokens[order, pick]
+def choose(out: Decoded, points: int) -> Tensor:
+    """Which of the four masks tracking goes on with, `[N]`."""
+    best = out.scores[:, 1:].argmax(1) + 1
+    return best if points <= 1 else torch.zeros_like(best)
 
 
 def error_click(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,10 +165,9 @@ def error_click(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return points * (IMAGE_SIZE / side) - 0.5, truth.gather(1, cell).long()
 
 
-def unroll(model: Sam2VideoModel, batch: Batch, phase: Phase) -> tuple[Tensor, list[float]]:
-    """`(loss, mean IoU of the first and of the last frame)` over all frames of a batch of clips."""
+def unroll(model: Sam2VideoModel, encoded: list[Tensor], batch: Batch, phase: Phase) -> tuple[Tensor, list[float]]:
+    """`(loss, mean IoU of the first and of the last frame)` over all frames of a batch of clips, which are `encoded`."""
     count, frames = batch.targets.shape[:2]
-    encoded = encode(model, batch.pixels.flatten(0, 1))
     features = [f.unflatten(0, (-1, frames)).repeat_interleave(TARGETS, 0) for f in encoded]
     kind = int(torch.multinomial(torch.tensor(PROMPTS), 1)) if frames > 1 else CLICK
     corrected = int(torch.randint(1, frames, ())) if frames > 2 and torch.rand(()) < CORRECTED else None
@@ -173,6 +177,7 @@ def unroll(model: Sam2VideoModel, batch: Batch, phase: Phase) -> tuple[Tensor, l
         CLICK: (batch.clicks, torch.ones(count, 1, dtype=torch.long)),
         BOX: (batch.boxes, torch.tensor([[2, 3]]).expand(count, -1)),
     }
+    order = torch.arange(count)
     memories: list[Memory] = []
     losses, reached = [], []
     for t in range(frames):
@@ -183,7 +188,7 @@ def unroll(model: Sam2VideoModel, batch: Batch, phase: Phase) -> tuple[Tensor, l
             prompt = model.mask_downsample(batch.first)
             out = decode(model, [fine, middle, coarse], *nobody, prompt)
             present, mask = visible, batch.first
-            _, token = choose(out, 0)
+            pick = choose(out, 0)
         else:
             if t == 0:
                 seen = coarse + model.no_memory_embedding.view(1, -1, 1, 1)
@@ -194,28 +199,29 @@ def unroll(model: Sam2VideoModel, batch: Batch, phase: Phase) -> tuple[Tensor, l
             out = decode(model, [fine, middle, seen], points, labels, None)
             loss, iou = frame_loss(out, target, phase)
             losses.append(loss)
-            logits, token = choose(out, (labels[0] >= 0).sum())
+            pick = choose(out, (labels[0] >= 0).sum())
             clicked = t == 0
             if t == corrected:
-                points, labels = error_click(logits.detach(), target)
+                points, labels = error_click(out.logits[order, pick][:, None].detach(), target)
                 out = decode(model, [fine, middle, seen], points, labels, None)
                 loss, iou = frame_loss(out, target, phase)
                 losses.append(loss)
-                logits, token = choose(out, 1)
+                pick = choose(out, 1)
                 clicked = True
             if t in (0, frames - 1):
-                reached.append(float((iou[:, 1:].amax(1) * visible).sum() / visible.sum().clamp_min(1)))
+                reached.append(float((iou[order, pick] * visible).sum() / visible.sum().clamp_min(1)))
             # Half of the objects are remembered as seen when they are, half when the model thinks so.
             present = torch.where(torch.rand(count) < 0.5, visible, (out.present > 0).float())
-            mask = high_resolution(logits, present)
+            mask = high_resolution(out.logits[order, pick][:, None], present)
             mask = (mask > 0).float() if clicked else mask.sigmoid()
         if t + 1 < frames:
-            memories.append(Memory(remember(model, coarse, mask, present), pointer(model, token, present)))
+            memories.append(Memory(remember(model, coarse, mask, present), pointer(model, out.tokens[order, pick], present)))
     return torch.stack(losses).mean(), [reached[0], reached[-1]]
 
 
 class Validation:
-    """Mean IoU on the first and on the last of eight frames, after a click, of icons that are held out."""
+    """Mean IoU of the mask that tracking goes on with, on the first and on the last of eight frames, after a click or another
+    prompt, of icons that are held out."""
 
     def __init__(self, icons: sam_parts.Icons):
         source = Clips(icons, (VALIDATION,), VALIDATION_BATCHES, SEED + 1)
@@ -226,7 +232,7 @@ class Validation:
         reached = []
         for k, batch in enumerate(self.batches):
             torch.manual_seed(k)
-            reached.append(unroll(model, batch, VALIDATION)[1])
+            reached.append(unroll(model, encode(model, batch.pixels.flatten(0, 1)), batch, VALIDATION)[1])
         first, last = np.mean(reached, 0).tolist()
         return (first + last) / 2, f"first {first:.3f}  last {last:.3f}"
 
@@ -237,14 +243,19 @@ def main() -> None:
     model = new_model(SEED)
     begin_from_sam(model, SAM)
     model.set_attn_implementation("eager")  # faster in training than the fused one
+    model.grouping = Grouping((CHANNELS // 8, 1), (CHANNELS // 4, 2), (CHANNELS, 4))
     solvers = loop.optimizers(model, inner_matrices(model), options.rate)
-    run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY)
-    source = Clips(icons, CONTINUED if options.begin else PHASES, options.steps, SEED)
+    run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY,
+                   [*model.vision_encoder.backbone.blocks, *model.memory_attention.layers])
+    source = Clips(icons, CONTINUED if options.begin else PHASES, options.steps, SEED, options.scale)
     for raw in run.batches(source, f"sam2-{SEED}"):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss, (first, last) = unroll(model, prepare(raw), source.phase(run.step))
-        loss.backward()
-        run.update(loss=loss.item(), first=first, last=last)
+        batch = prepare(raw)
+        with run.autocast():
+            encoded = encode(model, batch.pixels.flatten(0, 1))
+            loss, (first, last) = unroll(model, encoded, batch, source.phase(run.step))
+        grouping = model.grouping([f.float() for f in encoded], batch.cells.flatten(0, 1))
+        (loss + GROUPING_WEIGHT * grouping).backward()
+        run.update(loss=loss.item(), first=first, last=last, grouping=grouping.item())
 
 
 if __name__ == "__main__":

@@ -18,17 +18,23 @@ SAMPLES = 256  # cells of a picture that are compared with one another
 
 
 class Grouping(nn.Module):
-    """Embeddings `[B, C, h, w]`, a patch being 2 x 2 cells -> loss against labels `[B, 2h, 2w]` of the cells."""
+    """Features `[B, C, h, w]` of one stride or several -> loss against labels `[B, n * h, n * w]` of the cells.
+    Each stride is given by its channels `C` and by the cells `n` along a side of its patch."""
 
-    def __init__(self, channels: int):
+    def __init__(self, *strides: tuple[int, int]):
         super().__init__()
-        self.vectors = nn.Conv2d(channels, 4 * (SIZE + 1), 1)
+        self.vectors = nn.ModuleList(nn.Conv2d(channels, cells**2 * (SIZE + 1), 1) for channels, cells in strides)
+        for vectors in self.vectors:  # features may be large; distances begin near the margin
+            nn.init.normal_(vectors.weight, std=0.005)
+        self.cells = [cells for _, cells in strides]
         self.margin = nn.Parameter(torch.tensor(2.0))
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, features: list[Tensor], labels: Tensor) -> Tensor:
         """Cross entropy of `margin - distance^2` for "the same", both answers with equal weight, and that of
         "there is an object"."""
-        cells = F.pixel_shuffle(self.vectors(embeddings), 2).flatten(2).transpose(1, 2).float()
+        maps = zip(features, self.vectors, self.cells, strict=True)
+        cells = sum(F.pixel_shuffle(vectors(feature), n) for feature, vectors, n in maps)
+        cells = cells.flatten(2).transpose(1, 2).float()
         labels = labels.flatten(1).long()
         # Objects are small: half of the cells that are drawn lie on them, as far as chance allows.
         area = (labels > 0).float().mean(1, keepdim=True).clamp(0.02, 0.98)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +57,11 @@ class Batch:
 class Scenes(Dataset):
     """Step -> the arrays of its batch."""
 
-    def __init__(self, icons: sam_parts.Icons):
-        self.compositor = Compositor(icons, IMAGE_SIZE)
+    def __init__(self, icons: sam_parts.Icons, pictures: int):
+        self.compositor, self.pictures = Compositor(icons, IMAGE_SIZE), pictures
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        compositor, pictures = self.compositor, PICTURES
+        compositor, pictures = self.compositor, self.pictures
         side, shape = compositor.side, (pictures, PROMPTS)
         out = {
             "pictures": np.zeros((pictures, side, side, 3), np.uint8),
@@ -136,7 +137,7 @@ def ambiguous_loss(cost: Tensor, exists: Tensor) -> Tensor:
     """The three masks `[N, 3, J]` against the `J = 3` nested targets: each target that exists is answered for by
     its own mask, in the assignment that costs least. With one target that is SAM's best of three."""
     cost = cost * exists[:, None]
-    pairs = cost[:, ASSIGNMENTS, torch.arange(NESTED)]  # [N, 6, 3]
+    pairs = cost[:, ASSIGNMENTS.to(cost.device), torch.arange(NESTED)]  # [N, 6, 3]
     return pairs.sum(2).amin(1) / exists.sum(1).clamp_min(1)
 
 
@@ -188,19 +189,20 @@ def corrective_click(batch: Batch, mask: Tensor) -> tuple[Tensor, Tensor]:
     return points * (IMAGE_SIZE / side) - 0.5, labels
 
 
-def backward(model: SamModel, batch: Batch, rounds: int, spare: float) -> dict[str, float]:
+def backward(model: SamModel, autocast: Callable[[], torch.autocast], batch: Batch, rounds: int,
+             spare: float) -> dict[str, float]:
     """Adds the gradients of one step; returns the losses of the first and of the last round, and of grouping."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast():
         embeddings = encode(model, batch.pixels)
     held = embeddings.detach().float().requires_grad_()
-    grouping = model.grouping(held, batch.cells)
+    grouping = model.grouping([held], batch.cells)
     (GROUPING_WEIGHT * grouping).backward()
     count = len(batch.kinds)
     points, labels = torch.zeros(count, 0, 2), torch.zeros(count, 0)
     mask = None
     losses = []
     for k in range(rounds):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast():
             sparse = embed_prompts(model, batch.first, batch.kinds == BOX, points, labels)
             given = torch.rand(count) < 0.8
             dense = embed_masks(model, mask, given)
@@ -271,13 +273,14 @@ def main() -> None:
     options = loop.arguments(__doc__, STEPS)
     icons, held_out = sam_parts.split(sam_parts.load(options.cache), HELD_OUT, SEED)
     model = new_model(SEED)
-    model.grouping = Grouping(CHANNELS)
+    model.grouping = Grouping((CHANNELS, 2))
     solvers = loop.optimizers(model, inner_matrices(model), options.rate)
-    run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY)
-    for raw in run.batches(Scenes(icons), f"sam-{SEED}"):
+    run = loop.Run(model.train(), solvers, options, Validation(held_out), VALIDATE_EVERY,
+                   [*model.vision_encoder.layers, *model.mask_decoder.transformer.layers])
+    for raw in run.batches(Scenes(icons, PICTURES * options.scale), f"sam-{SEED}"):
         rounds = 1 + int(torch.multinomial(torch.tensor(ROUNDS), 1))
         spare = 0.1 * max(0.0, 1 - run.step / 400)
-        run.update(**backward(model, prepare(raw), rounds, spare))
+        run.update(**backward(model, run.autocast, prepare(raw), rounds, spare))
 
 
 if __name__ == "__main__":
