@@ -6,7 +6,9 @@
 //! and under `vitrum.packed` the version of the layouts. A kernel of another name, or of another version, leaves it aside.
 
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::String;
+#[cfg(feature = "std")]
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 #[cfg(feature = "std")]

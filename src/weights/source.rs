@@ -34,6 +34,7 @@ impl Source<'_> {
     }
 
     /// The `len` bytes at `at` in place, if that was asked for and they lie on cache lines.
+    #[cfg_attr(not(feature = "std"), allow(unused_variables, reason = "memory is copied"))]
     pub(super) fn lines(&self, at: u64, len: usize) -> Result<Option<Lines>> {
         match self {
             Self::Memory(_) => Ok(None),
