@@ -14,7 +14,7 @@ use core::cell::UnsafeCell;
 use core::hint;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::args::check_pointer;
 use crate::error::{Result, err};
@@ -38,16 +38,16 @@ const KINDS: [&str; 6] = [
 ];
 
 /// FNV-1a of the kind's name: no pointer, text or small number.
-const fn tag_of(name: &str) -> u64 {
-    let (bytes, mut hash, mut i) = (name.as_bytes(), 0xcbf2_9ce4_8422_2325, 0);
+const fn tag_of(name: &str) -> u32 {
+    let (bytes, mut hash, mut i) = (name.as_bytes(), 0x811c_9dc5, 0);
     while i < bytes.len() {
-        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x100_0000_01b3);
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
         i += 1;
     }
     hash
 }
 
-const FREED: u64 = tag_of("a freed handle");
+const FREED: u32 = tag_of("a freed handle");
 
 /// In `users`: a call that changes the value.
 const CHANGING: u32 = 1 << 30;
@@ -59,7 +59,7 @@ const GONE: u32 = 1 << 31;
 /// The memory behind a handle. Whatever the value, it begins with the tag.
 #[repr(C)]
 struct Shell<T> {
-    tag: AtomicU64,
+    tag: AtomicU32,
     /// The number of calls that read the value, and the flags above.
     users: AtomicU32,
     /// Where a callback finds the value that is lent to it.
@@ -79,7 +79,7 @@ pub(super) fn new<H: Handle>(value: H::Value) -> Result<*mut H> {
         return Err(err!(OutOfMemory, "no memory for a {}", H::NAME));
     }
     let shell = Shell {
-        tag: AtomicU64::new(tag_of(H::NAME)),
+        tag: AtomicU32::new(tag_of(H::NAME)),
         users: AtomicU32::new(0),
         lent: AtomicPtr::new(ptr::null_mut()),
         value: UnsafeCell::new(value),
