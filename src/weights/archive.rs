@@ -128,16 +128,10 @@ impl<'a> Archive<'a> {
             let stored = Stored::of(info, shape.map(String::as_str), |name| archive.get(name))?;
             archive.tensors[index].stored = stored;
         }
-        let mut prepacked = core::mem::take(&mut archive.prepacked);
-        for Prepacked { names, from, .. } in prepacked.values_mut() {
-            let find = |name: &String| {
-                archive.position(name).ok_or_else(|| {
-                    err!(MissingTensor, "missing tensor {}, of which a matrix is packed", quoted(name))
-                })
-            };
-            *from = names.iter().map(find).collect::<Result<_>>()?;
+        let mut sources = archive.prepacked.values().flat_map(|packed| &packed.from);
+        if let Some(name) = sources.find(|name| archive.find(name).is_none()) {
+            return Err(err!(MissingTensor, "missing tensor {}, of which a matrix is packed", quoted(name)));
         }
-        archive.prepacked = prepacked;
         Ok(archive)
     }
 

@@ -40,9 +40,8 @@ pub(super) struct Prepacked {
     pub(super) kernel: String,
     pub(super) rows: usize,
     pub(super) cols: usize,
-    /// Where the archive has the tensors that it stands for, once it has them all.
-    pub(super) from: Vec<usize>,
-    pub(super) names: Vec<String>,
+    /// The names of the tensors that it stands for.
+    pub(super) from: Vec<String>,
     pub(super) shard: usize,
     pub(super) begin: u64,
     pub(super) len: usize,
@@ -74,9 +73,9 @@ impl Prepacked {
             |value: &Value| value.as_array()?.iter().map(|x| x.as_str().map(String::from)).collect();
         let read = || {
             let kernel = value.get("kernel")?.as_str()?.into();
-            let names = value.get("from").and_then(strings)?;
+            let from = value.get("from").and_then(strings)?;
             let (rows, cols) = (number("rows")?, number("cols")?);
-            Some(Self { kernel, rows, cols, from: Vec::new(), names, shard, begin: entry.begin, len })
+            Some(Self { kernel, rows, cols, from, shard, begin: entry.begin, len })
         };
         read().ok_or_else(|| fault("the metadata need kernel, rows, cols and from"))
     }
@@ -101,7 +100,7 @@ impl Archive<'_> {
                     .map_err(|error| error.within(quoted(&key)))?;
                 #[cfg(feature = "std")]
                 if let Some(recorder) = &self.recorder {
-                    let (from, weights) = (found.names.clone(), weights.clone());
+                    let (from, weights) = (found.from.clone(), weights.clone());
                     recorder.packed().push(Recorded { key, from, weights });
                 }
                 return Ok(weights);
@@ -148,16 +147,15 @@ impl Archive<'_> {
             Ok(Lines::from(owned))
         };
         let memory = [read(found.begin, bytes[0])?, read(found.begin + bytes[0] as u64, bytes[1])?];
-        for &index in &found.from {
-            self.mark_used(&self.tensors[index]);
-            self.mark_parts(index);
+        for tensor in found.from.iter().filter_map(|name| self.find(name)) {
+            self.mark_used(tensor);
+            self.mark_parts(tensor);
         }
         Ok(PackedWeights::from_memory(packing, rows, cols, memory))
     }
 
     /// The scales and least values of a quantised tensor count as used with it.
-    fn mark_parts(&self, index: usize) {
-        let Tensor { entry, stored, .. } = &self.tensors[index];
+    fn mark_parts(&self, Tensor { entry, stored, .. }: &Tensor) {
         let suffixes: &[&str] = match stored {
             Stored::Plain => &[],
             Stored::Int8 => &["_scale"],
