@@ -34,13 +34,13 @@ fn bench(c: &mut Criterion, name: &str, flops: usize, mut run: impl FnMut(&Cx, &
 fn conv(c: &mut Criterion, name: &str, shape: ConvShape, size: [usize; 2]) {
     let level = vitrum::simd::Level::detect();
     let weights = shape.weight_shape().iter().product();
-    let packed = PackedConv::pack(level, shape, &values(weights));
+    let packed = PackedConv::pack(level, shape, &values(weights)).unwrap();
     let [rows, columns] = shape.output_size(size).expect("a possible size");
     let input = values(size[0] * size[1] * shape.inputs);
     let bias = values(shape.outputs);
     let mut out = vec![0.0; rows * columns * shape.outputs];
     bench(c, name, 2 * rows * columns * weights, |cx, workspace| {
-        workspace.reserve(conv::scratch_req(cx, &packed, size));
+        workspace.reserve(conv::scratch_req(cx, &packed, size)).unwrap();
         let scratch = workspace.scratch();
         conv2d(cx, &packed, size, &input, Some(&bias), Activation::None, &mut out, scratch);
     });
@@ -49,11 +49,11 @@ fn conv(c: &mut Criterion, name: &str, shape: ConvShape, size: [usize; 2]) {
 /// `lhs · weightsᵀ` with `n` columns.
 fn product(c: &mut Criterion, name: &str, lhs: &impl Lhs, n: usize) {
     let (m, k) = (lhs.rows(), lhs.depth());
-    let packed = PackedWeights::pack(vitrum::simd::Level::detect(), n, k, &values(n * k));
+    let packed = PackedWeights::pack(vitrum::simd::Level::detect(), n, k, &values(n * k)).unwrap();
     let bias = values(n);
     let mut out = vec![0.0; m * n];
     bench(c, name, 2 * m * n * k, |cx, workspace| {
-        workspace.reserve(gemm::scratch_req(cx, m, &packed));
+        workspace.reserve(gemm::scratch_req(cx, m, &packed)).unwrap();
         let output = Destination::Store { out: &mut out, stride: n };
         gemm::gemm(cx, lhs, &packed, Some(&bias), Activation::None, output, workspace.scratch());
     });

@@ -33,7 +33,7 @@ fn floats(memory: &Lines) -> Vec<f32> {
 /// can be told which was read. `edit` changes the header before it is written.
 fn file(edit: impl FnOnce(String) -> String) -> Vec<u8> {
     let doubled: Vec<f32> = values().iter().map(|x| 2.0 * x).collect();
-    let weights = PackedWeights::pack(packing(), SHAPE[0], SHAPE[1], &doubled);
+    let weights = PackedWeights::pack(packing(), SHAPE[0], SHAPE[1], &doubled).unwrap();
     let recorded = Recorded { key: "m.w".into(), from: vec!["m.w".into()], weights };
     let packed: Vec<u8> =
         recorded.weights.memory().iter().flat_map(|part| part.iter().flat_map(|x| x.to_le_bytes())).collect();
@@ -64,7 +64,7 @@ fn bind(bundle: &Bundle<'_>, shape: [usize; 2]) -> vitrum::Result<(bool, bool)> 
     let scope = bundle.scope(packing()).at("m");
     let weights = scope.pack("w", shape, || scope.f32("w", &shape))?;
     let [panels, _] = weights.memory();
-    let plain = PackedWeights::pack(packing(), SHAPE[0], SHAPE[1], &values());
+    let plain = PackedWeights::pack(packing(), SHAPE[0], SHAPE[1], &values()).unwrap();
     let taken = floats(panels) != floats(plain.memory()[0]);
     if taken {
         let doubled: Vec<f32> = floats(plain.memory()[0]).iter().map(|x| 2.0 * x).collect();

@@ -4,9 +4,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
+use super::fallible::TryGrow;
 use super::float_env::FloatEnv;
+use super::fork_lock::ForkLock;
 #[cfg(feature = "std")]
 use super::profile::Profile;
 use super::scratch::{ScratchReq, Workspace};
@@ -251,10 +253,14 @@ impl Cx {
     }
 
     /// Scratch memory, reused between calls: after the first call of a size nothing is allocated.
-    pub fn workspace(&self, req: ScratchReq) -> WorkspaceGuard<'_> {
-        let mut workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
-        workspace.reserve(req);
-        WorkspaceGuard { workspace, cache: &self.workspaces }
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn workspace(&self, req: ScratchReq) -> Result<WorkspaceGuard<'_>> {
+        let workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
+        let mut guard = WorkspaceGuard { workspace, cache: &self.workspaces };
+        guard.workspace.reserve(req)?;
+        Ok(guard)
     }
 
     /// Frees the scratch memory kept for reuse.
@@ -280,23 +286,11 @@ fn default_threads() -> usize {
     }
 }
 
-/// Workspaces waiting for reuse, behind a spin lock held only to push and pop (there is no mutex in `core`).
+/// Workspaces waiting for reuse, behind a lock held only to push and pop.
 #[derive(Default)]
 struct WorkspaceCache {
-    /// The process that holds the lock; 0 for none. A forked process may find it held by a thread that it does not have.
-    holder: AtomicU32,
+    lock: ForkLock,
     idle: UnsafeCell<Vec<Workspace>>,
-}
-
-/// Rounds of waiting for the lock before a thread asks whose it is.
-const PATIENCE: u32 = 1 << 16;
-
-/// The number of this process, by which a forked one knows that it is another. Numbers come back, but not while a parent lives.
-pub(super) fn process() -> u32 {
-    #[cfg(all(feature = "std", unix))]
-    return std::process::id();
-    #[cfg(not(all(feature = "std", unix)))]
-    return 1; // Nothing forks.
 }
 
 // SAFETY: `idle` is only reached through `with`, under the lock.
@@ -304,28 +298,8 @@ unsafe impl Sync for WorkspaceCache {}
 
 impl WorkspaceCache {
     fn with<R>(&self, work: impl FnOnce(&mut Vec<Workspace>) -> R) -> R {
-        struct Unlock<'a>(&'a AtomicU32);
-        impl Drop for Unlock<'_> {
-            fn drop(&mut self) {
-                self.0.store(0, Ordering::Release);
-            }
-        }
-        let (own, mut rounds) = (process(), 0u32);
-        let lost = loop {
-            match self.holder.compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => break false,
-                Err(holder) if holder != 0 && holder != own && rounds > PATIENCE => {
-                    if self.holder.compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed).is_ok()
-                    {
-                        break true;
-                    }
-                }
-                Err(_) => rounds = rounds.saturating_add(1),
-            }
-            core::hint::spin_loop();
-        };
-        let _unlock = Unlock(&self.holder);
-        if lost {
+        let locked = self.lock.lock();
+        if locked.is_inherited {
             // SAFETY: the lock is held. What the other process was changing is left to it, and never read here.
             unsafe { self.idle.get().write(Vec::new()) };
         }
@@ -356,7 +330,8 @@ impl DerefMut for WorkspaceGuard<'_> {
 impl Drop for WorkspaceGuard<'_> {
     fn drop(&mut self) {
         let workspace = core::mem::take(&mut self.workspace);
-        self.cache.with(|idle| idle.push(workspace));
+        // Without memory for the list itself, the workspace goes.
+        self.cache.with(|idle| _ = idle.try_push(workspace));
     }
 }
 
@@ -436,8 +411,8 @@ mod tests {
     #[test]
     fn workspaces_are_reused() {
         let cx = Cx::serial(Level::detect());
-        let first = cx.workspace(ScratchReq::slice(100)).scratch().take(100).as_ptr();
-        assert_eq!(cx.workspace(ScratchReq::slice(50)).scratch().take(50).as_ptr(), first);
+        let place = |len| cx.workspace(ScratchReq::slice(len)).unwrap().scratch().take(len).as_ptr();
+        assert_eq!(place(100), place(50));
     }
 
     #[test]

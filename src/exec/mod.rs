@@ -3,7 +3,9 @@
 //! **Unstable**: may change in any release, except for what the crate root re-exports.
 
 mod cx;
+mod fallible;
 mod float_env;
+mod fork_lock;
 mod lines;
 #[cfg(feature = "std")]
 mod map;
@@ -12,6 +14,7 @@ mod pages;
 #[cfg(feature = "parallel")]
 mod pool;
 mod profile;
+mod reserve;
 mod scratch;
 mod set_once;
 mod shared;
@@ -19,6 +22,10 @@ mod shared;
 mod team;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
+pub(crate) use fallible::{
+    TryCollect, TryGrow, try_copied, try_filled, try_string, try_string_with_capacity, try_with_capacity,
+    try_zeroed,
+};
 #[cfg(any(test, feature = "capi"))]
 pub(crate) use float_env::FloatEnv;
 pub use lines::Lines;
@@ -28,7 +35,8 @@ pub use monitor::Monitor;
 pub use profile::{KernelScope, Work};
 #[cfg(feature = "std")]
 pub use profile::{Profile, Span};
-pub(crate) use scratch::try_zeroed;
+pub use reserve::WithReserve;
+pub(crate) use reserve::{check as check_memory, out_of_memory};
 pub use scratch::{AlignedVec, Scratch, ScratchReq, Workspace};
 pub(crate) use set_once::SetOnce;
 pub use shared::SharedMut;

@@ -33,7 +33,7 @@ impl RayonPool {
             team: Team::new(),
             is_taken: AtomicBool::new(false),
             leader: AtomicUsize::new(NOBODY),
-            process: super::cx::process(),
+            process: super::fork_lock::process(),
         };
         // Started here, because rayon does not join the threads that it starts itself.
         let pool = rayon::ThreadPoolBuilder::new()
@@ -51,7 +51,7 @@ impl RayonPool {
 
     /// Whether this is the process that has the threads, and not one that it forked.
     fn is_here(&self) -> bool {
-        super::cx::process() == self.process
+        super::fork_lock::process() == self.process
     }
 
     fn pool(&self) -> &rayon::ThreadPool {

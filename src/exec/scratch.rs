@@ -74,16 +74,6 @@ impl ScratchReq {
     }
 }
 
-/// `len` zeros, or an error where the allocator would abort.
-pub(crate) fn try_zeroed<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
-    let mut items = Vec::new();
-    items
-        .try_reserve_exact(len)
-        .map_err(|_| err!(OutOfMemory, "no memory for {len} × {} bytes", size_of::<T>()))?;
-    items.resize(len, T::default());
-    Ok(items)
-}
-
 /// Owned f32, aligned to 64 bytes and padded to whole cache lines.
 #[derive(Clone, Default)]
 pub struct AlignedVec(Vec<Line>);
@@ -92,11 +82,6 @@ impl AlignedVec {
     /// The length of a vector that is asked for `len`: whole cache lines.
     pub const fn padded(len: usize) -> usize {
         padded(len)
-    }
-
-    /// `padded(len)` zeros. Ends the process if there is no memory for them.
-    pub fn zeroed(len: usize) -> Self {
-        Self(Vec::with_capacity(len.div_ceil(LINE))).filled(len)
     }
 
     /// `padded(len)` zeros.
@@ -108,14 +93,9 @@ impl AlignedVec {
         lines
             .try_reserve_exact(len.div_ceil(LINE))
             .map_err(|_| err!(OutOfMemory, "no memory for {len} × 4 bytes"))?;
-        Ok(Self(lines).filled(len))
-    }
-
-    /// Fills what is reserved.
-    fn filled(mut self, len: usize) -> Self {
-        super::pages::prefer_huge(self.0.spare_capacity_mut());
-        self.0.resize(len.div_ceil(LINE), bytemuck::Zeroable::zeroed());
-        self
+        super::pages::prefer_huge(lines.spare_capacity_mut());
+        lines.resize(len.div_ceil(LINE), bytemuck::Zeroable::zeroed());
+        Ok(Self(lines))
     }
 }
 
@@ -148,13 +128,18 @@ pub struct Workspace {
 
 impl Workspace {
     /// Makes room for `req`, for [`scratch`](Self::scratch) to hand out.
-    pub fn reserve(&mut self, req: ScratchReq) {
-        self.reserved = req.len();
+    ///
+    /// # Errors
+    /// `OutOfMemory`, after which there is no room.
+    pub fn reserve(&mut self, req: ScratchReq) -> Result<()> {
+        self.reserved = 0;
         if self.memory.len() < req.len() {
             // The old contents are scratch: free them first, so that the peak is one buffer and not two.
             self.memory = AlignedVec::default();
-            self.memory = AlignedVec::zeroed(req.len());
+            self.memory = AlignedVec::try_zeroed(req.len())?;
         }
+        self.reserved = req.len();
+        Ok(())
     }
 
     /// As much memory as was [reserved](Self::reserve) last, even if there is more: so that too small a request is noticed
@@ -246,7 +231,7 @@ mod tests {
     #[test]
     fn slices_are_disjoint_and_aligned() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slices([5, 17]));
+        workspace.reserve(ScratchReq::slices([5, 17])).unwrap().unwrap();
         let mut scratch = workspace.scratch();
         let [a, b] = scratch.take_all([5, 17]);
         assert_eq!((a.len(), b.len()), (5, 17));
@@ -259,7 +244,7 @@ mod tests {
     #[should_panic = "scratch of 16 f32 left, 32 needed"]
     fn taking_too_much_panics() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slice(16));
+        workspace.reserve(ScratchReq::slice(16)).unwrap().unwrap();
         workspace.scratch().take(17);
     }
 
@@ -267,8 +252,8 @@ mod tests {
     #[test]
     fn no_more_is_handed_out_than_was_reserved() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slice(100));
-        workspace.reserve(ScratchReq::slice(16));
+        workspace.reserve(ScratchReq::slice(100)).unwrap().unwrap();
+        workspace.reserve(ScratchReq::slice(16)).unwrap().unwrap();
         assert_eq!(workspace.scratch().len(), 16);
     }
 
@@ -281,7 +266,7 @@ mod tests {
         assert_eq!(line.or(ScratchReq::slice(17)), ScratchReq::slices([16, 1]));
         assert_eq!(ScratchReq::any([line, line.and(line), line]), line.and(line));
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::bytes(65));
+        workspace.reserve(ScratchReq::bytes(65)).unwrap().unwrap();
         assert_eq!(workspace.scratch().take_bytes(65).len(), 65);
     }
 
@@ -291,7 +276,7 @@ mod tests {
         let cx = Cx::new(&crate::exec::CxOptions::default().with_threads(3)).unwrap();
         let req = ScratchReq::slices([100, 20]);
         let mut workspace = Workspace::default();
-        workspace.reserve(req.per_lane(&cx));
+        workspace.reserve(req.per_lane(&cx)).unwrap().unwrap();
         cx.parallel_for_with(200, req, workspace.scratch(), |mut scratch, task| {
             let [a, b] = scratch.take_all([100, 20]);
             assert!(scratch.is_empty());

@@ -7,8 +7,9 @@ use super::error::vitrum_error;
 use super::guard::guard;
 use super::status::vitrum_status;
 use crate::error::{Result, err};
+use crate::exec::TryGrow;
 use crate::image::{ImageView, PixelFormat};
-use crate::pipelines::mask::{Part, Rle, parts};
+use crate::pipelines::mask::{Rle, parts};
 
 /// A closed outline: its last corner is joined to the first. This struct will never change.
 ///
@@ -85,12 +86,12 @@ pub(super) fn write_polygons(
         return Err(err!(InvalidArgument, "tolerance is {tolerance}, expected 0 or more pixels"));
     }
     let (mut numbers, mut all) = (Vec::new(), Vec::new());
-    for (part, found) in parts(mask).iter().map(|part: &Part| part.simplified(tolerance)).enumerate() {
-        for polygon in found.polygons() {
+    for (part, found) in parts(mask)?.iter().enumerate() {
+        for polygon in found.simplified(tolerance)?.polygons() {
             let (first, count) = (numbers.len() / 2, polygon.points.len());
             let is_hole = u32::from(polygon.is_hole);
-            all.push(vitrum_polygon { first, count, part: part as u32, is_hole });
-            numbers.extend(polygon.points.as_flattened());
+            all.try_push(vitrum_polygon { first, count, part: part as u32, is_hole })?;
+            numbers.try_extend(polygon.points.as_flattened())?;
         }
     }
     // Both sizes are told before one of them can be too small.

@@ -114,7 +114,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_save(
             let embedding = shared(embedding, "embedding")?;
             let output = Output::new(bytes, capacity, needed, "bytes")?;
             if output.wants(embedding.saved_bytes())? {
-                output.write(&embedding.save());
+                output.write(&embedding.save()?);
             }
             Ok(())
         })
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn vitrum_sam_embedding_is_of(
             let answer = place(answer, "answer")?;
             let embedding = shared(embedding, "embedding")?;
             let image = view(image, "image")?;
-            answer.write(match embedding.is_of(&image) {
+            answer.write(match embedding.is_of(&image)? {
                 Some(true) => VITRUM_PICTURE_SAME,
                 Some(false) => VITRUM_PICTURE_OTHER,
                 None => VITRUM_PICTURE_UNKNOWN,

@@ -31,7 +31,7 @@ pub unsafe extern "C" fn vitrum_tracker_save(
         guard(error, || {
             let tracker = shared(tracker, "tracker")?;
             let output = Output::new(bytes, capacity, needed, "bytes")?;
-            let saved = tracker.save();
+            let saved = tracker.save()?;
             if output.wants(saved.len())? {
                 output.write(&saved);
             }

@@ -1,17 +1,16 @@
 //! Position embeddings for another input size than a checkpoint was made for.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::Cx;
+use crate::exec::{Cx, try_zeroed};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 
 /// Interpolates `embeddings: [from.0, from.1, dim]` to `[to.0, to.1, dim]`, as
 /// `torch.nn.functional.interpolate(…, align_corners=False)` does.
 ///
 /// # Errors
-/// As [`Interpolate::new`].
+/// As [`Interpolate::new`], and `OutOfMemory`.
 ///
 /// # Panics
 /// If `embeddings` does not have that shape.
@@ -25,12 +24,12 @@ pub(super) fn resize(
     let dim = embeddings.len() / (from.0 * from.1);
     let resize = Interpolate::new(from, to, mode, false)?;
     // The interpolation works on planes, [dim, rows, columns].
-    let mut planes = vec![0.0; embeddings.len()];
+    let mut planes = try_zeroed(embeddings.len())?;
     transpose(embeddings, dim, &mut planes);
-    let mut resized = vec![0.0; dim * to.0 * to.1];
-    let mut workspace = cx.workspace(resize.scratch_req(cx));
+    let mut resized = try_zeroed(dim * to.0 * to.1)?;
+    let mut workspace = cx.workspace(resize.scratch_req(cx))?;
     resize.run(cx, dim, &planes, &mut resized, workspace.scratch());
-    let mut out = vec![0.0; resized.len()];
+    let mut out = try_zeroed(resized.len())?;
     transpose(&resized, to.0 * to.1, &mut out);
     Ok(out)
 }

@@ -30,7 +30,7 @@ impl Conv2d {
     /// Packs `weight` of shape `[outputs, inputs / groups, kernel height, kernel width]`.
     ///
     /// # Errors
-    /// As [`ConvShape::check`].
+    /// As [`ConvShape::check`], and `OutOfMemory`.
     ///
     /// # Panics
     /// If the lengths do not fit `shape`.
@@ -42,7 +42,7 @@ impl Conv2d {
     ) -> Result<Self> {
         shape.check()?;
         assert!(bias.as_ref().is_none_or(|bias| bias.len() == shape.outputs), "bias of {shape:?}");
-        Ok(Self { weight: PackedConv::pack(packing, shape, weight), bias })
+        Ok(Self { weight: PackedConv::pack(packing, shape, weight)?, bias })
     }
 
     /// Binds `weight` alone.
@@ -137,7 +137,7 @@ mod tests {
         {
             let layer = layer.unwrap();
             let mut y = [f32::NAN; 8];
-            let mut workspace = cx.workspace(layer.scratch_req(&cx, [2, 2]));
+            let mut workspace = cx.workspace(layer.scratch_req(&cx, [2, 2])).unwrap();
             layer.forward(&cx, [2, 2], &[1.0; 12], Activation::Relu, &mut y, workspace.scratch());
             assert_eq!(y, [12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias]);
         }

@@ -37,6 +37,9 @@ impl Linear {
 
     /// Packs `weight` of shape `[outputs, inputs]`.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If the lengths do not fit `shape`, or `shape` has a 0.
     pub fn new(
@@ -44,22 +47,25 @@ impl Linear {
         shape: [usize; 2],
         weight: &[f32],
         bias: Option<Vec<f32>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let [outputs, inputs] = shape;
-        Self::of(PackedWeights::pack(packing, outputs, inputs, weight), bias)
+        Ok(Self::of(PackedWeights::pack(packing, outputs, inputs, weight)?, bias))
     }
 
     /// Packs the transpose of `weight`, which has shape `[inputs, outputs]`: the projections of OpenAI's CLIP.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If `weight` does not have that shape, or `shape` has a 0.
-    pub fn new_transposed(packing: impl Into<Packing>, shape: [usize; 2], weight: &[f32]) -> Self {
+    pub fn new_transposed(packing: impl Into<Packing>, shape: [usize; 2], weight: &[f32]) -> Result<Self> {
         let [inputs, outputs] = shape;
         assert_eq!(weight.len(), inputs * outputs, "weight of shape [{inputs}, {outputs}]");
         let weight = PackedWeights::pack_with(packing, outputs, inputs, |row, out| {
             out.iter_mut().zip(weight[row..].iter().step_by(outputs)).for_each(|(to, from)| *to = *from);
-        });
-        Self { weight, bias: None }
+        })?;
+        Ok(Self { weight, bias: None })
     }
 
     /// `output ← act(lhs Wᵀ + b)`; see [`gemm::gemm`].

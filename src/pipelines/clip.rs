@@ -1,13 +1,15 @@
 //! CLIP as applications use it: pictures and texts to embeddings, similarities and class probabilities.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::preprocess::{self, Preprocess};
 use super::tokenizer::Tokenizer;
 use crate::error::{ErrorCode, Result, err};
-use crate::exec::{Cx, ScratchReq};
+use crate::exec::{
+    Cx, ScratchReq, TryCollect, check_memory, try_copied, try_filled, try_string_with_capacity,
+    try_with_capacity, try_zeroed,
+};
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Packing, WeightFormat};
@@ -170,7 +172,7 @@ impl Clip {
     /// # Errors
     /// As [`encode_images_into`](Self::encode_images_into).
     pub fn encode_images(&self, images: &[ImageView<'_>], options: &EncodeOptions) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; images.len() * self.embed_dim()];
+        let mut out = try_zeroed(images.len() * self.embed_dim())?;
         self.encode_images_into(images, options, &mut out)?;
         Ok(out)
     }
@@ -194,8 +196,8 @@ impl Clip {
         let (height, width) = self.preprocess.output_size();
         let input = 3 * height * width;
         let batch = self.image_batch(vision).min(images.len());
-        let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input));
-        let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]));
+        let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input))?;
+        let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]))?;
         self.cx.enter(|| {
             let parts = images.chunks(batch).zip(out.chunks_mut(batch * self.embed_dim()));
             for (part, (images, out)) in parts.enumerate() {
@@ -229,7 +231,7 @@ impl Clip {
     /// # Errors
     /// As [`encode_texts_into`](Self::encode_texts_into).
     pub fn encode_texts(&self, texts: &[&str], options: &EncodeOptions) -> Result<Vec<f32>> {
-        let mut out = vec![0.0; texts.len() * self.embed_dim()];
+        let mut out = try_zeroed(texts.len() * self.embed_dim())?;
         self.encode_texts_into(texts, options, &mut out)?;
         Ok(out)
     }
@@ -248,8 +250,9 @@ impl Clip {
         let (text, config) = self.text()?;
         let tokenizer = self.require_tokenizer()?;
         let out = self.embeddings(texts.len(), out)?;
-        let mut tokens = Vec::with_capacity(texts.len());
+        let mut tokens = try_with_capacity(texts.len())?;
         for (i, text) in texts.iter().enumerate() {
+            check_memory()?;
             tokens.push(tokenizer.encode(text).map_err(|error| error.within(format_args!("text {i}")))?);
         }
 
@@ -293,13 +296,13 @@ impl Clip {
                 return Err(err!(InvalidArgument, "{what} embeddings: {len} values are not rows of {dim}"));
             }
         }
-        let (mut images, mut texts) = (images.to_vec(), texts.to_vec());
+        let (mut images, mut texts) = (try_copied(images)?, try_copied(texts)?);
         norm::l2_normalize(self.cx.level(), &mut images, dim, 0.0);
         norm::l2_normalize(self.cx.level(), &mut texts, dim, 0.0);
         let pairs =
             images.chunks_exact(dim).flat_map(|image| texts.chunks_exact(dim).map(move |text| (image, text)));
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        Ok(pairs.map(|pair| scale * dot(pair)).collect())
+        pairs.map(|pair| scale * dot(pair)).try_to_vec()
     }
 
     /// Zero-shot classification: the probability of each label for `image`.
@@ -318,7 +321,7 @@ impl Clip {
         options: &ClassifyOptions<'_>,
     ) -> Result<Vec<f32>> {
         let prompts = prompts(labels, options.template)?;
-        let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+        let prompts: Vec<&str> = prompts.iter().map(String::as_str).try_to_vec()?;
         // `similarity` normalises.
         let raw = EncodeOptions::default().with_normalize(false);
         let texts = self.encode_texts(&prompts, &raw)?;
@@ -344,11 +347,11 @@ impl Clip {
         (length, padding): (usize, u32),
         out: &mut [f32],
     ) -> Result<()> {
-        let mut ids = vec![padding; tokens.len() * length];
+        let mut ids = try_filled(padding, tokens.len() * length)?;
         for (ids, tokens) in ids.chunks_exact_mut(length).zip(tokens) {
             ids[..tokens.len()].copy_from_slice(tokens);
         }
-        let mut workspace = self.cx.workspace(text.scratch_req(&self.cx, [tokens.len(), length]));
+        let mut workspace = self.cx.workspace(text.scratch_req(&self.cx, [tokens.len(), length]))?;
         text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::of(&self.cx))
     }
 
@@ -383,7 +386,7 @@ impl Clip {
 /// `template` with each label in the place of `{}`.
 ///
 /// # Errors
-/// `InvalidArgument` for no label, an empty label or a template without `{}`.
+/// `InvalidArgument` for no label, an empty label or a template without `{}`; `OutOfMemory`.
 pub fn prompts(labels: &[&str], template: Option<&str>) -> Result<Vec<String>> {
     let template = template.unwrap_or(DEFAULT_TEMPLATE);
     if !template.contains("{}") {
@@ -395,7 +398,17 @@ pub fn prompts(labels: &[&str], template: Option<&str>) -> Result<Vec<String>> {
     if let Some(i) = labels.iter().position(|label| label.trim().is_empty()) {
         return Err(err!(InvalidArgument, "label {i} is empty"));
     }
-    Ok(labels.iter().map(|label| template.replace("{}", label)).collect())
+    let (places, rest) = (template.matches("{}").count(), template.len());
+    let prompt = |label: &&str| {
+        check_memory()?;
+        let mut prompt = try_string_with_capacity(rest + places * label.len())?;
+        for (i, part) in template.split("{}").enumerate() {
+            prompt.push_str(if i == 0 { "" } else { label });
+            prompt.push_str(part);
+        }
+        Ok(prompt)
+    };
+    labels.iter().map(prompt).try_values()
 }
 
 /// How many of the first texts go through the tower at once, and the length of the longest of them.

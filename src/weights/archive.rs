@@ -16,7 +16,7 @@ use super::quantized::{self, SHAPE_KEY, Stored};
 use super::source::Source;
 use super::{decode, index, strided};
 use crate::error::{Result, err};
-use crate::exec::{Lines, SetOnce, try_zeroed};
+use crate::exec::{Lines, SetOnce, TryGrow, check_memory, try_zeroed};
 use crate::kernels::gemm::WeightFormat;
 use crate::simd::Level;
 
@@ -123,6 +123,7 @@ impl<'a> Archive<'a> {
             return Err(err!(MissingTensor, "missing tensor {}, whose shape is told", quoted(name)));
         }
         for index in 0..archive.tensors.len() {
+            check_memory()?;
             let info = archive.tensors[index].info();
             let shape = archive.metadata.get(&alloc::format!("{SHAPE_KEY}{}", info.name));
             let stored = Stored::of(info, shape.map(String::as_str), |name| archive.get(name))?;
@@ -149,15 +150,20 @@ impl<'a> Archive<'a> {
             factors: SetOnce::new(),
             stored: Stored::Plain,
         };
-        let (packed, tensors): (Vec<_>, Vec<_>) =
-            index.tensors.into_iter().partition(|entry| prepacked::key(&entry.name).is_some());
-        self.tensors.extend(tensors.into_iter().map(tensor));
+        let mut packed = Vec::new();
+        for entry in index.tensors {
+            match prepacked::key(&entry.name) {
+                Some(_) => packed.try_push(entry)?,
+                None => self.tensors.try_push(tensor(entry))?,
+            }
+        }
         let version = index.metadata.get(PACKED_KEY).map_or("none", String::as_str);
         if !packed.is_empty() && version != PACKED_VERSION {
             let other = "packed by another version of this library, and packed again";
             self.notes.push(alloc::format!("{label}: matrices are {other} (layouts {})", quoted(version)));
         }
         for entry in packed.iter().filter(|_| version == PACKED_VERSION) {
+            check_memory()?;
             let key = prepacked::key(&entry.name).unwrap_or_default();
             let found = Prepacked::of(entry, shard, &index.metadata)?;
             if self.prepacked.insert(key.into(), found).is_some() {

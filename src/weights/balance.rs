@@ -8,6 +8,9 @@
 
 use alloc::vec::Vec;
 
+use crate::error::Result;
+use crate::exec::{TryCollect, try_zeroed};
+
 /// Standard deviations that a channel is taken to reach.
 const DEVIATIONS: f32 = 3.0;
 /// Factors are 2 to the power of at most this, so that none leaves the range of f32.
@@ -16,8 +19,8 @@ const MOST_EXPONENT: i32 = 12;
 /// The factor of each column: `√(reach / most)`, of what columns are most often, rounded to a power of two.
 ///
 /// `matrices` have `gamma.len()` columns.
-pub(super) fn factors(gamma: &[f32], beta: &[f32], matrices: &[Vec<f32>]) -> Vec<f32> {
-    let mut most = alloc::vec![0.0f32; gamma.len()];
+pub(super) fn factors(gamma: &[f32], beta: &[f32], matrices: &[Vec<f32>]) -> Result<Vec<f32>> {
+    let mut most = try_zeroed::<f32>(gamma.len())?;
     for row in matrices.iter().flat_map(|matrix| matrix.chunks_exact(gamma.len())) {
         most.iter_mut().zip(row).for_each(|(most, x)| *most = most.max(x.abs()));
     }
@@ -30,15 +33,15 @@ pub(super) fn factors(gamma: &[f32], beta: &[f32], matrices: &[Vec<f32>]) -> Vec
             // Columns of zeros, and those that are not finite, stay as they are.
             (ratio.is_normal() && most.is_normal()).then(|| 0.5 * libm::log2f(ratio))
         })
-        .collect();
-    let mut sorted: Vec<f32> = exponents.iter().flatten().copied().collect();
+        .try_to_vec()?;
+    let mut sorted: Vec<f32> = exponents.iter().flatten().copied().try_to_vec()?;
     sorted.sort_unstable_by(f32::total_cmp);
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
     let factor = |exponent: Option<f32>| {
         let exponent = exponent.map_or(0.0, |exponent| libm::rintf(exponent - median)) as i32;
         libm::ldexpf(1.0, exponent.clamp(-MOST_EXPONENT, MOST_EXPONENT))
     };
-    exponents.into_iter().map(factor).collect()
+    exponents.into_iter().map(factor).try_to_vec()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::json::{self, Limits, quoted};
 use crate::error::{Result, err};
+use crate::exec::{TryGrow, check_memory};
 
 /// Bytes of a header at most. A model of a thousand tensors needs about 150 kB.
 pub const MAX_HEADER: usize = 16 << 20;
@@ -90,6 +91,7 @@ pub(super) fn parse(text: &[u8], data_len: u64) -> Result<Header> {
     };
     let mut header = Header { tensors: Vec::new(), metadata: BTreeMap::new() };
     for (name, value) in members {
+        check_memory()?;
         if name == "__metadata__" {
             header.metadata = metadata(value)?;
         } else if header.tensors.len() == MAX_TENSORS {
@@ -98,7 +100,7 @@ pub(super) fn parse(text: &[u8], data_len: u64) -> Result<Header> {
             check_name(&name)?;
             let what = quoted(&name);
             let entry = entry(name, value).map_err(|error| error.within(format_args!("tensor {what}")))?;
-            header.tensors.push(entry);
+            header.tensors.try_push(entry)?;
         }
     }
     header.tensors.sort_unstable_by_key(|tensor| (tensor.begin, tensor.end));

@@ -9,9 +9,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result, err};
+use crate::exec::{TryGrow, check_memory, try_string};
 
 /// What a JSON text may hold at most.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +90,7 @@ impl<'de> DeserializeSeed<'de> for &mut Reader {
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
         self.nodes += 1;
+        check_memory().map_err(|error| self.fail(error))?;
         if self.nodes > self.limits.nodes {
             let nodes = self.limits.nodes;
             return Err(self.fail(err!(Limit, "JSON of more than {nodes} values")));
@@ -124,8 +126,8 @@ impl<'de> Visitor<'de> for &mut Reader {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.into()))
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        try_string(value).map(Value::String).map_err(|error| self.fail(error))
     }
 
     fn visit_string<E>(self, value: String) -> Result<Value, E> {
@@ -136,7 +138,7 @@ impl<'de> Visitor<'de> for &mut Reader {
         self.enter()?;
         let mut items = Vec::new();
         while let Some(item) = json.next_element_seed(&mut *self)? {
-            items.push(item);
+            items.try_push(item).map_err(|error| self.fail(error))?;
         }
         self.depth -= 1;
         Ok(Value::Array(items))
@@ -149,16 +151,21 @@ impl<'de> Visitor<'de> for &mut Reader {
             self.path.push(key);
             let value = json.next_value_seed(&mut *self)?;
             let key = self.path.pop().ok_or_else(|| A::Error::custom("unbalanced"))?;
-            members.push((key, value));
+            members.try_push((key, value)).map_err(|error| self.fail(error))?;
         }
-        // Sorted once: a vocabulary has some ten thousand, and a map takes sorted ones faster.
-        members.sort_by(|(a, _), (b, _)| a.cmp(b));
+        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         if let Some(pair) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             self.path.push(pair[0].0.clone());
             return Err(self.fail(err!(Format, "the key appears twice")));
         }
         self.depth -= 1;
-        Ok(Value::Object(members.into_iter().collect()))
+        // One after the other: what makes a map of all at once sorts them again, in memory of its own.
+        let mut map = Map::new();
+        for (key, value) in members {
+            check_memory().map_err(|error| self.fail(error))?;
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
     }
 }
 

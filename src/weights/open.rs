@@ -24,7 +24,7 @@ use super::json::{self, Limits, quoted};
 use super::kind;
 use super::source::{Source, SourceFile, open_regular, unreadable};
 use crate::error::{ErrorCode, Result, err};
-use crate::exec::SteadyFiles;
+use crate::exec::{SteadyFiles, TryCollect, TryGrow, check_memory};
 
 /// Shards of a model at most; each keeps a file open.
 const MAX_SHARDS: usize = 256;
@@ -144,10 +144,11 @@ fn only_file(directory: &Path, endings: &[&str]) -> Result<Option<PathBuf>> {
     for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
         let path = entry.map_err(|error| unreadable(directory, &error))?.path();
         if path.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending)) {
-            found.push(path);
+            check_memory()?;
+            found.try_push(path)?;
         }
     }
-    found.sort();
+    found.sort_unstable();
     match &found[..] {
         [] => Ok(None),
         [path] => Ok(Some(path.clone())),
@@ -201,13 +202,11 @@ fn check_weight_map(weight_map: Map<String, Value>) -> Result<Vec<(String, Strin
     if weight_map.is_empty() {
         return Err(err!(Format, "an empty \"weight_map\""));
     }
-    weight_map
-        .into_iter()
-        .map(|(tensor, shard)| match shard {
-            Value::String(shard) => Ok((tensor, shard)),
-            _ => Err(err!(Format, "\"weight_map\": the shard of {} is not a string", quoted(&tensor))),
-        })
-        .collect()
+    let pair = |(tensor, shard): (String, Value)| match shard {
+        Value::String(shard) => Ok((tensor, shard)),
+        _ => Err(err!(Format, "\"weight_map\": the shard of {} is not a string", quoted(&tensor))),
+    };
+    weight_map.into_iter().map(pair).try_values()
 }
 
 /// Where the shard `name` of an index, a file with this ending, lies, if it may be opened; see the module's description.

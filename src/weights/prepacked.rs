@@ -110,13 +110,13 @@ impl Archive<'_> {
         #[cfg(feature = "std")]
         if let Some(recorder) = &self.recorder {
             let already = recorder.read().len();
-            let weights = PackedWeights::pack(packing, rows, cols, &values()?);
+            let weights = PackedWeights::pack(packing, rows, cols, &values()?)?;
             let from =
                 recorder.read()[already..].iter().map(|&i| self.tensors[i].entry.name.clone()).collect();
             recorder.packed().push(Recorded { key, from, weights: weights.clone() });
             return Ok(weights);
         }
-        Ok(PackedWeights::pack(packing, rows, cols, &values()?))
+        PackedWeights::pack(packing, rows, cols, &values()?)
     }
 
     /// A prepacked matrix that the kernel of `packing` reads.

@@ -20,6 +20,7 @@ use safetensors::Dtype;
 use super::archive::{Archive, TensorInfo};
 use super::json::quoted;
 use crate::error::{Result, err};
+use crate::exec::{TryCollect, try_with_capacity};
 use crate::kernels::gemm::WeightFormat;
 use crate::kernels::gemm::quantised::{Q4_GROUP, Q4Group, quantised_weight, weight_scale};
 use crate::simd::Level;
@@ -45,36 +46,36 @@ pub struct Encoded {
 
 /// The tensors that a matrix of `shape` becomes in `format`.
 ///
+/// # Errors
+/// `OutOfMemory`.
+///
 /// # Panics
 /// If `values` does not have `shape`, or it has no rows.
-pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Encoded> {
+pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Result<Vec<Encoded>> {
     assert_eq!(values.len(), shape.iter().product::<usize>(), "a matrix of shape {shape:?}");
     let rows = shape[0];
     let plain = |dtype, bytes| Encoded { suffix: "", dtype, shape: shape.to_vec(), bytes };
     let row_values = || values.chunks_exact(values.len() / rows);
-    match format {
+    Ok(match format {
         WeightFormat::F32 => {
-            alloc::vec![plain(Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect())]
+            let bytes = values.iter().flat_map(|x| x.to_le_bytes());
+            alloc::vec![plain(Dtype::F32, bytes.try_to_vec()?)]
         }
         WeightFormat::F16 => {
-            alloc::vec![plain(
-                Dtype::F16,
-                values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect()
-            )]
+            let bytes = values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes());
+            alloc::vec![plain(Dtype::F16, bytes.try_to_vec()?)]
         }
         WeightFormat::Bf16 => {
-            alloc::vec![plain(
-                Dtype::BF16,
-                values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect()
-            )]
+            let bytes = values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes());
+            alloc::vec![plain(Dtype::BF16, bytes.try_to_vec()?)]
         }
         WeightFormat::Int8 => {
-            let scales: Vec<f32> = row_values().map(weight_scale).collect();
-            let step = |(row, scale): (&[f32], &f32)| {
-                row.iter().map(|x| quantised_weight(*x, *scale).cast_unsigned()).collect::<Vec<_>>()
-            };
-            let bytes = row_values().zip(&scales).flat_map(step).collect();
-            let scales = scales.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let scales: Vec<f32> = row_values().map(weight_scale).try_to_vec()?;
+            let mut bytes = try_with_capacity(values.len())?;
+            for (row, scale) in row_values().zip(&scales) {
+                bytes.extend(row.iter().map(|x| quantised_weight(*x, *scale).cast_unsigned()));
+            }
+            let scales = scales.iter().flat_map(|x| x.to_le_bytes()).try_to_vec()?;
             alloc::vec![
                 plain(Dtype::I8, bytes),
                 Encoded { suffix: "_scale", dtype: Dtype::F32, shape: alloc::vec![rows], bytes: scales },
@@ -82,7 +83,9 @@ pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Enco
         }
         WeightFormat::Q4 => {
             let groups = (values.len() / rows).div_ceil(Q4_GROUP);
-            let (mut steps, mut scales, mut least) = (Vec::new(), Vec::new(), Vec::new());
+            let mut steps = try_with_capacity(rows * groups * GROUP_BYTES)?;
+            let mut scales = try_with_capacity(rows * groups * 2)?;
+            let mut least = try_with_capacity(rows * groups * 2)?;
             for group in row_values().flat_map(|row| row.chunks(Q4_GROUP)).map(Q4Group::of) {
                 let (lower, upper) = group.steps.split_at(GROUP_BYTES);
                 steps.extend(lower.iter().zip(upper).map(|(lower, upper)| lower | upper << 4));
@@ -102,7 +105,7 @@ pub fn encode(format: WeightFormat, shape: &[usize], values: &[f32]) -> Vec<Enco
                 of_groups("_least", least),
             ]
         }
-    }
+    })
 }
 
 /// The tensors that the one called `name` becomes, in an archive that a model was loaded from in `format`: a matrix that was
@@ -115,7 +118,7 @@ pub fn encode_tensor(archive: &Archive<'_>, name: &str, format: WeightFormat) ->
     if is_packed || (format == WeightFormat::Int8 && archive.is_balanced(name)) {
         let values = archive.values(name, format, Level::detect())?;
         let shape = archive.get(name).map_or(&[][..], |info| info.shape);
-        return Ok(encode(if is_packed { format } else { WeightFormat::F32 }, shape, &values));
+        return encode(if is_packed { format } else { WeightFormat::F32 }, shape, &values);
     }
     let bytes = archive.bytes(name)?;
     let TensorInfo { dtype, shape, .. } = archive.get(name).expect("a tensor whose bytes were read");

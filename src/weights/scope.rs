@@ -12,7 +12,7 @@ use super::balance;
 use super::json::quoted;
 use super::table::{Elements, Table};
 use crate::error::{Result, err};
-use crate::exec::{AlignedVec, try_zeroed};
+use crate::exec::{AlignedVec, TryCollect, try_copied, try_zeroed};
 use crate::kernels::gemm::{PackedWeights, Packing, WeightFormat};
 use crate::simd::Level;
 
@@ -234,12 +234,11 @@ impl<'a> Scope<'a> {
         });
         let weights = weights.collect::<Result<Vec<_>>>()?;
         let [gammas, betas] = ["weight", "bias"].map(|name| norm.keep_f32().f32(name, &[columns]));
-        let factors = balance::factors(&gammas?, &betas?, &weights);
+        let factors = balance::factors(&gammas?, &betas?, &weights)?;
         for tensor in [gamma, beta] {
-            tensor.balance(factors.iter().map(|factor| 1.0 / factor).collect());
+            tensor.balance(factors.iter().map(|factor| 1.0 / factor).try_to_vec()?);
         }
-        tensors.into_iter().for_each(|tensor| tensor.balance(factors.clone()));
-        Ok(())
+        tensors.into_iter().try_for_each(|tensor| Ok(tensor.balance(try_copied(&factors)?)))
     }
 
     /// The matrix of shape `[rows, cols]` that `values` reads from tensors of this scope, packed as [`packing`](Self::packing)

@@ -17,7 +17,7 @@ fn numbers(len: usize) -> Vec<f32> {
 
 fn workspace(req: ScratchReq) -> Workspace {
     let mut workspace = Workspace::default();
-    workspace.reserve(req);
+    workspace.reserve(req).unwrap();
     workspace
 }
 
@@ -40,7 +40,7 @@ pub(super) fn gemm(bench: &mut Bench<'_>, shapes: &[[usize; 3]]) -> Result<()> {
     for &[m, n, k] in shapes {
         let cx = bench.cx;
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
-        let rhs = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k));
+        let rhs = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k)).unwrap();
         let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs));
         let run = || {
             let (lhs, output) = (Rows::new(&lhs, m, k), Destination::Store { out: &mut out, stride: n });
@@ -58,12 +58,13 @@ pub(super) fn gemm_cold(bench: &mut Bench<'_>) -> Result<()> {
     const MOST: usize = 1 << 30;
     for [m, n, k] in [[1, 768, 768], [50, 768, 768], [50, 3072, 768], [50, 768, 3072], [197, 768, 768]] {
         let cx = bench.cx;
-        let bytes = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k)).bytes();
+        let bytes = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k)).unwrap().bytes();
         let copies = (2 * cx.caches().last).clamp(LEAST, MOST).div_ceil(bytes);
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
         let weights = numbers(n * k);
         let packing = bench.packing();
-        let rhs: Vec<_> = (0..copies).map(|_| PackedWeights::pack(packing, n, k, &weights)).collect();
+        let rhs: Vec<_> =
+            (0..copies).map(|_| PackedWeights::pack(packing, n, k, &weights).unwrap()).collect();
         let mut next = rhs.iter().cycle();
         let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs[0]));
         let run = || {
@@ -107,7 +108,7 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let cx = bench.cx;
         let (rows, depth) = ((side / patch) * (side / patch), 3 * patch * patch);
         let (image, mut out) = (numbers(3 * side * side), vec![0.0; rows * outputs]);
-        let weights = PackedWeights::pack(cx.level(), outputs, depth, &numbers(outputs * depth));
+        let weights = PackedWeights::pack(cx.level(), outputs, depth, &numbers(outputs * depth)).unwrap();
         let mut workspace = workspace(gemm::scratch_req(cx, rows, &weights));
         let run = || {
             let patches = Patches::new(&image, 3, side, side, patch);
@@ -126,7 +127,7 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let cx = bench.cx;
         let pixels = SIDE * SIDE;
         let weights = shape.weight_shape().iter().product();
-        let conv = PackedConv::pack(cx.level(), shape, &numbers(weights));
+        let conv = PackedConv::pack(cx.level(), shape, &numbers(weights)).unwrap();
         let (input, mut out) = (numbers(pixels * shape.inputs), vec![0.0; pixels * shape.outputs]);
         let mut workspace = workspace(conv::scratch_req(cx, &conv, [SIDE; 2]));
         let run = || {

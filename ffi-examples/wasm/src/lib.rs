@@ -34,7 +34,7 @@ pub extern "C" fn gemm_error(m: usize, n: usize, k: usize) -> f64 {
     let cx = Cx::serial(Level::detect());
     let packed = PackedWeights::pack(cx.level(), n, k, &rhs);
     let mut out = vec![f32::NAN; m * n];
-    let mut workspace = cx.workspace(gemm::scratch_req(&cx, m, &packed));
+    let mut workspace = cx.workspace(gemm::scratch_req(&cx, m, &packed))?;
     let output = Destination::Store { out: &mut out, stride: n };
     gemm::gemm(&cx, &Rows::new(&lhs, m, k), &packed, None, Activation::None, output, workspace.scratch());
     relative_error(&out, (0..m * n).map(exact))
@@ -67,7 +67,7 @@ pub extern "C" fn clip_error() -> f64 {
     let vision = model.vision.as_ref().expect("an image tower");
     let size = [shape[0], shape[2], shape[3]];
     let mut out = vec![f32::NAN; expected.len()];
-    let mut workspace = cx.workspace(vision.scratch_req(&cx, size));
+    let mut workspace = cx.workspace(vision.scratch_req(&cx, size))?;
     vision
         .forward(&cx, &pixels, size, &mut out, workspace.scratch(), Trace::off())
         .expect("the golden pixels fit the model");

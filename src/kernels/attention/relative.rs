@@ -1,5 +1,6 @@
 //! Decomposed relative positions, the bias of SAM's image encoder.
 
+use crate::error::Result;
 use crate::kernels::gemm::PackedPanels;
 use crate::simd::Level;
 
@@ -23,9 +24,12 @@ pub struct RelativePositions {
 impl RelativePositions {
     /// Packs `rows: [2 · grid[0] − 1, head_dim]` and `columns: [2 · grid[1] − 1, head_dim]` for attention with `scale`.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If a table does not have that shape, or it has a 0.
-    pub fn new(level: Level, grid: [usize; 2], scale: f32, rows: &[f32], columns: &[f32]) -> Self {
+    pub fn new(level: Level, grid: [usize; 2], scale: f32, rows: &[f32], columns: &[f32]) -> Result<Self> {
         let pack = |side: usize, table: &[f32]| {
             let distances = 2 * side - 1;
             let dim = table.len() / distances;
@@ -35,7 +39,7 @@ impl RelativePositions {
                 out.iter_mut().zip(from).for_each(|(to, from)| *to = from / scale);
             })
         };
-        Self { grid, scale, tables: [pack(grid[0], rows), pack(grid[1], columns)] }
+        Ok(Self { grid, scale, tables: [pack(grid[0], rows)?, pack(grid[1], columns)?] })
     }
 
     /// `[rows, columns]` of the keys.

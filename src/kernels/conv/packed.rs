@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::{ConvShape, Layout};
-use crate::exec::AlignedVec;
+use crate::error::Result;
+use crate::exec::{AlignedVec, TryCollect};
 use crate::kernels::gemm::{PackedWeights, Packing};
 
 /// The weights of a convolution, packed once for the kernels of a level.
@@ -25,9 +26,12 @@ pub(super) enum Weights {
 impl PackedConv {
     /// Packs `weights` of shape [`shape.weight_shape()`](ConvShape::weight_shape), in the order of checkpoints.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If [`shape.check()`](ConvShape::check) fails or `weights` does not have that shape.
-    pub fn pack(packing: impl Into<Packing>, shape: ConvShape, weights: &[f32]) -> Self {
+    pub fn pack(packing: impl Into<Packing>, shape: ConvShape, weights: &[f32]) -> Result<Self> {
         let packing = packing.into();
         shape.check().expect("a possible convolution");
         let [outputs, channels, height, width] = shape.weight_shape();
@@ -40,7 +44,7 @@ impl PackedConv {
             }
         };
         let weights = if shape.is_depthwise() && shape.layout == Layout::Tokens {
-            let mut packed = AlignedVec::zeroed(taps * outputs);
+            let mut packed = AlignedVec::try_zeroed(taps * outputs)?;
             interleave(weights, &mut packed, outputs);
             Weights::Depthwise(packed)
         } else {
@@ -54,9 +58,9 @@ impl PackedConv {
                     }
                 })
             };
-            Weights::Groups(weights.chunks_exact(rows * channels * taps).map(pack).collect())
+            Weights::Groups(weights.chunks_exact(rows * channels * taps).map(pack).try_values()?)
         };
-        Self { shape, weights }
+        Ok(Self { shape, weights })
     }
 
     /// The convolution's sizes.

@@ -89,7 +89,7 @@ impl Problem {
 
     fn run(&self, cx: &Cx, bias: bool, activation: Activation, place: Place) -> Guarded<f32> {
         let [rows, columns] = self.shape.output_size(self.size).unwrap();
-        let conv = PackedConv::pack(cx.level(), self.shape, &self.weights);
+        let conv = PackedConv::pack(cx.level(), self.shape, &self.weights).unwrap();
         let mut out = Guarded::unwritten(rows * columns * self.shape.outputs, place);
         conv2d(
             cx,

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use crate::error::Result;
 use crate::exec::AlignedVec;
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs, Tiles};
 use crate::simd::Level;
@@ -151,11 +152,14 @@ pub struct LhsWeights {
 
 impl LhsWeights {
     /// Packs `matrix`.
-    pub fn pack(level: Level, matrix: &impl Lhs) -> Self {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn pack(level: Level, matrix: &impl Lhs) -> Result<Self> {
         let (rows, depth) = (matrix.rows(), matrix.depth());
-        let mut data = AlignedVec::zeroed(packed_lhs_len(rows, depth));
+        let mut data = AlignedVec::try_zeroed(packed_lhs_len(rows, depth))?;
         pack_lhs(level, matrix, &mut data);
-        Self { rows, depth, data }
+        Ok(Self { rows, depth, data })
     }
 
     /// The matrix, borrowed.

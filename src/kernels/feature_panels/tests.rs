@@ -97,7 +97,7 @@ fn transposed_packs_as_rows_do() {
             pack_lhs(level, &Rows::new(&matrix, rows, depth), &mut a);
             pack_lhs(level, &Transposed::new(&transposed, rows), &mut b);
             assert_eq!(a, b);
-            assert_eq!(LhsWeights::pack(level, &Rows::new(&matrix, rows, depth)).lhs().rows(), rows);
+            assert_eq!(LhsWeights::pack(level, &Rows::new(&matrix, rows, depth)).unwrap().lhs().rows(), rows);
         }
     }
 }

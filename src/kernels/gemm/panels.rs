@@ -1,6 +1,7 @@
 //! Right-hand sides of products between activations: always f32.
 
-use crate::exec::AlignedVec;
+use crate::error::Result;
+use crate::exec::{AlignedVec, try_zeroed};
 use crate::simd::Level;
 
 use super::tile_f32::F32Kernel;
@@ -21,6 +22,9 @@ pub struct PackedPanels {
 impl PackedPanels {
     /// Packs a matrix whose rows are produced one at a time by `fill(row, out)`.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If `rows` or `cols` is 0.
     pub fn pack_with(
@@ -28,17 +32,17 @@ impl PackedPanels {
         rows: usize,
         cols: usize,
         mut fill: impl FnMut(usize, &mut [f32]),
-    ) -> Self {
+    ) -> Result<Self> {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = F32Kernel::of(level).nr;
-        let mut panels = AlignedVec::zeroed(rows.next_multiple_of(nr) * cols);
-        let mut values = alloc::vec![0.0; cols];
+        let mut panels = AlignedVec::try_zeroed(rows.next_multiple_of(nr) * cols)?;
+        let mut values = try_zeroed(cols)?;
         for row in 0..rows {
             fill(row, &mut values);
             let panel = &mut panels[row / nr * nr * cols..][..nr * cols];
             panel[row % nr..].iter_mut().step_by(nr).zip(&values).for_each(|(to, from)| *to = *from);
         }
-        Self { rows, cols, level, nr, panels }
+        Ok(Self { rows, cols, level, nr, panels })
     }
 
     /// Rows, padded to whole panels.

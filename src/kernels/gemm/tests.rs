@@ -55,7 +55,7 @@ impl Problem {
     }
 
     fn pack(&self, level: Level) -> PackedWeights {
-        PackedWeights::pack(level, self.n, self.k, &self.weights)
+        PackedWeights::pack(level, self.n, self.k, &self.weights).unwrap()
     }
 }
 
@@ -337,7 +337,7 @@ fn same_bits_for_any_number_of_rows() {
 /// `1 · 1` with the rows of the output `stride` apart.
 fn product_of_ones(m: usize, stride: usize, out: &mut [f32]) {
     let cx = Cx::serial(Level::detect());
-    let weights = PackedWeights::pack(cx.level(), 1, 1, &[1.0]);
+    let weights = PackedWeights::pack(cx.level(), 1, 1, &[1.0]).unwrap();
     let output = Destination::Store { out, stride };
     let mut workspace = nan_workspace(scratch_req(&cx, m, &weights));
     let ones = vec![1.0; m];

@@ -1,8 +1,7 @@
 //! Weights in the layout and format that their kernel reads.
 
-use alloc::vec;
-
-use crate::exec::{AlignedVec, Lines};
+use crate::error::Result;
+use crate::exec::{AlignedVec, Lines, try_zeroed};
 use crate::simd::Level;
 
 use super::format::{Packing, WeightFormat};
@@ -27,15 +26,21 @@ pub struct PackedWeights {
 impl PackedWeights {
     /// Packs row-major `weights` of shape `[rows, cols]`.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If `weights` is not `rows * cols` long, or either is 0.
-    pub fn pack(packing: impl Into<Packing>, rows: usize, cols: usize, weights: &[f32]) -> Self {
+    pub fn pack(packing: impl Into<Packing>, rows: usize, cols: usize, weights: &[f32]) -> Result<Self> {
         assert_eq!(weights.len(), rows * cols, "weights of shape [{rows}, {cols}]");
         Self::pack_with(packing, rows, cols, |row, out| out.copy_from_slice(&weights[row * cols..][..cols]))
     }
 
     /// Packs a matrix whose rows are produced one at a time by `fill(row, out)`, so that the whole need not exist
     /// in row-major order.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
     ///
     /// # Panics
     /// If `rows` or `cols` is 0.
@@ -44,7 +49,7 @@ impl PackedWeights {
         rows: usize,
         cols: usize,
         fill: impl FnMut(usize, &mut [f32]),
-    ) -> Self {
+    ) -> Result<Self> {
         let packing = packing.into();
         Self::pack_for(WeightKernel::of(packing), packing.level, rows, cols, fill)
     }
@@ -61,14 +66,14 @@ impl PackedWeights {
         rows: usize,
         cols: usize,
         mut fill: impl FnMut(usize, &mut [f32]),
-    ) -> Self {
+    ) -> Result<Self> {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = kernel.nr;
         let count = rows.div_ceil(nr);
         let (panel_bytes, column_values) = (kernel.panel_bytes(cols), nr * kernel.column_values);
-        let mut panels = AlignedVec::zeroed((count * panel_bytes).div_ceil(size_of::<f32>()));
-        let mut columns = AlignedVec::zeroed(count * column_values);
-        let mut values = vec![0.0; nr * cols];
+        let mut panels = AlignedVec::try_zeroed((count * panel_bytes).div_ceil(size_of::<f32>()))?;
+        let mut columns = AlignedVec::try_zeroed(count * column_values)?;
+        let mut values = try_zeroed(nr * cols)?;
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
         for (index, panel) in bytes.chunks_exact_mut(panel_bytes).take(count).enumerate() {
             let first = index * nr;
@@ -79,7 +84,7 @@ impl PackedWeights {
             values[present * cols..].fill(0.0);
             (kernel.pack)(nr, &values, panel, &mut columns[index * column_values..][..column_values]);
         }
-        Self { rows, cols, kernel, level, panels: panels.into(), columns: columns.into() }
+        Ok(Self { rows, cols, kernel, level, panels: panels.into(), columns: columns.into() })
     }
 
     /// The matrix that [`memory`](Self::memory) gives back, from panels and column values as they were kept.

@@ -14,7 +14,8 @@
 use alloc::vec::Vec;
 
 use super::rotary::{Axis, Rotary};
-use crate::exec::{Scratch, ScratchReq};
+use crate::error::Result;
+use crate::exec::{Scratch, ScratchReq, TryCollect};
 use crate::kernels::gemm::F32Kernel;
 use crate::simd::{Level, Simd, Vectorize};
 
@@ -29,14 +30,17 @@ pub struct KeyProjection {
 impl KeyProjection {
     /// The projection with `weight: [width, features]` and `bias: [width]`.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If `weight` is not whole rows.
-    pub fn new(weight: &[f32], bias: &[f32]) -> Self {
+    pub fn new(weight: &[f32], bias: &[f32]) -> Result<Self> {
         let width = bias.len();
         assert!(width > 0 && weight.len().is_multiple_of(width), "weight for {width} outputs");
         let features = weight.len() / width;
         let columns = (0..features).flat_map(|f| weight[f..].iter().step_by(features));
-        Self { width, rows: columns.chain(bias).copied().collect() }
+        Ok(Self { width, rows: columns.chain(bias).copied().try_to_vec()? })
     }
 
     /// Features of a key.

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::error::Result;
+use crate::exec::TryCollect;
 use crate::kernels::feature_panels::LhsWeights;
 use crate::kernels::gemm::Rows;
 use crate::simd::Level;
@@ -28,7 +30,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    fn new(level: Level, len: usize, width: usize, theta: f32) -> Self {
+    fn new(level: Level, len: usize, width: usize, theta: f32) -> Result<Self> {
         let pairs = width / 4;
         let angles = || (0..pairs).map(|d| 1.0 / libm::powf(theta, (4 * d) as f32 / width as f32));
         let turn = |place: f64| {
@@ -39,17 +41,13 @@ impl Axis {
         };
         let middle = (len - 1) as f64 / 2.0;
         let waves: Vec<[f32; 2]> =
-            (0..len.div_ceil(2)).flat_map(|k| turn((len / 2 + k) as f64 - middle)).collect();
+            (0..len.div_ceil(2)).flat_map(|k| turn((len / 2 + k) as f64 - middle)).try_to_vec()?;
         let pack = |part: usize| {
-            let part: Vec<f32> = waves.iter().map(|wave| wave[part]).collect();
+            let part: Vec<f32> = waves.iter().map(|wave| wave[part]).try_to_vec()?;
             LhsWeights::pack(level, &Rows::new(&part, len.div_ceil(2), pairs))
         };
-        Self {
-            len,
-            turns: (0..len).flat_map(|place| turn(place as f64 - middle)).collect(),
-            cos: pack(0),
-            sin: pack(1),
-        }
+        let turns = (0..len).flat_map(|place| turn(place as f64 - middle)).try_to_vec()?;
+        Ok(Self { len, turns, cos: pack(0)?, sin: pack(1)? })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -64,14 +62,17 @@ impl Axis {
 impl Rotary {
     /// The rotations of tokens of `width` features on a grid of `[rows, columns]`.
     ///
+    /// # Errors
+    /// `OutOfMemory`.
+    ///
     /// # Panics
     /// If 4 does not divide `width`, or anything is 0.
-    pub fn new(level: Level, grid: [usize; 2], width: usize, theta: f32) -> Self {
+    pub fn new(level: Level, grid: [usize; 2], width: usize, theta: f32) -> Result<Self> {
         let [rows, columns] = grid;
         assert!(rows > 0 && columns > 0, "rotations on a grid of {grid:?}");
         assert!(width > 0 && width.is_multiple_of(4), "rotations of {width} features");
         let axis = |len| Axis::new(level, len, width, theta);
-        Self { width, columns: axis(columns), rows: axis(rows) }
+        Ok(Self { width, columns: axis(columns)?, rows: axis(rows)? })
     }
 
     /// Features of a token.

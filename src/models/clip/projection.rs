@@ -30,7 +30,7 @@ impl Projection {
             Linear::bind(&layer, [embed, dim])?
         } else if naming.transposed_projections() {
             let weight = scope.f32(name, &[dim, embed])?;
-            Linear::new_transposed(scope.packing(), [dim, embed], &weight)
+            Linear::new_transposed(scope.packing(), [dim, embed], &weight)?
         } else {
             Linear::of(scope.pack(name, [embed, dim], || scope.f32(name, &[embed, dim]))?, None)
         };

@@ -9,7 +9,7 @@ use super::layer::Layer;
 use super::naming::Naming;
 use super::projection::Projection;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
 use crate::kernels::attention::Bias;
 use crate::nn::{LayerNorm, Trace};
 use crate::weights::{Scope, Table};
@@ -53,7 +53,7 @@ impl TextTower {
             positions,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
-                .collect::<Result<_>>()?,
+                .try_values()?,
             final_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
             projection: Projection::bind(&scope.keep_f32(), naming, names.projection, dim, tower.projection)?,
             pooling: config.pooling,

@@ -148,7 +148,7 @@ pub(super) fn inner_dim(scope: &Scope<'_>, heads: usize) -> Result<usize> {
 
 /// Binds the transpose of `weight: [inner, dim]`: a layer from `inner` to `dim` features, without bias.
 fn bind_transposed(scope: &Scope<'_>, shape: [usize; 2]) -> Result<Linear> {
-    Ok(Linear::new_transposed(scope.packing(), shape, &scope.f32("weight", &shape)?))
+    Linear::new_transposed(scope.packing(), shape, &scope.f32("weight", &shape)?)
 }
 
 /// `out ← layer(x)`, for rows without gaps.

@@ -71,7 +71,7 @@ impl ImageProjections {
             for (bias, row) in bias.iter_mut().zip(weight.chunks_exact(dim)) {
                 *bias += row.iter().zip(no_mask).map(|(w, n)| w * n).sum::<f32>();
             }
-            Ok((LhsWeights::pack(scope.level(), &Rows::new(&weight, inner, dim)), bias))
+            Ok((LhsWeights::pack(scope.level(), &Rows::new(&weight, inner, dim))?, bias))
         };
         let (keys, _) = bind("cross_attn_token_to_image", "k_proj")?;
         let (values, value_bias) = bind("cross_attn_token_to_image", "v_proj")?;

@@ -3,7 +3,6 @@
 mod masks;
 mod output_mlps;
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -16,7 +15,7 @@ use super::mask_upscaler::MaskUpscaler;
 use super::prompt_encoder::PromptEncoder;
 use super::transformer::{ImageStream, TwoWayTransformer};
 use crate::error::Result;
-use crate::exec::{AlignedVec, Cx, Scratch, ScratchReq};
+use crate::exec::{AlignedVec, Cx, Scratch, ScratchReq, try_copied, try_zeroed};
 use crate::kernels::feature_panels::{PanelLayout, Plus, from_tokens};
 use crate::kernels::mask_decoder::{HighResLayout, ImageSource};
 use crate::nn::Trace;
@@ -105,7 +104,7 @@ impl MaskDecoder {
         let PromptHeadConfig { names, dim, grid, decoder, .. } = *config;
         let scope = scope.at(names.mask_decoder);
         let outputs = OutputMlps::bind(&scope, config)?;
-        let mut output_tokens = vec![0.0; (outputs.first_mask_token() + outputs.masks()) * dim];
+        let mut output_tokens = try_zeroed((outputs.first_mask_token() + outputs.masks()) * dim)?;
         let (score_tokens, mask_tokens) = output_tokens.split_at_mut(outputs.first_mask_token() * dim);
         let (object_token, iou_token) = score_tokens.split_at_mut(score_tokens.len() - dim);
         if !object_token.is_empty() {
@@ -115,8 +114,8 @@ impl MaskDecoder {
         scope.f32_into("mask_tokens.weight", &[outputs.masks(), dim], mask_tokens)?;
         let transformer = scope.at("transformer");
         let panels = PanelLayout::new(scope.level(), grid * grid);
-        let mut positions = AlignedVec::zeroed(panels.len(dim));
-        let pe = prompt_encoder.dense_pe();
+        let mut positions = AlignedVec::try_zeroed(panels.len(dim))?;
+        let pe = prompt_encoder.dense_pe()?;
         let cx = Cx::serial(scope.level());
         from_tokens(&cx, panels, dim, &pe, Plus::Nothing, &mut positions[..panels.len(dim)]);
         let no_mask = prompt_encoder.no_mask();
@@ -128,7 +127,7 @@ impl MaskDecoder {
             outputs,
             projections: ImageProjections::bind(&first, &names, dim, decoder.heads, no_mask, panels)?,
             positions,
-            no_mask: no_mask.to_vec(),
+            no_mask: try_copied(no_mask)?,
             has_high_res: decoder.extensions.high_res,
             panels,
             grid,

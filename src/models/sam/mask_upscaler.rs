@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::naming::DecoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, try_zeroed};
 use crate::kernels::feature_panels::{LhsWeights, PanelLayout};
 use crate::kernels::gemm::Rows;
 use crate::kernels::mask_decoder::{
@@ -107,11 +107,11 @@ impl MaskUpscaler {
 /// Packs the `weight: [inputs, outputs, 2, 2]` of a transposed convolution as a left-hand side `[2 · 2 · outputs, inputs]`.
 fn bind_transposed(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<LhsWeights> {
     let weight = scope.f32("weight", &[inputs, outputs, 2, 2])?;
-    let mut rows = vec![0.0; weight.len()];
+    let mut rows = try_zeroed(weight.len())?;
     for (i, row) in rows.chunks_exact_mut(inputs).enumerate() {
         let (tap, output) = (i / outputs, i % outputs);
         let column = weight[output * 4 + tap..].iter().step_by(outputs * 4);
         row.iter_mut().zip(column).for_each(|(to, from)| *to = *from);
     }
-    Ok(LhsWeights::pack(scope.level(), &Rows::new(&rows, 4 * outputs, inputs)))
+    LhsWeights::pack(scope.level(), &Rows::new(&rows, 4 * outputs, inputs))
 }

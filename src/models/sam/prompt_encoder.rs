@@ -11,7 +11,6 @@
 //! padding point becomes an embedding alone. In SAM, a padding point follows points without a box; in SAM 2, it follows
 //! any points and boxes.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::f32::consts::PI;
 
@@ -19,7 +18,7 @@ use super::config::PromptHeadConfig;
 use super::naming::PointNames;
 use super::prompt::{Label, Prompt};
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, try_zeroed};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::conv::ConvShape;
 use crate::nn::{Conv2d, LayerNorm};
@@ -59,7 +58,7 @@ impl PromptEncoder {
             names.frequencies.iter().find(|name| scope.contains(name)).unwrap_or(&names.frequencies[0]);
         let frequencies = scope.f32(frequencies, &[2, dim / 2])?;
         let scope = scope.at(names.prompt_encoder);
-        let mut points = vec![0.0; 4 * dim];
+        let mut points = try_zeroed(4 * dim)?;
         match names.points {
             PointNames::Together(name) => scope.f32_into(name, &[4, dim], &mut points)?,
             PointNames::Each(name) => {
@@ -120,14 +119,17 @@ impl PromptEncoder {
     }
 
     /// The position encodings of the image embedding, `[grid², C]`: of the centre of every token.
-    pub fn dense_pe(&self) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn dense_pe(&self) -> Result<Vec<f32>> {
         let (dim, grid) = (self.no_mask.len(), self.grid);
-        let mut out = vec![0.0; grid * grid * dim];
+        let mut out = try_zeroed(grid * grid * dim)?;
         for (i, token) in out.chunks_exact_mut(dim).enumerate() {
             let centre = |at: usize| (at as f32 + 0.5) / grid as f32;
             self.fourier([centre(i % grid), centre(i / grid)], token);
         }
-        out
+        Ok(out)
     }
 
     /// Embeds the logits `mask: [4 · grid, 4 · grid]` into `out: [grid², C]`, to be added to the image embedding:

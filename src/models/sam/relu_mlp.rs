@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::naming::DecoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::Linear;
@@ -37,7 +37,7 @@ impl ReluMlp {
             let outputs = if i + 1 == depth { outputs } else { hidden };
             Linear::bind(&scope.at(names.mlp_layer(i, depth)), [outputs, inputs])
         };
-        Ok(Self { layers: (0..depth).map(layer).collect::<Result<_>>()? })
+        Ok(Self { layers: (0..depth).map(layer).try_values()? })
     }
 
     /// Binds a perceptron of one layer, which is at `scope` itself.

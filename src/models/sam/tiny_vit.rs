@@ -13,7 +13,7 @@ use super::config::TinyVitConfig;
 use super::naming::Naming;
 use super::neck::Neck;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::nn::{Conv2d, Trace};
@@ -62,7 +62,7 @@ impl TinyVit {
             let blocks = layers.at(i + 1).at("blocks");
             Ok(Stage {
                 downsample: Separable::bind(&layers.at(i).at("downsample"), widths, STRIDES[i])?,
-                blocks: (0..stage.depth).map(|j| Block::bind(&blocks.at(j), stage)).collect::<Result<_>>()?,
+                blocks: (0..stage.depth).map(|j| Block::bind(&blocks.at(j), stage)).try_values()?,
             })
         };
         let blocks = layers.at("0.blocks");
@@ -75,7 +75,7 @@ impl TinyVit {
             ],
             conv_layer: (0..config.stem_depth)
                 .map(|i| Separable::bind(&blocks.at(i), widths, 1))
-                .collect::<Result<_>>()?,
+                .try_values()?,
             stages: [stage(0)?, stage(1)?, stage(2)?],
             neck: Neck::bind(&scope.keep_f32(), Naming::Original, [config.stages[2].dim, outputs])?,
             image_size,

@@ -6,7 +6,7 @@ use super::attention::{Batch, ImageToToken, SelfAttention, TokenToImage};
 use super::config::PromptHeadConfig;
 use super::image_cache::ImageCache;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::feature_panels::to_tokens;
 use crate::kernels::gemm::{Destination, Rows};
@@ -51,7 +51,7 @@ impl TwoWayTransformer {
         Ok(Self {
             layers: (0..decoder.layers)
                 .map(|i| TwoWayLayer::bind(&scope.at("layers").at(i), i == 0, config))
-                .collect::<Result<_>>()?,
+                .try_values()?,
             final_attention: TokenToImage::bind(&final_attention, names, *dim, decoder.heads)?,
             final_norm: LayerNorm::bind(&scope.at(names.final_norm), *dim, 1e-5)?,
         })

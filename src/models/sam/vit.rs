@@ -9,7 +9,7 @@ use super::config::VitConfig;
 use super::naming::Naming;
 use super::neck::Neck;
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::Patches;
 use crate::kernels::gemm::Destination;
@@ -68,7 +68,7 @@ impl Vit {
             positions: absolute,
             blocks: (0..config.blocks.len())
                 .map(|i| Block::bind(&scope.at(names.blocks).at(i), naming, config, i, grid))
-                .collect::<Result<_>>()?,
+                .try_values()?,
             neck: Neck::bind(&scope.keep_f32(), naming, [dim, outputs])?,
             patch_size: patch,
             grid,

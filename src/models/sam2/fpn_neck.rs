@@ -3,13 +3,12 @@
 //!
 //! Source: `FpnNeck` of `sam2/modeling/backbones/image_encoder.py`, and `conv_s0`, `conv_s1` of the mask decoder.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::config::{STAGES, Sam2Config};
 use super::naming::EncoderNames;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, try_with_capacity, try_zeroed};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::Linear;
@@ -96,12 +95,12 @@ struct Map {
 
 impl Map {
     /// `self` without its bias, after `inner`: `x ↦ W (W' x + b')`.
-    fn after(&self, inner: &Self) -> Self {
+    fn after(&self, inner: &Self) -> Result<Self> {
         let middle = inner.bias.len();
         let inputs = inner.weight.len() / middle;
-        let mut weight = Vec::with_capacity(self.bias.len() * inputs);
-        let mut bias = Vec::with_capacity(self.bias.len());
-        let mut sums = vec![0.0f64; inputs];
+        let mut weight = try_with_capacity(self.bias.len() * inputs)?;
+        let mut bias = try_with_capacity(self.bias.len())?;
+        let mut sums = try_zeroed(inputs)?;
         for row in self.weight.chunks_exact(middle) {
             sums.fill(0.0);
             for (w, inner) in row.iter().zip(inner.weight.chunks_exact(inputs)) {
@@ -111,7 +110,7 @@ impl Map {
             let products = row.iter().zip(&inner.bias).map(|(w, b)| f64::from(*w) * f64::from(*b));
             bias.push(products.sum::<f64>() as f32);
         }
-        Self { weight, bias }
+        Ok(Self { weight, bias })
     }
 }
 
@@ -138,13 +137,13 @@ impl Level {
                 bias: scope.f32("bias", &[config.dim])?,
             };
             if let Some(narrow) = narrow {
-                map = narrow.after(&map);
+                map = narrow.after(&map)?;
                 if level == index {
                     map.bias.iter_mut().zip(&narrow.bias).for_each(|(to, from)| *to += from);
                 }
             }
             let shape = [map.bias.len(), inputs];
-            maps.push(Linear::new(scope.packing(), shape, &map.weight, Some(map.bias)));
+            maps.push(Linear::new(scope.packing(), shape, &map.weight, Some(map.bias))?);
             if !config.top_down_levels.contains(&level) {
                 break;
             }

@@ -10,7 +10,7 @@ use self::block::Block;
 use super::config::{HieraConfig, STAGES};
 use super::naming::EncoderNames;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryGrow, try_zeroed};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::{ConvShape, Windows};
 use crate::kernels::gemm::Destination;
@@ -63,7 +63,7 @@ impl Hiera {
             }
             let block = Block::bind(&scope.at("blocks").at(i), names, &block, config.layer_norm_eps, side)?;
             side = block.output_side();
-            stages[stage].push(block);
+            stages[stage].try_push(block)?;
         }
         Ok(Self {
             patch_embed: Linear::of(weight, Some(bias)),
@@ -176,9 +176,9 @@ fn positions(scope: &Scope<'_>, config: &HieraConfig, side: usize) -> Result<Vec
     let window = scope.f32("pos_embed_window", &[1, dim, height, width])?;
     let cx = Cx::serial(scope.level());
     let resize = Interpolate::new((rows, columns), (side, side), Mode::Bicubic, false)?;
-    let mut planes = alloc::vec![0.0; dim * side * side];
-    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(&cx)).scratch());
-    let mut positions = alloc::vec![0.0; planes.len()];
+    let mut planes = try_zeroed(dim * side * side)?;
+    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(&cx))?.scratch());
+    let mut positions = try_zeroed(planes.len())?;
     for (token, out) in positions.chunks_exact_mut(dim).enumerate() {
         let (y, x) = (token / side % height, token % side % width);
         for (c, out) in out.iter_mut().enumerate() {

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{MemoryAttention, MemoryEncoder, ObjectPointers, Sam2Config};
 use crate::error::Result;
+use crate::exec::{try_with_capacity, try_zeroed};
 use crate::models::sam::Naming;
 use crate::weights::Scope;
 
@@ -74,14 +75,16 @@ impl ObjectMemory<'_> {
 }
 
 /// `[rows, columns]` ← `left [rows, inner] · right [inner, columns]`, summed in f64: the weights of two linear layers in one.
-pub(super) fn product(left: &[f32], right: &[f32], inner: usize) -> Vec<f32> {
+pub(super) fn product(left: &[f32], right: &[f32], inner: usize) -> Result<Vec<f32>> {
     let columns = right.len() / inner;
-    let row = |left: &[f32]| -> Vec<f32> {
-        let mut sums = alloc::vec![0.0f64; columns];
+    let mut product = try_with_capacity(left.len() / inner * columns)?;
+    let mut sums = try_zeroed::<f64>(columns)?;
+    for left in left.chunks_exact(inner) {
+        sums.fill(0.0);
         for (&l, right) in left.iter().zip(right.chunks_exact(columns)) {
             sums.iter_mut().zip(right).for_each(|(sum, &r)| *sum += f64::from(l) * f64::from(r));
         }
-        sums.into_iter().map(|sum| sum as f32).collect()
-    };
-    left.chunks_exact(inner).flat_map(row).collect()
+        product.extend(sums.iter().map(|&sum| sum as f32));
+    }
+    Ok(product)
 }

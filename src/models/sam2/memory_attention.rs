@@ -20,7 +20,7 @@ use self::times::PointerEncoding;
 use super::memory::ObjectMemory;
 use super::{MemoryConfig, Sam2Config, naming, positions};
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::rotary_attention::{MemoryShape, PackedMemories, PointerToken, Rotary, SpatialMemory};
 use crate::models::sam::Naming;
 use crate::nn::{LayerNorm, Trace};
@@ -65,17 +65,17 @@ impl MemoryAttention {
             Naming::Original => "norm",
         };
         let layer = |i: usize| Layer::bind(&attention.at("layers").at(i), naming, dim, memory);
-        let mut positions = positions::grid(grid, dim);
+        let mut positions = positions::grid(grid, dim)?;
         positions.iter_mut().for_each(|position| *position *= POSITIONS);
         let times = naming::memory(naming).times;
         Ok(Self {
             grid,
             memory_dim: memory.dim,
-            layers: (0..memory.layers).map(layer).collect::<Result<_>>()?,
+            layers: (0..memory.layers).map(layer).try_values()?,
             norm: LayerNorm::bind(&attention.at(norm), dim, EPS)?,
-            rotary: Rotary::new(scope.level(), [grid; 2], dim, memory.rope_theta),
+            rotary: Rotary::new(scope.level(), [grid; 2], dim, memory.rope_theta)?,
             positions,
-            memory_positions: positions::grid(grid, memory.dim),
+            memory_positions: positions::grid(grid, memory.dim)?,
             times: scope.f32(times, &[memory.count, 1, 1, memory.dim])?,
             pointers: PointerEncoding::bind(&f32_scope, naming, config, memory)?,
             bf16: scope.packing().format.permits_bf16(),

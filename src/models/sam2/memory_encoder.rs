@@ -156,5 +156,5 @@ impl MemoryEncoder {
 /// A convolution of 1 × 1: a linear layer of every pixel.
 fn pointwise(scope: &Scope<'_>, [outputs, inputs]: [usize; 2]) -> Result<Linear> {
     let weight = scope.f32("weight", &[outputs, inputs, 1, 1])?;
-    Ok(Linear::new(scope.packing(), [outputs, inputs], &weight, Some(scope.f32("bias", &[outputs])?)))
+    Linear::new(scope.packing(), [outputs, inputs], &weight, Some(scope.f32("bias", &[outputs])?))
 }

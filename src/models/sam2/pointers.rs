@@ -59,7 +59,7 @@ impl ObjectPointers {
             no_object: scope.contains(no_object).then(|| scope.f32(no_object, &[1, dim])).transpose()?,
             fixed: config.tracking.fixed_no_object_pointer,
             soft: config.tracking.soft_no_object_pointer,
-            mask_downsample: Linear::new(scope.packing(), [1, PATCH * PATCH], &weight, Some(bias)),
+            mask_downsample: Linear::new(scope.packing(), [1, PATCH * PATCH], &weight, Some(bias))?,
         })
     }
 

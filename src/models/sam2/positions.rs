@@ -3,6 +3,9 @@
 use alloc::vec::Vec;
 use core::f32::consts::PI;
 
+use crate::error::Result;
+use crate::exec::TryCollect;
+
 const TEMPERATURE: f32 = 10_000.0;
 
 /// Wavelengths `10000^(2 ⌊i / 2⌋ / n)` for `i < n`.
@@ -13,7 +16,10 @@ fn wavelengths(n: usize) -> impl Iterator<Item = f32> {
 /// Encodings of the places of a square grid, `[side², channels]`: with `n = channels / 2` and `p` the place from 1 to
 /// `side`, divided by `side` and times 2π, `sin(p / wavelength(i))` for even `i < n` and the cosine for odd ones; first
 /// those of the row, then those of the column (`PositionEmbeddingSine`).
-pub(super) fn grid(side: usize, channels: usize) -> Vec<f32> {
+///
+/// # Errors
+/// `OutOfMemory`.
+pub(super) fn grid(side: usize, channels: usize) -> Result<Vec<f32>> {
     let n = channels / 2;
     let axis: Vec<f32> = (0..side)
         .flat_map(|place| {
@@ -23,10 +29,10 @@ pub(super) fn grid(side: usize, channels: usize) -> Vec<f32> {
                 if i % 2 == 0 { libm::sinf(angle) } else { libm::cosf(angle) }
             })
         })
-        .collect();
+        .try_to_vec()?;
     let at = |place: usize| &axis[place * n..][..n];
     let places = (0..side).flat_map(|y| (0..side).map(move |x| (y, x)));
-    places.flat_map(|(y, x)| [at(y), at(x)].concat()).collect()
+    places.flat_map(|(y, x)| at(y).iter().chain(at(x))).copied().try_to_vec()
 }
 
 /// Encoding of a distance in time: `sin(distance / wavelength(i))` for `i < n = out.len() / 2`, then the cosines

@@ -71,7 +71,7 @@ impl<'a> Tracking<'a> {
     pub fn share(&self, cx: &Cx, features: &FrameFeatures, monitor: &Monitor<'_>) -> Result<SharedFrame> {
         let attention = &self.memory.attention;
         let mut attended = try_zeroed(attention.frame_len())?;
-        let mut workspace = cx.workspace(attention.scratch_req(cx, [0, 0]));
+        let mut workspace = cx.workspace(attention.scratch_req(cx, [0, 0]))?;
         attention.shared(cx, &features.top, &mut attended, workspace.scratch(), monitor)?;
         Ok(SharedFrame { attended, high_res: self.pack_high_res(cx, features)? })
     }
@@ -96,7 +96,7 @@ impl<'a> Tracking<'a> {
     ) -> Result<()> {
         let attention = &self.memory.attention;
         let reqs = objects.iter().map(|object| attention.scratch_req(cx, object.counts()));
-        let mut workspace = cx.workspace(ScratchReq::any(reqs));
+        let mut workspace = cx.workspace(ScratchReq::any(reqs))?;
         let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         attention.forward(cx, &frame.attended, objects, out, scratch, trace, monitor)
     }
@@ -120,9 +120,9 @@ impl<'a> Tracking<'a> {
         let overlaps = masks.logits.len() > 1;
         // The mask, and, where others may take from it, its own logits and a rival's.
         let lens = if overlaps { [size * size; 3] } else { [size * size, 0, 0] };
-        let mut planes = cx.workspace(ScratchReq::slices(lens));
+        let mut planes = cx.workspace(ScratchReq::slices(lens))?;
         let [mask, own, rival] = planes.scratch().take_all(lens);
-        let mut workspace = cx.workspace(upscale.scratch_req(cx).or(encoder.scratch_req(cx)));
+        let mut workspace = cx.workspace(upscale.scratch_req(cx).or(encoder.scratch_req(cx)))?;
         upscale.logits(cx, masks.logits[masks.wanted], mask, workspace.scratch());
         if overlaps {
             own.copy_from_slice(mask);

@@ -1,10 +1,10 @@
 //! Masks as rows of bits, and their way to run lengths.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::rle::{self, Rle, Runs};
 use crate::error::{Result, err};
+use crate::exec::{out_of_memory, try_zeroed};
 
 /// A binary mask with a bit per pixel: bit `x % 64` of word `x / 64` of row `y` is pixel `(x, y)`. Bits beyond the
 /// width are 0.
@@ -19,7 +19,7 @@ impl BitMask {
     /// An empty mask.
     ///
     /// # Errors
-    /// `Limit` for more than 2³² − 1 pixels.
+    /// `Limit` for more than 2³² − 1 pixels, `OutOfMemory`.
     pub fn new(width: usize, height: usize) -> Result<Self> {
         let mut mask = Self::default();
         mask.reset(width, height)?;
@@ -29,18 +29,23 @@ impl BitMask {
     /// Makes this an empty mask of another size; allocates only to grow.
     ///
     /// # Errors
-    /// `Limit` for more than 2³² − 1 pixels.
+    /// `Limit` for more than 2³² − 1 pixels, `OutOfMemory`: the mask is without pixels then.
     pub fn reset(&mut self, width: usize, height: usize) -> Result<()> {
-        (self.width, self.height) = rle::checked(width, height)?;
+        let size = rle::checked(width, height)?;
+        (self.width, self.height) = (0, 0);
         self.words.clear();
-        self.words.resize(self.row_words() * height, 0);
+        let len = width.div_ceil(64) * height;
+        self.words.try_reserve(len).map_err(|_| out_of_memory())?;
+        self.words.resize(len, 0);
+        (self.width, self.height) = size;
         Ok(())
     }
 
     /// The mask of the pixels of `mask: [height, width]` that are not 0.
     ///
     /// # Errors
-    /// `InvalidArgument` if `mask` does not have that many pixels, `Limit` if these are more than 2³² − 1.
+    /// `InvalidArgument` if `mask` does not have that many pixels, `Limit` if these are more than 2³² − 1,
+    /// `OutOfMemory`.
     pub fn from_mask(mask: &[u8], width: usize, height: usize) -> Result<Self> {
         let mut bits = Self::new(width, height)?;
         if mask.len() != width * height {
@@ -123,15 +128,18 @@ impl BitMask {
     /// The mask as run lengths.
     ///
     /// Runs go down the columns whereas the words go along the rows: blocks of 64 × 64 pixels are transposed.
-    pub fn to_rle(&self) -> Rle {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn to_rle(&self) -> Result<Rle> {
         let (row_words, blocks) = (self.row_words(), self.height().div_ceil(64));
         let mut runs = Runs::default();
         // Of 64 columns, the words that go down each.
-        let mut columns = vec![0; 64 * blocks];
+        let mut columns = try_zeroed(64 * blocks)?;
         for word in 0..row_words {
             let used = (self.width() - 64 * word).min(64);
             if self.rows().all(|row| row[word] == 0) {
-                runs.push(false, used as u32 * self.height);
+                runs.push(false, used as u32 * self.height)?;
                 continue;
             }
             for block in 0..blocks {
@@ -144,7 +152,7 @@ impl BitMask {
                 }
             }
             for column in columns.chunks_exact(blocks.max(1)).take(used) {
-                push_column(&mut runs, column, self.height);
+                push_column(&mut runs, column, self.height)?;
             }
         }
         runs.finish(self.width, self.height)
@@ -157,12 +165,12 @@ impl Rle {
     /// # Errors
     /// As [`BitMask::from_mask`].
     pub fn from_mask(mask: &[u8], width: usize, height: usize) -> Result<Self> {
-        Ok(BitMask::from_mask(mask, width, height)?.to_rle())
+        BitMask::from_mask(mask, width, height)?.to_rle()
     }
 }
 
 /// Appends the first `height` bits of a column.
-fn push_column(runs: &mut Runs, words: &[u64], height: u32) {
+fn push_column(runs: &mut Runs, words: &[u64], height: u32) -> Result<()> {
     let mut rest = height;
     for &word in words {
         let (mut word, mut bits) = (word, rest.min(64));
@@ -170,11 +178,12 @@ fn push_column(runs: &mut Runs, words: &[u64], height: u32) {
         while bits > 0 {
             let value = word & 1 == 1;
             let length = if value { word.trailing_ones() } else { word.trailing_zeros() }.min(bits);
-            runs.push(value, length);
+            runs.push(value, length)?;
             bits -= length;
             word = word.checked_shr(length).unwrap_or(0);
         }
     }
+    Ok(())
 }
 
 /// Exchanges bit `j` of word `i` and bit `i` of word `j`, for all `i` and `j`: halves of the square, then quarters,

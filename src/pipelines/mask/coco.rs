@@ -9,15 +9,20 @@ use alloc::vec::Vec;
 
 use super::rle::Rle;
 use crate::error::{Result, err};
+use crate::exec::{TryGrow, out_of_memory, try_string_with_capacity};
 
 /// Most groups of a count: a difference of two u32 has 33 bits.
 const MAX_GROUPS: u32 = 7;
 
 impl Rle {
     /// The compressed string, as `pycocotools` writes it.
-    pub fn to_coco_string(&self) -> String {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn to_coco_string(&self) -> Result<String> {
         let counts = self.counts();
-        let mut out = String::with_capacity(2 * counts.len());
+        // Most counts take one or two characters.
+        let mut out = try_string_with_capacity(2 * counts.len())?;
         for (i, &count) in counts.iter().enumerate() {
             let before = if i > 2 { i64::from(counts[i - 2]) } else { 0 };
             let mut rest = i64::from(count) - before;
@@ -25,20 +30,21 @@ impl Rle {
                 let group = (rest & 0x1f) as u8;
                 rest >>= 5;
                 let is_last = rest == if group & 0x10 == 0 { 0 } else { -1 };
+                out.try_reserve(1).map_err(|_| out_of_memory())?;
                 out.push(char::from(48 + group + if is_last { 0 } else { 0x20 }));
                 if is_last {
                     break;
                 }
             }
         }
-        out
+        Ok(out)
     }
 
     /// Reads a compressed string.
     ///
     /// # Errors
     /// `Format` for a character or a count that cannot occur, for a string that ends within a count, and for runs
-    /// that do not fill the mask exactly; `Limit` if the mask has more than 2³² − 1 pixels.
+    /// that do not fill the mask exactly; `Limit` if the mask has more than 2³² − 1 pixels, `OutOfMemory`.
     pub fn from_coco_string(string: &str, width: usize, height: usize) -> Result<Self> {
         let mut counts: Vec<u32> = Vec::new();
         let (mut value, mut groups) = (0, 0);
@@ -62,7 +68,7 @@ impl Rle {
             }
             let count = u32::try_from(value)
                 .map_err(|_| err!(Format, "run lengths: count {value} of run {} at {at}", counts.len()))?;
-            counts.push(count);
+            counts.try_push(count)?;
             (value, groups) = (0, 0);
         }
         if groups != 0 {

@@ -1,9 +1,10 @@
 //! Connected components, and the removal of those that are small.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::rle::{ColumnRun, Rle};
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow, try_filled, try_with_capacity};
 
 /// Parts of a mask that can be too small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,20 +21,23 @@ pub enum Regions {
 ///
 /// Parts are connected over edges and corners, holes too. If all islands are small, the largest stays, so that an
 /// unchanged mask can come back.
-pub fn remove_small_regions(mask: &Rle, min_area: u32, regions: Regions) -> Option<Rle> {
+///
+/// # Errors
+/// `OutOfMemory`.
+pub fn remove_small_regions(mask: &Rle, min_area: u32, regions: Regions) -> Result<Option<Rle>> {
     let value = regions == Regions::Islands;
-    let components = Components::of(mask, value);
-    let is_small: Vec<bool> = components.areas.iter().map(|&area| area < min_area).collect();
+    let components = Components::of(mask, value)?;
+    let is_small: Vec<bool> = components.areas.iter().map(|&area| area < min_area).try_to_vec()?;
     if !is_small.contains(&true) {
-        return None;
+        return Ok(None);
     }
     let survivor = if value && !is_small.contains(&false) { components.largest() } else { None };
     let removed = |label: usize| is_small[label] && Some(label) != survivor;
     let parts = components.runs.iter().zip(&components.labels);
     let (width, height) = (mask.width() as u32, mask.height() as u32);
     let stays = parts.filter(|&(_, &label)| !removed(label)).map(|(&run, _)| run);
-    let rest = Rle::from_columns(width, height, stays);
-    Some(if value { rest } else { rest.complement() })
+    let rest = Rle::from_columns(width, height, stays)?;
+    Ok(Some(if value { rest } else { rest.complement()? }))
 }
 
 /// The connected components of a mask's foreground or background, over edges and corners.
@@ -51,10 +55,13 @@ pub struct Components {
 
 impl Components {
     /// The components of the pixels of `mask` that are set, or of those that are clear.
-    pub fn of(mask: &Rle, value: bool) -> Self {
-        let complement = if value { None } else { Some(mask.complement()) };
-        let runs: Vec<ColumnRun> = complement.as_ref().unwrap_or(mask).columns().collect();
-        let mut sets = DisjointSets::new(runs.len());
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn of(mask: &Rle, value: bool) -> Result<Self> {
+        let complement = if value { None } else { Some(mask.complement()?) };
+        let runs: Vec<ColumnRun> = complement.as_ref().unwrap_or(mask).columns().try_to_vec()?;
+        let mut sets = DisjointSets::new(runs.len())?;
         // The runs of the column before that may still touch, while `next` goes down a column.
         let mut before = 0;
         for (next, run) in runs.iter().enumerate() {
@@ -69,22 +76,23 @@ impl Components {
         Self::collect(runs, &mut sets)
     }
 
-    fn collect(runs: Vec<ColumnRun>, sets: &mut DisjointSets) -> Self {
-        let mut label_of_root = vec![usize::MAX; runs.len()];
-        let (mut labels, mut areas, mut first) = (Vec::with_capacity(runs.len()), Vec::new(), Vec::new());
+    fn collect(runs: Vec<ColumnRun>, sets: &mut DisjointSets) -> Result<Self> {
+        let mut label_of_root = try_filled(usize::MAX, runs.len())?;
+        let mut labels = try_with_capacity(runs.len())?;
+        let (mut areas, mut first): (Vec<u32>, Vec<(u32, u32)>) = (Vec::new(), Vec::new());
         for (i, run) in runs.iter().enumerate() {
             let label = &mut label_of_root[sets.root(i)];
             if *label == usize::MAX {
                 *label = areas.len();
-                areas.push(0);
-                first.push((u32::MAX, u32::MAX));
+                areas.try_push(0)?;
+                first.try_push((u32::MAX, u32::MAX))?;
             }
             labels.push(*label);
             areas[*label] += run.length();
             // OpenCV goes through blocks of 2 × 2 pixels, row by row.
             first[*label] = first[*label].min((run.top / 2, run.x / 2));
         }
-        Self { runs, labels, areas, first }
+        Ok(Self { runs, labels, areas, first })
     }
 
     /// Pixels of each component.
@@ -112,8 +120,8 @@ struct DisjointSets {
 }
 
 impl DisjointSets {
-    fn new(len: usize) -> Self {
-        Self { parents: (0..len).collect() }
+    fn new(len: usize) -> Result<Self> {
+        Ok(Self { parents: (0..len).try_to_vec()? })
     }
 
     fn root(&mut self, mut i: usize) -> usize {

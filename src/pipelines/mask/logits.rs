@@ -3,12 +3,17 @@
 use alloc::vec::Vec;
 
 use super::Regions;
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow};
 
 /// Gives every region of at most `max_area` pixels the logit `value`: holes are regions of logits at or below
 /// `threshold`, islands of those above it. Regions are connected over edges and corners, and need not be enclosed.
 ///
 /// `fill_holes_in_mask_scores` of the video predictor is holes of up to 8 pixels at 0 becoming 0.1;
 /// `SAM2Transforms.postprocess_masks` is holes becoming `threshold + 10`, then islands becoming `threshold − 10`.
+///
+/// # Errors
+/// `OutOfMemory`.
 ///
 /// # Panics
 /// If `logits` is not whole rows of `width` pixels.
@@ -19,30 +24,30 @@ pub fn replace_small_regions(
     threshold: f32,
     max_area: u32,
     value: f32,
-) {
+) -> Result<()> {
     assert!(width > 0 && logits.len().is_multiple_of(width), "{} logits in rows of {width}", logits.len());
     let height = logits.len() / width;
     // Not yet seen, and part of a region.
     let mut open: Vec<bool> =
-        logits.iter().map(|&logit| (logit > threshold) == (regions == Regions::Islands)).collect();
+        logits.iter().map(|&logit| (logit > threshold) == (regions == Regions::Islands)).try_to_vec()?;
     let (mut region, mut next) = (Vec::new(), Vec::new());
     for start in 0..logits.len() {
         if !core::mem::take(&mut open[start]) {
             continue;
         }
         region.clear();
-        next.push(start);
+        next.try_push(start)?;
         let mut area = 0;
         while let Some(pixel) = next.pop() {
             area += 1;
             if area <= max_area {
-                region.push(pixel);
+                region.try_push(pixel)?;
             }
             let (y, x) = (pixel / width, pixel % width);
             for y in y.saturating_sub(1)..(y + 2).min(height) {
                 for x in x.saturating_sub(1)..(x + 2).min(width) {
                     if core::mem::take(&mut open[y * width + x]) {
-                        next.push(y * width + x);
+                        next.try_push(y * width + x)?;
                     }
                 }
             }
@@ -51,6 +56,7 @@ pub fn replace_small_regions(
             region.iter().for_each(|&pixel| logits[pixel] = value);
         }
     }
+    Ok(())
 }
 
 /// Largest logit of a mask that SAM 2's predictors feed back to the decoder, in both directions.

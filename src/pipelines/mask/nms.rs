@@ -3,6 +3,9 @@
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow};
+
 /// The boxes that stay, best score first: each box that overlaps a better one that stays by more than
 /// `threshold` goes.
 ///
@@ -10,15 +13,23 @@ use core::cmp::Ordering;
 /// equal score keep their order, and NaN is the best score. This is `torchvision.ops.nms` on a CPU, and
 /// `batched_nms` of one category.
 ///
+/// # Errors
+/// `OutOfMemory`.
+///
 /// # Panics
 /// If there are not as many scores as boxes.
-pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f64) -> Vec<usize> {
+pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f64) -> Result<Vec<usize>> {
     assert_eq!(boxes.len(), scores.len(), "scores");
-    let mut order: Vec<usize> = (0..boxes.len()).collect();
-    order.sort_by(|&a, &b| descending(scores[a], scores[b]));
-    let mut kept = Suppression::new(threshold);
-    order.retain(|&i| kept.admit(boxes[i]));
-    order
+    let mut order: Vec<usize> = (0..boxes.len()).try_to_vec()?;
+    order.sort_unstable_by(|&a, &b| descending(scores[a], scores[b]).then(a.cmp(&b)));
+    let mut suppression = Suppression::new(threshold);
+    let mut kept = Vec::new();
+    for i in order {
+        if suppression.admit(boxes[i])? {
+            kept.try_push(i)?;
+        }
+    }
+    Ok(kept)
 }
 
 /// Larger scores first, NaN before all.
@@ -41,7 +52,10 @@ impl Suppression {
     }
 
     /// Whether the next box stays.
-    pub fn admit(&mut self, candidate: [f32; 4]) -> bool {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn admit(&mut self, candidate: [f32; 4]) -> Result<bool> {
         let [x0, y0, x1, y1] = candidate;
         let area = (x1 - x0) * (y1 - y0);
         let overlaps = |&([left, top, right, bottom], kept_area): &([f32; 4], f32)| {
@@ -53,9 +67,9 @@ impl Suppression {
         };
         let stays = !self.kept.iter().any(overlaps);
         if stays {
-            self.kept.push((candidate, area));
+            self.kept.try_push((candidate, area))?;
         }
-        stays
+        Ok(stays)
     }
 }
 

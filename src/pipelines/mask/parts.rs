@@ -1,12 +1,12 @@
 //! Parts of masks: outlines with the holes that belong to them, their way into formats without holes, and back to pixels.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::components::Components;
 use super::polygon::{Polygon, polygons};
 use super::rle::{ColumnRun, Rle};
 use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow, try_copied, try_filled};
 
 /// Comparisons of corners that a joined outline may cost: beyond, bridges start anywhere.
 const COMPARISONS: usize = 1 << 24;
@@ -21,34 +21,40 @@ pub struct Part {
 }
 
 /// The parts of a mask by their topmost edge, exact to the pixel.
-pub fn parts(mask: &Rle) -> Vec<Part> {
-    let components = Components::of(mask, true);
-    let mut part_of = vec![usize::MAX; components.areas().len()];
+///
+/// # Errors
+/// `OutOfMemory`.
+pub fn parts(mask: &Rle) -> Result<Vec<Part>> {
+    let components = Components::of(mask, true)?;
+    let mut part_of = try_filled(usize::MAX, components.areas().len())?;
     let mut parts: Vec<Part> = Vec::new();
-    for polygon in polygons(mask) {
+    for polygon in polygons(mask)? {
         // Every outline begins at the upper left corner of a pixel of the mask, and that of a part before those of its
         // holes.
         let [x, y] = polygon.points[0];
         let part = &mut part_of[components.label_at(x, y)];
         if polygon.is_hole {
-            parts[*part].holes.push(polygon);
+            parts[*part].holes.try_push(polygon)?;
         } else {
             *part = parts.len();
-            parts.push(Part { outline: polygon, holes: Vec::new() });
+            parts.try_push(Part { outline: polygon, holes: Vec::new() })?;
         }
     }
-    parts
+    Ok(parts)
 }
 
 impl Part {
     /// The part with fewer corners: [`Polygon::simplified`] of each outline. Nothing changes for a tolerance of 0.
-    #[must_use]
-    pub fn simplified(&self, tolerance: f32) -> Self {
-        if tolerance <= 0.0 {
-            return self.clone();
-        }
-        let holes = self.holes.iter().map(|hole| hole.simplified(tolerance)).collect();
-        Self { outline: self.outline.simplified(tolerance), holes }
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn simplified(&self, tolerance: f32) -> Result<Self> {
+        let simplified = |polygon: &Polygon| match tolerance <= 0.0 {
+            true => polygon.try_clone(),
+            false => polygon.simplified(tolerance),
+        };
+        let holes = self.holes.iter().map(simplified).try_values()?;
+        Ok(Self { outline: simplified(&self.outline)?, holes })
     }
 
     /// The outline, then those of the holes.
@@ -57,33 +63,43 @@ impl Part {
     }
 
     /// One outline for formats that know no holes, see [`joined`].
-    pub fn joined(&self) -> Vec<[u32; 2]> {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn joined(&self) -> Result<Vec<[u32; 2]>> {
         joined(core::slice::from_ref(self))
     }
 }
 
 /// One closed outline of all parts and holes. A bridge leads from the outline so far to each further one and back; it
 /// encloses no area, so that both usual fill rules still give the same pixels. Empty without parts.
-pub fn joined(parts: &[Part]) -> Vec<[u32; 2]> {
+///
+/// # Errors
+/// `OutOfMemory`.
+pub fn joined(parts: &[Part]) -> Result<Vec<[u32; 2]>> {
     let mut rings = parts.iter().flat_map(Part::polygons).map(|polygon| &polygon.points[..]);
-    let mut whole = rings.next().map_or_else(Vec::new, <[_]>::to_vec);
+    let mut whole = try_copied(rings.next().unwrap_or_default())?;
     let mut budget = COMPARISONS;
     // What is joined to the first corner.
     let mut tail = Vec::new();
     for ring in rings {
         let cost = whole.len().saturating_mul(ring.len());
         if cost > budget {
-            tail.extend([&whole[..1], ring, &ring[..1]].concat());
+            for corners in [&whole[..1], ring, &ring[..1]] {
+                tail.try_extend(corners)?;
+            }
             continue;
         }
         budget -= cost;
         let (at, from) = nearest(&whole, ring);
         let bridge = ring[from..].iter().chain(&ring[..=from]).copied().chain([whole[at]]);
-        let bridge: Vec<_> = bridge.collect();
-        whole.splice(at + 1..at + 1, bridge);
+        let bridge = bridge.try_to_vec()?;
+        whole.try_extend(&bridge)?;
+        // To its place, behind corner `at`.
+        whole[at + 1..].rotate_right(bridge.len());
     }
-    whole.append(&mut tail);
-    whole
+    whole.try_extend(&tail)?;
+    Ok(whole)
 }
 
 /// Indices of the two corners that are nearest to each other.
@@ -102,7 +118,7 @@ fn nearest(a: &[[u32; 2]], b: &[[u32; 2]]) -> (usize, usize) {
 /// [`polygons`], [`parts`] and [`joined`]. Corners may lie outside the mask.
 ///
 /// # Errors
-/// `Limit` for a mask of more than 2³² − 1 pixels.
+/// `Limit` for a mask of more than 2³² − 1 pixels, `OutOfMemory`.
 pub fn rasterized<'a>(
     outlines: impl IntoIterator<Item = &'a [[u32; 2]]>,
     width: usize,
@@ -123,7 +139,7 @@ pub fn rasterized<'a>(
                 let row = (2 * i128::from(y0) * dx + dy * twice - dx).div_euclid(2 * dx);
                 let is_exact = (2 * i128::from(y0) * dx + dy * twice - dx).rem_euclid(2 * dx) == 0;
                 let row = row + i128::from(!is_exact);
-                crossings.push((x, row.clamp(0, height as i128) as u32));
+                crossings.try_push((x, row.clamp(0, height as i128) as u32))?;
             }
         }
     }
@@ -133,7 +149,7 @@ pub fn rasterized<'a>(
     crossings.sort_unstable();
     let runs =
         crossings.chunks_exact(2).map(|pair| ColumnRun { x: pair[0].0, top: pair[0].1, bottom: pair[1].1 });
-    Ok(Rle::from_columns(width as u32, height as u32, runs.filter(|run| run.top < run.bottom)))
+    Rle::from_columns(width as u32, height as u32, runs.filter(|run| run.top < run.bottom))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::rle::Rle;
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow, try_copied, try_filled};
 
 /// A closed outline along the edges of pixels.
 ///
@@ -19,17 +21,20 @@ pub struct Polygon {
 
 /// The outlines of a mask, by their topmost edge, exact to the pixel: one for each part that is connected over edges
 /// and corners, and one for each hole in it that is connected over edges.
-pub fn polygons(mask: &Rle) -> Vec<Polygon> {
-    let mut lattice = Lattice::of(mask);
+///
+/// # Errors
+/// `OutOfMemory`.
+pub fn polygons(mask: &Rle) -> Result<Vec<Polygon>> {
+    let mut lattice = Lattice::of(mask)?;
     let mut polygons = Vec::new();
     for y in 1..=lattice.height {
         for x in 1..=lattice.width {
             if lattice.starts_outline(x, y) {
-                polygons.push(lattice.trace(x, y));
+                polygons.try_push(lattice.trace(x, y)?)?;
             }
         }
     }
-    polygons
+    Ok(polygons)
 }
 
 impl Polygon {
@@ -37,17 +42,19 @@ impl Polygon {
     ///
     /// Douglas and Peucker's algorithm on the two halves of the outline between its first corner and the one that is
     /// furthest from it. At least three corners stay. Neighbouring outlines can come to cross each other.
-    #[must_use]
-    pub fn simplified(&self, tolerance: f32) -> Self {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn simplified(&self, tolerance: f32) -> Result<Self> {
         let points = &self.points;
         let squared = |a: [u32; 2], b: [u32; 2]| {
             let [dx, dy] = [0, 1].map(|axis| f64::from(a[axis]) - f64::from(b[axis]));
             dx * dx + dy * dy
         };
         let opposite = furthest(1..points.len(), |i| squared(points[i], points[0]));
-        let Some((opposite, _)) = opposite else { return self.clone() };
+        let Some((opposite, _)) = opposite else { return self.try_clone() };
 
-        let mut kept = vec![false; points.len() + 1];
+        let mut kept = try_filled(false, points.len() + 1)?;
         let ring = |i: usize| points[i % points.len()];
         let split = |from: usize, to: usize| {
             furthest(from + 1..to, |i| distance_to_segment(ring(i), ring(from), ring(to)))
@@ -60,17 +67,21 @@ impl Polygon {
             kept[i] = true;
         }
         let limit = f64::from(tolerance) * f64::from(tolerance);
-        let mut open = halves.to_vec();
+        let mut open = try_copied(&halves)?;
         while let Some((from, to)) = open.pop() {
             if let Some((middle, distance)) = split(from, to)
                 && (distance > limit || kept[middle])
             {
                 kept[middle] = true;
-                open.extend([(from, middle), (middle, to)]);
+                open.try_extend(&[(from, middle), (middle, to)])?;
             }
         }
-        let points = points.iter().zip(&kept).filter(|&(_, &kept)| kept).map(|(&point, _)| point).collect();
-        Self { points, is_hole: self.is_hole }
+        let points = points.iter().zip(&kept).filter(|&(_, &kept)| kept).map(|(&point, _)| point);
+        Ok(Self { points: points.try_to_vec()?, is_hole: self.is_hole })
+    }
+
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { points: try_copied(&self.points)?, is_hole: self.is_hole })
     }
 
     /// Pixels that the outline encloses; negative for a hole.
@@ -121,17 +132,17 @@ struct Pixel {
 }
 
 impl Lattice {
-    fn of(mask: &Rle) -> Self {
+    fn of(mask: &Rle) -> Result<Self> {
         let [left, top, width, height] = mask.bounding_box().map(|side| side as usize);
         let stride = width + 2;
-        let mut pixels = vec![Pixel::default(); stride * (height + 2)];
+        let mut pixels = try_filled(Pixel::default(), stride * (height + 2))?;
         for run in mask.columns() {
             let x = run.x as usize - left + 1;
             for y in run.top as usize - top..run.bottom as usize - top {
                 pixels[(y + 1) * stride + x].is_set = true;
             }
         }
-        Self { width, height, origin: [left, top], pixels }
+        Ok(Self { width, height, origin: [left, top], pixels })
     }
 
     fn index(&self, x: usize, y: usize) -> usize {
@@ -149,7 +160,7 @@ impl Lattice {
     }
 
     /// The outline along the upper edge of pixel `(x, y)`, which is the leftmost such edge of its row.
-    fn trace(&mut self, x: usize, y: usize) -> Polygon {
+    fn trace(&mut self, x: usize, y: usize) -> Result<Polygon> {
         let start = (x, y);
         let [left, top] = self.origin;
         let point = |(x, y): (usize, usize)| [x - 1 + left, y - 1 + top].map(|at| at as u32);
@@ -167,13 +178,13 @@ impl Lattice {
                 break;
             }
             if turned != direction {
-                points.push(point(at));
+                points.try_push(point(at))?;
                 direction = turned;
             }
         }
         let mut polygon = Polygon { points, is_hole: false };
         polygon.is_hole = polygon.signed_area() < 0;
-        polygon
+        Ok(polygon)
     }
 
     /// The direction in which an outline goes on from the left upper corner of pixel `(x, y)`.

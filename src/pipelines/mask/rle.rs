@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::exec::{TryGrow, try_copied};
 
 /// A binary mask as run lengths.
 ///
@@ -21,7 +22,7 @@ impl Rle {
     /// A mask of run lengths that may contain empty runs.
     ///
     /// # Errors
-    /// `Format` if the runs do not fill the mask exactly, `Limit` if the mask has more than 2³² − 1 pixels.
+    /// `Format` if the runs do not fill the mask exactly, `Limit` if the mask has more than 2³² − 1 pixels, `OutOfMemory`.
     pub fn from_counts(counts: &[u32], width: usize, height: usize) -> Result<Self> {
         let (width, height) = checked(width, height)?;
         let total: u64 = counts.iter().copied().map(u64::from).sum();
@@ -30,9 +31,9 @@ impl Rle {
         }
         let mut runs = Runs::default();
         for (i, &count) in counts.iter().enumerate() {
-            runs.push(i % 2 == 1, count);
+            runs.push(i % 2 == 1, count)?;
         }
-        Ok(runs.finish(width, height))
+        runs.finish(width, height)
     }
 
     /// A mask without a pixel.
@@ -141,7 +142,7 @@ impl Rle {
     /// The same mask as part of a larger picture, its left upper pixel at `(x, y)` (`uncrop_masks`).
     ///
     /// # Errors
-    /// `InvalidArgument` if it does not fit, `Limit` for a picture of more than 2³² − 1 pixels.
+    /// `InvalidArgument` if it does not fit, `Limit` for a picture of more than 2³² − 1 pixels, `OutOfMemory`.
     pub fn placed(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
         let fits = |at: usize, len: usize, whole: usize| at.checked_add(len).is_some_and(|end| end <= whole);
         if !fits(x, self.width(), width) || !fits(y, self.height(), height) {
@@ -154,18 +155,25 @@ impl Rle {
         }
         let (width, height) = checked(width, height)?;
         if (width, height) == (self.width, self.height) {
-            return Ok(self.clone());
+            return self.try_clone();
         }
         let (x, y) = (x as u32, y as u32);
-        Ok(Self::from_columns(width, height, self.columns().map(|run| run.moved(x, y))))
+        Self::from_columns(width, height, self.columns().map(|run| run.moved(x, y)))
+    }
+
+    /// A copy.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { counts: try_copied(&self.counts)?, ..*self })
     }
 
     /// The mask of all other pixels.
-    #[must_use]
-    pub fn complement(&self) -> Self {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn complement(&self) -> Result<Self> {
         let mut runs = Runs::default();
         for (i, &count) in self.counts.iter().enumerate() {
-            runs.push(i % 2 == 0, count);
+            runs.push(i % 2 == 0, count)?;
         }
         runs.finish(self.width, self.height)
     }
@@ -193,16 +201,20 @@ impl Rle {
     }
 
     /// The mask of pieces of columns, which are in order, inside the mask and do not overlap.
-    pub(super) fn from_columns(width: u32, height: u32, columns: impl Iterator<Item = ColumnRun>) -> Self {
+    pub(super) fn from_columns(
+        width: u32,
+        height: u32,
+        columns: impl Iterator<Item = ColumnRun>,
+    ) -> Result<Self> {
         let mut runs = Runs::default();
         let mut end = 0;
         for run in columns {
             let start = run.x * height + run.top;
-            runs.push(false, start - end);
+            runs.push(false, start - end)?;
             end = run.x * height + run.bottom;
-            runs.push(true, end - start);
+            runs.push(true, end - start)?;
         }
-        runs.push(false, width * height - end);
+        runs.push(false, width * height - end)?;
         runs.finish(width, height)
     }
 }
@@ -244,22 +256,25 @@ pub(super) struct Runs {
 
 impl Runs {
     /// Appends `length` pixels of `value`.
-    pub(super) fn push(&mut self, value: bool, length: u32) {
+    pub(super) fn push(&mut self, value: bool, length: u32) -> Result<()> {
         if length == 0 {
-            return;
+            return Ok(());
         }
         if value != self.value {
-            self.counts.push(self.length);
+            self.counts.try_push(self.length)?;
             (self.value, self.length) = (value, 0);
         }
         self.length += length;
+        Ok(())
     }
 
     /// The mask, which the pushed runs fill.
-    pub(super) fn finish(mut self, width: u32, height: u32) -> Rle {
-        self.counts.push(self.length);
-        self.counts.shrink_to_fit();
-        Rle { width, height, counts: self.counts }
+    pub(super) fn finish(mut self, width: u32, height: u32) -> Result<Rle> {
+        self.counts.try_push(self.length)?;
+        // Not `shrink_to_fit`, which ends the process where the allocator has no memory for the move.
+        let counts =
+            if self.counts.len() == self.counts.capacity() { self.counts } else { try_copied(&self.counts)? };
+        Ok(Rle { width, height, counts })
     }
 }
 

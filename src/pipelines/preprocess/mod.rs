@@ -112,7 +112,8 @@ impl Preprocess {
             rows.len,
         )?;
         let len = rows.len * columns.len * channels;
-        let mut workspace = cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)));
+        let mut workspace =
+            cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)))?;
         let mut scratch = workspace.scratch();
         let pixels = scratch.take_bytes(len);
         resample.run_image(cx, image, pixels, scratch);
@@ -134,7 +135,7 @@ impl Preprocess {
     ) -> Result<()> {
         let (height, width) = (image.height(), image.width());
         let plan = Interpolate::new((height, width), self.output, Mode::Bilinear, true)?;
-        let mut workspace = cx.workspace(plan.scratch_req(cx));
+        let mut workspace = cx.workspace(plan.scratch_req(cx))?;
         let fill = |channel: usize, row: usize, values: &mut [f32]| {
             // The bytes lie at the end of the same memory: values, written from its beginning, never overtake them.
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);

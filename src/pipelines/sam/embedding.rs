@@ -1,10 +1,10 @@
 //! A picture as the mask decoder sees it: computed once, used for any number of prompts, kept in a file if wanted.
 
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::exec::{try_with_capacity, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::mask_decoder::HighResLayout;
 use crate::kernels::resize::upscale::Upscale;
@@ -64,9 +64,13 @@ impl Embedding {
 
     /// Whether this embedding was made from `image`, that is, from the same pixels in any layout. `None` if that is not
     /// known, because an earlier version of the library saved the embedding.
-    pub fn is_of(&self, image: &ImageView<'_>) -> Option<bool> {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn is_of(&self, image: &ImageView<'_>) -> Result<Option<bool>> {
         let is_size = self.image_size() == (image.width(), image.height());
-        self.picture.map(|picture| is_size && picture == fingerprint(image))
+        let is_same = |picture| Ok(is_size && picture == fingerprint(image)?);
+        self.picture.map(is_same).transpose()
     }
 
     /// Where the picture lies in the model's input.
@@ -96,9 +100,12 @@ impl Embedding {
     /// of values u64, the values f32, and the FNV-1a hash of all this u64. The version is 3 for a SAM and 4 for a SAM 2,
     /// whose larger maps follow the values of the embedding: `[(2 · grid)², C / 4]`, `[(4 · grid)², C / 8]`. Versions 1
     /// and 2 are the same without the picture's fingerprint.
-    pub fn save(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn save(&self) -> Result<Vec<u8>> {
         let Geometry { original, resized, input } = self.geometry;
-        let mut bytes = Vec::with_capacity(self.saved_bytes());
+        let mut bytes = try_with_capacity(self.saved_bytes())?;
         bytes.extend_from_slice(&MAGIC);
         let version = if self.maps.is_some() { VERSION_WITH_MAPS } else { VERSION };
         let version = version + self.picture.map_or(0, |_| WITH_PICTURE);
@@ -117,14 +124,15 @@ impl Embedding {
         };
         put(&self.values);
         if let Some(maps) = self.maps {
-            let mut unpacked = maps.map_lens().map(|len| vec![0.0; len]);
+            let [s1, s0] = maps.map_lens().map(try_zeroed);
+            let mut unpacked = [s1?, s0?];
             let packed = &self.cache[self.cache.len() - maps.packed_len()..];
             maps.unpack(packed, unpacked.each_mut().map(|map| &mut map[..]));
             unpacked.iter().for_each(|map| put(map));
         }
         let checksum = hash(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes
+        Ok(bytes)
     }
 
     /// Values that are saved.
@@ -215,13 +223,13 @@ impl Fields<'_> {
 ///
 /// Of each row of RGB, four chains take turns with words of 8 bytes, so that hashing is about as fast as reading: `h` xor
 /// the word is multiplied by a constant, and the two halves of the product are mixed. Rows are chained by the same step.
-pub(super) fn fingerprint(image: &ImageView<'_>) -> u64 {
+pub(super) fn fingerprint(image: &ImageView<'_>) -> Result<u64> {
     const M: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * u128::from(M);
         product as u64 ^ (product >> 64) as u64
     };
-    let mut rgb = vec![0; if image.format() == PixelFormat::Rgb8 { 0 } else { 3 * image.width() }];
+    let mut rgb = try_zeroed(if image.format() == PixelFormat::Rgb8 { 0 } else { 3 * image.width() })?;
     let mut whole = step(step(M, image.width() as u64), image.height() as u64);
     for y in 0..image.height() {
         let row = if rgb.is_empty() {
@@ -241,7 +249,7 @@ pub(super) fn fingerprint(image: &ImageView<'_>) -> u64 {
         whole = chains.into_iter().fold(whole, step);
         whole = rest.iter().fold(whole, |hash, &byte| step(hash, u64::from(byte)));
     }
-    whole
+    Ok(whole)
 }
 
 fn hash(bytes: &[u8]) -> u64 {

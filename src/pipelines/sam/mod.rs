@@ -103,15 +103,16 @@ impl PredictOptions {
     }
 
     /// Fills and removes small regions of logits of `side × side` (`SAM2Transforms.postprocess_masks`).
-    fn clean(&self, logits: &mut [f32], side: usize) {
+    fn clean(&self, logits: &mut [f32], side: usize) -> Result<()> {
         for (regions, max_area, value) in [
             (Regions::Holes, self.max_hole_area, REPLACED),
             (Regions::Islands, self.max_sprinkle_area, -REPLACED),
         ] {
             if max_area > 0 {
-                replace_small_regions(logits, side, regions, 0.0, max_area, value);
+                replace_small_regions(logits, side, regions, 0.0, max_area, value)?;
             }
         }
+        Ok(())
     }
 
     fn cleans(&self) -> bool {
@@ -233,14 +234,14 @@ impl Sam {
             input: self.image_size(),
         };
         let mut features = FrameFeatures::zeroed(self.model.features_lens())?;
-        let mut pixels = self.cx.workspace(ScratchReq::slice(self.input_len()));
-        let mut workspace = self.cx.workspace(self.model.encode_scratch_req(&self.cx));
+        let mut pixels = self.cx.workspace(ScratchReq::slice(self.input_len()))?;
+        let mut workspace = self.cx.workspace(self.model.encode_scratch_req(&self.cx))?;
         self.cx.enter(|| {
             let pixels = pixels.scratch().take(self.input_len());
             self.preprocess.run(&self.cx, image, pixels)?;
             self.model.encode(&self.cx, pixels, &mut features, workspace.scratch(), monitor)
         })?;
-        self.embedding(geometry, Some(embedding::fingerprint(image)), features)
+        self.embedding(geometry, Some(embedding::fingerprint(image)?), features)
     }
 
     /// Predicts masks for each of `prompts`, independently of the others, into `out`. If `out` held as many masks
@@ -285,7 +286,7 @@ impl Sam {
         }
         let Geometry { original, resized, .. } = embedding.geometry;
         let scale = [1, 0].map(|axis: usize| resized[axis] as f64 / original[axis] as f64);
-        let mut workspace = self.cx.workspace(predictor.scratch_req(&self.cx, prompts, options.multimask));
+        let mut workspace = self.cx.workspace(predictor.scratch_req(&self.cx, prompts, options.multimask))?;
         self.cx.enter(|| {
             let (cache, multimask) = (&embedding.cache, options.multimask);
             let (scratch, trace) = (workspace.scratch(), Trace::of(&self.cx));

@@ -172,7 +172,7 @@ impl Prediction {
             self.shown.copy_from_slice(&self.low_res);
             self.shown
                 .chunks_exact_mut(self.side * self.side)
-                .for_each(|mask| options.clean(mask, self.side));
+                .try_for_each(|mask| options.clean(mask, self.side))?;
         }
         if clamps {
             clamp_prompt(&mut self.low_res);
@@ -183,13 +183,19 @@ impl Prediction {
 
     /// Finishes masks that are never fed back: [`low_res`](Self::low_res) are the logits that are shown. Masks with an
     /// expected IoU up to `least_iou` were not computed.
-    pub(super) fn finish_shown(&mut self, prompts: usize, options: &PredictOptions, least_iou: Option<f32>) {
+    pub(super) fn finish_shown(
+        &mut self,
+        prompts: usize,
+        options: &PredictOptions,
+        least_iou: Option<f32>,
+    ) -> Result<()> {
         if options.cleans() {
             let masks = self.low_res.chunks_exact_mut(self.side * self.side).zip(&self.iou);
-            let made = masks.filter(|(_, iou)| least_iou.is_none_or(|least| **iou > least));
-            made.for_each(|(mask, _)| options.clean(mask, self.side));
+            let mut made = masks.filter(|(_, iou)| least_iou.is_none_or(|least| **iou > least));
+            made.try_for_each(|(mask, _)| options.clean(mask, self.side))?;
         }
         self.prompts = prompts;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{AutomaticOptions, Embedding, MaskRecord, Sam};
 use crate::error::{Result, err};
-use crate::exec::Monitor;
+use crate::exec::{Monitor, TryCollect, TryGrow};
 use crate::image::ImageView;
 use crate::pipelines::clip::{Clip, EncodeOptions, prompts};
 use crate::pipelines::mask::nms::descending;
@@ -107,42 +107,47 @@ impl Sam {
         let texts = clip.encode_texts(&sentences, &EncodeOptions::default())?;
 
         let mut records = Vec::new();
-        let mut keep = |record| {
-            records.push(record);
-            core::ops::ControlFlow::Continue(())
+        let mut full = Ok(());
+        let mut keep = |record| match records.try_push(record) {
+            Ok(()) => core::ops::ControlFlow::Continue(()),
+            Err(error) => {
+                full = Err(error);
+                core::ops::ControlFlow::Break(())
+            }
         };
         let defaults = self.model().automatic_options();
         let automatic = prompt.automatic.as_ref().unwrap_or(&defaults);
-        let embedding = self.everything(image, automatic, &monitor.part(0.0, FOUND), &mut keep)?;
+        let found = self.everything(image, automatic, &monitor.part(0.0, FOUND), &mut keep);
+        // Why it was stopped, if it was.
+        full?;
+        let embedding = found?;
         if records.is_empty() {
             return Ok((Vec::new(), embedding));
         }
         let looks = looks::embed(clip, image, &records, &monitor.part(FOUND, 1.0))?;
         let logits = clip.similarity(&looks, &texts)?;
-        let matches = (0..prompt.texts.len()).flat_map(|text| {
-            let best = best(&logits, sentences.len(), text, prompt.top, prompt.min_probability);
-            best.into_iter()
-                .map(|(candidate, probability)| Match {
-                    text,
-                    probability,
-                    record: records[candidate].clone(),
-                })
-                .collect::<Vec<_>>()
-        });
-        Ok((matches.collect(), embedding))
+        let mut matches = Vec::new();
+        for text in 0..prompt.texts.len() {
+            for (candidate, probability) in
+                best(&logits, sentences.len(), text, prompt.top, prompt.min_probability)?
+            {
+                matches.try_push(Match { text, probability, record: records[candidate].try_clone()? })?;
+            }
+        }
+        Ok((matches, embedding))
     }
 }
 
 /// The rows of `logits: [candidates, labels]` in which label `text` is most probable, the best first, with its
 /// probability: at most `top` of at least `least`. Rows that are not numbers, as of a damaged checkpoint, are no
 /// answer.
-fn best(logits: &[f32], labels: usize, text: usize, top: usize, least: f32) -> Vec<(usize, f32)> {
+fn best(logits: &[f32], labels: usize, text: usize, top: usize, least: f32) -> Result<Vec<(usize, f32)>> {
     let rows = logits.chunks_exact(labels).map(|row| log_odds(row, text)).enumerate();
-    let mut odds: Vec<(usize, f32)> = rows.filter(|(_, odds)| !odds.is_nan()).collect();
-    // Stable: of equals the first, which the generator took for the better one.
-    odds.sort_by(|(_, a), (_, b)| descending(*a, *b));
+    let mut odds: Vec<(usize, f32)> = rows.filter(|(_, odds)| !odds.is_nan()).try_to_vec()?;
+    // Of equals the first, which the generator took for the better one.
+    odds.sort_unstable_by(|a, b| descending(a.1, b.1).then(a.0.cmp(&b.0)));
     let probable = odds.into_iter().map(|(row, odds)| (row, 1.0 / (1.0 + libm::expf(-odds))));
-    probable.take_while(|(_, probability)| *probability >= least).take(top).collect()
+    probable.take_while(|(_, probability)| *probability >= least).take(top).try_to_vec()
 }
 
 /// `ln(p / (1 - p))` of label `text` with `p = softmax(row)`. Unlike `p` itself it still tells apart what is almost

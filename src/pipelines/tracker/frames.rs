@@ -3,9 +3,10 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::object_state::ObjectState;
 use super::{Tracker, tracking};
 use crate::error::{Result, err};
-use crate::exec::{Monitor, ScratchReq};
+use crate::exec::{Monitor, ScratchReq, TryCollect, TryGrow};
 use crate::image::ImageView;
 use crate::models::sam2::FrameFeatures;
 use crate::nn::Trace;
@@ -59,20 +60,20 @@ impl Tracker {
         }
         let features = self.encode(image, &monitor.part(0.0, ENCODING))?;
 
-        let (same, mut frames): (Vec<Frame>, Vec<Frame>) =
-            self.frames.iter().cloned().partition(|frame| frame.index == index);
+        let same = self.frames.iter().filter(|frame| frame.index == index);
+        let mut frames = self.frames.iter().filter(|frame| frame.index != index).cloned().try_to_vec()?;
         let leaving = (frames.len() + 1).saturating_sub(self.options.held_frames);
-        let leaving = frames.drain(..leaving).chain(same).collect::<Vec<_>>();
-        frames.push(Frame { index, features: Arc::new(features) });
+        let leaving = frames.drain(..leaving).chain(same.cloned()).try_to_vec()?;
+        frames.try_push(Frame { index, features: Arc::new(features) })?;
 
-        let mut objects = self.objects.clone();
+        let mut objects = ObjectState::copies(&self.objects)?;
         let monitor = monitor.part(ENCODING, 1.0);
         for (i, frame) in leaving.iter().enumerate() {
             self.remember_prompts(frame, &mut objects)?;
             monitor.report(i + 1, leaving.len())?;
         }
-        let held: Vec<u64> = frames.iter().map(|frame| frame.index).collect();
-        self.retain(&mut objects, &held, self.direction);
+        let held = frames.iter().map(|frame| frame.index).try_to_vec()?;
+        self.retain(&mut objects, &held, self.direction)?;
         (self.frames, self.objects) = (frames, objects);
         Ok(())
     }
@@ -82,8 +83,8 @@ impl Tracker {
         let (cx, encoder) = (self.sam.cx(), &tracking(&self.sam)?.sam2().image_encoder);
         let mut features = FrameFeatures::zeroed(encoder.features_lens())?;
         let pixels = 3 * self.sam.image_size() * self.sam.image_size();
-        let mut input = cx.workspace(ScratchReq::slice(pixels));
-        let mut workspace = cx.workspace(encoder.scratch_req(cx));
+        let mut input = cx.workspace(ScratchReq::slice(pixels))?;
+        let mut workspace = cx.workspace(encoder.scratch_req(cx))?;
         cx.enter(|| {
             let input = input.scratch().take(pixels);
             self.sam.video_preprocess().run(cx, image, input)?;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::Tracker;
 use super::object_state::FrameResult;
 use crate::error::{Result, err};
+use crate::exec::TryCollect;
 use crate::pipelines::mask::{MaskView, Rival, Rle};
 
 impl Tracker {
@@ -50,7 +51,7 @@ impl Tracker {
     pub fn view(&self, object: u32, frame: Option<u64>) -> Result<MaskView<'_>> {
         let result = self.result(object, frame)?;
         let rivals = match self.options.non_overlap_output {
-            true => self.rivals(object, result.frame),
+            true => self.rivals(object, result.frame)?,
             false => Vec::new(),
         };
         Ok(MaskView::new(self.sam.cx(), &self.upscale, &result.mask, rivals))
@@ -90,13 +91,13 @@ impl Tracker {
     }
 
     /// The masks of all other objects on `frame`.
-    fn rivals(&self, object: u32, frame: u64) -> Vec<Rival<'_>> {
+    fn rivals(&self, object: u32, frame: u64) -> Result<Vec<Rival<'_>>> {
         let place = self.ids.iter().position(|&id| id == object);
         let others = self.objects.iter().enumerate().filter(|&(i, _)| Some(i) != place);
         let rivals = others.filter_map(|(i, other)| {
             let result = other.result(frame).filter(|result| !result.mask.is_empty())?;
             Some(Rival { logits: &result.mask, is_earlier: Some(i) < place })
         });
-        rivals.collect()
+        rivals.try_to_vec()
     }
 }

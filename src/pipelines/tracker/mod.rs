@@ -205,11 +205,11 @@ impl Tracker {
     }
 
     /// Drops what is no longer of use from `objects`, if the frames `held` are held and the last of them is current.
-    fn retain(&self, objects: &mut [ObjectState], held: &[u64], direction: Direction) {
-        let Some(&current) = held.last() else { return };
+    fn retain(&self, objects: &mut [ObjectState], held: &[u64], direction: Direction) -> Result<()> {
+        let Some(&current) = held.last() else { return Ok(()) };
         let both_directions = self.options.both_directions;
         let window = Window { rules: &self.rules, held, current, direction, both_directions };
-        objects.iter_mut().for_each(|object| object.retain(&window));
+        objects.iter_mut().try_for_each(|object| object.retain(&window))
     }
 }
 

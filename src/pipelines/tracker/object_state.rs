@@ -11,6 +11,8 @@ use core::mem::size_of_val;
 use super::runs::Runs;
 use super::selection::{Rules, Source};
 use super::{Direction, TrackerOptions};
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow, check_memory, try_copied};
 use crate::models::sam::Point;
 use crate::models::sam2::tracking::ObjectPrediction;
 
@@ -62,7 +64,7 @@ pub(super) struct Clicks {
 }
 
 /// The state of one object.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct ObjectState {
     /// In the order of the prompts.
     pub(super) conditioning: Vec<FrameResult>,
@@ -78,6 +80,21 @@ pub(super) struct ObjectState {
 }
 
 impl ObjectState {
+    /// Copies of all `objects`, which share their tensors.
+    pub(super) fn copies(objects: &[Self]) -> Result<Vec<Self>> {
+        let copy = |object: &Self| {
+            check_memory()?;
+            Ok(Self {
+                conditioning: try_copied(&object.conditioning)?,
+                tracked: try_copied(&object.tracked)?,
+                pending: try_copied(&object.pending)?,
+                clicks: try_copied(&object.clicks)?,
+                runs: object.runs.clone(),
+            })
+        };
+        objects.iter().map(copy).try_values()
+    }
+
     /// The latest result on `frame`.
     pub(super) fn result(&self, frame: u64) -> Option<&FrameResult> {
         let pending = self.pending.iter().rev().map(|(_, result)| result);
@@ -109,43 +126,50 @@ impl ObjectState {
     }
 
     /// Stores the result of a prompt until the next step.
-    pub(super) fn propose(&mut self, kind: Kind, result: FrameResult, options: &TrackerOptions) {
+    pub(super) fn propose(
+        &mut self,
+        kind: Kind,
+        result: FrameResult,
+        options: &TrackerOptions,
+    ) -> Result<()> {
         let same = |(of, old): &&mut (Kind, FrameResult)| *of == kind && old.frame == result.frame;
         match self.pending.iter_mut().find(same) {
             Some((_, old)) => *old = result,
-            None => self.pending.push((kind, result)),
+            None => self.pending.try_push((kind, result))?,
         }
         while kind == Kind::Conditioning && self.conditioning_frames().count() > options.max_prompted_frames {
-            self.replace_prompt();
+            self.replace_prompt()?;
         }
+        Ok(())
     }
 
     /// Makes room for the conditioning frame that waits last: the earliest prompt after the first becomes a tracked
     /// frame, or is forgotten if no step has taken it up.
-    fn replace_prompt(&mut self) {
+    fn replace_prompt(&mut self) -> Result<()> {
         let taken_up = self.conditioning.len();
         let waits = |&i: &usize| {
             let (kind, result) = &self.pending[i];
             *kind == Kind::Conditioning && !self.is_conditioning(result.frame)
         };
-        let waiting: Vec<usize> = (0..self.pending.len()).filter(waits).collect();
+        let waiting: Vec<usize> = (0..self.pending.len()).filter(waits).try_to_vec()?;
         let second = usize::from(taken_up + waiting.len() > 2);
         if second < taken_up {
             let result = self.conditioning.remove(second);
-            self.store_tracked(result);
+            self.store_tracked(result)?;
         } else {
             self.pending.remove(waiting[second - taken_up]);
         }
+        Ok(())
     }
 
     /// Takes up what was prompted (`propagate_in_video_preflight`): corrections, then conditioning frames.
-    pub(super) fn take_up(&mut self, rules: &Rules, options: &TrackerOptions) {
+    pub(super) fn take_up(&mut self, rules: &Rules, options: &TrackerOptions) -> Result<()> {
         for wanted in [Kind::Tracked, Kind::Conditioning] {
-            for (_, result) in self.pending.extract_if(.., |(kind, _)| *kind == wanted).collect::<Vec<_>>() {
+            for (_, result) in self.pending.extract_if(.., |(kind, _)| *kind == wanted).try_to_vec()? {
                 let frame = result.frame;
                 match wanted {
-                    Kind::Tracked => self.store_tracked(result),
-                    Kind::Conditioning => store(&mut self.conditioning, result),
+                    Kind::Tracked => self.store_tracked(result)?,
+                    Kind::Conditioning => store(&mut self.conditioning, result)?,
                 }
                 if options.clear_memory_around_input {
                     self.forget_around(frame, rules);
@@ -154,6 +178,7 @@ impl ObjectState {
         }
         let conditioning = &self.conditioning;
         self.tracked.retain(|result| conditioning.iter().all(|other| other.frame != result.frame));
+        Ok(())
     }
 
     /// Forgets tracked frames around `frame` (`_clear_non_cond_mem_around_input`).
@@ -162,32 +187,32 @@ impl ObjectState {
         self.tracked.retain(|result| result.frame.abs_diff(frame) > reach);
     }
 
-    pub(super) fn store_tracked(&mut self, result: FrameResult) {
-        store(&mut self.tracked, result);
+    pub(super) fn store_tracked(&mut self, result: FrameResult) -> Result<()> {
+        store(&mut self.tracked, result)
     }
 
     /// Removes what was said on `frame`; a conditioning frame counts as tracked from then on
     /// (`clear_all_prompts_in_frame`). Says whether there was anything to remove.
-    pub(super) fn clear(&mut self, frame: u64) -> bool {
+    pub(super) fn clear(&mut self, frame: u64) -> Result<bool> {
         let before = self.clicks.len() + self.pending.len();
         self.clicks.retain(|clicks| clicks.frame != frame);
         self.pending.retain(|(_, result)| result.frame != frame);
         let is_changed = before != self.clicks.len() + self.pending.len();
         let Some(at) = self.conditioning.iter().position(|result| result.frame == frame) else {
-            return is_changed;
+            return Ok(is_changed);
         };
         let result = self.conditioning.remove(at);
-        self.store_tracked(result);
+        self.store_tracked(result)?;
         self.runs.remove(frame);
-        true
+        Ok(true)
     }
 
     /// Drops what no frame can attend to any more, and no caller can ask for: see [`Window`].
-    pub(super) fn retain(&mut self, window: &Window<'_>) {
+    pub(super) fn retain(&mut self, window: &Window<'_>) -> Result<()> {
         let Window { rules, held, current, direction, both_directions } = *window;
         self.clicks.retain(|clicks| held.contains(&clicks.frame));
         let prompts: Vec<u64> = match both_directions {
-            true => self.conditioning_frames().collect(),
+            true => self.conditioning_frames().try_to_vec()?,
             false => Vec::new(),
         };
         let is_within = |frame: u64, reach: u64| {
@@ -211,15 +236,16 @@ impl ObjectState {
         // Frames that are held in no order could reach farther: what is nearest stays.
         let most = window.most(prompts.len());
         if self.tracked.len() > most[1] {
-            self.tracked.sort_by_key(|result| (result.frame.abs_diff(current), result.frame));
+            self.tracked.sort_unstable_by_key(|result| (result.frame.abs_diff(current), result.frame));
             self.tracked.truncate(most[1]);
         }
         let mut memories: Vec<&mut FrameResult> =
-            self.tracked.iter_mut().filter(|result| !result.memory.is_empty()).collect();
+            self.tracked.iter_mut().filter(|result| !result.memory.is_empty()).try_to_vec()?;
         if memories.len() > most[0] {
-            memories.sort_by_key(|result| (result.frame.abs_diff(current), result.frame));
+            memories.sort_unstable_by_key(|result| (result.frame.abs_diff(current), result.frame));
             memories[most[0]..].iter_mut().for_each(|result| result.memory = Arc::default());
         }
+        Ok(())
     }
 
     /// Bytes held.
@@ -258,9 +284,10 @@ pub(super) fn kept(held: usize, prompts: usize, reach: u64) -> usize {
 }
 
 /// Puts `result` in the place of that of the same frame, or at the end.
-fn store(results: &mut Vec<FrameResult>, result: FrameResult) {
+fn store(results: &mut Vec<FrameResult>, result: FrameResult) -> Result<()> {
     match results.iter_mut().find(|old| old.frame == result.frame) {
         Some(old) => *old = result,
-        None => results.push(result),
+        None => results.try_push(result)?,
     }
+    Ok(())
 }

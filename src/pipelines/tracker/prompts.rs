@@ -7,7 +7,7 @@ use super::object_state::{Clicks, FrameResult, Kind, ObjectState};
 use super::options::{MAX_TRACKER_POINTS, PromptOptions};
 use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
-use crate::exec::Monitor;
+use crate::exec::{Monitor, TryCollect, TryGrow, try_copied};
 use crate::models::sam::Prompt;
 use crate::models::sam2::tracking::DecoderPrompt;
 use crate::pipelines::mask::clamp_prompt;
@@ -46,7 +46,7 @@ impl Tracker {
         if keep_earlier && prompt.bounding_box.is_some() {
             return Err(err!(InvalidArgument, "a box comes before any points: it cannot keep earlier ones"));
         }
-        let (mut ids, mut objects) = (self.ids.clone(), self.objects.clone());
+        let (mut ids, mut objects) = (try_copied(&self.ids)?, ObjectState::copies(&self.objects)?);
         let place = self.place(object, &mut ids, &mut objects)?;
         let entry = &mut objects[place];
         let clicks = clicks(entry, frame, prompt, keep_earlier)?;
@@ -54,7 +54,7 @@ impl Tracker {
 
         let (kind, direction) = self.kind(entry, frame)?;
         let earlier = entry.earlier(kind, frame).filter(|result| !result.mask.is_empty());
-        let mut earlier: Option<Vec<f32>> = earlier.map(|result| result.mask.to_vec());
+        let mut earlier: Option<Vec<f32>> = earlier.map(|result| try_copied(&result.mask)).transpose()?;
         if let Some(mask) = &mut earlier {
             clamp_prompt(mask);
         }
@@ -75,16 +75,16 @@ impl Tracker {
                 ));
             }
             Some(direction) => {
-                let attended = self.attended(entry, frame, direction);
+                let attended = self.attended(entry, frame, direction)?;
                 model.predict(cx, &held.features, &prompt, Some(attended.memory()), monitor)?
             }
         };
         let mut result = FrameResult::new(frame, predicted);
-        self.fill_holes(&mut result);
-        entry.propose(kind, result, &self.options);
+        self.fill_holes(&mut result)?;
+        entry.propose(kind, result, &self.options)?;
         match entry.clicks.iter_mut().find(|earlier| earlier.frame == frame) {
             Some(earlier) => *earlier = clicks,
-            None => entry.clicks.push(clicks),
+            None => entry.clicks.try_push(clicks)?,
         }
         (self.ids, self.objects) = (ids, objects);
         Ok(())
@@ -117,14 +117,14 @@ impl Tracker {
                 mask.len()
             ));
         }
-        let (mut ids, mut objects) = (self.ids.clone(), self.objects.clone());
+        let (mut ids, mut objects) = (try_copied(&self.ids)?, ObjectState::copies(&self.objects)?);
         let place = self.place(object, &mut ids, &mut objects)?;
         let entry = &mut objects[place];
         let (kind, _) = self.kind(entry, frame)?;
         let predicted = model.use_mask(self.sam.cx(), &held.features, mask, [height, width], monitor)?;
         let mut result = FrameResult::new(frame, predicted);
-        self.fill_holes(&mut result);
-        entry.propose(kind, result, &self.options);
+        self.fill_holes(&mut result)?;
+        entry.propose(kind, result, &self.options)?;
         entry.clicks.retain(|clicks| clicks.frame != frame);
         (self.ids, self.objects) = (ids, objects);
         Ok(())
@@ -134,13 +134,13 @@ impl Tracker {
     /// tracked from then on. An object without any prompts cannot be tracked until it gets one.
     ///
     /// # Errors
-    /// `InvalidArgument` if there is no such object.
+    /// `InvalidArgument` if there is no such object, `OutOfMemory`. The tracker is then as before.
     pub fn clear_prompts(&mut self, frame: u64, object: u32) -> Result<()> {
         let place = self.find(object)?;
-        if self.objects[place].clear(frame) {
-            let held: Vec<u64> = self.held().collect();
-            let mut objects = core::mem::take(&mut self.objects);
-            self.retain(&mut objects, &held, self.direction);
+        let mut objects = ObjectState::copies(&self.objects)?;
+        if objects[place].clear(frame)? {
+            let held = self.held().try_to_vec()?;
+            self.retain(&mut objects, &held, self.direction)?;
             self.objects = objects;
         }
         Ok(())
@@ -172,8 +172,8 @@ impl Tracker {
         if ids.len() >= self.options.max_objects {
             return Err(err!(Limit, "object {object} would be one more than {}", self.options.max_objects));
         }
-        ids.push(object);
-        objects.push(ObjectState::default());
+        ids.try_push(object)?;
+        objects.try_push(ObjectState::default())?;
         Ok(ids.len() - 1)
     }
 
@@ -204,5 +204,6 @@ fn clicks(object: &ObjectState, frame: u64, prompt: &Prompt<'_>, keep_earlier: b
             earlier.len() + prompt.points.len()
         ));
     }
-    Ok(Clicks { frame, bounding_box, points: Arc::new([earlier, prompt.points].concat()) })
+    let points = earlier.iter().chain(prompt.points).copied().try_to_vec()?;
+    Ok(Clicks { frame, bounding_box, points: Arc::new(points) })
 }

@@ -14,7 +14,7 @@ use super::save::{HAS_MASK, HAS_MEMORY, MAGIC, VERSION};
 use super::selection::Rules;
 use super::{Direction, Tracker, TrackerOptions, tracking};
 use crate::error::{Result, err};
-use crate::exec::try_zeroed;
+use crate::exec::{TryCollect, check_memory, try_zeroed};
 use crate::models::sam::{Label, Point, Prompt};
 use crate::models::sam2::{FrameFeatures, Tracking};
 use crate::pipelines::sam::Sam;
@@ -52,7 +52,7 @@ impl Tracker {
         let sam = tracker.sam.clone();
         let mut reader = Reader { fields, model: tracking(&sam)?, options: &options, rules: tracker.rules };
         let frames = reader.frames()?;
-        let held: Vec<u64> = frames.iter().map(|frame| frame.index).collect();
+        let held = frames.iter().map(|frame| frame.index).try_to_vec()?;
         let (ids, objects) = reader.objects(&held)?;
         if !reader.fields.0.is_empty() {
             return Err(impossible("there is more behind its end"));
@@ -75,10 +75,10 @@ fn ensure(is_so: bool, what: &str) -> Result<()> {
 }
 
 /// Whether no item comes twice.
-fn is_set<T: Ord>(items: impl Iterator<Item = T>) -> bool {
-    let mut items: Vec<T> = items.collect();
+fn is_set<T: Ord>(items: impl Iterator<Item = T>) -> Result<bool> {
+    let mut items = items.try_to_vec()?;
     items.sort_unstable();
-    items.windows(2).all(|pair| pair[0] != pair[1])
+    Ok(items.windows(2).all(|pair| pair[0] != pair[1]))
 }
 
 /// The bytes still to be read.
@@ -170,7 +170,11 @@ impl Reader<'_> {
         ensure(count <= most, "a list is too long")?;
         // An item takes a byte at least, so that a count is no reason to take memory.
         ensure(count <= self.fields.0.len(), "a list is longer than the bytes left")?;
-        (0..count).map(|_| read(self)).collect()
+        let read = |_| {
+            check_memory()?;
+            read(self)
+        };
+        (0..count).map(read).try_values()
     }
 
     fn frame(&mut self) -> Result<u64> {
@@ -187,16 +191,16 @@ impl Reader<'_> {
             let features = FrameFeatures { top: floats(top)?, s1: floats(s1)?, s0: floats(s0)? };
             Ok(Frame { index, features: Arc::new(features) })
         })?;
-        ensure(is_set(frames.iter().map(|frame| frame.index)), "a frame is held twice")?;
+        ensure(is_set(frames.iter().map(|frame| frame.index))?, "a frame is held twice")?;
         Ok(frames)
     }
 
     fn objects(&mut self, held: &[u64]) -> Result<(Vec<u32>, Vec<ObjectState>)> {
         let objects =
             self.list(self.options.max_objects, |reader| Ok((reader.fields.u32()?, reader.object(held)?)))?;
-        let (ids, objects): (Vec<u32>, Vec<ObjectState>) = objects.into_iter().unzip();
-        ensure(is_set(ids.iter()), "an object comes twice")?;
-        Ok((ids, objects))
+        let ids = objects.iter().map(|(id, _)| *id).try_to_vec()?;
+        ensure(is_set(ids.iter())?, "an object comes twice")?;
+        Ok((ids, objects.into_iter().map(|(_, object)| object).try_to_vec()?))
     }
 
     fn object(&mut self, held: &[u64]) -> Result<ObjectState> {
@@ -214,10 +218,10 @@ impl Reader<'_> {
             runs: self.runs()?,
         };
         let frame = |result: &FrameResult| result.frame;
-        ensure(is_set(object.conditioning.iter().map(frame)), "a conditioning frame comes twice")?;
-        ensure(is_set(object.tracked.iter().map(frame)), "a tracked frame comes twice")?;
+        ensure(is_set(object.conditioning.iter().map(frame))?, "a conditioning frame comes twice")?;
+        ensure(is_set(object.tracked.iter().map(frame))?, "a tracked frame comes twice")?;
         let pending = object.pending.iter().map(|(kind, result)| (*kind == Kind::Tracked, result.frame));
-        ensure(is_set(pending), "a prompt comes twice")?;
+        ensure(is_set(pending)?, "a prompt comes twice")?;
         ensure(object.conditioning_frames().count() <= most, "there are too many prompted frames")?;
         let whole = |result: &FrameResult| !result.memory.is_empty() && !result.mask.is_empty();
         ensure(object.conditioning.iter().all(whole), "a conditioning frame lacks memory or mask")?;
@@ -225,7 +229,7 @@ impl Reader<'_> {
             |result: &FrameResult| whole(result) || (!result.mask.is_empty() && held.contains(&result.frame));
         ensure(object.pending.iter().all(|(_, result)| usable(result)), "a prompt cannot be remembered")?;
         let clicked = || object.clicks.iter().map(|clicks| clicks.frame);
-        ensure(clicked().all(|frame| held.contains(&frame)) && is_set(clicked()), "clicks on no frame")?;
+        ensure(clicked().all(|frame| held.contains(&frame)) && is_set(clicked())?, "clicks on no frame")?;
         Ok(object)
     }
 

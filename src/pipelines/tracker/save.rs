@@ -12,6 +12,8 @@ use alloc::vec::Vec;
 use super::object_state::{Clicks, FrameResult, Kind, ObjectState};
 use super::runs::Run;
 use super::{Direction, Tracker, TrackerOptions};
+use crate::error::Result;
+use crate::exec::{TryGrow, out_of_memory, try_with_capacity};
 use crate::weights::Fnv64;
 
 /// Begins every saved tracker.
@@ -26,8 +28,11 @@ pub(super) const HAS_MASK: u8 = 2;
 impl Tracker {
     /// Serialises the tracker, with the features of held frames. The tracker that [`restore`](Self::restore) makes of the
     /// bytes gives the same results as this one.
-    pub fn save(&self) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(self.bytes() + (1 << 12)));
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn save(&self) -> Result<Vec<u8>> {
+        let mut out = Writer { bytes: try_with_capacity(self.bytes() + (1 << 12))?, is_full: false };
         out.bytes(&MAGIC);
         out.u32(VERSION);
         out.u64(self.sam.fingerprint());
@@ -46,17 +51,21 @@ impl Tracker {
             out.object(object);
         }
         let mut hash = Fnv64::default();
-        hash.write(&out.0);
+        hash.write(&out.bytes);
         out.u64(hash.finish());
-        out.0
+        if out.is_full { Err(out_of_memory()) } else { Ok(out.bytes) }
     }
 }
 
-struct Writer(Vec<u8>);
+struct Writer {
+    bytes: Vec<u8>,
+    /// Whether something was left out for want of memory.
+    is_full: bool,
+}
 
 impl Writer {
     fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.is_full |= self.bytes.try_extend(bytes).is_err();
     }
 
     fn u32(&mut self, value: u32) {

@@ -6,6 +6,8 @@
 use alloc::vec::Vec;
 
 use super::{Direction, TrackerOptions};
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow};
 use crate::models::sam2::Sam2Config;
 
 /// What the model's configuration and the video's length say about attending to the past.
@@ -94,9 +96,9 @@ impl Selection {
         direction: Direction,
         conditioning: &[u64],
         tracked: &[u64],
-    ) -> Self {
+    ) -> Result<Self> {
         let mut selection = Self::default();
-        let closest = closest(frame, conditioning, rules.conditioning);
+        let closest = closest(frame, conditioning, rules.conditioning)?;
         let find = |at: u64| {
             let tracked = tracked.iter().position(|&frame| frame == at).map(Source::Tracked);
             // A conditioning frame that is not among the closest serves as if it had been tracked.
@@ -108,11 +110,11 @@ impl Selection {
         // Memories: those of conditioning frames as at distance 0, then from the farthest to the nearest.
         let row = |position: u64| (rules.memories - position - 1) as usize;
         let memories = closest.iter().map(|&i| (Source::Conditioning(i), row(0)));
-        selection.memories.extend(memories);
+        selection.memories = memories.try_to_vec()?;
         for position in 1..rules.memories {
             let at = memory_frame(frame, rules.memories - position, rules.stride, direction);
             if let Some(source) = at.and_then(find) {
-                selection.memories.push((source, row(position)));
+                selection.memories.try_push((source, row(position)))?;
             }
         }
 
@@ -127,16 +129,16 @@ impl Selection {
                 continue;
             }
             let distance = if rules.signed_distances { ahead } else { ahead.abs() };
-            selection.pointers.push((Source::Conditioning(i), distance as f32 / scale));
+            selection.pointers.try_push((Source::Conditioning(i), distance as f32 / scale))?;
         }
         for distance in 1..rules.pointer_limit() {
             let at = direction.back(frame, distance);
             let Some(at) = at.filter(|&at| rules.frames.is_none_or(|frames| at < frames)) else { break };
             if let Some(source) = find(at) {
-                selection.pointers.push((source, distance as f32 / scale));
+                selection.pointers.try_push((source, distance as f32 / scale))?;
             }
         }
-        selection
+        Ok(selection)
     }
 }
 
@@ -154,16 +156,17 @@ fn memory_frame(frame: u64, back: u64, stride: u64, direction: Direction) -> Opt
 
 /// The places of at most `most` frames that are closest to `frame`: the closest before it, the closest from it on, then
 /// any others by their distance. All of them, in their order, if they are not more than that.
-fn closest(frame: u64, frames: &[u64], most: Option<usize>) -> Vec<usize> {
+fn closest(frame: u64, frames: &[u64], most: Option<usize>) -> Result<Vec<usize>> {
     let all = 0..frames.len();
-    let Some(most) = most.filter(|&most| most < frames.len()) else { return all.collect() };
+    let Some(most) = most.filter(|&most| most < frames.len()) else { return all.try_to_vec() };
     let before = all.clone().filter(|&i| frames[i] < frame).max_by_key(|&i| frames[i]);
     let after = all.clone().filter(|&i| frames[i] >= frame).min_by_key(|&i| frames[i]);
-    let mut selected: Vec<usize> = before.into_iter().chain(after).take(most).collect();
-    let mut rest: Vec<usize> = all.filter(|i| !selected.contains(i)).collect();
-    rest.sort_by_key(|&i| frames[i].abs_diff(frame));
-    selected.extend(rest.into_iter().take(most - selected.len()));
-    selected
+    let mut selected: Vec<usize> = before.into_iter().chain(after).take(most).try_to_vec()?;
+    let mut rest: Vec<usize> = all.filter(|i| !selected.contains(i)).try_to_vec()?;
+    rest.sort_unstable_by_key(|&i| (frames[i].abs_diff(frame), i));
+    rest.truncate(most - selected.len());
+    selected.try_extend(&rest)?;
+    Ok(selected)
 }
 
 #[cfg(test)]
@@ -209,7 +212,7 @@ mod tests {
             let frame: u64 = frame.parse().unwrap();
             let to_frames = |text| numbers(text).into_iter().map(|frame| frame as u64).collect::<Vec<_>>();
             let (conditioning, tracked) = (to_frames(conditioning), to_frames(tracked));
-            let selection = Selection::new(&rules, frame, direction, &conditioning, &tracked);
+            let selection = Selection::new(&rules, frame, direction, &conditioning, &tracked).unwrap();
             let frame_of = |source: Source| match source {
                 Source::Conditioning(i) => conditioning[i],
                 Source::Tracked(i) => tracked[i],
@@ -243,7 +246,7 @@ mod tests {
         };
         let last = super::super::MAX_FRAMES - 1;
         for direction in [Direction::Forward, Direction::Backward] {
-            let selection = Selection::new(&rules, last, direction, &[0, 1, 2, last], &[last - 1]);
+            let selection = Selection::new(&rules, last, direction, &[0, 1, 2, last], &[last - 1]).unwrap();
             assert!(!selection.memories.is_empty());
         }
     }

@@ -9,7 +9,7 @@ use super::object_state::{FrameResult, ObjectState};
 use super::selection::Selection;
 use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
-use crate::exec::Monitor;
+use crate::exec::{Monitor, TryCollect, try_with_capacity};
 use crate::models::sam2::tracking::{ATTENTION_SHARE, FrameMasks};
 use crate::models::sam2::{FrameMemory, ObjectMemory, Pointer};
 use crate::pipelines::mask::{Regions, replace_small_regions};
@@ -55,14 +55,14 @@ impl Tracker {
         if self.objects.is_empty() {
             return Err(err!(InvalidArgument, "no objects to follow: add prompts first"));
         }
-        let mut objects = self.objects.clone();
+        let mut objects = ObjectState::copies(&self.objects)?;
         let cx = self.sam.cx();
         cx.enter(|| {
             self.take_up(&mut objects)?;
             self.follow(frame, direction, &mut objects, monitor)
         })?;
-        let held: Vec<u64> = self.held().collect();
-        self.retain(&mut objects, &held, direction);
+        let held = self.held().try_to_vec()?;
+        self.retain(&mut objects, &held, direction)?;
         (self.objects, self.direction) = (objects, direction);
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Tracker {
             self.remember_prompts(frame, objects)?;
         }
         for (object, id) in objects.iter_mut().zip(&self.ids) {
-            object.take_up(&self.rules, &self.options);
+            object.take_up(&self.rules, &self.options)?;
             if object.conditioning.is_empty() {
                 return Err(err!(InvalidArgument, "object {id} has no prompts"));
             }
@@ -89,8 +89,9 @@ impl Tracker {
             return Ok(());
         }
         let (model, cx) = (tracking(&self.sam)?, self.sam.cx());
-        let (all, overlap) = (objects.to_vec(), self.options.non_overlap_memory);
-        let shown: Vec<&FrameResult> = all.iter().filter_map(|object| object.result(frame.index)).collect();
+        let (all, overlap) = (ObjectState::copies(objects)?, self.options.non_overlap_memory);
+        let shown: Vec<&FrameResult> =
+            all.iter().filter_map(|object| object.result(frame.index)).try_to_vec()?;
         for (object, before) in objects.iter_mut().zip(&all) {
             for (_, result) in object.pending.iter_mut().filter(|(_, result)| waits(result)) {
                 // The place of this mask among all that may not overlap.
@@ -98,7 +99,7 @@ impl Tracker {
                 let place =
                     latest.and_then(|latest| shown.iter().position(|shown| core::ptr::eq(*shown, latest)));
                 let masks: Vec<&[f32]> = match place {
-                    Some(_) => shown.iter().map(|shown| &shown.mask[..]).collect(),
+                    Some(_) => shown.iter().map(|shown| &shown.mask[..]).try_to_vec()?,
                     None => [&result.mask[..]].into(),
                 };
                 let masks = FrameMasks { logits: &masks, wanted: place.unwrap_or(0) };
@@ -121,18 +122,18 @@ impl Tracker {
     ) -> Result<()> {
         let (model, cx) = (tracking(&self.sam)?, self.sam.cx());
         let followed: Vec<usize> =
-            (0..objects.len()).filter(|&i| !objects[i].is_conditioning(frame.index)).collect();
-        let mut results = Vec::with_capacity(followed.len());
+            (0..objects.len()).filter(|&i| !objects[i].is_conditioning(frame.index)).try_to_vec()?;
+        let mut results = try_with_capacity(followed.len())?;
         if !followed.is_empty() {
             let attended: Vec<Attended<'_>> =
-                followed.iter().map(|&i| self.attended(&objects[i], frame.index, direction)).collect();
+                followed.iter().map(|&i| self.attended(&objects[i], frame.index, direction)).try_values()?;
             let shared = model.share(cx, &frame.features, &monitor.part(0.0, ATTENTION_SHARE / 4.0))?;
             let attention = monitor.part(ATTENTION_SHARE / 4.0, ATTENTION_SHARE);
             for (batch, attended) in attended.chunks(BATCH).enumerate() {
                 let part = |done: usize| (done * BATCH).min(followed.len()) as f32 / followed.len() as f32;
                 let monitor = attention.part(part(batch), part(batch + 1));
                 let stability = self.options.dynamic_multimask_via_stability;
-                let memories: Vec<ObjectMemory<'_>> = attended.iter().map(Attended::memory).collect();
+                let memories: Vec<ObjectMemory<'_>> = attended.iter().map(Attended::memory).try_to_vec()?;
                 let predicted = model.track(cx, &shared, &memories, stability, &monitor)?;
                 results.extend(predicted.into_iter().map(|it| FrameResult::new(frame.index, it)));
             }
@@ -140,8 +141,8 @@ impl Tracker {
 
         // Memories are made of masks as they were predicted; then small holes are filled.
         let monitor = monitor.part(ATTENTION_SHARE, 1.0);
-        let masks: Vec<&[f32]> = results.iter().map(|result: &FrameResult| &result.mask[..]).collect();
-        let mut memories = Vec::with_capacity(results.len());
+        let masks: Vec<&[f32]> = results.iter().map(|result: &FrameResult| &result.mask[..]).try_to_vec()?;
+        let mut memories = try_with_capacity(results.len())?;
         for (i, result) in results.iter().enumerate() {
             let masks = match self.options.non_overlap_memory {
                 true => FrameMasks { logits: &masks, wanted: i },
@@ -153,8 +154,8 @@ impl Tracker {
         }
         for ((i, mut result), memory) in followed.into_iter().zip(results).zip(memories) {
             result.memory = Arc::new(memory);
-            self.fill_holes(&mut result);
-            objects[i].store_tracked(result);
+            self.fill_holes(&mut result)?;
+            objects[i].store_tracked(result)?;
         }
         for object in objects {
             if self.options.clear_memory_around_input && object.is_conditioning(frame.index) {
@@ -171,29 +172,27 @@ impl Tracker {
         object: &'a ObjectState,
         frame: u64,
         direction: Direction,
-    ) -> Attended<'a> {
-        let frames = |results: &[FrameResult]| results.iter().map(|result| result.frame).collect::<Vec<_>>();
-        let conditioning = frames(&object.conditioning);
-        let selection =
-            Selection::new(&self.rules, frame, direction, &conditioning, &frames(&object.tracked));
+    ) -> Result<Attended<'a>> {
+        let frames = |results: &[FrameResult]| results.iter().map(|result| result.frame).try_to_vec();
+        let (conditioning, tracked) = (frames(&object.conditioning)?, frames(&object.tracked)?);
+        let selection = Selection::new(&self.rules, frame, direction, &conditioning, &tracked)?;
         let memories = selection.memories.iter().map(|&(source, row)| (object.source(source), row));
         let spatial = memories.filter(|(result, _)| !result.memory.is_empty());
         let pointers = selection
             .pointers
             .iter()
             .map(|&(source, distance)| Pointer { values: &object.source(source).pointer, distance });
-        Attended {
-            spatial: spatial.map(|(result, time)| FrameMemory { features: &result.memory, time }).collect(),
-            pointers: pointers.collect(),
-        }
+        let spatial = spatial.map(|(result, time)| FrameMemory { features: &result.memory, time });
+        Ok(Attended { spatial: spatial.try_to_vec()?, pointers: pointers.try_to_vec()? })
     }
 
     /// Fills the small holes of a mask.
-    pub(super) fn fill_holes(&self, result: &mut FrameResult) {
+    pub(super) fn fill_holes(&self, result: &mut FrameResult) -> Result<()> {
         let area = self.options.fill_hole_area;
         if area > 0 {
             let mask = Arc::make_mut(&mut result.mask);
-            replace_small_regions(mask, self.mask_side(), Regions::Holes, 0.0, area, FILLED);
+            replace_small_regions(mask, self.mask_side(), Regions::Holes, 0.0, area, FILLED)?;
         }
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use safetensors::Dtype;
 use super::globals::Global;
 use super::value::{Heap, Id, Node, Storage, Tensor, Value};
 use crate::error::{Result, err};
+use crate::exec::TryCollect;
 use crate::weights::header::MAX_RANK;
 
 /// Arguments that matter, at most. More are dropped unread: one tuple may be the arguments of many calls.
@@ -41,7 +42,7 @@ pub(super) fn call<'p>(heap: &mut Heap<'p>, mut global: Global, args: Value<'p>)
             Some(&value) if heap.is_tensor(value) => Ok(value),
             _ => Err(err!(Format, "a parameter without a tensor")),
         },
-        Global::RebuildUnusable(kind) => Ok(heap.add(Node::Unusable(kind))),
+        Global::RebuildUnusable(kind) => heap.add(Node::Unusable(kind)),
         Global::Size => {
             Ok(args.first().copied().filter(|&size| heap.items(size).is_some()).unwrap_or(Value::Opaque))
         }
@@ -59,10 +60,10 @@ fn dict<'p>(heap: &mut Heap<'p>, args: &[Value<'p>]) -> Result<Value<'p>> {
         Some(&[key, value]) => Some((key, value)),
         _ => None,
     };
-    let entries: Vec<_> = pairs.iter().filter_map(pair).collect();
+    let entries = pairs.iter().filter_map(pair).try_to_vec()?;
     // They are copied, and may be again.
     heap.count(pairs.len())?;
-    Ok(heap.add(Node::Dict(entries)))
+    heap.add(Node::Dict(entries))
 }
 
 /// `(storage, offset, size, stride, requires_grad, hooks, dtype | metadata, …)`
@@ -71,12 +72,12 @@ fn tensor<'p>(heap: &mut Heap<'p>, global: Global, args: &[Value<'p>]) -> Result
         return Err(err!(Format, "a tensor of {} arguments, at least 4 are needed", args.len()));
     };
     let (id, stored) = match storage {
-        Value::Opaque => return Ok(heap.add(Node::Unusable("a quantized or complex tensor"))),
+        Value::Opaque => return heap.add(Node::Unusable("a quantized or complex tensor")),
         Value::Node(id) => match heap.get(id) {
             Node::Storage(stored) => (id, stored.dtype),
             Node::Unusable(kind) => {
                 let kind = *kind;
-                return Ok(heap.add(Node::Unusable(kind)));
+                return heap.add(Node::Unusable(kind));
             }
             _ => return Err(err!(Format, "a tensor of {}", heap.describe(storage))),
         },
@@ -87,7 +88,7 @@ fn tensor<'p>(heap: &mut Heap<'p>, global: Global, args: &[Value<'p>]) -> Result
             (*dtype, metadata)
         }
         (Global::RebuildTensorV3, [_, _, Value::Global(Global::Opaque), ..]) => {
-            return Ok(heap.add(Node::Unusable("a quantized or complex tensor")));
+            return heap.add(Node::Unusable("a quantized or complex tensor"));
         }
         (Global::RebuildTensorV3, _) => return Err(err!(Format, "a tensor without a data type")),
         (Global::RebuildTensorV2, [_, _, metadata @ ..]) => (stored, metadata),
@@ -96,13 +97,13 @@ fn tensor<'p>(heap: &mut Heap<'p>, global: Global, args: &[Value<'p>]) -> Result
     // A view whose values are the negative or the conjugate of what is stored.
     let lazy = metadata.first().and_then(|&metadata| heap.dict(metadata)).unwrap_or_default();
     if lazy.len() > MAX_ARGUMENTS || lazy.iter().any(|(_, value)| *value == Value::Bool(true)) {
-        return Ok(heap.add(Node::Unusable("a tensor whose sign or conjugation is applied later")));
+        return heap.add(Node::Unusable("a tensor whose sign or conjugation is applied later"));
     }
     let shape = unsigned_all(heap, size, "size")?;
     let strides = unsigned_all(heap, stride, "stride")?;
     let offset =
         unsigned(offset).ok_or_else(|| err!(Format, "a tensor's offset is not an integer from 0 on"))?;
-    Ok(heap.add(Node::Tensor(Box::new(Tensor { storage: id, dtype, offset, shape, strides }))))
+    heap.add(Node::Tensor(Box::new(Tensor { storage: id, dtype, offset, shape, strides })))
 }
 
 fn unsigned(value: Value<'_>) -> Option<u64> {
@@ -161,7 +162,7 @@ pub(super) fn storage<'p>(heap: &mut Heap<'p>, id: Value<'p>) -> Result<Value<'p
         .ok_or_else(|| err!(Format, "a storage's view is not (key, start, size)"))
         .map(Some)?,
     };
-    Ok(heap.add(Node::Storage(Box::new(Storage { key, dtype, count, view }))))
+    heap.add(Node::Storage(Box::new(Storage { key, dtype, count, view })))
 }
 
 /// The object that BUILD gives `object` by `state`, as far as it matters: the attributes of TorchScript modules.

@@ -11,6 +11,7 @@ use super::call;
 use super::globals;
 use super::value::{Heap, MAX_VALUES, Node, Value};
 use crate::error::{Error, Result, err};
+use crate::exec::{TryCollect, TryGrow, out_of_memory, try_copied};
 use crate::weights::json::quoted;
 
 /// Bytes of a module's or class's name at most.
@@ -93,7 +94,7 @@ impl<'p> Machine<'_, 'p> {
                 0x95 => drop(self.array::<8>()?),
                 b'(' => {
                     self.heap.count(1)?;
-                    self.marks.push(self.stack.len());
+                    self.marks.try_push(self.stack.len())?;
                 }
                 b'0' => drop(self.pop()?),
                 b'1' => drop(self.pop_mark()?),
@@ -146,14 +147,14 @@ impl<'p> Machine<'_, 'p> {
 
     fn push(&mut self, value: Value<'p>) -> Result<(), Fault> {
         self.heap.count(1)?;
-        self.stack.push(value);
+        self.stack.try_push(value)?;
         Ok(())
     }
 
     fn push_node(&mut self, node: Node<'p>) -> Result<(), Fault> {
         self.heap.count(1)?;
-        let value = self.heap.add(node);
-        self.stack.push(value);
+        let value = self.heap.add(node)?;
+        self.stack.try_push(value)?;
         Ok(())
     }
 
@@ -172,7 +173,9 @@ impl<'p> Machine<'_, 'p> {
     /// The values above the last mark, which goes too.
     fn pop_mark(&mut self) -> Result<Vec<Value<'p>>, Fault> {
         let mark = self.marks.pop().ok_or_else(|| err!(Format, "no mark on the stack"))?;
-        Ok(self.stack.split_off(mark))
+        let items = try_copied(&self.stack[mark..])?;
+        self.stack.truncate(mark);
+        Ok(items)
     }
 
     /// BINPUT, LONG_BINPUT, MEMOIZE
@@ -256,7 +259,7 @@ impl<'p> Machine<'_, 'p> {
             b'}' => Node::Dict(Vec::new()),
             b'd' => {
                 let items = self.pop_mark()?;
-                Node::Dict(pairs(&items)?.collect())
+                Node::Dict(pairs(&items)?.try_to_vec()?)
             }
             _ => {
                 if op == 0x91 {
@@ -285,11 +288,12 @@ impl<'p> Machine<'_, 'p> {
             Value::Opaque => return Ok(()),
             Value::Node(id) => match self.heap.get_mut(id) {
                 Node::Dict(entries) if is_entries => {
+                    entries.try_reserve(items.len() / 2).map_err(|_| out_of_memory())?;
                     entries.extend(pairs(&items)?);
                     return Ok(());
                 }
                 Node::List(list) if matches!(op, b'a' | b'e') => {
-                    list.extend(items);
+                    list.try_extend(&items)?;
                     return Ok(());
                 }
                 _ => (),
@@ -352,7 +356,7 @@ impl<'p> Machine<'_, 'p> {
             Value::Global(global) => call::call(self.heap, global, args)?,
             Value::Node(id) if matches!(self.heap.get(id), Node::Class { .. }) => match op {
                 b'R' => Value::Opaque,
-                _ => self.heap.add(Node::Module { class: id, attributes: None }),
+                _ => self.heap.add(Node::Module { class: id, attributes: None })?,
             },
             _ => return Err(err!(Format, "a call of {}", self.heap.describe(function)).into()),
         };

@@ -7,6 +7,7 @@ use core::ops::Range;
 use super::state_dict::Model;
 use super::value::{Heap, Id, Node, Storage, Tensor};
 use crate::error::{Result, err};
+use crate::exec::{check_memory, try_with_capacity};
 use crate::weights::header::{self, Entry, MAX_TENSORS};
 use crate::weights::index::Index;
 use crate::weights::json::quoted;
@@ -26,9 +27,10 @@ pub(super) fn index<'p>(
     if model.tensors.len() > MAX_TENSORS {
         return Err(err!(Limit, "more than {MAX_TENSORS} tensors"));
     }
-    let mut tensors = Vec::with_capacity(model.tensors.len());
+    let mut tensors = try_with_capacity(model.tensors.len())?;
     let mut total: u64 = 0;
     for (name, id) in model.tensors {
+        check_memory()?;
         header::check_name(&name)?;
         let what = quoted(&name);
         let entry =

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use super::value::{Heap, Id, Node, Value};
 use crate::error::{Result, err};
+use crate::exec::{TryGrow, check_memory};
 use crate::weights::header::{MAX_NAME, MAX_TENSORS};
 use crate::weights::json::quoted;
 
@@ -230,7 +231,8 @@ fn script(heap: &Heap<'_>, root: Id, declared: &mut Declared<'_>) -> Result<Mode
                     if model.tensors.len() == MAX_TENSORS {
                         return Err(err!(Limit, "more than {MAX_TENSORS} tensors"));
                     }
-                    model.tensors.push((format!("{path}{key}"), id));
+                    check_memory()?;
+                    model.tensors.try_push((format!("{path}{key}"), id))?;
                 }
             }
             // Flags, sizes, lists: not in a state_dict() either.

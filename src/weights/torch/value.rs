@@ -7,6 +7,7 @@ use safetensors::Dtype;
 
 use super::globals::Global;
 use crate::error::{Result, err};
+use crate::exec::{TryGrow, check_memory};
 
 /// Values that a pickle may push on the stack, all of them together. A thousand tensors need about 20,000.
 pub(super) const MAX_VALUES: usize = 1 << 20;
@@ -83,15 +84,16 @@ pub(super) struct Heap<'p> {
 }
 
 impl<'p> Heap<'p> {
-    pub(super) fn add(&mut self, node: Node<'p>) -> Value<'p> {
+    pub(super) fn add(&mut self, node: Node<'p>) -> Result<Value<'p>> {
         // Fits: each node has been pushed as a value, and those are counted.
         let id = Id(self.nodes.len() as u32);
-        self.nodes.push(node);
-        Value::Node(id)
+        self.nodes.try_push(node)?;
+        Ok(Value::Node(id))
     }
 
     /// Counts values that are pushed or copied.
     pub(super) fn count(&mut self, values: usize) -> Result<()> {
+        check_memory()?;
         self.values += values;
         if self.values > MAX_VALUES {
             return Err(err!(Limit, "more than {MAX_VALUES} values"));

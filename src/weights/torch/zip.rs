@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::{Result, err};
-use crate::exec::try_zeroed;
+use crate::exec::{TryGrow, try_zeroed};
 use crate::weights::header::MAX_TENSORS;
 use crate::weights::json::quoted;
 use crate::weights::source::Source;
@@ -303,7 +303,7 @@ fn parse(directory: &[u8], count: u64) -> Result<Vec<Member>> {
         };
         wide_fields(&mut member, &directory[extra])
             .ok_or_else(|| err!(Format, "zip: {}: no 64-bit sizes", name_of(&directory[name])))?;
-        members.push(member);
+        members.try_push(member)?;
     }
     if at != directory.len() {
         return Err(err!(Format, "zip: the directory has more than its {count} members"));

@@ -115,7 +115,7 @@ impl Problem {
     fn run(&self, cx: &Cx, kind: Kind, place: Place) -> Guarded<f32> {
         let [rows, columns] = &self.tables;
         let window = self.shape.window;
-        let positions = RelativePositions::new(cx.level(), window, self.scale, rows, columns);
+        let positions = RelativePositions::new(cx.level(), window, self.scale, rows, columns).unwrap();
         let per_head = Guarded::new(&self.per_head, place);
         let bias = match kind {
             Kind::None => Bias::None,
@@ -249,7 +249,7 @@ fn same_bits_for_any_threads() {
 fn distances_of_another_window_panic() {
     let cx = Cx::serial(Level::detect());
     let shape = WindowShape { grid: [2, 2], window: [2, 2], heads: 1, head_dim: 1, bf16: false };
-    let positions = RelativePositions::new(cx.level(), [1, 1], 1.0, &[0.0], &[0.0]);
+    let positions = RelativePositions::new(cx.level(), [1, 1], 1.0, &[0.0], &[0.0]).unwrap();
     let bias = Bias::Relative(&positions);
     let mut workspace = nan_workspace(windows_scratch_req(&cx, &shape, &bias));
     let (qkv, padding, mut out) = ([0.0; 12], [0.0; 3], [0.0; 4]);

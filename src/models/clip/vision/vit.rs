@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect, try_with_capacity};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::Patches;
@@ -56,7 +56,7 @@ impl Vit {
             pre_norm: config.has_pre_norm.then(|| norm(names.pre_norm)).transpose()?,
             layers: (0..tower.layers)
                 .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
-                .collect::<Result<_>>()?,
+                .try_values()?,
             post_norm: norm(names.final_norm)?,
             projection: Projection::bind(&scope.keep_f32(), naming, names.projection, dim, tower.projection)?,
             pooling: config.pooling,
@@ -211,9 +211,11 @@ impl Vit {
         }
         let dim = self.class_embedding.len();
         let (class, native) = self.positions.split_at(dim);
-        let mut positions = class.to_vec();
         let (from, to) = ((self.grid, self.grid), (rows, columns));
-        positions.extend(positions::resize(cx, Mode::Bicubic, native, from, to)?);
+        let patches = positions::resize(cx, Mode::Bicubic, native, from, to)?;
+        let mut positions = try_with_capacity(dim + patches.len())?;
+        positions.extend_from_slice(class);
+        positions.extend_from_slice(&patches);
         Ok(Cow::Owned(positions))
     }
 }

@@ -56,7 +56,7 @@ impl ImageToToken {
             q_bias: scope.at("q_proj").f32("bias", &[inner])?,
             k: Linear::bind(&scope.at("k_proj"), [inner, dim])?,
             v: Linear::bind(&scope.at("v_proj"), [inner, dim])?,
-            out: Linear::new(scope.packing(), [dim, inner], &out.f32("weight", &[dim, inner])?, None),
+            out: Linear::new(scope.packing(), [dim, inner], &out.f32("weight", &[dim, inner])?, None)?,
             out_bias: out.f32("bias", &[dim])?,
             norm_weight: norm.f32("weight", &[dim])?,
             norm_bias: norm.f32("bias", &[dim])?,

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
 use crate::kernels::gemm::Rows;
 use crate::models::sam::config::PromptHeadConfig;
 use crate::models::sam::relu_mlp::ReluMlp;
@@ -67,7 +67,7 @@ impl OutputMlps {
             iou_sigmoid: decoder.extensions.iou_sigmoid,
             output_hypernetworks_mlps: (0..masks)
                 .map(|i| ReluMlp::bind(&hypernetworks.at(i), names, [dim, dim, dim / 8], 3))
-                .collect::<Result<_>>()?,
+                .try_values()?,
         })
     }
 

@@ -1,11 +1,10 @@
 //! TinyViT's transformer block: attention in windows, a depthwise convolution, an MLP.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use super::conv::bind_conv;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect, try_zeroed};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::ConvShape;
@@ -41,15 +40,16 @@ impl Block {
         scope.balance("mlp.norm", &["mlp.fc1.weight"])?;
         let norm = LayerNorm::bind(&attn.at("norm"), dim, EPS)?;
         let qkv = bind_qkv(&attn.at("qkv"), dim, heads)?;
-        let padding = project_padding(&norm, &qkv, &Cx::serial(scope.level()));
+        let padding = project_padding(&norm, &qkv, &Cx::serial(scope.level()))?;
         let kernel = config.local_kernel;
         let shape = ConvShape::depthwise(dim, [kernel; 2]).with_padding([kernel / 2; 2]);
         let biases = attn.f32("attention_biases", &[heads, window * window])?;
         let proj = Linear::bind(&attn.at("proj"), [dim, dim])?;
+        let biases = biases.chunks_exact(window * window).flat_map(|biases| spread(biases, window));
         Ok(Self {
             norm,
             attn: WindowAttention::new(qkv, padding, proj, heads, window),
-            biases: biases.chunks_exact(window * window).flat_map(|biases| spread(biases, window)).collect(),
+            biases: biases.try_to_vec()?,
             local_conv: bind_conv(&scope.at("local_conv"), shape)?,
             mlp_norm: LayerNorm::bind(&scope.at("mlp.norm"), dim, EPS)?,
             mlp: Mlp::bind(&scope.at("mlp"), ["fc1", "fc2"], [dim, config.mlp_dim], Activation::Gelu)?,
@@ -99,24 +99,24 @@ fn bind_qkv(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Linear> {
         let (which, head, d) = (i / dim, i / head_dim % heads, i % head_dim);
         (head * 3 + which) * head_dim + d
     });
-    let mut permuted = vec![0.0; weight.len()];
-    let mut permuted_bias = vec![0.0; bias.len()];
+    let mut permuted = try_zeroed(weight.len())?;
+    let mut permuted_bias = try_zeroed(bias.len())?;
     for ((to, to_bias), from) in permuted.chunks_exact_mut(dim).zip(&mut permuted_bias).zip(&mut order) {
         to.copy_from_slice(&weight[from * dim..][..dim]);
         *to_bias = bias[from];
     }
-    Ok(Linear::new(scope.packing(), [3 * dim, dim], &permuted, Some(permuted_bias)))
+    Linear::new(scope.packing(), [3 * dim, dim], &permuted, Some(permuted_bias))
 }
 
 /// `qkv(norm(0))`.
-fn project_padding(norm: &LayerNorm, qkv: &Linear, cx: &Cx) -> Vec<f32> {
-    let mut zeros = vec![0.0; qkv.inputs()];
+fn project_padding(norm: &LayerNorm, qkv: &Linear, cx: &Cx) -> Result<Vec<f32>> {
+    let mut zeros = try_zeroed(qkv.inputs())?;
     norm.forward_in_place(cx, &mut zeros);
-    let mut padding = vec![0.0; qkv.outputs()];
-    let mut workspace = cx.workspace(qkv.scratch_req(cx, 1));
+    let mut padding = try_zeroed(qkv.outputs())?;
+    let mut workspace = cx.workspace(qkv.scratch_req(cx, 1))?;
     let output = Destination::Store { out: &mut padding, stride: qkv.outputs() };
     qkv.forward(cx, &Rows::new(&zeros, 1, qkv.inputs()), Activation::None, output, workspace.scratch());
-    padding
+    Ok(padding)
 }
 
 /// The matrix `[window², window²]` of a head from its biases for every distance `|Δy| · window + |Δx|`.

@@ -30,7 +30,7 @@ pub(super) fn bind_conv(scope: &Scope<'_>, shape: ConvShape) -> Result<Conv2d> {
 /// A convolution of 1 × 1 with its batch norm.
 fn bind_pointwise(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<Linear> {
     let (weight, bias) = fold(scope, ConvShape::new(inputs, outputs, [1, 1]))?;
-    Ok(Linear::new(scope.packing(), [outputs, inputs], &weight, Some(bias)))
+    Linear::new(scope.packing(), [outputs, inputs], &weight, Some(bias))
 }
 
 /// `conv3(gelu(conv2(gelu(conv1(x)))))`: pointwise, depthwise 3 × 3, pointwise.

@@ -1,10 +1,9 @@
 //! A transformer block with attention in windows or over the whole grid.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, try_copied, try_zeroed};
 use crate::kernels::attention::{Bias, RelativePositions};
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::positions;
@@ -46,14 +45,14 @@ impl Block {
         let shape = [3 * width, dim];
         let weight = attn.pack("qkv.weight", shape, || attn.matrix("qkv.weight", &shape))?;
         let bias = config.has_qkv_bias.then(|| attn.f32("qkv.bias", &[3 * width])).transpose()?;
-        let padding = bias.clone().unwrap_or_else(|| vec![0.0; 3 * width]);
+        let padding = bias.as_deref().map_or_else(|| try_zeroed(3 * width), try_copied)?;
         let mut positions = None;
         if config.has_relative_positions {
             let native = block.positions;
             let [rows, columns] = ["rel_pos_h", "rel_pos_w"]
                 .map(|name| distances(&attn, name, [native, window], block.head_dim));
             let scale = attention_scale(block.head_dim);
-            positions = Some(RelativePositions::new(scope.level(), [window; 2], scale, &rows?, &columns?));
+            positions = Some(RelativePositions::new(scope.level(), [window; 2], scale, &rows?, &columns?)?);
         }
         let qkv = Linear::of(weight, bias);
         let proj = Linear::bind(&attn.at("proj"), [dim, width])?;

@@ -4,7 +4,7 @@ use alloc::format;
 use core::ops::Range;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, try_copied};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::gemm::{Destination, Rows};
@@ -57,7 +57,7 @@ impl Block {
         let padding = attn.f32("qkv.bias", &[3 * dim])?;
         let [norm1, norm2] = names.norms.map(|name| scope.at(name));
         let proj = config.pooled.then(|| Linear::bind(&scope.at("proj"), [dim, input]));
-        let qkv = Linear::of(weight, Some(padding.clone()));
+        let qkv = Linear::of(weight, Some(try_copied(&padding)?));
         let attn_proj = Linear::bind(&attn.at("proj"), [dim, dim])?;
         let window = config.window.unwrap_or(side);
         Ok(Self {

@@ -169,13 +169,13 @@ impl CrossAttention {
         let value_bias = v_proj.f32("bias", &[dim])?;
         let out = scope.at(out);
         let weight = out.f32("weight", &[dim, dim])?;
-        let mut bias: Vec<f32> = product(&weight, &value_bias, dim);
+        let mut bias: Vec<f32> = product(&weight, &value_bias, dim)?;
         bias.iter_mut().zip(out.f32("bias", &[dim])?).for_each(|(to, bias)| *to += bias);
-        let merged = product(&weight, &value, dim);
+        let merged = product(&weight, &value, dim)?;
         Ok(Self {
             q_proj: Linear::bind(&scope.at("q_proj"), [dim, dim])?,
-            k_proj: KeyProjection::new(&key, &k_proj.f32("bias", &[dim])?),
-            out_v_proj: Linear::new(scope.packing(), [dim, memory_dim], &merged, Some(bias)),
+            k_proj: KeyProjection::new(&key, &k_proj.f32("bias", &[dim])?)?,
+            out_v_proj: Linear::new(scope.packing(), [dim, memory_dim], &merged, Some(bias))?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Destination, Rows};
@@ -56,7 +56,7 @@ impl CxBlock {
             dwconv: Conv2d::bind(&scope.at(dwconv), ConvShape::depthwise(dim, [7; 2]).with_padding([3; 2]))?,
             norm: LayerNorm::bind(&scope.at(norm), dim, EPS)?,
             pwconv1: Linear::bind(&scope.at(pwconv1), [inner, dim])?,
-            pwconv2: Linear::new(scope.packing(), [dim, inner], &weight, Some(bias)),
+            pwconv2: Linear::new(scope.packing(), [dim, inner], &weight, Some(bias))?,
         })
     }
 
@@ -98,9 +98,7 @@ impl Fuser {
             Naming::Original => "dwconv.weight",
         };
         let present = (0..MAX_LAYERS).take_while(|i| layers.at(i).contains(first));
-        Ok(Self {
-            layers: present.map(|i| CxBlock::bind(&layers.at(i), naming, dim)).collect::<Result<_>>()?,
-        })
+        Ok(Self { layers: present.map(|i| CxBlock::bind(&layers.at(i), naming, dim)).try_values()? })
     }
 
     /// For `x: [grid, grid, C]`, in place.

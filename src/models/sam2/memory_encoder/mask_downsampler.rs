@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::pointwise;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::{self, Activation};
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Destination, Rows};
@@ -40,7 +40,7 @@ impl MaskDownsampler {
             Naming::Original => scope.at("encoder").at(3 * LAYERS),
         };
         Ok(Self {
-            layers: (0..LAYERS).map(layer).collect::<Result<_>>()?,
+            layers: (0..LAYERS).map(layer).try_values()?,
             last: pointwise(&last, [dim, 1 << (2 * LAYERS)])?,
         })
     }

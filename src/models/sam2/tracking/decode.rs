@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{ATTENTION_SHARE, SharedFrame, Tracking};
 use crate::error::Result;
-use crate::exec::{Cx, Monitor, ScratchReq, try_zeroed};
+use crate::exec::{Cx, Monitor, ScratchReq, try_with_capacity, try_zeroed};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 use crate::models::sam::mask_decoder::NO_OBJECT_LOGIT;
 use crate::models::sam::{DecodeOptions, Decoded, ImageSource, Label, Point, Prompt, PromptImages, Prompts};
@@ -55,7 +55,7 @@ impl Tracking<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<Vec<ObjectPrediction>> {
         let len = objects.len() * self.memory.attention.frame_len();
-        let mut workspace = cx.workspace(ScratchReq::slice(len));
+        let mut workspace = cx.workspace(ScratchReq::slice(len))?;
         let features = workspace.scratch().take(len);
         self.condition(cx, frame, objects, features, monitor)?;
         let prompt = DecoderPrompt { prompt: Prompt::points(&NO_PROMPT), scale: [1.0; 2], stability };
@@ -76,7 +76,7 @@ impl Tracking<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<ObjectPrediction> {
         let len = self.memory.attention.frame_len();
-        let mut workspace = cx.workspace(ScratchReq::slice(len));
+        let mut workspace = cx.workspace(ScratchReq::slice(len))?;
         let conditioned = workspace.scratch().take(len);
         let multimask = self.uses_multimask(&prompt.prompt, memory.is_none());
         let objects = cx.enter(|| {
@@ -117,13 +117,13 @@ impl Tracking<'_> {
         let to_low_res = Interpolate::new((size, size), (side, side), Mode::Bilinear, true)?;
         let pointers = &self.memory.pointers;
         let lens = [mask.len(), size * size, side * side];
-        let mut workspace = cx.workspace(ScratchReq::slices(lens));
+        let mut workspace = cx.workspace(ScratchReq::slices(lens))?;
         let [given, input, prompt] = workspace.scratch().take_all(lens);
         let mut scratch = cx.workspace(ScratchReq::any([
             to_input.scratch_req(cx),
             pointers.mask_prompt_scratch_req(cx, size),
             to_low_res.scratch_req(cx),
-        ]));
+        ]))?;
 
         given.iter_mut().zip(mask).for_each(|(to, &set)| *to = f32::from(set != 0));
         if [height, width] == [size, size] {
@@ -176,14 +176,14 @@ impl Tracking<'_> {
 
         let dense_len = if prompt.mask.is_some() { area / 16 * dim } else { 0 };
         let lens = [tokens * dim, dense_len, masks * area, masks, 1, all * dim].map(|len| count * len);
-        let mut buffers = cx.workspace(ScratchReq::slices(lens));
+        let mut buffers = cx.workspace(ScratchReq::slices(lens))?;
         let [sparse, dense, logits, iou, object_scores, mask_tokens] = buffers.scratch().take_all(lens);
         let pointers = &self.memory.pointers;
         let mut workspace = cx.workspace(ScratchReq::any([
             encoder.mask_scratch_req(cx),
             decoder.scratch_req(cx, [count, tokens], &options),
             pointers.scratch_req(cx),
-        ]));
+        ]))?;
 
         for sparse in sparse.chunks_exact_mut(tokens * dim) {
             encoder.encode_sparse(&prompt, scale, sparse);
@@ -198,7 +198,7 @@ impl Tracking<'_> {
         let out = Decoded { masks: logits, iou, object_scores, tokens: mask_tokens };
         decoder.forward(cx, images, prompts, &options, out, workspace.scratch(), &mut Trace::of(cx));
 
-        let mut objects = Vec::with_capacity(count);
+        let mut objects = try_with_capacity(count)?;
         for object in 0..count {
             let iou = &iou[object * masks..][..masks];
             let best = (1..masks).fold(0, |best, mask| if iou[mask] > iou[best] { mask } else { best });

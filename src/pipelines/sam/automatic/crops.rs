@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::exec::TryGrow;
 use crate::pipelines::mask::nms::descending;
 
 /// How near to an edge of a crop a box touches it, in pixels.
@@ -47,7 +48,7 @@ impl Crop {
                     ));
                 }
                 let (width, height) = (crop_width.min(width - left), crop_height.min(height - top));
-                crops.push(Self { layer, left, top, width, height });
+                crops.try_push(Self { layer, left, top, width, height })?;
             }
         }
         // The reference compares the inverse, in f32.

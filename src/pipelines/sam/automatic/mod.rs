@@ -19,7 +19,7 @@ pub use self::options::AutomaticOptions;
 use self::selection::{Candidate, Selection};
 use super::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam};
 use crate::error::{Result, err};
-use crate::exec::{Monitor, Workspace};
+use crate::exec::{Monitor, TryCollect, TryGrow, Workspace};
 use crate::image::ImageView;
 use crate::kernels::resize::upscale::Upscale;
 use crate::pipelines::mask::{BitMask, Rle, stability_score};
@@ -52,6 +52,13 @@ pub struct MaskRecord {
     pub crop_box: [u32; 4],
 }
 
+impl MaskRecord {
+    /// A copy.
+    pub(crate) fn try_clone(&self) -> Result<Self> {
+        Ok(Self { segmentation: self.segmentation.try_clone()?, ..*self })
+    }
+}
+
 impl Sam {
     /// Segments everything in a picture and calls `emit` with each mask; `emit` may stop the work.
     ///
@@ -80,7 +87,7 @@ impl Sam {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(err!(Cancelled, "cancelled by the caller")),
         };
-        let mut generator = Generator::new(self, options);
+        let mut generator = Generator::new(self, options)?;
         let min_area = if self.sam2().is_some() { 0 } else { options.min_mask_region_area };
         let mut selection = Selection::new(options, min_area, height, width);
         let mut whole = None;
@@ -92,11 +99,11 @@ impl Sam {
             let clicks: Vec<[f64; 2]> = grids[crop.layer]
                 .iter()
                 .map(|[x, y]| [x * crop.width as f64, y * crop.height as f64])
-                .collect();
+                .try_to_vec()?;
             let is_cut = |extent| crop.cuts(extent, height, width);
             let candidates =
                 generator.candidates(&embedding, &clicks, is_cut, &monitor.part(ENCODED, 1.0))?;
-            selection.add_crop(crop, candidates, &mut emit)?;
+            selection.add_crop(crop, &candidates, &mut emit)?;
             if crop.layer == 0 {
                 whole = Some(embedding);
             }
@@ -131,17 +138,18 @@ struct Job<'a> {
     predicted_iou: f32,
     point: [f64; 2],
     /// What it turned out to be, if it passes.
-    candidate: Option<Candidate>,
+    candidate: Result<Option<Candidate>>,
 }
 
 impl<'a> Generator<'a> {
-    fn new(sam: &'a Sam, options: &'a AutomaticOptions) -> Self {
-        let lanes = (0..sam.cx().threads()).map(|_| Lane::default()).collect();
+    fn new(sam: &'a Sam, options: &'a AutomaticOptions) -> Result<Self> {
+        let lanes = (0..sam.cx().threads()).map(|_| Lane::default()).try_to_vec()?;
         // Of a SAM 2, small regions go at the decoder's resolution.
         let area = if sam.sam2().is_some() { options.min_mask_region_area } else { 0 };
         let predict =
             PredictOptions { max_hole_area: area, max_sprinkle_area: area, ..PredictOptions::default() };
-        Self { sam, options, predict, prediction: Prediction::default(), first: Prediction::default(), lanes }
+        let (prediction, first) = (Prediction::default(), Prediction::default());
+        Ok(Self { sam, options, predict, prediction, first, lanes })
     }
 
     /// The masks of all clicks that pass the filters, in the order of the clicks.
@@ -155,7 +163,7 @@ impl<'a> Generator<'a> {
         let (width, height) = embedding.image_size();
         for lane in &mut self.lanes {
             lane.bits.reset(width, height)?;
-            lane.workspace.reserve(embedding.upscale.lane_scratch_req());
+            lane.workspace.reserve(embedding.upscale.lane_scratch_req())?;
         }
         let mut candidates = Vec::new();
         let batches = clicks.chunks(self.options.points_per_batch);
@@ -163,8 +171,8 @@ impl<'a> Generator<'a> {
         for (done, clicks) in batches.enumerate() {
             monitor.report(done, total)?;
             let points: Vec<[Point; 1]> =
-                clicks.iter().map(|&[x, y]| [Point::foreground(x as f32, y as f32)]).collect();
-            let prompts: Vec<Prompt<'_>> = points.iter().map(|point| Prompt::points(point)).collect();
+                clicks.iter().map(|&[x, y]| [Point::foreground(x as f32, y as f32)]).try_to_vec()?;
+            let prompts = points.iter().map(|point| Prompt::points(point)).try_to_vec()?;
             if self.options.use_m2m {
                 self.refine(embedding, &prompts, clicks, &is_cut, &mut candidates)?;
             } else {
@@ -189,9 +197,8 @@ impl<'a> Generator<'a> {
         let least_iou = self.options.least_iou();
         let sam = self.sam;
         let count = sam.predict_above(embedding, prompts, options, least_iou, &mut self.prediction)?;
-        self.prediction.finish_shown(count, options, least_iou);
-        self.look(&embedding.upscale, clicks, is_cut, candidates);
-        Ok(())
+        self.prediction.finish_shown(count, options, least_iou)?;
+        self.look(&embedding.upscale, clicks, is_cut, candidates)
     }
 
     /// The same, after each mask was fed back once with its point (`refine_with_m2m`).
@@ -209,13 +216,13 @@ impl<'a> Generator<'a> {
         self.sam.predict(embedding, prompts, &options, &mut first)?;
         let masks = first.masks();
         let all: Vec<(usize, usize)> =
-            (0..prompts.len()).flat_map(|prompt| (0..masks).map(move |mask| (prompt, mask))).collect();
+            (0..prompts.len()).flat_map(|prompt| (0..masks).map(move |mask| (prompt, mask))).try_to_vec()?;
         for part in all.chunks(self.options.points_per_batch) {
             let fed_back: Vec<Prompt<'_>> = part
                 .iter()
                 .map(|&(prompt, mask)| prompts[prompt].with_mask(first.low_res(prompt, mask)))
-                .collect();
-            let clicks: Vec<[f64; 2]> = part.iter().map(|&(prompt, _)| clicks[prompt]).collect();
+                .try_to_vec()?;
+            let clicks = part.iter().map(|&(prompt, _)| clicks[prompt]).try_to_vec()?;
             let options = PredictOptions { multimask: false, ..self.predict };
             self.ask(embedding, &fed_back, &options, &clicks, is_cut, candidates)?;
         }
@@ -230,7 +237,7 @@ impl<'a> Generator<'a> {
         clicks: &[[f64; 2]],
         is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
         candidates: &mut Vec<Candidate>,
-    ) {
+    ) -> Result<()> {
         let Self { sam, options, prediction, lanes, .. } = self;
         let is_trusted = |iou: f32| options.pred_iou_thresh <= 0.0 || iou > options.pred_iou_thresh as f32;
         let mut jobs = Vec::new();
@@ -238,7 +245,7 @@ impl<'a> Generator<'a> {
             for (mask, &predicted_iou) in prediction.iou(prompt).iter().enumerate() {
                 if is_trusted(predicted_iou) {
                     let logits = prediction.shown(prompt, mask);
-                    jobs.push(Job { logits, predicted_iou, point, candidate: None });
+                    jobs.try_push(Job { logits, predicted_iou, point, candidate: Ok(None) })?;
                 }
             }
         }
@@ -248,7 +255,12 @@ impl<'a> Generator<'a> {
                 job.candidate = lane.look(cx.level(), upscale, options, job, is_cut);
             });
         });
-        candidates.extend(jobs.into_iter().filter_map(|job| job.candidate));
+        for job in jobs {
+            if let Some(candidate) = job.candidate? {
+                candidates.try_push(candidate)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -261,7 +273,7 @@ impl Lane {
         options: &AutomaticOptions,
         job: &Job<'_>,
         is_cut: &impl Fn([u32; 4]) -> bool,
-    ) -> Option<Candidate> {
+    ) -> Result<Option<Candidate>> {
         let offset = options.stability_score_offset;
         let thresholds = [MASK_THRESHOLD, MASK_THRESHOLD + offset, MASK_THRESHOLD - offset];
         let thresholds = thresholds.map(|threshold| threshold as f32);
@@ -271,16 +283,11 @@ impl Lane {
         let stability_score = stability_score(higher, lower);
         let is_stable =
             options.stability_score_thresh <= 0.0 || stability_score >= options.stability_score_thresh as f32;
-        if !is_stable {
-            return None;
-        }
         let extent = self.bits.extent();
-        (!is_cut(extent)).then(|| Candidate {
-            segmentation: self.bits.to_rle(),
-            extent,
-            predicted_iou: job.predicted_iou,
-            stability_score,
-            point: job.point,
-        })
+        if !is_stable || is_cut(extent) {
+            return Ok(None);
+        }
+        let (segmentation, predicted_iou, point) = (self.bits.to_rle()?, job.predicted_iou, job.point);
+        Ok(Some(Candidate { segmentation, extent, predicted_iou, stability_score, point }))
     }
 }

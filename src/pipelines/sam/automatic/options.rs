@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::exec::{TryCollect, TryGrow, try_copied};
 use crate::setters::setters;
 
 /// Most layers of crops: the fifth has 1,024.
@@ -99,7 +100,7 @@ impl AutomaticOptions {
     pub(super) fn grids(&self) -> Result<Vec<Vec<[f64; 2]>>> {
         self.check()?;
         if let Some(grids) = &self.point_grids {
-            return Ok(grids.clone());
+            return grids.iter().map(|grid| try_copied(grid)).try_values();
         }
         let mut grids = Vec::new();
         let mut divisor = 1_usize;
@@ -108,7 +109,7 @@ impl AutomaticOptions {
             if points == 0 {
                 return Err(err!(InvalidArgument, "layer {layer} of crops has no points"));
             }
-            grids.push(point_grid(points));
+            grids.try_push(point_grid(points)?)?;
             divisor = divisor.saturating_mul(self.crop_n_points_downscale_factor);
         }
         Ok(grids)
@@ -166,12 +167,12 @@ impl AutomaticOptions {
 }
 
 /// Points in the middle of `per_side × per_side` equal cells, row by row (`build_point_grid`).
-fn point_grid(per_side: usize) -> Vec<[f64; 2]> {
+fn point_grid(per_side: usize) -> Result<Vec<[f64; 2]>> {
     let offset = 1.0 / (2.0 * per_side as f64);
     let step = if per_side > 1 { (1.0 - offset - offset) / (per_side - 1) as f64 } else { 0.0 };
     // As numpy's linspace: the last value is the end itself.
     let at = |i: usize| if i > 0 && i + 1 == per_side { 1.0 - offset } else { i as f64 * step + offset };
-    (0..per_side).flat_map(|y| (0..per_side).map(move |x| [at(x), at(y)])).collect()
+    (0..per_side).flat_map(|y| (0..per_side).map(move |x| [at(x), at(y)])).try_to_vec()
 }
 
 #[cfg(test)]

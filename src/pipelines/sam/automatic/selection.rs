@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::crops::Crop;
 use super::{AutomaticOptions, MaskRecord};
 use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow, check_memory};
 use crate::pipelines::mask::nms::descending;
 use crate::pipelines::mask::{Regions, Rle, Suppression, remove_small_regions};
 
@@ -51,23 +52,29 @@ impl Selection {
     /// Takes all candidates of a crop, and hands on those that are final.
     ///
     /// # Errors
-    /// Those of `emit`.
+    /// Those of `emit`, `OutOfMemory`.
     pub(super) fn add_crop(
         &mut self,
         crop: &Crop,
-        mut candidates: Vec<Candidate>,
+        candidates: &[Candidate],
         emit: &mut dyn FnMut(MaskRecord) -> Result<()>,
     ) -> Result<()> {
-        candidates.sort_by(|a, b| descending(a.predicted_iou, b.predicted_iou));
+        // Those of equal quality keep the order of their clicks.
+        let mut order = (0..candidates.len()).try_to_vec()?;
+        let iou = |i: usize| candidates[i].predicted_iou;
+        order.sort_unstable_by(|&a, &b| descending(iou(a), iou(b)).then(a.cmp(&b)));
         let mut within_crop = Suppression::new(self.box_nms_thresh);
-        for candidate in candidates {
-            if !within_crop.admit(corners(candidate.extent)) {
+        for candidate in order.into_iter().map(|i| &candidates[i]) {
+            if !within_crop.admit(corners(candidate.extent))? {
                 continue;
             }
             let extent = crop.uncrop(candidate.extent);
-            if self.between_crops.as_mut().is_some_and(|kept| !kept.admit(corners(extent))) {
+            if let Some(kept) = &mut self.between_crops
+                && !kept.admit(corners(extent))?
+            {
                 continue;
             }
+            check_memory()?;
             let segmentation = candidate.segmentation.placed(crop.left, crop.top, self.width, self.height)?;
             let [x, y] = candidate.point;
             let record = MaskRecord {
@@ -93,19 +100,18 @@ impl Selection {
         if self.min_area == 0 {
             return emit(record);
         }
-        let without_holes = remove_small_regions(&record.segmentation, self.min_area, Regions::Holes);
+        let without_holes = remove_small_regions(&record.segmentation, self.min_area, Regions::Holes)?;
         let mask = without_holes.as_ref().unwrap_or(&record.segmentation);
-        let without_islands = remove_small_regions(mask, self.min_area, Regions::Islands);
+        let without_islands = remove_small_regions(mask, self.min_area, Regions::Islands)?;
         match without_islands.or(without_holes) {
             Some(changed) => {
                 let extent = changed.extent();
                 record.area = changed.area();
                 record.bounding_box = bounding_box(extent);
                 record.segmentation = changed;
-                self.changed.push((record, extent));
-                Ok(())
+                self.changed.try_push((record, extent))
             }
-            None if self.final_nms.admit(corners(record.segmentation.extent())) => emit(record),
+            None if self.final_nms.admit(corners(record.segmentation.extent()))? => emit(record),
             None => Ok(()),
         }
     }
@@ -113,10 +119,10 @@ impl Selection {
     /// Hands on the rest.
     ///
     /// # Errors
-    /// Those of `emit`.
+    /// Those of `emit`, `OutOfMemory`.
     pub(super) fn finish(mut self, emit: &mut dyn FnMut(MaskRecord) -> Result<()>) -> Result<()> {
         for (record, extent) in self.changed {
-            if self.final_nms.admit(corners(extent)) {
+            if self.final_nms.admit(corners(extent))? {
                 emit(record)?;
             }
         }

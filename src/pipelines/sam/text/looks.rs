@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::Result;
-use crate::exec::{Monitor, try_zeroed};
+use crate::exec::{Monitor, TryCollect, try_with_capacity, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
 use crate::pipelines::clip::{Clip, EncodeOptions};
 use crate::pipelines::mask::Rle;
@@ -39,22 +39,22 @@ pub(super) fn embed(
     monitor: &Monitor<'_>,
 ) -> Result<Vec<f32>> {
     let dim = clip.embed_dim();
-    let mut looks = Vec::with_capacity(records.len() * dim);
+    let mut looks = try_with_capacity(records.len() * dim)?;
     let mut done = 0;
     while done < records.len() {
         monitor.report(done, records.len())?;
-        let squares = squares(&records[done..]);
+        let squares = squares(&records[done..])?;
         let pictures = squares
             .iter()
             .zip(&records[done..])
             .map(|(square, record)| square.pictures(image, &record.segmentation))
-            .collect::<Result<Vec<_>>>()?;
+            .try_values()?;
         let views = pictures
             .iter()
             .flatten()
             .zip(squares.iter().flat_map(|square| [square.side; 2]))
             .map(|(rgb, side)| ImageView::packed(rgb, side, side, PixelFormat::Rgb8))
-            .collect::<Result<Vec<_>>>()?;
+            .try_values()?;
         let embeds = clip.encode_images(&views, &EncodeOptions::default())?;
         for pair in embeds.chunks_exact(2 * dim) {
             let (cut_out, whole) = pair.split_at(dim);
@@ -67,14 +67,14 @@ pub(super) fn embed(
 }
 
 /// The squares around the first masks: at least one, and as many as fit into [`PIXELS`].
-fn squares(records: &[MaskRecord]) -> Vec<Square> {
+fn squares(records: &[MaskRecord]) -> Result<Vec<Square>> {
     let mut pixels = 0;
     let squares = records.iter().map(|record| Square::around(record.segmentation.bounding_box()));
     let fits = |square: &Square| {
         pixels += 2 * square.side * square.side;
         pixels <= PIXELS || pixels == 2 * square.side * square.side
     };
-    squares.take_while(fits).collect()
+    squares.take_while(fits).try_to_vec()
 }
 
 /// A part of a picture, which may reach beyond its edges, seen in steps of some pixels.
