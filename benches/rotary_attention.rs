@@ -27,12 +27,12 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
     let (q, positions, time) = (values(tokens * WIDTH), values(tokens * FEATURES), values(FEATURES));
     // Bits of 1.0 and of its neighbours.
     let memory: Vec<u16> = (0..tokens * FEATURES).map(|i| 0x3f80 + (i % 61) as u16).collect();
-    let projection = KeyProjection::new(&values(WIDTH * FEATURES), &values(WIDTH));
+    let projection = KeyProjection::new(&values(WIDTH * FEATURES), &values(WIDTH)).unwrap();
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(2 * products as u64)).sample_size(10);
     for threads in [1, 0] {
         let cx = Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
-        let rotary = Rotary::new(cx.level(), shape.grid, WIDTH, 10_000.0);
+        let rotary = Rotary::new(cx.level(), shape.grid, WIDTH, 10_000.0).unwrap();
         let mut packed = Workspace::default();
         packed.reserve(shape.pack_scratch_req(&cx)).unwrap();
         let mut packed = packed.scratch();

@@ -31,7 +31,7 @@ static STATIC_LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
     let target = exe.ancestors().nth(3).unwrap();
     let status = Command::new(env!("CARGO"))
         .current_dir(ROOT)
-        .args(["rustc", "--quiet", "-p", "vitrum", "--lib", "--features", "capi"])
+        .args(["rustc", "--quiet", "-p", "vitrum", "--lib", "--features", "heap"])
         .args(["--crate-type", "staticlib", "--target-dir"])
         .arg(target)
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")

@@ -221,7 +221,7 @@ fn check(directory: &'static str) {
     for level in Level::available() {
         let ready = Ready::new(&case, level, 2);
         let golden = &ready.golden;
-        golden.check("dense_pe", &ready.prompt_encoder.dense_pe());
+        golden.check("dense_pe", &ready.prompt_encoder.dense_pe().unwrap());
         let mut seen = BTreeSet::new();
         for prompt in ready.prompts() {
             let name = prompt.name;
@@ -312,10 +312,10 @@ fn objects_are_independent() {
             let each: Vec<Tracked> = (0..3).map(|i| single.track(i..i + 1, multimask, has_mask)).collect();
             let joined = |part: fn(&Tracked) -> &Vec<f32>| each.iter().flat_map(part).copied().collect();
             let expected = Tracked {
-                masks: joined(|object| &object.masks),
-                iou: joined(|object| &object.iou),
-                object_score: joined(|object| &object.object_score),
-                tokens: joined(|object| &object.tokens),
+                masks: joined(|object| &object.masks).unwrap(),
+                iou: joined(|object| &object.iou).unwrap(),
+                object_score: joined(|object| &object.object_score).unwrap(),
+                tokens: joined(|object| &object.tokens).unwrap(),
             };
             assert!(all == expected, "{}", level.name());
         }

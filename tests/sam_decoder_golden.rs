@@ -120,7 +120,7 @@ fn check(directory: &str) {
     let golden = read(directory);
     for level in Level::available() {
         let ready = Ready::new(directory, &golden, level, 2);
-        golden.check("dense_pe", &ready.model.prompt_encoder.dense_pe());
+        golden.check("dense_pe", &ready.model.prompt_encoder.dense_pe().unwrap());
         let mut seen = BTreeSet::new();
         for name in prompts(&golden) {
             let prompt = prompt(&golden, name);

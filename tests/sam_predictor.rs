@@ -184,7 +184,7 @@ fn a_restored_embedding_predicts_the_same() {
     let embedding = encode(&sam, &golden, "upright");
     // Another model object of the same file: what is saved outlives the process.
     let other = load(&cx);
-    let restored = other.restore(&embedding.save()).unwrap();
+    let restored = other.restore(&embedding.save().unwrap()).unwrap();
     assert_eq!(restored.geometry(), embedding.geometry());
     let click = [Point::foreground(30.0, 70.0)];
     let predict = |sam: &Sam, embedding: &Embedding| {

@@ -65,9 +65,9 @@ fn busy() -> Tracker {
 /// The code of an error, which must leave `tracker` as it was and usable.
 #[track_caller]
 fn refused<T>(tracker: &mut Tracker, call: impl FnOnce(&mut Tracker) -> Result<T>) -> ErrorCode {
-    let before = tracker.save();
+    let before = tracker.save().unwrap();
     let error = call(tracker).err().expect("an error");
-    assert!(tracker.save() == before, "{error}: the tracker has changed");
+    assert!(tracker.save().unwrap() == before, "{error}: the tracker has changed");
     assert!(!error.message().is_empty());
     error.code()
 }
@@ -287,7 +287,7 @@ fn prompts_beyond_the_cap_replace_the_second() {
         scenario::click(&mut tracker, frame, 1);
         if frame >= 3 {
             tracker.step(&NONE).unwrap();
-            sizes.push(tracker.save().len());
+            sizes.push(tracker.save().unwrap().len());
         }
     }
     // Of the waiting prompts one was forgotten, of those taken up one became a tracked frame.
@@ -304,7 +304,7 @@ fn prompts_beyond_the_cap_replace_the_second() {
 /// Calls `call` again and again, cancelled at its first report, its second, and so on, until it comes to its end.
 #[track_caller]
 fn cancel_everywhere(tracker: &Tracker, call: impl Fn(&mut Tracker, &Monitor<'_>) -> Result<()>) -> usize {
-    let before = tracker.save();
+    let before = tracker.save().unwrap();
     for allowed in 0..10_000 {
         let mut copy = Tracker::restore(tracker.sam().clone(), &before).unwrap();
         let reports = AtomicUsize::new(0);
@@ -316,7 +316,7 @@ fn cancel_everywhere(tracker: &Tracker, call: impl Fn(&mut Tracker, &Monitor<'_>
             Ok(()) => return allowed,
             Err(error) => assert_eq!(error.code(), ErrorCode::Cancelled),
         }
-        assert!(copy.save() == before, "cancelled at report {allowed}");
+        assert!(copy.save().unwrap() == before, "cancelled at report {allowed}");
     }
     panic!("no end");
 }
@@ -388,9 +388,9 @@ fn a_propagation_that_ends_keeps_the_frames_it_finished() {
 #[test]
 fn a_restored_tracker_goes_on_alike() {
     let mut tracker = busy();
-    let saved = tracker.save();
+    let saved = tracker.save().unwrap();
     let mut restored = Tracker::restore(tracker.sam().clone(), &saved).unwrap();
-    assert!(restored.save() == saved);
+    assert!(restored.save().unwrap() == saved);
     assert_eq!((restored.objects(), restored.frame()), (tracker.objects(), tracker.frame()));
     let mut video = Video::default();
     for tracker in [&mut tracker, &mut restored] {
@@ -408,7 +408,7 @@ fn a_restored_tracker_goes_on_alike() {
         push(tracker, &mut video);
         tracker.step(&NONE).unwrap();
     }
-    assert!(tracker.save() == restored.save());
+    assert!(tracker.save().unwrap() == restored.save().unwrap());
 }
 
 /// `bytes` with a checksum that fits.
@@ -423,7 +423,7 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
 #[test]
 fn damaged_trackers_are_refused() {
     let tracker = busy();
-    let (sam, saved) = (tracker.sam().clone(), tracker.save());
+    let (sam, saved) = (tracker.sam().clone(), tracker.save().unwrap());
     let restore = |bytes: &[u8]| Tracker::restore(sam.clone(), bytes).map(drop).map_err(|error| error.code());
     assert_eq!(restore(&saved), Ok(()));
     assert_eq!(restore(&resealed(saved.clone())), Ok(()));
@@ -439,7 +439,7 @@ fn damaged_trackers_are_refused() {
     let mut later = saved.clone();
     later[8] = 9;
     assert_eq!(restore(&later), Err(ErrorCode::Unsupported));
-    let other = Tracker::new(load("tracker/sam2.0"), SIZE, &TrackerOptions::default()).unwrap().save();
+    let other = Tracker::new(load("tracker/sam2.0"), SIZE, &TrackerOptions::default()).unwrap().save().unwrap();
     assert_eq!(restore(&other), Err(ErrorCode::InvalidArgument));
 }
 
@@ -447,7 +447,7 @@ fn damaged_trackers_are_refused() {
 #[test]
 fn forged_trackers_do_no_harm() {
     let tracker = busy();
-    let (sam, saved) = (tracker.sam().clone(), tracker.save());
+    let (sam, saved) = (tracker.sam().clone(), tracker.save().unwrap());
     let mut state = 1_u32;
     let mut next = |below: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -210,5 +210,5 @@ fn pushed_and_pulled_frames_are_the_same() {
         })
         .unwrap();
     assert_eq!(seen, [0, 1, 2, 3, 4]);
-    assert!(pushed.save() == pulled.save());
+    assert!(pushed.save().unwrap() == pulled.save().unwrap());
 }

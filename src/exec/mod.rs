@@ -21,6 +21,8 @@ mod shared;
 #[cfg(feature = "parallel")]
 mod team;
 
+#[cfg(all(feature = "std", feature = "capi"))]
+pub(crate) use cx::WORKER;
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 pub(crate) use fallible::{
     TryCollect, TryGrow, try_copied, try_filled, try_string, try_string_with_capacity, try_with_capacity,

@@ -6,7 +6,7 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::cx::Runner;
+use super::cx::{Runner, WORKER};
 use super::team::Team;
 use crate::error::{Result, err};
 
@@ -39,7 +39,7 @@ impl RayonPool {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .spawn_handler(|worker| {
-                let name = alloc::format!("vitrum-{}", worker.index());
+                let name = alloc::format!("{WORKER}{}", worker.index());
                 this.workers.push(thread::Builder::new().name(name).spawn(|| worker.run())?);
                 Ok(())
             })

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn slices_are_disjoint_and_aligned() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slices([5, 17])).unwrap().unwrap();
+        workspace.reserve(ScratchReq::slices([5, 17])).unwrap();
         let mut scratch = workspace.scratch();
         let [a, b] = scratch.take_all([5, 17]);
         assert_eq!((a.len(), b.len()), (5, 17));
@@ -244,7 +244,7 @@ mod tests {
     #[should_panic = "scratch of 16 f32 left, 32 needed"]
     fn taking_too_much_panics() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slice(16)).unwrap().unwrap();
+        workspace.reserve(ScratchReq::slice(16)).unwrap();
         workspace.scratch().take(17);
     }
 
@@ -252,8 +252,8 @@ mod tests {
     #[test]
     fn no_more_is_handed_out_than_was_reserved() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slice(100)).unwrap().unwrap();
-        workspace.reserve(ScratchReq::slice(16)).unwrap().unwrap();
+        workspace.reserve(ScratchReq::slice(100)).unwrap();
+        workspace.reserve(ScratchReq::slice(16)).unwrap();
         assert_eq!(workspace.scratch().len(), 16);
     }
 
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(line.or(ScratchReq::slice(17)), ScratchReq::slices([16, 1]));
         assert_eq!(ScratchReq::any([line, line.and(line), line]), line.and(line));
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::bytes(65)).unwrap().unwrap();
+        workspace.reserve(ScratchReq::bytes(65)).unwrap();
         assert_eq!(workspace.scratch().take_bytes(65).len(), 65);
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let cx = Cx::new(&crate::exec::CxOptions::default().with_threads(3)).unwrap();
         let req = ScratchReq::slices([100, 20]);
         let mut workspace = Workspace::default();
-        workspace.reserve(req.per_lane(&cx)).unwrap().unwrap();
+        workspace.reserve(req.per_lane(&cx)).unwrap();
         cx.parallel_for_with(200, req, workspace.scratch(), |mut scratch, task| {
             let [a, b] = scratch.take_all([100, 20]);
             assert!(scratch.is_empty());

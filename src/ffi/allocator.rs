@@ -1,7 +1,8 @@
-//! `vitrum_allocator_set`: where a library without the standard library gets its memory.
+//! `vitrum_allocator_set`, and the allocator of a C library: the host's functions or the system's, and a reserve for small
+//! allocations when these have no memory left.
 //!
-//! With `std` memory comes from the C library's `malloc`, which a process can replace as a whole. A hook in the
-//! middle of a running `std` could not tell whose blocks it is asked to free, so there is none.
+//! A C library without `std` needs an allocator of its own. One with `std` has it with the feature `heap`, which is not for
+//! Rust programs: there is one global allocator in each, and it is the program's to choose.
 
 use core::ffi::c_void;
 
@@ -19,14 +20,18 @@ pub type vitrum_dealloc = Option<
     unsafe extern "C" fn(user: Nullable<*mut c_void>, block: *mut c_void, size: usize, alignment: usize),
 >;
 
-/// Sets the functions with which the library allocates all of its memory. Only for a library that was built without an
-/// operating system (Rust's `std`), which needs them before any other call that takes a `vitrum_error`. `alloc` and
-/// `dealloc` both NULL take the functions away again. `user`, which may be NULL, is passed to them. No other call may run
-/// at the same time.
+/// Sets the functions with which the library allocates its memory, instead of the C library's `malloc`. They must be set
+/// before any other call that takes a `vitrum_error`. `alloc` and `dealloc` both NULL take the functions away again. `user`,
+/// which may be NULL, is passed to them. No other call may run at the same time.
 ///
-/// Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
-/// `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles
-/// first.
+/// A library that was built without an operating system (Rust's `std`) has no memory before this call. In any other, threads
+/// keep some blocks as long as they live: the functions must be callable until the process ends. What comes from elsewhere:
+/// stacks of threads, memory maps, what the operating system's own functions allocate, and 1 MiB that is part of the
+/// library (64 KiB without an operating system), from which small allocations are answered when `alloc` returns NULL, so
+/// that calls end with `VITRUM_E_OUT_OF_MEMORY` and not with the process.
+///
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated;
+/// `VITRUM_E_UNSUPPORTED` in a library that is part of a Rust program, which allocates for it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_allocator_set(
     alloc: Nullable<vitrum_alloc>,
@@ -51,7 +56,7 @@ pub unsafe extern "C" fn vitrum_allocator_set(
 /// Whether memory can be allocated at all.
 pub(super) use heap::is_ready;
 
-#[cfg(feature = "std")]
+#[cfg(all(feature = "std", not(feature = "heap")))]
 mod heap {
     use super::*;
     use crate::ffi::status::VITRUM_E_UNSUPPORTED;
@@ -65,11 +70,11 @@ mod heap {
         _: vitrum_dealloc,
         _: *mut c_void,
     ) -> Result<(), (vitrum_status, &'static str)> {
-        Err((VITRUM_E_UNSUPPORTED, "this library allocates by the C library's malloc"))
+        Err((VITRUM_E_UNSUPPORTED, "this library is part of a Rust program, which allocates for it"))
     }
 }
 
-#[cfg(not(feature = "std"))]
+#[cfg(any(not(feature = "std"), feature = "heap"))]
 mod heap {
     use core::alloc::{GlobalAlloc, Layout};
     use core::cell::UnsafeCell;
@@ -77,6 +82,7 @@ mod heap {
     use core::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::exec::WithReserve;
 
     struct Hooks {
         alloc: vitrum_alloc,
@@ -84,7 +90,7 @@ mod heap {
         user: *mut c_void,
     }
 
-    /// The host's heap. `hooks` changes only while no block is allocated and no call is running.
+    /// The host's heap, or the system's. `hooks` changes only while no block is allocated and no call is running.
     struct HostHeap {
         hooks: UnsafeCell<Hooks>,
         blocks: AtomicUsize,
@@ -93,45 +99,135 @@ mod heap {
     // SAFETY: `set` requires that nobody reads the hooks meanwhile, and the host's functions serve any thread.
     unsafe impl Sync for HostHeap {}
 
-    // As the panic handler: only where no test harness brings its own.
-    #[cfg_attr(panic = "abort", global_allocator)]
-    static HEAP: HostHeap = HostHeap {
+    // Without `std`, as the panic handler: only where no test harness brings its own.
+    #[cfg_attr(any(feature = "heap", panic = "abort"), global_allocator)]
+    static HEAP: WithReserve<HostHeap> = WithReserve(HostHeap {
         hooks: UnsafeCell::new(Hooks { alloc: None, dealloc: None, user: ptr::null_mut() }),
         blocks: AtomicUsize::new(0),
-    };
+    });
 
     impl HostHeap {
         fn hooks(&self) -> &Hooks {
             // SAFETY: written only by `set`, during which no other call runs.
             unsafe { &*self.hooks.get() }
         }
-    }
 
-    // SAFETY: blocks are the host's, who promises size and alignment; nothing here unwinds.
-    unsafe impl GlobalAlloc for HostHeap {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            let hooks = self.hooks();
-            let Some(alloc) = hooks.alloc else { return ptr::null_mut() };
-            // SAFETY: the host promised a function of this type.
-            let block = unsafe { alloc(hooks.user, layout.size(), layout.align()) };
+        /// Counts `block`, unless it is NULL.
+        fn counted(&self, block: *mut u8) -> *mut u8 {
             if !block.is_null() {
                 self.blocks.fetch_add(1, Ordering::Relaxed);
             }
-            block.cast()
+            block
+        }
+    }
+
+    // SAFETY: blocks are the host's, who promises size and alignment, or the system's; nothing here unwinds. Hooks do not change
+    // while there is a block.
+    unsafe impl GlobalAlloc for HostHeap {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            let hooks = self.hooks();
+            self.counted(match hooks.alloc {
+                // SAFETY: the host promised a function of this type.
+                Some(alloc) => unsafe { alloc(hooks.user, layout.size(), layout.align()) }.cast(),
+                // SAFETY: the caller's promise is passed on.
+                None => unsafe { system::alloc(layout) },
+            })
+        }
+
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            if self.hooks().alloc.is_none() {
+                // SAFETY: the caller's promise is passed on.
+                return self.counted(unsafe { system::alloc_zeroed(layout) });
+            }
+            // SAFETY: the caller's promise is passed on.
+            let block = unsafe { self.alloc(layout) };
+            if !block.is_null() {
+                // SAFETY: it has this size.
+                unsafe { block.write_bytes(0, layout.size()) };
+            }
+            block
         }
 
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
             let hooks = self.hooks();
-            if let Some(dealloc) = hooks.dealloc {
+            match hooks.dealloc {
                 // SAFETY: `block` came from the `alloc` that was set with this function, with the same layout.
-                unsafe { dealloc(hooks.user, block.cast(), layout.size(), layout.align()) };
-                self.blocks.fetch_sub(1, Ordering::Relaxed);
+                Some(dealloc) => unsafe {
+                    dealloc(hooks.user, block.cast(), layout.size(), layout.align());
+                },
+                // SAFETY: without hooks it came from the system.
+                None => unsafe { system::dealloc(block, layout) },
             }
+            self.blocks.fetch_sub(1, Ordering::Relaxed);
+        }
+
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            if self.hooks().alloc.is_none() {
+                // SAFETY: the caller's promise is passed on; without hooks the block is the system's.
+                return unsafe { system::realloc(block, layout, size) };
+            }
+            // SAFETY: the caller promises that `size`, rounded up to the alignment, is a size, and not 0.
+            let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+            if !moved.is_null() {
+                // SAFETY: both have at least so many bytes and do not overlap. The old block is freed once.
+                unsafe {
+                    ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                    self.dealloc(block, layout);
+                }
+            }
+            moved
+        }
+    }
+
+    /// Where memory comes from without hooks.
+    #[cfg(feature = "std")]
+    mod system {
+        use std::alloc::{GlobalAlloc, Layout, System};
+
+        pub(super) unsafe fn alloc(layout: Layout) -> *mut u8 {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { System.alloc(layout) }
+        }
+
+        pub(super) unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { System.alloc_zeroed(layout) }
+        }
+
+        pub(super) unsafe fn dealloc(block: *mut u8, layout: Layout) {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { System.dealloc(block, layout) }
+        }
+
+        pub(super) unsafe fn realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            // SAFETY: the caller's promise is passed on.
+            unsafe { System.realloc(block, layout, size) }
+        }
+    }
+
+    /// Nowhere.
+    #[cfg(not(feature = "std"))]
+    mod system {
+        use core::alloc::Layout;
+        use core::ptr;
+
+        pub(super) unsafe fn alloc(_: Layout) -> *mut u8 {
+            ptr::null_mut()
+        }
+
+        pub(super) unsafe fn alloc_zeroed(_: Layout) -> *mut u8 {
+            ptr::null_mut()
+        }
+
+        pub(super) unsafe fn dealloc(_: *mut u8, _: Layout) {}
+
+        pub(super) unsafe fn realloc(_: *mut u8, _: Layout, _: usize) -> *mut u8 {
+            ptr::null_mut()
         }
     }
 
     pub(in crate::ffi) fn is_ready() -> bool {
-        HEAP.hooks().alloc.is_some()
+        cfg!(feature = "std") || HEAP.0.hooks().alloc.is_some()
     }
 
     pub(super) fn set(
@@ -139,11 +235,11 @@ mod heap {
         dealloc: vitrum_dealloc,
         user: *mut c_void,
     ) -> Result<(), (vitrum_status, &'static str)> {
-        if HEAP.blocks.load(Ordering::Relaxed) != 0 {
-            return Err((VITRUM_E_INVALID_ARGUMENT, "memory is still allocated: free all handles first"));
+        if HEAP.0.blocks.load(Ordering::Relaxed) != 0 {
+            return Err((VITRUM_E_INVALID_ARGUMENT, "memory is allocated already: set the functions first"));
         }
         // SAFETY: nothing is allocated, and the caller of `vitrum_allocator_set` promises that no call is running.
-        unsafe { *HEAP.hooks.get() = Hooks { alloc, dealloc, user } };
+        unsafe { *HEAP.0.hooks.get() = Hooks { alloc, dealloc, user } };
         Ok(())
     }
 }

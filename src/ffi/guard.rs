@@ -45,17 +45,52 @@ mod unwinding {
     use alloc::boxed::Box;
     use alloc::string::String;
     use core::any::Any;
-    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-    use std::sync::{Mutex, PoisonError};
+    use core::cell::Cell;
+    use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::{Mutex, Once, PoisonError};
+    use std::thread;
 
     use crate::error::{Result, err};
+    use crate::exec::WORKER;
+
+    std::thread_local! {
+        /// Whether panics of this thread are caught here.
+        static CATCHES: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Keeps panics that are caught here off standard error, which is the host's: they are told by `vitrum_error`. All others
+    /// are told as before.
+    fn be_quiet() {
+        static HOOK: Once = Once::new();
+        if thread::panicking() {
+            return; // The hook cannot be set now.
+        }
+        HOOK.call_once(|| {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                let is_worker = thread::current().name().is_some_and(|name| name.starts_with(WORKER));
+                if !is_worker && !CATCHES.get() {
+                    before(info);
+                }
+            }));
+        });
+    }
+
+    /// Calls `body`; what it panics with is told nowhere else.
+    fn caught<R>(body: impl FnOnce() -> R) -> thread::Result<R> {
+        be_quiet();
+        let outer = CATCHES.replace(true);
+        let result = catch_unwind(AssertUnwindSafe(body));
+        CATCHES.set(outer);
+        result
+    }
 
     /// Runs `body`; a panic in it becomes an error.
     ///
     /// That a broken invariant is seen afterwards is ruled out by what handles are: models do not change, trackers
     /// change only once a call has succeeded, and scratch memory holds no state between calls.
     pub(in crate::ffi) fn catch<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
-        catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        caught(body).unwrap_or_else(|payload| {
             let message = payload.downcast_ref::<&str>().copied();
             let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
             Err(err!(Panic, "internal error: {}", message.unwrap_or("no message")))
@@ -72,7 +107,7 @@ mod unwinding {
 
         /// Runs `callback`, keeping the first panic.
         pub(in crate::ffi) fn keep(&self, callback: impl FnOnce()) {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(callback)) {
+            if let Err(payload) = caught(callback) {
                 self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(payload);
             }
         }

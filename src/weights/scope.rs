@@ -238,7 +238,10 @@ impl<'a> Scope<'a> {
         for tensor in [gamma, beta] {
             tensor.balance(factors.iter().map(|factor| 1.0 / factor).try_to_vec()?);
         }
-        tensors.into_iter().try_for_each(|tensor| Ok(tensor.balance(try_copied(&factors)?)))
+        for tensor in tensors {
+            tensor.balance(try_copied(&factors)?);
+        }
+        Ok(())
     }
 
     /// The matrix of shape `[rows, cols]` that `values` reads from tensors of this scope, packed as [`packing`](Self::packing)

@@ -19,7 +19,7 @@ impl Build {
     }
 
     const fn hosted(target: &'static str) -> Self {
-        Self { target, crates: "std,panic_abort", features: "std,parallel,capi" }
+        Self { target, crates: "std,panic_abort", features: "std,parallel,heap" }
     }
 
     const fn with(self, features: &'static str) -> Self {
@@ -44,7 +44,7 @@ pub(crate) fn build(root: &Path, filter: &str) -> Result<(), String> {
             .cargo(root, "rustc", build.crates, build.target)
             .args(["--quiet", "-p", "vitrum", "--no-default-features", "--features", build.features])
             // A C library must be complete: without `std` it brings its own panic handler and allocator.
-            .args(["--crate-type", if build.features.contains("capi") { "staticlib" } else { "lib" }])
+            .args(["--crate-type", if build.features.contains("capi") || build.features.contains("heap") { "staticlib" } else { "lib" }])
             .env("RUSTFLAGS", "-Dwarnings")
             .status()
             .map_err(|error| format!("cargo: {error}"))?;

@@ -21,8 +21,8 @@ pub(super) struct Thing<'a> {
     pub(super) score: f32,
 }
 
-fn simplified(mask: &Rle, tolerance: f32) -> Vec<Part> {
-    parts(mask).iter().map(|part| part.simplified(tolerance)).collect()
+fn simplified(mask: &Rle, tolerance: f32) -> vitrum::Result<Vec<Part>> {
+    parts(mask)?.iter().map(|part| part.simplified(tolerance)).collect()
 }
 
 /// A picture of a COCO data set.
@@ -55,20 +55,26 @@ pub(super) struct CocoAnnotation {
 
 impl CocoAnnotation {
     /// With numbers counted from 1.
-    pub(super) fn new(id: u64, image_id: u64, thing: &Thing<'_>, is_tracked: bool, tolerance: f32) -> Self {
+    pub(super) fn new(
+        id: u64,
+        image_id: u64,
+        thing: &Thing<'_>,
+        is_tracked: bool,
+        tolerance: f32,
+    ) -> vitrum::Result<Self> {
         let Thing { mask, category, number, score } = *thing;
-        let polygon = |part: &Part| part.joined().into_flattened();
-        Self {
+        let polygon = |part: &Part| Ok(part.joined()?.into_flattened());
+        Ok(Self {
             id,
             image_id,
             category_id: category + 1,
-            segmentation: simplified(mask, tolerance).iter().map(polygon).collect(),
+            segmentation: simplified(mask, tolerance)?.iter().map(polygon).collect::<vitrum::Result<_>>()?,
             area: mask.area(),
             bbox: mask.bounding_box(),
             iscrowd: 0,
             score,
             track_id: is_tracked.then_some(number),
-        }
+        })
     }
 }
 
@@ -131,42 +137,45 @@ impl<'a> Labelme<'a> {
         things: &[Thing<'_>],
         names: &'a [String],
         tolerance: f32,
-    ) -> Self {
-        let shapes = things.iter().flat_map(|thing| {
-            simplified(thing.mask, tolerance).into_iter().map(|part| Shape {
-                label: &names[thing.category],
-                points: part.joined(),
-                group_id: thing.number,
-                description: "",
-                shape_type: "polygon",
-                flags: Empty {},
-            })
-        });
-        Self {
+    ) -> vitrum::Result<Self> {
+        let mut shapes = Vec::new();
+        for thing in things {
+            for part in simplified(thing.mask, tolerance)? {
+                shapes.push(Shape {
+                    label: &names[thing.category],
+                    points: part.joined()?,
+                    group_id: thing.number,
+                    description: "",
+                    shape_type: "polygon",
+                    flags: Empty {},
+                });
+            }
+        }
+        Ok(Self {
             version: "5.0.1",
             flags: Empty {},
-            shapes: shapes.collect(),
+            shapes,
             image_path,
             image_data: (),
             image_height: height,
             image_width: width,
-        }
+        })
     }
 }
 
 /// A line for each thing: its class, counted from 0, and x and y of all corners, as parts of the width and the height. The
 /// parts of a thing are joined like holes.
-pub(super) fn yolo([width, height]: [usize; 2], things: &[Thing<'_>], tolerance: f32) -> String {
+pub(super) fn yolo([width, height]: [usize; 2], things: &[Thing<'_>], tolerance: f32) -> vitrum::Result<String> {
     let mut lines = String::new();
     for thing in things {
         lines += &thing.category.to_string();
-        for [x, y] in joined(&simplified(thing.mask, tolerance)) {
+        for [x, y] in joined(&simplified(thing.mask, tolerance)?)? {
             let [x, y] = [(x, width), (y, height)].map(|(at, side)| f64::from(at) / side as f64);
             lines += &format!(" {x:.6} {y:.6}");
         }
         lines.push('\n');
     }
-    lines
+    Ok(lines)
 }
 
 /// The path that leads from the directory of the file `from` to `to`; `to` as it is where that cannot be known.
@@ -212,7 +221,7 @@ mod tests {
         let thing = Thing { mask: &mask, category: 1, number: 7, score: 0.5 };
         let names = ["cat".to_owned(), "dog".to_owned()];
 
-        let coco = serde_json::to_value(CocoAnnotation::new(3, 1, &thing, true, 0.0)).unwrap();
+        let coco = serde_json::to_value(CocoAnnotation::new(3, 1, &thing, true, 0.0).unwrap()).unwrap();
         let polygons: Vec<Vec<f64>> = serde_json::from_value(coco["segmentation"].clone()).unwrap();
         let polygons: Vec<_> = polygons.iter().map(|polygon| pairs(polygon)).collect();
         assert_eq!((polygons.len(), filled(&polygons)), (2, mask.clone()));
@@ -222,7 +231,7 @@ mod tests {
         let categories = serde_json::to_value(CocoCategory::all(&names)).unwrap();
         assert_eq!(categories[1], json!({ "id": 2, "name": "dog", "supercategory": "" }));
 
-        let labelme = Labelme::new("a.jpg".into(), SIZE, &[thing], &names, 0.0);
+        let labelme = Labelme::new("a.jpg".into(), SIZE, &[thing], &names, 0.0).unwrap();
         let labelme = serde_json::to_value(labelme).unwrap();
         let shapes = labelme["shapes"].as_array().unwrap();
         let points = |shape: &Value| serde_json::from_value(shape["points"].clone()).unwrap();
@@ -231,7 +240,7 @@ mod tests {
         assert_eq!((&labelme["imageData"], &labelme["imageWidth"]), (&Value::Null, &10.into()));
         assert_eq!((&labelme["imagePath"], &labelme["flags"]), (&"a.jpg".into(), &json!({})));
 
-        let lines = yolo(SIZE, &[thing, thing], 0.0);
+        let lines = yolo(SIZE, &[thing, thing], 0.0).unwrap();
         assert_eq!(lines.lines().count(), 2);
         let numbers: Vec<f64> =
             lines.lines().next().unwrap().split(' ').map(|x| x.parse().unwrap()).collect();

@@ -33,9 +33,11 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
     let found = progress::watch("everything", |bar, monitor: &Monitor<'_>| {
         sam.everything(&view, &options, monitor, &mut |record| {
             let record = Record { orientation: picture.orientation(), ..Record::from(record) };
-            let record = record.outlined(files.form());
-            printed = bar.suspend(|| print(&record, output));
-            records.push(record);
+            printed = record.outlined(files.form()).and_then(|record| {
+                bar.suspend(|| print(&record, output))?;
+                records.push(record);
+                Ok(())
+            });
             if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
     });

@@ -13,7 +13,7 @@ use crate::args::output::{FormArgs, Kind};
 use crate::args::sam::{ArrayKind, OutputArgs};
 use crate::draw::Canvas;
 use crate::draw::mask_png::{Form, MAX_NUMBER, Numbers, write_rgba};
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::npy::{self, Dtype};
 use crate::output::{self, Inputs, Output, check_distinct};
 use crate::picture::{self, Picture};
@@ -108,14 +108,15 @@ impl<'a> Files<'a> {
         let found = count(things.len(), "thing");
         match kind {
             Kind::Yolo => {
-                output::create(path, |out| out.write_all(yolo(size, &things, tolerance).as_bytes()))?;
+                let lines = yolo(size, &things, tolerance).or_exit(Exit::Other)?;
+                output::create(path, |out| out.write_all(lines.as_bytes()))?;
                 let classes: Vec<_> =
                     names.iter().enumerate().map(|(i, name)| format!("{i} {name}")).collect();
                 Ok(format!("YOLO, {found}; classes: {}", classes.join(", ")))
             }
             Kind::Labelme => {
                 let image_path = relative(path, results.image).to_string_lossy().into_owned();
-                let file = Labelme::new(image_path, size, &things, &names, tolerance);
+                let file = Labelme::new(image_path, size, &things, &names, tolerance).or_exit(Exit::Other)?;
                 output::create(path, |out| Ok(serde_json::to_writer(out, &file)?))?;
                 Ok(format!("LabelMe, {found}"))
             }
@@ -123,9 +124,10 @@ impl<'a> Files<'a> {
                 let name = results.image.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let [width, height] = size;
                 let annotation = |(i, thing)| CocoAnnotation::new(i as u64 + 1, 1, thing, false, tolerance);
+                let annotations = things.iter().enumerate().map(annotation).collect::<vitrum::Result<_>>();
                 let file = Coco {
                     images: [CocoImage { id: 1, file_name: name, width, height, frame_id: None }],
-                    annotations: things.iter().enumerate().map(annotation).collect(),
+                    annotations: annotations.or_exit(Exit::Other)?,
                     categories: CocoCategory::all(&names),
                 };
                 output::create(path, |out| Ok(serde_json::to_writer(out, &file)?))?;

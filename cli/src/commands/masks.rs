@@ -71,8 +71,8 @@ impl Record<'_> {
 
 impl Record<'_> {
     /// The same with polygons, if the user asked for them.
-    pub(super) fn outlined(self, form: &FormArgs) -> Self {
-        Self { polygons: Outlines::of(&self.segmentation, form), ..self }
+    pub(super) fn outlined(self, form: &FormArgs) -> Result<Self> {
+        Ok(Self { polygons: Outlines::of(&self.segmentation, form).or_exit(Exit::Other)?, ..self })
     }
 }
 
@@ -95,12 +95,12 @@ pub(super) struct Outlines {
 
 impl Outlines {
     /// Those of a mask, if the user asked for them.
-    pub(super) fn of(mask: &Rle, form: &FormArgs) -> Option<Vec<Self>> {
+    pub(super) fn of(mask: &Rle, form: &FormArgs) -> vitrum::Result<Option<Vec<Self>>> {
         let outlines = |part: &Part| {
-            let Part { outline, holes } = part.simplified(form.simplify);
-            Self { outline: outline.points, holes: holes.into_iter().map(|hole| hole.points).collect() }
+            let Part { outline, holes } = part.simplified(form.simplify)?;
+            Ok(Self { outline: outline.points, holes: holes.into_iter().map(|hole| hole.points).collect() })
         };
-        form.polygons.then(|| parts(mask).iter().map(outlines).collect())
+        form.polygons.then(|| parts(mask)?.iter().map(outlines).collect()).transpose()
     }
 }
 
@@ -111,7 +111,8 @@ pub(super) fn coco<S: Serializer>(mask: &Rle, serializer: S) -> Result<S::Ok, S:
         size: [usize; 2],
         counts: String,
     }
-    Coco { size: [mask.height(), mask.width()], counts: mask.to_coco_string() }.serialize(serializer)
+    let counts = mask.to_coco_string().map_err(serde::ser::Error::custom)?;
+    Coco { size: [mask.height(), mask.width()], counts }.serialize(serializer)
 }
 
 /// Says so if nothing was found, which is a result but seldom the wanted one.
@@ -167,13 +168,13 @@ mod tests {
             category: "object".into(),
             quiet: false,
         };
-        assert!(Outlines::of(&ring, &form(false, 0.0)).is_none());
-        let exact = serde_json::to_value(Outlines::of(&ring, &form(true, 0.0)).unwrap()).unwrap();
+        assert!(Outlines::of(&ring, &form(false, 0.0)).unwrap().is_none());
+        let exact = serde_json::to_value(Outlines::of(&ring, &form(true, 0.0)).unwrap().unwrap()).unwrap();
         let expected = serde_json::json!([{
             "outline": [[0, 0], [3, 0], [3, 3], [0, 3]],
             "holes": [[[1, 2], [2, 2], [2, 1], [1, 1]]],
         }]);
         assert_eq!(exact, expected);
-        assert_eq!(Outlines::of(&ring, &form(true, 9.0)).unwrap()[0].outline.len(), 3);
+        assert_eq!(Outlines::of(&ring, &form(true, 9.0)).unwrap().unwrap()[0].outline.len(), 3);
     }
 }

@@ -121,7 +121,7 @@ impl Task<'_> {
     ) -> Result<()> {
         let (image, picture) = (&*self.args.image, &self.picture);
         let turned = |it| Record { orientation: picture.orientation(), ..it }.outlined(files.form());
-        let records: Vec<Record<'_>> = records.into_iter().map(turned).collect();
+        let records = records.into_iter().map(turned).collect::<Result<Vec<_>>>()?;
         let draw = || self.draw(&records);
         files.write(&Results {
             records: &records,
@@ -198,7 +198,7 @@ impl Task<'_> {
             );
             return Err(Failure::new(Exit::Input, message));
         }
-        match embedding.is_of(&picture.view()?) {
+        match embedding.is_of(&picture.view()?).or_exit(Exit::Other)? {
             Some(true) => Ok(embedding),
             Some(false) => Err(Failure::new(
                 Exit::Input,
@@ -222,7 +222,8 @@ impl Task<'_> {
 
     fn save(&self, embedding: &Embedding) -> Result<()> {
         let Some(path) = &self.args.save_embedding else { return Ok(()) };
-        output::create(path, |out| out.write_all(&embedding.save()))?;
+        let bytes = embedding.save().or_exit(Exit::Other)?;
+        output::create(path, |out| out.write_all(&bytes))?;
         if !self.args.output.form.quiet {
             output::notice(format_args!("wrote {}: embedding", shown(path)));
         }

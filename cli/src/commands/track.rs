@@ -264,7 +264,7 @@ impl<'a> Task<'a> {
     /// Writes what was found on a frame to the files and prints it.
     fn show(&mut self, index: u64, frame: Frame<'_>, name: Option<&str>, found: Vec<Tracked>) -> Result<()> {
         let Frame { picture, seconds } = frame;
-        let found: Vec<Tracked> = found.into_iter().map(|it| it.outlined(&self.args.form)).collect();
+        let found = found.into_iter().map(|it| it.outlined(&self.args.form)).collect::<Result<Vec<_>>>()?;
         let draw = || draw(self.cx, picture, 1.0, &found, self.plan, index).map(Overlay::into_canvas);
         self.outputs.write(&Shown { frame: index, seconds, picture, name, found: &found, draw: &draw })?;
         self.shown += 1;

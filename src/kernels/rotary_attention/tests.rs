@@ -51,8 +51,8 @@ impl Case {
     }
 
     fn run(&self, cx: &Cx, place: Place) -> Vec<f32> {
-        let rotary = Rotary::new(cx.level(), self.shape.grid, self.width, THETA);
-        let projection = KeyProjection::new(&self.weight, &self.bias);
+        let rotary = Rotary::new(cx.level(), self.shape.grid, self.width, THETA).unwrap();
+        let projection = KeyProjection::new(&self.weight, &self.bias).unwrap();
         let positions = Guarded::new(&self.positions, place);
         let spatial: Vec<_> =
             self.spatial.iter().map(|(m, t)| (Guarded::new(m, place), Guarded::new(t, place))).collect();
@@ -223,7 +223,7 @@ fn attend_within(
     bf16: bool,
     place: Place,
 ) -> Vec<f32> {
-    let rotary = Rotary::new(cx.level(), case.shape.grid, case.width, THETA);
+    let rotary = Rotary::new(cx.level(), case.shape.grid, case.width, THETA).unwrap();
     let [q, k, v] = [&case.q, k, v].map(|x| Guarded::new(x, place));
     let mut out = Guarded::unwritten(q.len(), place);
     let mut scratch = nan_workspace(self_attention_scratch_req(cx, &rotary, bf16));

@@ -204,6 +204,8 @@ fn transpose(tile: &mut [u64; 64]) {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::super::testing::noise;
     use super::*;
     use crate::ErrorCode;
@@ -221,7 +223,7 @@ mod tests {
                 bits.to_mask(&mut back).unwrap();
                 assert_eq!(back, pixels);
 
-                let mask = bits.to_rle();
+                let mask = bits.to_rle().unwrap();
                 mask.to_mask(&mut back).unwrap();
                 assert_eq!(back, pixels, "{width}x{height}");
                 assert_eq!((bits.area(), bits.extent()), (mask.area(), mask.extent()), "{width}x{height}");

@@ -85,9 +85,9 @@ mod tests {
                 let mut logits: Vec<f32> =
                     mask.iter().map(|&set| if set == 1 { 3.0 } else { -3.0 }).collect();
                 let value = if regions == Regions::Holes { 0.1 } else { -10.0 };
-                replace_small_regions(&mut logits, width, regions, 0.0, 6, value);
+                replace_small_regions(&mut logits, width, regions, 0.0, 6, value).unwrap();
                 let rle = Rle::from_mask(&mask, width, height).unwrap();
-                let expected = remove_small_regions(&rle, 7, regions).unwrap_or(rle);
+                let expected = remove_small_regions(&rle, 7, regions).unwrap().unwrap_or(rle);
                 let mut pixels = vec![0; width * height];
                 expected.to_mask(&mut pixels).unwrap();
                 for (i, (&logit, &pixel)) in logits.iter().zip(&pixels).enumerate() {
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn a_region_may_be_the_whole_mask() {
         let mut logits = [-1.0; 8];
-        replace_small_regions(&mut logits, 4, Regions::Holes, 0.0, 7, 0.1);
+        replace_small_regions(&mut logits, 4, Regions::Holes, 0.0, 7, 0.1).unwrap();
         assert_eq!(logits, [-1.0; 8]);
-        replace_small_regions(&mut logits, 4, Regions::Holes, 0.0, 8, 0.1);
+        replace_small_regions(&mut logits, 4, Regions::Holes, 0.0, 8, 0.1).unwrap();
         assert_eq!(logits, [0.1; 8]);
     }
 }

@@ -326,11 +326,11 @@ mod tests {
                 mask.to_mask(&mut back).unwrap();
                 assert_eq!(back, pixels);
                 assert_eq!(mask.area(), pixels.iter().map(|&pixel| u32::from(pixel)).sum::<u32>());
-                assert_eq!(Rle::from_columns(width as u32, height as u32, mask.columns()), mask);
+                assert_eq!(Rle::from_columns(width as u32, height as u32, mask.columns()).unwrap(), mask);
                 assert_eq!(Rle::from_counts(mask.counts(), width, height).unwrap(), mask);
-                let complement = mask.complement();
+                let complement = mask.complement().unwrap();
                 assert_eq!(
-                    (complement.area(), complement.complement()),
+                    (complement.area(), complement.complement().unwrap()),
                     ((width * height) as u32 - mask.area(), mask)
                 );
             }

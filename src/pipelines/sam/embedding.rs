@@ -260,6 +260,8 @@ fn hash(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
     use crate::ErrorCode;
 
@@ -269,7 +271,7 @@ mod tests {
         let values = vec![1.5, -2.0, 0.0];
         let cache = vec![];
         let embedding = Embedding { fingerprint: 7, picture, geometry, values, cache, maps: None, upscale };
-        let bytes = embedding.save();
+        let bytes = embedding.save().unwrap();
         assert_eq!(bytes.len(), embedding.saved_bytes());
         bytes
     }
@@ -301,7 +303,7 @@ mod tests {
     fn a_picture_is_its_pixels() {
         let rgb: Vec<u8> = (0..37 * 5 * 3).map(|i| (i * 7 % 251) as u8).collect();
         let of = |data: &[u8], width, stride, format| {
-            fingerprint(&ImageView::new(data, width, 5, stride, format).unwrap())
+            fingerprint(&ImageView::new(data, width, 5, stride, format).unwrap()).unwrap()
         };
         let expected = of(&rgb, 37, 111, PixelFormat::Rgb8);
         let bgra: Vec<u8> = rgb.chunks(3).flat_map(|p| [p[2], p[1], p[0], p[0] ^ 9]).collect();
@@ -310,7 +312,7 @@ mod tests {
         assert_eq!(of(&padded, 37, 113, PixelFormat::Rgb8), expected);
         // The same bytes in another shape, and every single bit.
         let view = |data, width, height| ImageView::packed(data, width, height, PixelFormat::Rgb8).unwrap();
-        assert_ne!(fingerprint(&view(&rgb, 5, 37)), expected);
+        assert_ne!(fingerprint(&view(&rgb, 5, 37)).unwrap(), expected);
         let mut seen = vec![expected];
         for bit in 0..8 * rgb.len() {
             let mut other = rgb.clone();

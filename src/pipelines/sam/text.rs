@@ -180,13 +180,13 @@ mod tests {
     fn the_best_rows_are_taken() {
         let logits = [0.0, 3.0, 5.0, 1.0, 2.0, 2.0, 7.0, 1.0];
         let rows = |text, top, least| -> Vec<usize> {
-            best(&logits, 2, text, top, least).into_iter().map(|(row, _)| row).collect()
+            best(&logits, 2, text, top, least).unwrap().into_iter().map(|(row, _)| row).collect()
         };
         assert_eq!(rows(0, 9, 0.0), [3, 1, 2, 0]);
         assert_eq!(rows(0, 9, 0.5), [3, 1, 2]);
         assert_eq!(rows(0, 2, 0.5), [3, 1]);
         assert_eq!(rows(1, 1, 0.0), [0]);
-        assert!((best(&logits, 2, 0, 3, 0.0)[2].1 - 0.5).abs() < 1e-6);
+        assert!((best(&logits, 2, 0, 3, 0.0).unwrap()[2].1 - 0.5).abs() < 1e-6);
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         // Enough of them that an order in which they equal everything would be noticed.
         let logits: Vec<f32> =
             (0..100).map(|i| if i % 3 == 0 { f32::NAN } else { (i * 37 % 50) as f32 }).collect();
-        let found = best(&logits, 2, 0, usize::MAX, 0.0);
+        let found = best(&logits, 2, 0, usize::MAX, 0.0).unwrap();
         let numbers = logits.chunks_exact(2).filter(|row| row.iter().all(|logit| !logit.is_nan())).count();
         assert_eq!(found.len(), numbers);
         assert!(found.is_sorted_by(|(_, a), (_, b)| a >= b));

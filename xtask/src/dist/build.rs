@@ -23,7 +23,7 @@ pub(crate) struct Library {
 /// Static and shared library, with the flags of one and the name of the other.
 pub(crate) fn library(root: &Path, options: &Options, platform: &Platform) -> Result<Library, String> {
     let mut command = cargo(root, "rustc", options)?;
-    command.args(["-p", "vitrum", "--lib", "--features", "capi", "--crate-type", "staticlib,cdylib", "--"]);
+    command.args(["-p", "vitrum", "--lib", "--features", "heap", "--crate-type", "staticlib,cdylib", "--"]);
     command.args(["--print", "native-static-libs"]);
     for arg in platform.link_args(VERSION) {
         command.args(["-C", &format!("link-arg={arg}")]);

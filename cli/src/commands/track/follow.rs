@@ -55,8 +55,8 @@ impl Tracked {
     }
 
     /// The same with polygons, if the user asked for them.
-    pub(super) fn outlined(self, form: &FormArgs) -> Self {
-        Self { polygons: Outlines::of(&self.segmentation, form), ..self }
+    pub(super) fn outlined(self, form: &FormArgs) -> Result<Self> {
+        Ok(Self { polygons: Outlines::of(&self.segmentation, form).or_exit(Exit::Other)?, ..self })
     }
 }
 

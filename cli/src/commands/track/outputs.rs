@@ -15,7 +15,7 @@ use crate::commands::files::{count, cutout, shown};
 use crate::commands::kinds;
 use crate::draw::Canvas;
 use crate::draw::mask_png::{Form, MAX_NUMBER, Numbers, write_rgba};
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::output::{self, Inputs, Output, Pending, check_distinct};
 use crate::picture::{self, Picture};
 use crate::video::GifWriter;
@@ -282,11 +282,11 @@ impl Outputs<'_> {
                 };
                 let things = shown.things();
                 let image = image.to_string_lossy().into_owned();
-                let file = Labelme::new(image, size, &things, &self.names, tolerance);
+                let file = Labelme::new(image, size, &things, &self.names, tolerance).or_exit(Exit::Other)?;
                 output::create(path, |out| Ok(serde_json::to_writer(out, &file)?))
             }
             _ => {
-                let lines = yolo(size, &shown.things(), tolerance);
+                let lines = yolo(size, &shown.things(), tolerance).or_exit(Exit::Other)?;
                 output::create(path, |out| out.write_all(lines.as_bytes()))
             }
         }
@@ -363,7 +363,8 @@ impl CocoFile {
         for thing in shown.things() {
             self.file.write_all(if self.annotations == 0 { b"\n" } else { b",\n" })?;
             self.annotations += 1;
-            let annotation = CocoAnnotation::new(self.annotations, frame + 1, &thing, true, tolerance);
+            let annotation = CocoAnnotation::new(self.annotations, frame + 1, &thing, true, tolerance)
+                .map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
             serde_json::to_writer(&mut self.file, &annotation)?;
         }
         self.images.push(CocoImage { id: frame + 1, file_name, width, height, frame_id: Some(frame) });

@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn grids_lie_in_the_middle_of_cells() {
-        assert_eq!(point_grid(1), [[0.5, 0.5]]);
-        assert_eq!(point_grid(2), [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]);
+        assert_eq!(point_grid(1).unwrap(), [[0.5, 0.5]]);
+        assert_eq!(point_grid(2).unwrap(), [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]);
         let options =
             AutomaticOptions { crop_n_layers: 2, crop_n_points_downscale_factor: 3, ..Default::default() };
         let sizes: Vec<usize> = options.grids().unwrap().iter().map(Vec::len).collect();

@@ -176,7 +176,7 @@ mod tests {
                 step.push(record.bounding_box);
                 Ok(())
             };
-            selection.add_crop(&crop, candidates, &mut emit).unwrap();
+            selection.add_crop(&crop, &candidates, &mut emit).unwrap();
             steps.push(step);
         }
         let mut rest = Vec::new();
