@@ -88,7 +88,8 @@ fn upscale(criterion: &mut Criterion) {
             bencher.iter(|| plan.bits(&cx, black_box(&logits), thresholds, words, workspace.scratch()));
         });
     }
-    criterion.bench_function("bits to run lengths", |bencher| bencher.iter(|| black_box(&bits).to_rle().unwrap()));
+    criterion
+        .bench_function("bits to run lengths", |bencher| bencher.iter(|| black_box(&bits).to_rle().unwrap()));
     criterion.bench_function("bits to extent", |bencher| bencher.iter(|| black_box(&bits).extent()));
 }
 

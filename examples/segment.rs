@@ -31,7 +31,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A click may mean a part, the whole thing, or more: there are three masks, with the IoU that the model expects.
     for (mask, score) in prediction.iou(0).iter().enumerate() {
         let rle = prediction.rle(0, mask, 0.0)?;
-        println!("{score:.4}\t{} pixels\tbox {:?}\t{}", rle.area(), rle.bounding_box(), rle.to_coco_string().unwrap());
+        println!(
+            "{score:.4}\t{} pixels\tbox {:?}\t{}",
+            rle.area(),
+            rle.bounding_box(),
+            rle.to_coco_string().unwrap()
+        );
     }
     Ok(())
 }

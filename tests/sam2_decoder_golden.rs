@@ -312,10 +312,10 @@ fn objects_are_independent() {
             let each: Vec<Tracked> = (0..3).map(|i| single.track(i..i + 1, multimask, has_mask)).collect();
             let joined = |part: fn(&Tracked) -> &Vec<f32>| each.iter().flat_map(part).copied().collect();
             let expected = Tracked {
-                masks: joined(|object| &object.masks).unwrap(),
-                iou: joined(|object| &object.iou).unwrap(),
-                object_score: joined(|object| &object.object_score).unwrap(),
-                tokens: joined(|object| &object.tokens).unwrap(),
+                masks: joined(|object| &object.masks),
+                iou: joined(|object| &object.iou),
+                object_score: joined(|object| &object.object_score),
+                tokens: joined(|object| &object.tokens),
             };
             assert!(all == expected, "{}", level.name());
         }

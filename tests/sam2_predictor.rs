@@ -246,7 +246,10 @@ fn a_restored_embedding_predicts_the_same() {
         let picture = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
         let black = vec![0; pixels.len()];
         let black = ImageView::packed(&black, width, height, PixelFormat::Rgb8).unwrap();
-        assert_eq!((restored.is_of(&picture).unwrap(), restored.is_of(&black).unwrap()), (Some(true), Some(false)));
+        assert_eq!(
+            (restored.is_of(&picture).unwrap(), restored.is_of(&black).unwrap()),
+            (Some(true), Some(false))
+        );
         let mut earlier = [&bytes[..40], &bytes[48..bytes.len() - 8]].concat();
         earlier[8] -= 2;
         let mut checksum = Fnv64::default();

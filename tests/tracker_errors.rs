@@ -439,7 +439,8 @@ fn damaged_trackers_are_refused() {
     let mut later = saved.clone();
     later[8] = 9;
     assert_eq!(restore(&later), Err(ErrorCode::Unsupported));
-    let other = Tracker::new(load("tracker/sam2.0"), SIZE, &TrackerOptions::default()).unwrap().save().unwrap();
+    let other =
+        Tracker::new(load("tracker/sam2.0"), SIZE, &TrackerOptions::default()).unwrap().save().unwrap();
     assert_eq!(restore(&other), Err(ErrorCode::InvalidArgument));
 }
 

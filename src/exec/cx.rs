@@ -55,10 +55,6 @@ impl CxOptions {
     }
 }
 
-/// What the names of a context's threads begin with.
-#[cfg(any(feature = "parallel", all(feature = "std", feature = "capi")))]
-pub(crate) const WORKER: &str = "vitrum-";
-
 /// Most threads a context accepts.
 const MAX_THREADS: usize = 1024;
 

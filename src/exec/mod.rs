@@ -20,9 +20,9 @@ mod set_once;
 mod shared;
 #[cfg(feature = "parallel")]
 mod team;
+#[cfg(feature = "parallel")]
+mod worker;
 
-#[cfg(all(feature = "std", feature = "capi"))]
-pub(crate) use cx::WORKER;
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 pub(crate) use fallible::{
     TryCollect, TryGrow, try_copied, try_filled, try_string, try_string_with_capacity, try_with_capacity,
@@ -42,3 +42,5 @@ pub(crate) use reserve::{check as check_memory, out_of_memory};
 pub use scratch::{AlignedVec, Scratch, ScratchReq, Workspace};
 pub(crate) use set_once::SetOnce;
 pub use shared::SharedMut;
+#[cfg(all(feature = "parallel", feature = "capi"))]
+pub(crate) use worker::is_worker;

@@ -4,16 +4,18 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::io;
 
-use super::cx::{Runner, WORKER};
+use super::cx::Runner;
+use super::fallible::try_with_capacity;
 use super::team::Team;
+use super::worker::Worker;
 use crate::error::{Result, err};
 
 pub(super) struct RayonPool {
     /// `None` only while it is made and dropped.
     pool: Option<rayon::ThreadPool>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<Worker>,
     team: Team,
     /// Whether a caller has the team.
     is_taken: AtomicBool,
@@ -29,7 +31,7 @@ impl RayonPool {
     pub(super) fn new(threads: usize) -> Result<Self> {
         let mut this = Self {
             pool: None,
-            workers: Vec::with_capacity(threads),
+            workers: try_with_capacity(threads)?,
             team: Team::new(),
             is_taken: AtomicBool::new(false),
             leader: AtomicUsize::new(NOBODY),
@@ -39,8 +41,8 @@ impl RayonPool {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .spawn_handler(|worker| {
-                let name = alloc::format!("{WORKER}{}", worker.index());
-                this.workers.push(thread::Builder::new().name(name).spawn(|| worker.run())?);
+                let started = Worker::spawn(worker.index(), || worker.run());
+                this.workers.push(started.map_err(io::Error::other)?);
                 Ok(())
             })
             .build()
@@ -71,8 +73,7 @@ impl Drop for RayonPool {
         let own = self.pool.as_ref().and_then(rayon::ThreadPool::current_thread_index);
         drop(self.pool.take());
         for (_, worker) in self.workers.drain(..).enumerate().filter(|(i, _)| Some(*i) != own) {
-            // A worker's panic was passed on to the call that it happened in.
-            let _ = worker.join();
+            worker.join();
         }
     }
 }
@@ -151,6 +152,7 @@ mod tests {
     use alloc::sync::Arc;
     use core::cell::RefCell;
     use std::sync::Barrier;
+    use std::thread;
 
     use super::*;
 

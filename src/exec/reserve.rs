@@ -13,10 +13,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::fork_lock::ForkLock;
 use crate::error::{Error, ErrorCode, Result};
 
-/// Bytes of a block, and its alignment.
-const BLOCK: usize = 64;
+/// Bytes of a block, and its alignment: two cache lines, on which queues of threads lie.
+const BLOCK: usize = 128;
 /// Blocks of the reserve: 1 MiB, of which a system with virtual memory provides what is used; less where memory is real.
-const BLOCKS: usize = if cfg!(feature = "std") { 1 << 14 } else { 1 << 10 };
+const BLOCKS: usize = if cfg!(feature = "std") { 1 << 13 } else { 1 << 9 };
 /// Bytes of an allocation that the reserve answers at most. Whatever can be larger has to be allocated fallibly.
 pub(crate) const MAX_SMALL: usize = BLOCKS * BLOCK / 8;
 /// Bytes in use at which [`check`] fails. The rest is for what is allocated from one check to the next.
@@ -116,7 +116,7 @@ static RESERVE: Reserve = Reserve {
 
 const WORD: usize = u64::BITS as usize;
 
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 struct Memory(UnsafeCell<[u8; BLOCKS * BLOCK]>);
 
 struct Reserve {
@@ -201,18 +201,18 @@ mod tests {
         // SAFETY: sizes are not 0; every block is used within its size and freed once, with its layout.
         unsafe {
             assert!(heap.alloc(layout(MAX_SMALL + 1)).is_null());
-            assert!(heap.alloc(Layout::from_size_align(64, 128).unwrap()).is_null());
+            assert!(heap.alloc(Layout::from_size_align(64, 256).unwrap()).is_null());
 
-            let first = heap.alloc_zeroed(layout(100));
-            assert_eq!(core::slice::from_raw_parts(first, 100), &[0; 100]);
-            first.write_bytes(7, 100);
+            let first = heap.alloc_zeroed(layout(200));
+            assert_eq!(core::slice::from_raw_parts(first, 200), &[0; 200]);
+            first.write_bytes(7, 200);
             let second = heap.alloc(layout(1));
-            assert_eq!(second as usize - first as usize, 128);
-            let moved = heap.realloc(first, layout(100), 1000);
-            assert_eq!(core::slice::from_raw_parts(moved, 100), &[7; 100]);
+            assert_eq!(second as usize - first as usize, 256);
+            let moved = heap.realloc(first, layout(200), 1000);
+            assert_eq!(core::slice::from_raw_parts(moved, 200), &[7; 200]);
             // The hole that it left is used again.
-            assert_eq!(heap.alloc(layout(128)), first);
-            heap.dealloc(first, layout(128));
+            assert_eq!(heap.alloc(layout(256)), first);
+            heap.dealloc(first, layout(256));
             heap.dealloc(second, layout(1));
             heap.dealloc(moved, layout(1000));
 

@@ -51,7 +51,6 @@ mod unwinding {
     use std::thread;
 
     use crate::error::{Result, err};
-    use crate::exec::WORKER;
 
     std::thread_local! {
         /// Whether panics of this thread are caught here.
@@ -68,7 +67,10 @@ mod unwinding {
         HOOK.call_once(|| {
             let before = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
-                let is_worker = thread::current().name().is_some_and(|name| name.starts_with(WORKER));
+                #[cfg(feature = "parallel")]
+                let is_worker = crate::exec::is_worker();
+                #[cfg(not(feature = "parallel"))]
+                let is_worker = false;
                 if !is_worker && !CATCHES.get() {
                     before(info);
                 }

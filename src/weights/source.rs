@@ -175,6 +175,7 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata)> {
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> crate::Error {
     match error.kind() {
         io::ErrorKind::NotFound => err!(NotFound, "{}: no such file or directory", path.display()),
+        io::ErrorKind::OutOfMemory => err!(OutOfMemory, "{}: no memory to open or read it", path.display()),
         io::ErrorKind::UnexpectedEof => err!(Io, "{}: ended while it was being read", path.display()),
         _ => err!(Io, "{}: {error}", path.display()),
     }

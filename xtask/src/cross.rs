@@ -44,7 +44,14 @@ pub(crate) fn build(root: &Path, filter: &str) -> Result<(), String> {
             .cargo(root, "rustc", build.crates, build.target)
             .args(["--quiet", "-p", "vitrum", "--no-default-features", "--features", build.features])
             // A C library must be complete: without `std` it brings its own panic handler and allocator.
-            .args(["--crate-type", if build.features.contains("capi") || build.features.contains("heap") { "staticlib" } else { "lib" }])
+            .args([
+                "--crate-type",
+                if build.features.contains("capi") || build.features.contains("heap") {
+                    "staticlib"
+                } else {
+                    "lib"
+                },
+            ])
             .env("RUSTFLAGS", "-Dwarnings")
             .status()
             .map_err(|error| format!("cargo: {error}"))?;

@@ -165,7 +165,11 @@ impl<'a> Labelme<'a> {
 
 /// A line for each thing: its class, counted from 0, and x and y of all corners, as parts of the width and the height. The
 /// parts of a thing are joined like holes.
-pub(super) fn yolo([width, height]: [usize; 2], things: &[Thing<'_>], tolerance: f32) -> vitrum::Result<String> {
+pub(super) fn yolo(
+    [width, height]: [usize; 2],
+    things: &[Thing<'_>],
+    tolerance: f32,
+) -> vitrum::Result<String> {
     let mut lines = String::new();
     for thing in things {
         lines += &thing.category.to_string();

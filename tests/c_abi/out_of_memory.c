@@ -1,0 +1,327 @@
+/*
+ * Every function survives that there is no memory, whichever allocation it is: it succeeds or returns
+ * VITRUM_E_OUT_OF_MEMORY, nothing is lost, and the next call works: out_of_memory CLIP SAM SAM2 [MOST]
+ *
+ * Each of twelve operations runs once for every one of its allocations, which fails alone, and with all that follow it;
+ * for at most MOST of them, if that is given. Replaces malloc and its kin, which glibc allows.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "check.h"
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *block, size_t size);
+extern void *__libc_memalign(size_t alignment, size_t size);
+extern void __libc_free(void *block);
+
+/* Allocations since `arm`; the one that fails, or 0; whether those after it do, too; blocks that are not freed yet. */
+static volatile long count, failing, persistent, live;
+static volatile int armed;
+
+static int fails(void) {
+    long number;
+    if (!armed) {
+        return 0;
+    }
+    number = __sync_add_and_fetch(&count, 1);
+    if (failing == 0 || number < failing || (number > failing && !persistent)) {
+        return 0;
+    }
+    errno = ENOMEM;
+    return 1;
+}
+
+static void *counted(void *block) {
+    if (block != NULL) {
+        __sync_add_and_fetch(&live, 1);
+    }
+    return block;
+}
+
+void *malloc(size_t size) {
+    return fails() ? NULL : counted(__libc_malloc(size));
+}
+
+void *calloc(size_t number, size_t size) {
+    return fails() ? NULL : counted(__libc_calloc(number, size));
+}
+
+void *realloc(void *block, size_t size) {
+    void *moved = fails() ? NULL : __libc_realloc(block, size);
+    return block == NULL ? counted(moved) : moved;
+}
+
+int posix_memalign(void **block, size_t alignment, size_t size) {
+    *block = fails() ? NULL : counted(__libc_memalign(alignment, size));
+    return *block == NULL ? ENOMEM : 0;
+}
+
+void *aligned_alloc(size_t alignment, size_t size) {
+    return fails() ? NULL : counted(__libc_memalign(alignment, size));
+}
+
+void free(void *block) {
+    if (block != NULL) {
+        __sync_sub_and_fetch(&live, 1);
+    }
+    __libc_free(block);
+}
+
+static void arm(long number, int and_all_after) {
+    count = 0;
+    failing = number;
+    persistent = and_all_after;
+    armed = 1;
+}
+
+static const char *clip_path, *sam_path, *sam2_path;
+static vitrum_context *context;
+static vitrum_clip *clip;
+static vitrum_sam *sam, *sam2;
+static vitrum_sam_embedding *embedding;
+static vitrum_sam_prediction *prediction;
+static vitrum_tracker *tracker;
+static vitrum_image image;
+static vitrum_point point = {20, 15, VITRUM_LABEL_FOREGROUND};
+static vitrum_sam_prompt prompt;
+static uint8_t saved[1 << 22], copy[1 << 22], mask[SIDE * SIDE];
+static size_t saved_size;
+
+#define TRY(call)                          \
+    do {                                   \
+        vitrum_status status = (call);     \
+        if (status != VITRUM_OK) {         \
+            return status;                 \
+        }                                  \
+    } while (0)
+
+static vitrum_status make_context(void) {
+    vitrum_context *made = NULL;
+    vitrum_context_options options;
+    vitrum_context_options_init(&options, sizeof options);
+    options.threads = 3;
+    TRY(vitrum_context_new(&options, &made, &error));
+    vitrum_context_free(made);
+    return VITRUM_OK;
+}
+
+static vitrum_status load_clip(void) {
+    vitrum_clip *made = NULL;
+    TRY(vitrum_clip_load(context, clip_path, NULL, &made, &error));
+    vitrum_clip_free(made);
+    return VITRUM_OK;
+}
+
+static vitrum_status load_a_sam(const char *path) {
+    vitrum_sam *made = NULL;
+    TRY(vitrum_sam_load(context, path, NULL, &made, &error));
+    vitrum_sam_free(made);
+    return VITRUM_OK;
+}
+
+static vitrum_status load_sam(void) {
+    return load_a_sam(sam_path);
+}
+
+static vitrum_status load_sam2(void) {
+    return load_a_sam(sam2_path);
+}
+
+static vitrum_status classify(void) {
+    const char *labels[2] = {"a cat", "a dog"};
+    float probabilities[2];
+    return vitrum_clip_classify(clip, &image, labels, 2, NULL, probabilities, 2, NULL, &error);
+}
+
+static vitrum_status encode(void) {
+    vitrum_sam_embedding *made = NULL;
+    TRY(vitrum_sam_encode(sam, &image, NULL, NULL, &made, &error));
+    vitrum_sam_embedding_free(made);
+    return VITRUM_OK;
+}
+
+static vitrum_status predict(void) {
+    vitrum_sam_prediction *made = NULL;
+    vitrum_status status;
+    TRY(vitrum_sam_prediction_new(sam, &made, &error));
+    status = vitrum_sam_predict(sam, embedding, &prompt, 1, NULL, made, &error);
+    if (status == VITRUM_OK) {
+        status = vitrum_sam_prediction_mask(made, 0, 0, 0.0f, mask, sizeof mask, NULL, &error);
+    }
+    vitrum_sam_prediction_free(made);
+    return status;
+}
+
+static int32_t on_mask(void *user, const vitrum_sam_record *record) {
+    (void)user;
+    (void)record;
+    return 0;
+}
+
+static vitrum_status everything(void) {
+    vitrum_sam_everything_options options;
+    vitrum_sam_everything_options_init(&options, sizeof options);
+    options.points_per_side = 4;
+    options.pred_iou_thresh = 0.0;
+    options.stability_score_thresh = 0.0;
+    return vitrum_sam_everything(sam, &image, &options, on_mask, NULL, NULL, NULL, &error);
+}
+
+static vitrum_status follow(vitrum_tracker *made) {
+    TRY(vitrum_tracker_push_frame(made, &image, NULL, NULL, NULL, &error));
+    TRY(vitrum_tracker_add_points(made, -1, 1, &prompt, 0, NULL, NULL, &error));
+    TRY(vitrum_tracker_step(made, NULL, NULL, &error));
+    TRY(vitrum_tracker_push_frame(made, &image, NULL, NULL, NULL, &error));
+    TRY(vitrum_tracker_step(made, NULL, NULL, &error));
+    return vitrum_tracker_mask(made, 1, -1, 0.0f, mask, sizeof mask, NULL, &error);
+}
+
+static vitrum_status track(void) {
+    vitrum_tracker *made = NULL;
+    vitrum_status status;
+    TRY(vitrum_tracker_new(sam2, SIDE, SIDE, NULL, &made, &error));
+    status = follow(made);
+    vitrum_tracker_free(made);
+    return status;
+}
+
+static vitrum_status save(void) {
+    size_t needed = 0;
+    return vitrum_tracker_save(tracker, copy, sizeof copy, &needed, &error);
+}
+
+static vitrum_status restore(void) {
+    vitrum_tracker *made = NULL;
+    TRY(vitrum_tracker_load(sam2, saved, saved_size, &made, &error));
+    vitrum_tracker_free(made);
+    return VITRUM_OK;
+}
+
+static vitrum_status outline(void) {
+    uint32_t corners[2000];
+    vitrum_polygon polygons[500];
+    size_t needed[2];
+    return vitrum_sam_prediction_polygons(prediction, 0, 0, 0.0f, 0.5f, corners, 2000, &needed[0], polygons, 500,
+                                          &needed[1], &error);
+}
+
+static const struct {
+    const char *name;
+    vitrum_status (*run)(void);
+} operations[] = {
+    {"context of 3 threads", make_context}, {"CLIP", load_clip},
+    {"SAM", load_sam},                      {"SAM 2", load_sam2},
+    {"classify", classify},                 {"encode", encode},
+    {"predict", predict},                   {"everything", everything},
+    {"track", track},                       {"save", save},
+    {"restore", restore},                   {"polygons", outline},
+};
+enum { OPERATIONS = sizeof operations / sizeof *operations };
+
+static const char *running;
+
+/* Says what was running when the process is ended. */
+static void on_abort(int signal) {
+    char text[200];
+    int length = snprintf(text, sizeof text, "%s: ended the process when allocation %ld failed, %s\n", running, failing,
+                          persistent ? "and all after it" : "alone");
+    (void)signal;
+    if (write(2, text, (size_t)length) < 0) {
+        _exit(2);
+    }
+    _exit(1);
+}
+
+/* Runs operation `index` while allocation `number` fails. Returns how it ended. */
+static vitrum_status run_short(int index, long number, int and_all_after) {
+    vitrum_status status;
+    long before;
+    running = operations[index].name;
+    vitrum_context_trim(context);
+    before = live;
+    arm(number, and_all_after);
+    status = operations[index].run();
+    armed = 0;
+    vitrum_context_trim(context);
+    if (live != before || (status != VITRUM_OK && status != VITRUM_E_OUT_OF_MEMORY)) {
+        fprintf(stderr, "%s, allocation %ld%s: status %d (%s), %ld blocks are left\n", running, number,
+                and_all_after ? " and all after it" : "", status, status == VITRUM_OK ? "" : error.message,
+                live - before);
+        failures++;
+    }
+    return status;
+}
+
+static void open_models(void) {
+    vitrum_context_options options;
+    image = new_image(VITRUM_PIXEL_RGBA8);
+    vitrum_context_options_init(&options, sizeof options);
+    options.threads = 2;
+    EXPECT(VITRUM_OK, vitrum_context_new(&options, &context, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, clip_path, NULL, &clip, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_load(context, sam_path, NULL, &sam, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_load(context, sam2_path, NULL, &sam2, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_encode(sam, &image, NULL, NULL, &embedding, &error));
+    vitrum_sam_prompt_init(&prompt, sizeof prompt);
+    prompt.points = &point;
+    prompt.point_count = 1;
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_new(sam, &prediction, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, &prompt, 1, NULL, prediction, &error));
+    EXPECT(VITRUM_OK, vitrum_tracker_new(sam2, SIDE, SIDE, NULL, &tracker, &error));
+    CHECK(follow(tracker) == VITRUM_OK);
+    EXPECT(VITRUM_OK, vitrum_tracker_save(tracker, saved, sizeof saved, &saved_size, &error));
+}
+
+int main(int argc, char **argv) {
+    long most = argc > 4 ? atol(argv[4]) : 0, refused = 0, tried = 0;
+    int index, and_all_after;
+    if (argc < 4) {
+        return 2;
+    }
+    clip_path = argv[1];
+    sam_path = argv[2];
+    sam2_path = argv[3];
+    vitrum_error_init(&error, sizeof error);
+    open_models();
+    if (failures) {
+        return 1;
+    }
+    signal(SIGABRT, on_abort);
+    for (index = 0; index < OPERATIONS; index++) {
+        long all, number, step;
+        /* Twice: the first time, some memory is taken that stays. */
+        run_short(index, 0, 0);
+        failures = 0;
+        CHECK(run_short(index, 0, 0) == VITRUM_OK);
+        all = count;
+        CHECK(all > 0);
+        step = most > 0 && all > most ? all / most : 1;
+        for (and_all_after = 0; and_all_after < 2; and_all_after++) {
+            for (number = 1; number <= all; number += step) {
+                tried++;
+                refused += run_short(index, number, and_all_after) == VITRUM_E_OUT_OF_MEMORY;
+            }
+        }
+        CHECK(run_short(index, 0, 0) == VITRUM_OK);
+        printf("%-20s %6ld allocations\n", operations[index].name, all);
+        fflush(stdout);
+    }
+    vitrum_tracker_free(tracker);
+    vitrum_sam_prediction_free(prediction);
+    vitrum_sam_embedding_free(embedding);
+    vitrum_sam_free(sam2);
+    vitrum_sam_free(sam);
+    vitrum_clip_free(clip);
+    vitrum_context_free(context);
+    /* Else nothing was refused, and nothing tried. */
+    CHECK(refused > 0);
+    printf("%ld failures of memory, %ld calls refused\n", tried, refused);
+    if (failures == 0) {
+        puts("out_of_memory: ok");
+    }
+    return failures != 0;
+}
