@@ -120,7 +120,7 @@ mod system {
         unsafe {
             libc::pthread_setname_np(libc::pthread_self(), text)
         };
-        #[cfg(any(target_vendor = "apple"))]
+        #[cfg(target_vendor = "apple")]
         // SAFETY: `text` ends with NUL.
         unsafe {
             libc::pthread_setname_np(text)
