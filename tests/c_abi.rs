@@ -21,6 +21,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const CLIP: &str = "tests/golden/clip/quickgelu-p32";
 const SAM: &str = "tests/golden/sam_predictor";
 const SAM2: &str = "demo/sam2-nano";
+const SMALL_SAM2: &str = "tests/golden/tracker/sam2.1";
 const WIDTH: usize = 50;
 const HEIGHT: usize = 30;
 
@@ -95,6 +96,19 @@ fn handles_are_told_apart_and_used_one_call_at_a_time() {
 #[test]
 fn forked_processes_go_on_with_what_there_is() {
     assert_eq!(run(&compile("tests/c_abi/fork.c"), &[SAM]), "fork: ok\n");
+}
+
+#[test]
+fn the_host_allocates_if_it_wants_to() {
+    assert_eq!(run(&compile("tests/c_abi/allocator.c"), &[CLIP]), "allocator: ok\n");
+}
+
+/// Of each operation's allocations some; `.ci/ffi` tries more.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn calls_survive_that_there_is_no_memory() {
+    let printed = run(&compile("tests/c_abi/out_of_memory.c"), &[CLIP, SAM, SMALL_SAM2, "40"]);
+    assert!(printed.ends_with("out_of_memory: ok\n"), "{printed}");
 }
 
 #[test]
