@@ -7,14 +7,14 @@
 //! id of padding. `do_lower_case`, `add_prefix_space`, `add_bos_token`, `add_eos_token`, `strip_accents` and
 //! `errors` change nothing there, and nothing here.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::Value;
 
 use crate::error::{Error, Result, err};
-use crate::exec::{TryCollect, TryGrow, check_memory, try_string};
+use crate::exec::{TryCollect, TryGrow, check_memory, out_of_memory, try_string};
 
 use super::added::AddedToken;
 use super::json::{added_token, beginning, check_flags, id, shown, unsupported};
@@ -64,8 +64,12 @@ impl Settings {
         let decoder = decoder(&config["added_tokens_decoder"]).map_err(|e| e.within(CONFIG))?;
         let sources: &[&Value] = if decoder.is_some() { &[config] } else { &[config, special_tokens] };
         let entries = || sources.iter().rev().filter_map(|source| source.as_object()).flatten();
-        let value =
-            |name: &str| entries().find(|(key, _)| *key == name).map_or(&Value::Null, |(_, value)| value);
+        let mut values: BTreeMap<&str, &Value> = BTreeMap::new();
+        for (key, value) in entries() {
+            check_memory()?;
+            values.entry(key).or_insert(value);
+        }
+        let value = |name: &str| values.get(name).copied().unwrap_or(&Value::Null);
         let mut specials = Vec::new();
         let others = entries().map(|(key, _)| key.as_str()).filter(|key| key.ends_with("_token"));
         for name in SPECIALS.into_iter().chain(others.filter(|key| !SPECIALS.contains(key))) {
@@ -85,7 +89,11 @@ impl Settings {
                 }
             }
         }
-        let is_special = |content: &str| specials.iter().any(|(_, special)| special.content == content);
+        let mut special_texts = BTreeSet::new();
+        for (_, special) in &specials {
+            check_memory()?;
+            special_texts.insert(special.content.as_str());
+        }
         let mut by_id = BTreeMap::new();
         if let (None, Value::Object(tokens)) = (&decoder, added) {
             for (content, value) in tokens {
@@ -93,7 +101,7 @@ impl Settings {
                 let id = id(value).ok_or_else(|| {
                     err!(Tokenizer, "{ADDED}: {} is the id of {}", shown(value), excerpt(content))
                 })?;
-                let special = is_special(content);
+                let special = special_texts.contains(content.as_str());
                 let content = try_string(content)?;
                 by_id.insert(id, AddedToken { content, id, normalized: !special, special });
             }
@@ -136,27 +144,36 @@ impl Settings {
                 append(&mut declared.added, tokens.values())?;
             }
             None => {
-                let known = |token: &AddedToken| {
-                    declared
-                        .added
-                        .iter()
-                        .any(|other| (&other.content, other.id) == (&token.content, token.id))
-                };
-                let new = self.added.values().filter(|token| !known(token)).try_to_vec()?;
+                let mut known = BTreeSet::new();
+                for token in &declared.added {
+                    check_memory()?;
+                    known.insert((token.content.as_str(), token.id));
+                }
+                let is_new = |token: &&AddedToken| !known.contains(&(token.content.as_str(), token.id));
+                let new = self.added.values().filter(is_new).try_to_vec()?;
                 append(&mut declared.added, new.into_iter())?;
             }
         }
         // The padding token is the usual end token, also where another token ends texts.
         declared.padding =
             declared.padding.or_else(|| find(declared.end, &declared.vocabulary, &declared.added));
+        // Of several with the same text, the first.
+        let mut ids = BTreeMap::new();
+        for token in &declared.added {
+            check_memory()?;
+            ids.entry(token.content.as_str()).or_insert(token.id);
+        }
+        let (mut next, mut new) = (next_id(declared), Vec::new());
         for (name, special) in &self.specials {
-            let id = match find_added(&special.content, &declared.added) {
-                Some(id) => id,
+            let id = match ids.get(special.content.as_str()) {
+                Some(&id) => id,
                 None => {
                     let known = find(&special.content, &declared.vocabulary, &[]);
-                    let token = special.token(known.unwrap_or_else(|| next_id(declared)))?;
+                    let token = special.token(known.unwrap_or(next))?;
                     let id = token.id;
-                    declared.added.try_push(token)?;
+                    next = next.max(id.saturating_add(1));
+                    ids.insert(&special.content, id);
+                    new.try_push(token)?;
                     id
                 }
             };
@@ -170,6 +187,8 @@ impl Settings {
                 _ => {}
             }
         }
+        declared.added.try_reserve(new.len()).map_err(|_| out_of_memory())?;
+        declared.added.append(&mut new);
         declared.split_specials = self.split_specials;
         declared.longest = self.longest;
         Ok(())
@@ -186,6 +205,7 @@ impl Special {
     }
 
     fn token(&self, id: u32) -> Result<AddedToken> {
+        check_memory()?;
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
@@ -196,11 +216,6 @@ impl Special {
 /// Adds copies of `more` to `tokens`.
 fn append<'t>(tokens: &mut Vec<AddedToken>, mut more: impl Iterator<Item = &'t AddedToken>) -> Result<()> {
     more.try_for_each(|token| tokens.try_push(token.try_clone()?))
-}
-
-/// The id of an added token.
-fn find_added(content: &str, added: &[AddedToken]) -> Option<u32> {
-    added.iter().find(|token| token.content == content).map(|token| token.id)
 }
 
 /// The first id after all others.
