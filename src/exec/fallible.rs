@@ -88,6 +88,30 @@ impl<T> TryGrow<T> for Vec<T> {
     }
 }
 
+/// What grows a text, or returns `OutOfMemory` and leaves it as it was.
+pub(crate) trait TryGrowText {
+    /// Appends `character`.
+    fn try_push_char(&mut self, character: char) -> Result<()>;
+    /// Appends `text`.
+    fn try_push_str(&mut self, text: &str) -> Result<()>;
+}
+
+impl TryGrowText for String {
+    #[inline]
+    fn try_push_char(&mut self, character: char) -> Result<()> {
+        self.try_reserve(character.len_utf8()).map_err(|_| out_of_memory())?;
+        self.push(character);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push_str(&mut self, text: &str) -> Result<()> {
+        self.try_reserve(text.len()).map_err(|_| out_of_memory())?;
+        self.push_str(text);
+        Ok(())
+    }
+}
+
 /// `text` as a string of its own.
 pub(crate) fn try_string(text: &str) -> Result<String> {
     let mut copy = try_string_with_capacity(text.len())?;

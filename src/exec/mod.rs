@@ -25,8 +25,8 @@ mod worker;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 pub(crate) use fallible::{
-    TryCollect, TryGrow, try_copied, try_filled, try_string, try_string_with_capacity, try_with_capacity,
-    try_zeroed,
+    TryCollect, TryGrow, TryGrowText, try_copied, try_filled, try_string, try_string_with_capacity,
+    try_with_capacity, try_zeroed,
 };
 #[cfg(any(test, feature = "capi"))]
 pub(crate) use float_env::FloatEnv;
@@ -38,7 +38,7 @@ pub use profile::{KernelScope, Work};
 #[cfg(feature = "std")]
 pub use profile::{Profile, Span};
 pub use reserve::WithReserve;
-pub(crate) use reserve::{check as check_memory, out_of_memory};
+pub(crate) use reserve::{MAX_SMALL, check as check_memory, out_of_memory};
 pub use scratch::{AlignedVec, Scratch, ScratchReq, Workspace};
 pub(crate) use set_once::SetOnce;
 pub use shared::SharedMut;

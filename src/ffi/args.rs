@@ -12,6 +12,7 @@ use bytemuck::AnyBitPattern;
 
 use super::status::{VITRUM_OK, status_of, vitrum_status};
 use crate::error::{Error, Result, err};
+use crate::exec::TryCollect;
 
 /// A struct that the caller fills and whose size tells its version: later versions only add fields at its end.
 ///
@@ -108,7 +109,7 @@ pub(super) unsafe fn place<T>(pointer: *mut T, name: &str) -> Result<Place<T>> {
 pub(super) fn write_text(text: &str, output: Output<c_char>) -> Result<()> {
     // A NUL would end the text early; no warning has one.
     let bytes: Vec<c_char> =
-        text.bytes().filter(|&byte| byte != 0).chain([0]).map(|byte| byte as c_char).collect();
+        text.bytes().filter(|&byte| byte != 0).chain([0]).map(|byte| byte as c_char).try_to_vec()?;
     if output.wants(bytes.len())? {
         output.write(&bytes);
     }
@@ -212,7 +213,7 @@ pub(super) unsafe fn versioned_array<T: CStruct>(
             versioned(pointer, name)
         }
     };
-    (0..count).map(read).collect()
+    (0..count).map(read).try_values()
 }
 
 /// An array of `count` values, which may not be empty.
@@ -263,7 +264,7 @@ pub(super) unsafe fn texts<'a>(
         // SAFETY: the caller's promise.
         unsafe { text(pointer, &alloc::format!("{name}[{i}]")) }
     };
-    pointers.iter().enumerate().map(item).collect()
+    pointers.iter().enumerate().map(item).try_values()
 }
 
 /// A truth value: 0 or 1.

@@ -4,6 +4,7 @@ use core::ffi::c_char;
 
 use super::args::{Nullable, array, text};
 use crate::error::{Result, err};
+use crate::exec::TryGrow;
 use crate::weights::{Bundle, BundleParts};
 
 /// A file of a model in the caller's memory. This struct will never change.
@@ -69,9 +70,9 @@ pub(super) unsafe fn open_memory<'a>(
             size => unsafe { array(file.data, size, &alloc::format!("{name}: data"))? },
         };
         if name.ends_with(".safetensors") {
-            parts.weights.push(contents);
+            parts.weights.try_push(contents)?;
         } else {
-            parts.files.push((name, contents));
+            parts.files.try_push((name, contents))?;
         }
     }
     Bundle::from_memory(parts)

@@ -7,6 +7,7 @@ use core::slice;
 use super::args::{CStruct, Nullable, flag, init, versioned, versioned_array};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
+use crate::exec::TryCollect;
 use crate::image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
 
 /// Layout of a picture, 8 bits a channel: one of `VITRUM_PIXEL_*`.
@@ -144,5 +145,5 @@ pub(super) unsafe fn views<'a>(
     let images = unsafe { versioned_array(images, count, name)? };
     // SAFETY: the caller's promise.
     let view = |(i, image): (usize, &vitrum_image)| unsafe { view_of(image, &alloc::format!("{name}[{i}]")) };
-    images.iter().enumerate().map(view).collect()
+    images.iter().enumerate().map(view).try_values()
 }

@@ -16,6 +16,7 @@ use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
 use super::status::{status_of, vitrum_status};
 use crate::error::{Result, err};
+use crate::exec::{TryCollect, check_memory, try_copied};
 use crate::pipelines::sam::{AutomaticOptions, MaskRecord};
 
 /// How `vitrum_sam_everything` finds masks. The names and the defaults are those of segment-anything's
@@ -249,12 +250,13 @@ impl vitrum_sam_everything_options {
         // SAFETY: the caller's promise.
         let grids = unsafe { array(self.point_grids, self.point_grid_count, "point_grids")? };
         let read = |(i, grid): (usize, &vitrum_point_grid)| {
+            check_memory()?;
             let name = alloc::format!("point_grids[{i}].points");
             // SAFETY: the caller's promise; a point is two numbers.
             let points = unsafe { array(grid.points.cast::<[f64; 2]>(), grid.count, &name)? };
-            Ok(points.to_vec())
+            try_copied(points)
         };
-        grids.iter().enumerate().map(read).collect::<Result<_>>().map(Some)
+        grids.iter().enumerate().map(read).try_values().map(Some)
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::args::{CStruct, Nullable, array, flag, init};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
+use crate::exec::{TryCollect, TryGrow};
 use crate::models::sam::prompt::MAX_POINTS;
 use crate::pipelines::sam::{Label, Point, Prompt};
 
@@ -91,7 +92,7 @@ pub(super) unsafe fn read_points(prompts: &[vitrum_sam_prompt]) -> Result<Vec<Po
         // SAFETY: the caller's promise.
         for point in unsafe { array(prompt.points, prompt.point_count, &name)? } {
             let label = Label::try_from(point.label).map_err(|error| error.within(&name))?;
-            points.push(Point { x: point.x, y: point.y, label });
+            points.try_push(Point { x: point.x, y: point.y, label })?;
         }
     }
     Ok(points)
@@ -116,5 +117,5 @@ pub(super) unsafe fn read_prompts<'a>(
         };
         Ok(Prompt { points: own, bounding_box: has_box.then_some(prompt.bounding_box), mask })
     };
-    prompts.iter().enumerate().map(read).collect()
+    prompts.iter().enumerate().map(read).try_values()
 }

@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result, err};
-use crate::exec::{TryGrow, check_memory, try_string};
+use crate::exec::{MAX_SMALL, TryGrow, check_memory, try_string};
 
 /// What a JSON text may hold at most.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +38,43 @@ pub fn parse(text: &[u8], limits: Limits) -> Result<Value> {
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = reader.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
     value.map_err(|error| {
-        let error = reader.fault.unwrap_or_else(|| err!(Format, "not JSON: {}", brief(&error.to_string())));
-        if reader.path.is_empty() { error } else { error.within(quoted(&reader.path.join("."))) }
+        let error =
+            reader.fault.take().unwrap_or_else(|| err!(Format, "not JSON: {}", brief(&error.to_string())));
+        if reader.path.is_empty() { error } else { error.within(quoted(&reader.place())) }
     })
+}
+
+/// Refuses long strings with escapes. `serde_json` puts a string without its escapes together in memory of its own, and
+/// ends the process if it gets none: what it needs must be little.
+///
+/// # Errors
+/// [`Limit`](crate::ErrorCode::Limit).
+pub fn check_escapes(text: &[u8]) -> Result<()> {
+    // That memory grows to twice the string at most.
+    const LONGEST: usize = MAX_SMALL / 2;
+    // A longer string would span a whole chunk, with no quote in it that is not escaped.
+    let has_quote = |chunk: &[u8]| chunk.windows(2).any(|pair| pair[1] == b'"' && pair[0] != b'\\');
+    if text.chunks_exact(LONGEST / 2).all(has_quote) {
+        return Ok(());
+    }
+    let mut at = 0;
+    while let Some(quote) = text[at..].iter().position(|&byte| byte == b'"') {
+        let start = at + quote + 1;
+        let (mut end, mut has_escapes) = (start, false);
+        while let Some(&byte) = text.get(end).filter(|&&byte| byte != b'"') {
+            has_escapes |= byte == b'\\';
+            end += if byte == b'\\' { 2 } else { 1 };
+        }
+        if has_escapes && end - start > LONGEST {
+            return Err(err!(
+                Limit,
+                "a string with escapes of {} bytes, at most {LONGEST} are read",
+                end - start
+            ));
+        }
+        at = text.len().min(end + 1);
+    }
+    Ok(())
 }
 
 /// `text`, shortened to what a message can carry.
@@ -73,6 +107,11 @@ impl Reader {
     fn fail<E: serde::de::Error>(&mut self, error: Error) -> E {
         self.fault = Some(error);
         E::custom("rejected")
+    }
+
+    /// The keys to the current value, shortened.
+    fn place(&self) -> String {
+        self.path.iter().map(|key| brief(key)).collect::<Vec<_>>().join(".")
     }
 
     fn enter<E: serde::de::Error>(&mut self) -> Result<(), E> {
@@ -147,15 +186,15 @@ impl<'de> Visitor<'de> for &mut Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut json: A) -> Result<Value, A::Error> {
         self.enter()?;
         let mut members: Vec<(String, Value)> = Vec::new();
-        while let Some(key) = json.next_key::<String>()? {
+        while let Some(key) = json.next_key_seed(Key(&mut self.fault))? {
             self.path.push(key);
             let value = json.next_value_seed(&mut *self)?;
             let key = self.path.pop().ok_or_else(|| A::Error::custom("unbalanced"))?;
             members.try_push((key, value)).map_err(|error| self.fail(error))?;
         }
         members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        if let Some(pair) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            self.path.push(pair[0].0.clone());
+        if let Some(first) = members.windows(2).position(|pair| pair[0].0 == pair[1].0) {
+            self.path.push(members.swap_remove(first).0);
             return Err(self.fail(err!(Format, "the key appears twice")));
         }
         self.depth -= 1;
@@ -166,6 +205,32 @@ impl<'de> Visitor<'de> for &mut Reader {
             map.insert(key, value);
         }
         Ok(Value::Object(map))
+    }
+}
+
+/// Reads a key, or says what is wrong with it where [`Reader::fail`] does.
+struct Key<'r>(&'r mut Option<Error>);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<String, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<String, E> {
+        try_string(key).map_err(|error| {
+            *self.0 = Some(error);
+            E::custom("rejected")
+        })
     }
 }
 
@@ -203,6 +268,21 @@ mod tests {
             let error = parse(text.as_bytes(), LIMITS).unwrap_err();
             assert_eq!(error.code(), code, "{text}: {error}");
             assert!(error.message().contains(message), "{text}: {error}");
+        }
+    }
+    #[test]
+    fn long_strings_with_escapes_are_refused() {
+        let long = "x".repeat(MAX_SMALL / 2 - 2);
+        for (text, is_good) in [
+            (alloc::format!(r#"{{"{long}": "{long}\n"}}"#), true),
+            (alloc::format!(r#"{{"{long}": "{long}x\n"}}"#), false),
+            (alloc::format!(r#"{{"{long}\u0020": 0}}"#), false),
+            (alloc::format!(r#"["\"", "{}", "\\"]"#, long.repeat(3)), true),
+            (alloc::format!(r#"["\\", "{}\"{long}""#, long.repeat(3)), false),
+            (alloc::format!(r#"["{}", 1, "\"#, "\\\"".repeat(8)), true),
+            (alloc::format!("[{}", " ".repeat(MAX_SMALL)), true),
+        ] {
+            assert_eq!(check_escapes(text.as_bytes()).is_ok(), is_good, "{:.20}", text);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Added tokens: words that are looked for in the text itself and never split.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::normalize::normalize;
+use crate::error::Result;
+use crate::exec::{TryCollect, check_memory, try_string};
 
 /// An added token as a file declares it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct AddedToken {
     pub(super) content: String,
     pub(super) id: u32,
@@ -15,6 +16,14 @@ pub(super) struct AddedToken {
     pub(super) normalized: bool,
     /// One of those that texts are not meant to have, as opposed to words that were added.
     pub(super) special: bool,
+}
+
+impl AddedToken {
+    /// A copy.
+    pub(super) fn try_clone(&self) -> Result<Self> {
+        check_memory()?;
+        Ok(Self { content: try_string(&self.content)?, ..*self })
+    }
 }
 
 /// Either a stretch of text or an added token found in it.
@@ -33,13 +42,11 @@ pub(super) struct AddedTokens {
 
 impl AddedTokens {
     /// Without the special ones if texts that spell them are split like others.
-    pub(super) fn new(tokens: &[AddedToken], split_specials: bool) -> Self {
-        let sought = tokens.iter().filter(|t| !(split_specials && t.special));
-        let (normalized, plain): (Vec<_>, Vec<_>) = sought.partition(|t| t.normalized);
-        Self {
-            plain: Matcher::new(plain.iter().map(|t| (t.content.clone(), t.id))),
-            normalized: Matcher::new(normalized.iter().map(|t| (normalize(&t.content), t.id))),
-        }
+    pub(super) fn new(tokens: &[AddedToken], split_specials: bool) -> Result<Self> {
+        let sought = || tokens.iter().filter(|t| !(split_specials && t.special));
+        let plain = sought().filter(|t| !t.normalized).map(|t| Ok((try_string(&t.content)?, t.id)));
+        let normalized = sought().filter(|t| t.normalized).map(|t| Ok((normalize(&t.content)?, t.id)));
+        Ok(Self { plain: Matcher::new(plain)?, normalized: Matcher::new(normalized)? })
     }
 }
 
@@ -47,16 +54,29 @@ impl AddedTokens {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Matcher {
     /// Ordered by content, no content empty or twice.
-    tokens: Vec<(Box<str>, u32)>,
+    tokens: Vec<Sought>,
+}
+
+/// A string that a [`Matcher`] finds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sought {
+    content: String,
+    /// Its place among those declared: of equal ones the first counts.
+    place: u32,
+    id: u32,
 }
 
 impl Matcher {
-    fn new(tokens: impl Iterator<Item = (String, u32)>) -> Self {
-        let mut tokens: Vec<(Box<str>, u32)> =
-            tokens.filter(|t| !t.0.is_empty()).map(|(s, id)| (s.into(), id)).collect();
-        tokens.sort_by(|a, b| a.0.cmp(&b.0)); // stable: of equal ones the first declared is kept
-        tokens.dedup_by(|later, first| later.0 == first.0);
-        Self { tokens }
+    fn new(tokens: impl Iterator<Item = Result<(String, u32)>>) -> Result<Self> {
+        let token = |(place, token): (u32, Result<(String, u32)>)| {
+            check_memory()?;
+            token.map(|(content, id)| Sought { content, place, id })
+        };
+        let mut tokens = (0..).zip(tokens).map(token).try_values()?;
+        tokens.retain(|token| !token.content.is_empty());
+        tokens.sort_unstable();
+        tokens.dedup_by(|later, first| later.content == first.content);
+        Ok(Self { tokens })
     }
 
     /// `text` cut at the tokens; no stretch of text is empty.
@@ -95,12 +115,12 @@ impl Matcher {
         let mut agreeing = &self.tokens[..];
         let mut longest = None;
         for (depth, byte) in text.bytes().enumerate() {
-            let at = |token: &(Box<str>, u32)| token.0.as_bytes().get(depth).copied();
+            let at = |token: &Sought| token.content.as_bytes().get(depth).copied();
             let low = agreeing.partition_point(|token| at(token) < Some(byte));
             let high = agreeing.partition_point(|token| at(token) <= Some(byte));
             agreeing = &agreeing[low..high];
             match agreeing.first() {
-                Some((content, id)) if content.len() == depth + 1 => longest = Some((depth + 1, *id)),
+                Some(token) if token.content.len() == depth + 1 => longest = Some((depth + 1, token.id)),
                 Some(_) => {}
                 None => break,
             }
@@ -116,7 +136,7 @@ mod tests {
     #[test]
     fn leftmost_longest() {
         let tokens = [("<a>", 1), ("<a><b>", 2), ("é", 3), ("a>", 4), ("<a>", 9)];
-        let matcher = Matcher::new(tokens.iter().map(|&(s, id)| (s.into(), id)));
+        let matcher = Matcher::new(tokens.iter().map(|&(s, id)| Ok((s.into(), id)))).unwrap();
         let cases: [(&str, &[Piece<'_>]); 6] = [
             ("", &[]),
             ("plain", &[Piece::Text("plain")]),

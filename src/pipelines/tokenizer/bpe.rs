@@ -4,6 +4,9 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::error::Result;
+use crate::exec::{TryCollect, TryGrow, out_of_memory, try_with_capacity};
+
 /// `left right -> token`, the earlier in the file the lower the rank.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Merge {
@@ -63,20 +66,21 @@ pub(super) struct Workspace {
 impl Bpe {
     /// The rules in order of rank; tokens are below `vocabulary`. Of two rules for one pair the
     /// later counts.
-    pub(super) fn new(bytes: Bytes, merges: &[Merge], vocabulary: u32) -> Self {
-        let mut ranked: Vec<(u32, Rule)> =
-            (0..).zip(merges).map(|(rank, merge)| (merge.left, Rule { right: merge.right, rank })).collect();
+    pub(super) fn new(bytes: Bytes, merges: &[Merge], vocabulary: u32) -> Result<Self> {
+        let rule = |(rank, merge): (u32, &Merge)| (merge.left, Rule { right: merge.right, rank });
+        let mut ranked: Vec<(u32, Rule)> = (0..).zip(merges).map(rule).try_to_vec()?;
         ranked.sort_unstable_by_key(|(left, rule)| (*left, rule.right, Reverse(rule.rank)));
         ranked.dedup_by_key(|(left, rule)| (*left, rule.right));
 
-        let mut starts = Vec::with_capacity(vocabulary as usize + 1);
+        let mut starts = try_with_capacity(vocabulary as usize + 1)?;
         let mut start = 0;
         for left in 0..=vocabulary {
             start += ranked[start..].partition_point(|rule| rule.0 < left);
             starts.push(start as u32);
         }
-        let rules = ranked.into_iter().map(|(_, rule)| rule).collect();
-        Self { bytes, starts, rules, made: merges.iter().map(|merge| merge.token).collect() }
+        let rules = ranked.iter().map(|(_, rule)| *rule).try_to_vec()?;
+        let made = merges.iter().map(|merge| merge.token).try_to_vec()?;
+        Ok(Self { bytes, starts, rules, made })
     }
 
     /// The rank of the rule that merges `left` and `right`.
@@ -92,10 +96,11 @@ impl Bpe {
     /// until none is left; O(n log n). (OpenAI's code makes all merges of one rank before it looks
     /// for a lower rank; with merges from training, whose parts always precede them, the results
     /// are equal.)
-    pub(super) fn encode(&self, word: &[u8], workspace: &mut Workspace, ids: &mut Vec<u32>) {
+    pub(super) fn encode(&self, word: &[u8], workspace: &mut Workspace, ids: &mut Vec<u32>) -> Result<()> {
         let Workspace { symbols, queue } = workspace;
-        let Some((last, inner)) = word.split_last() else { return };
+        let Some((last, inner)) = word.split_last() else { return Ok(()) };
         symbols.clear();
+        symbols.try_reserve(word.len()).map_err(|_| out_of_memory())?;
         let tokens = inner.iter().map(|&byte| self.bytes.inner[usize::from(byte)]);
         let tokens = tokens.chain([self.bytes.last[usize::from(*last)]]).flatten();
         symbols.extend((0..).zip(tokens).map(|(position, token): (u32, u32)| Symbol {
@@ -103,7 +108,7 @@ impl Bpe {
             previous: position.checked_sub(1).unwrap_or(NONE),
             next: position + 1,
         }));
-        let Some(end) = symbols.last_mut() else { return };
+        let Some(end) = symbols.last_mut() else { return Ok(()) };
         end.next = NONE;
 
         let candidate = |symbols: &[Symbol], position: u32| {
@@ -113,6 +118,7 @@ impl Bpe {
             Some(Reverse(u64::from(rank) << 32 | u64::from(position)))
         };
         queue.clear();
+        queue.try_reserve(symbols.len()).map_err(|_| out_of_memory())?;
         queue.extend((0..symbols.len() as u32).filter_map(|p| candidate(symbols, p)));
 
         while let Some(Reverse(first)) = queue.pop() {
@@ -129,6 +135,7 @@ impl Bpe {
             }
             symbols[left.next as usize].token = NONE;
             symbols[position as usize] = Symbol { token, next: right.next, ..left };
+            queue.try_reserve(2).map_err(|_| out_of_memory())?;
             if right.next != NONE {
                 symbols[right.next as usize].previous = position;
                 queue.extend(candidate(symbols, position));
@@ -137,7 +144,8 @@ impl Bpe {
                 queue.extend(candidate(symbols, left.previous));
             }
         }
-        ids.extend(symbols.iter().map(|symbol| symbol.token).filter(|&token| token != NONE));
+        let mut tokens = symbols.iter().map(|symbol| symbol.token).filter(|&token| token != NONE);
+        tokens.try_for_each(|token| ids.try_push(token))
     }
 }
 
@@ -153,7 +161,7 @@ mod tests {
         };
         let merges: Vec<Merge> =
             (512..).zip(merges).map(|(token, &(left, right))| Merge { left, right, token }).collect();
-        Bpe::new(bytes, &merges, 512 + merges.len() as u32)
+        Bpe::new(bytes, &merges, 512 + merges.len() as u32).unwrap()
     }
 
     /// The definition, quadratic: look for the best pair, merge its leftmost occurrence, repeat.
@@ -173,7 +181,7 @@ mod tests {
         let (a, b, c) = (97, 98, 99);
         let encode = |merges: &[(u32, u32)], word: &[u8]| {
             let mut ids = Vec::new();
-            bpe(merges).encode(word, &mut Workspace::default(), &mut ids);
+            bpe(merges).encode(word, &mut Workspace::default(), &mut ids).unwrap();
             ids
         };
         assert!(encode(&[], b"").is_empty());
@@ -208,7 +216,7 @@ mod tests {
             for _ in 0..20 {
                 let word: Vec<u8> = (0..=random(40)).map(|_| 97 + random(3) as u8).collect();
                 let mut ids = Vec::new();
-                bpe.encode(&word, &mut workspace, &mut ids);
+                bpe.encode(&word, &mut workspace, &mut ids).unwrap();
                 assert_eq!(ids, naive(&bpe, &word), "{merges:?} {word:?}");
             }
         }

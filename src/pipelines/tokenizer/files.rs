@@ -9,6 +9,7 @@ use crate::error::{Result, err};
 use super::clean::Cleaning;
 use super::json::{self, parse};
 use super::settings::Settings;
+use super::vocabulary::excerpt;
 use super::{Rules, Tokenizer, lists};
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -97,7 +98,8 @@ pub(super) fn load<'f>(
         if let Some(name) = hugging_face_tokenizer(&config) {
             return Err(err!(
                 Unsupported,
-                "{OPEN_CLIP}: text_cfg.hf_tokenizer_name is {name:?}, and its files are missing"
+                "{OPEN_CLIP}: text_cfg.hf_tokenizer_name is {}, and its files are missing",
+                excerpt(name)
             ));
         }
         *cleaning = wanted_cleaning(&config)?.unwrap_or_default();
@@ -140,7 +142,7 @@ fn check_open_clip<'f>(
     };
     match wanted_cleaning(&config)? {
         Some(cleaning) if cleaning != usual => {
-            let name = &config["tokenizer_kwargs"]["clean"];
+            let name = json::shown(&config["tokenizer_kwargs"]["clean"]);
             Err(err!(Unsupported, "{OPEN_CLIP}: text_cfg.tokenizer_kwargs.clean is {name}, unlike {file}"))
         }
         _ => Ok(()),
@@ -168,7 +170,7 @@ fn wanted_cleaning(text: &Value) -> Result<Option<Cleaning>> {
             _ => false,
         };
         if !known {
-            let value = json::shown(value);
+            let (key, value) = (json::beginning(key, 60), json::shown(value));
             return Err(err!(
                 Unsupported,
                 "{OPEN_CLIP}: text_cfg.tokenizer_kwargs.{key} is {value}, which is not known"

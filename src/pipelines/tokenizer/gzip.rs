@@ -2,9 +2,12 @@
 
 use alloc::vec::Vec;
 
-use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 use crate::error::{Error, Result, err};
+use crate::exec::{try_with_capacity, try_zeroed};
 
 const HEADER: usize = 10;
 const TRAILER: usize = 8;
@@ -19,14 +22,19 @@ const RESERVED: u8 = 0b1110_0000;
 /// The contents of `file`, at most `limit` bytes, checked against length and checksum.
 pub(super) fn inflate(file: &[u8], limit: usize) -> Result<Vec<u8>> {
     let (body, trailer) = deflate_stream(file).ok_or_else(|| malformed("header"))?;
-    let contents = decompress_to_vec_with_limit(body, limit).map_err(|e| match e.status {
-        TINFLStatus::HasMoreOutput => err!(Limit, "gzip: more than {limit} bytes inflated"),
-        _ => malformed("data"),
-    })?;
     let [crc, length] =
         [0, 4].map(|at| trailer[at..at + 4].iter().rfold(0, |word, &byte| word << 8 | u32::from(byte)));
-    if length as usize != contents.len() {
-        return Err(malformed("length"));
+    let mut contents = try_zeroed(limit.min(length as usize))?;
+    let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let mut decompressor = try_with_capacity(1)?; // as a box: it is large
+    decompressor.push(DecompressorOxide::new());
+    match decompress(&mut decompressor[0], body, &mut contents, 0, flags) {
+        (TINFLStatus::Done, _, inflated) if inflated == length as usize => {}
+        (TINFLStatus::HasMoreOutput, ..) if contents.len() == limit => {
+            return Err(err!(Limit, "gzip: more than {limit} bytes inflated"));
+        }
+        (TINFLStatus::Done | TINFLStatus::HasMoreOutput, ..) => return Err(malformed("length")),
+        _ => return Err(malformed("data")),
     }
     if crc != crc32(&contents) {
         return Err(malformed("checksum"));

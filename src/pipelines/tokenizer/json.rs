@@ -2,14 +2,15 @@
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, err};
+use crate::exec::{TryCollect, TryGrow, check_memory, try_string};
 use crate::weights::json::{self, Limits};
 
 use super::added::AddedToken;
@@ -32,8 +33,8 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
 /// `bytes` as JSON, no key repeated.
 pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Value> {
     const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, depth: 16, nodes: 1 << 20 };
-    let text = utf8(bytes, file)?;
-    json::parse(text.as_bytes(), LIMITS).map_err(|e| e.within(file))
+    let text = utf8(bytes, file)?.as_bytes();
+    json::check_escapes(text).and_then(|()| json::parse(text, LIMITS)).map_err(|e| e.within(file))
 }
 
 /// An object of tokens and ids.
@@ -44,25 +45,29 @@ pub(super) fn vocabulary(value: &Value) -> Result<Vocabulary<'_>> {
     let entry = |(token, value): (&'_ String, &Value)| match id(value) {
         Some(_) if token.is_empty() => Err(err!(Tokenizer, "the vocabulary has an empty token")),
         Some(id) => Ok(id),
-        None => Err(err!(Tokenizer, "{} is the id of {}", excerpt(&value.to_string()), excerpt(token))),
+        None => Err(err!(Tokenizer, "{} is the id of {}", excerpt_of(value), excerpt(token))),
     };
     let entries = object.iter().map(|e| Ok((Cow::Borrowed(e.0.as_str()), entry(e)?)));
-    Vocabulary::new(entries.collect::<Result<_>>()?).map_err(|token| repeated(&token))
+    Vocabulary::new(entries.try_values()?, repeated)
 }
 
 /// The object of tokens and ids that `text` is, without the values of any JSON in between: most of the time that a model
 /// takes to load may go into its vocabulary.
 pub(super) fn vocabulary_of<'t>(text: &'t str, file: &str) -> Result<Vocabulary<'t>> {
+    json::check_escapes(text.as_bytes()).map_err(|e| e.within(file))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let entries = json.deserialize_map(Ids).and_then(|entries| json.end().map(|()| entries));
-    if let Some(vocabulary) = entries.ok().and_then(|entries| Vocabulary::new(entries).ok()) {
+    let entries = json.deserialize_any(Ids).and_then(|entries| json.end().map(|()| entries));
+    if let Some(vocabulary) = entries.ok().and_then(|entries| Vocabulary::new(entries, repeated).ok()) {
         return Ok(vocabulary);
     }
-    // Something is wrong: the reader that says where takes over.
+    // Something is wrong: the reader that says what and where takes over.
     let value = parse(text.as_bytes(), file)?;
     let entries = vocabulary(&value).map_err(|e| e.within(file))?;
-    let owned = entries.iter().map(|(token, id)| (Cow::Owned(token.into()), id)).collect();
-    Vocabulary::new(owned).map_err(|token| repeated(&token).within(file))
+    let owned = |(token, id)| {
+        check_memory()?;
+        Ok((Cow::Owned(try_string(token)?), id))
+    };
+    Vocabulary::new(entries.iter().map(owned).try_values()?, repeated).map_err(|e| e.within(file))
 }
 
 fn repeated(token: &str) -> Error {
@@ -70,6 +75,8 @@ fn repeated(token: &str) -> Error {
 }
 
 /// Reads an object of tokens, none of them empty, and ids; keys without escapes stay where they are.
+///
+/// It and its parts accept any value and refuse strings themselves: serde's messages would hold them, however long.
 struct Ids;
 
 impl<'de> Visitor<'de> for Ids {
@@ -85,9 +92,41 @@ impl<'de> Visitor<'de> for Ids {
             if token.is_empty() {
                 return Err(A::Error::custom("an empty token"));
             }
-            entries.push((token, json.next_value()?));
+            check_memory().map_err(A::Error::custom)?;
+            entries.try_push((token, json.next_value_seed(Id)?)).map_err(A::Error::custom)?;
         }
         Ok(entries)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
+        Err(E::custom("a string"))
+    }
+}
+
+/// Reads an id.
+struct Id;
+
+impl<'de> DeserializeSeed<'de> for Id {
+    type Value = u32;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<u32, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Id {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<u32, E> {
+        u32::try_from(id).map_err(E::custom)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<u32, E> {
+        Err(E::custom("a string"))
     }
 }
 
@@ -113,8 +152,8 @@ impl<'de> Visitor<'de> for Token {
         Ok(Cow::Borrowed(token))
     }
 
-    fn visit_str<E>(self, token: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(token.into()))
+    fn visit_str<E: serde::de::Error>(self, token: &str) -> Result<Self::Value, E> {
+        try_string(token).map(Cow::Owned).map_err(E::custom)
     }
 }
 
@@ -173,7 +212,7 @@ fn declared_within(file: &Value) -> Result<Declared<'_>> {
 /// `[token, id]` of the post-processor, agreeing with the vocabulary.
 fn special_token<'a>(value: &'a Value, vocabulary: &Vocabulary<'_>, added: &[AddedToken]) -> Result<&'a str> {
     let (Some(token), Some(id)) = (value[0].as_str(), id(&value[1])) else {
-        return Err(err!(Tokenizer, "{} is not [token, id]", excerpt(&value.to_string())));
+        return Err(err!(Tokenizer, "{} is not [token, id]", excerpt_of(value)));
     };
     if find(token, vocabulary, added) != Some(id) {
         return Err(err!(Tokenizer, "token {} does not have id {id}", excerpt(token)));
@@ -186,7 +225,7 @@ fn merges(value: &Value) -> Result<Vec<(&str, &str)>> {
     let Some(merges) = value.as_array() else {
         return Err(err!(Tokenizer, "model.merges is not a list"));
     };
-    merges.iter().enumerate().map(|(rank, value)| merge(rank, value)).collect()
+    merges.iter().enumerate().map(|(rank, value)| merge(rank, value)).try_values()
 }
 
 fn merge(rank: usize, value: &Value) -> Result<(&str, &str)> {
@@ -196,9 +235,9 @@ fn merge(rank: usize, value: &Value) -> Result<(&str, &str)> {
             [Value::String(left), Value::String(right)] if !left.is_empty() && !right.is_empty() => {
                 Ok((left, right))
             }
-            _ => Err(not_two_fields(rank, &value.to_string())),
+            _ => Err(not_two_fields(rank, &beginning(value, 41))),
         },
-        _ => Err(not_two_fields(rank, &value.to_string())),
+        _ => Err(not_two_fields(rank, &beginning(value, 41))),
     }
 }
 
@@ -210,27 +249,27 @@ fn added_tokens(value: &Value) -> Result<Vec<AddedToken>> {
     };
     let token = |token: &Value| {
         let (Some(content), Some(id)) = (token["content"].as_str(), id(&token["id"])) else {
-            return Err(err!(
-                Tokenizer,
-                "added token without content or id: {}",
-                excerpt(&token.to_string())
-            ));
+            return Err(err!(Tokenizer, "added token without content or id: {}", excerpt_of(token)));
         };
         added_token(token, content, id)
     };
-    tokens.iter().map(token).collect()
+    tokens.iter().map(token).try_values()
 }
 
 /// An added token with the flags that `value` has.
 pub(super) fn added_token(value: &Value, content: &str, id: u32) -> Result<AddedToken> {
-    // lstrip and rstrip take spaces beside the token, which give no tokens anyway.
-    if value["single_word"] == true {
-        return Err(unsupported("added token", value));
-    }
+    check_flags(value)?;
+    check_memory()?;
     let special = value["special"] == true;
     // Where nothing is said, special tokens are looked for as they are.
     let normalized = value["normalized"].as_bool().unwrap_or(!special);
-    Ok(AddedToken { content: content.into(), id, normalized, special })
+    Ok(AddedToken { content: try_string(content)?, id, normalized, special })
+}
+
+/// `Unsupported` if an added token is looked for in another way than here.
+pub(super) fn check_flags(value: &Value) -> Result<()> {
+    // lstrip and rstrip take spaces beside the token, which give no tokens anyway.
+    if value["single_word"] == true { Err(unsupported("added token", value)) } else { Ok(()) }
 }
 
 /// `Unsupported` unless the normaliser is what [`super::normalize`] does.
@@ -289,10 +328,36 @@ pub(super) fn unsupported(key: &str, value: &Value) -> Error {
 
 /// `value` as JSON, cut if it is long.
 pub(super) fn shown(value: &Value) -> String {
-    let mut text = value.to_string();
+    let mut text = beginning(value, 61);
     if let Some((end, _)) = text.char_indices().nth(60) {
         text.truncate(end);
         text.push('…');
     }
     text
+}
+
+/// `value` as JSON in quotes, cut if it is long.
+fn excerpt_of(value: &Value) -> String {
+    excerpt(&beginning(value, 41))
+}
+
+/// The first `most` characters of `value`, which may be long.
+pub(super) fn beginning(value: impl fmt::Display, most: usize) -> String {
+    struct Beginning {
+        text: String,
+        room: usize,
+    }
+    impl fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for c in text.chars() {
+                self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
+                self.text.push(c);
+            }
+            Ok(())
+        }
+    }
+    let mut beginning = Beginning { text: String::new(), room: most };
+    // The error says that it is full.
+    _ = write!(beginning, "{value}");
+    beginning.text
 }

@@ -1,10 +1,11 @@
 //! Plain lists: `vocab.json` with `merges.txt`, and OpenAI's `bpe_simple_vocab_16e6.txt`.
 
 use alloc::borrow::Cow;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::exec::{TryCollect, check_memory, try_string_with_capacity};
 
 use super::added::AddedToken;
 use super::json;
@@ -51,20 +52,30 @@ pub(super) fn openai(list: &[u8]) -> Result<Tokenizer> {
     let lines = lines.filter(|line| !line.is_empty()).take(OPENAI_MERGES);
     let merges = merges_of(lines).map_err(|e| e.within(FILE))?;
 
-    let bytes = || alphabet().map(|(_, character)| character.to_string());
-    let tokens = bytes()
-        .chain(bytes().map(|byte| byte + WORD_END))
-        .chain(merges.iter().map(|(left, right)| String::from(*left) + right))
-        .chain([START.to_string(), END.to_string()]);
-    let tokens = tokens.map(Cow::Owned).zip(0..).collect();
-    let vocabulary = Vocabulary::new(tokens)
-        .map_err(|token| err!(Tokenizer, "{FILE}: token {} comes from two merges", excerpt(&token)))?;
+    let bytes = |end| alphabet().map(move |(_, byte)| joined(byte.encode_utf8(&mut [0; 4]), end));
+    let tokens = bytes("")
+        .chain(bytes(WORD_END))
+        .chain(merges.iter().map(|(left, right)| joined(left, right)))
+        .chain([START, END].map(|special| joined(special, "")));
+    let tokens = tokens.zip(0..).map(|(token, id)| Ok((Cow::Owned(token?), id))).try_values()?;
+    let vocabulary = Vocabulary::new(tokens, |token| {
+        err!(Tokenizer, "{FILE}: token {} comes from two merges", excerpt(token))
+    })?;
     let cleaning = Some(Cleaning::default());
     Declared { cleaning, padding: Some(0), ..plain(vocabulary, merges) }.build()
 }
 
 fn merges_of<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<(&'a str, &'a str)>> {
-    lines.enumerate().map(|(rank, line)| merge_fields(rank, line)).collect()
+    lines.enumerate().map(|(rank, line)| merge_fields(rank, line)).try_values()
+}
+
+/// The token that `left` and `right` are together.
+fn joined(left: &str, right: &str) -> Result<String> {
+    check_memory()?;
+    let mut token = try_string_with_capacity(left.len() + right.len())?;
+    token.push_str(left);
+    token.push_str(right);
+    Ok(token)
 }
 
 /// Vocabulary and merges with the usual special tokens.

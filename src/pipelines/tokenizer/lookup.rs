@@ -1,8 +1,10 @@
 //! The tokens of a vocabulary and their ids, while a tokenizer is made.
 
 use alloc::borrow::Cow;
-use alloc::vec;
 use alloc::vec::Vec;
+
+use crate::error::{Error, Result};
+use crate::exec::{TryCollect, try_copied, try_filled, try_zeroed};
 
 /// A token and its id.
 pub(super) type Entry<'t> = (Cow<'t, str>, u32);
@@ -17,19 +19,19 @@ pub(super) struct Vocabulary<'t> {
 }
 
 impl<'t> Vocabulary<'t> {
-    /// Of `tokens`, fewer than 2³¹; or one that is there twice.
-    pub(super) fn new(tokens: Vec<Entry<'t>>) -> Result<Self, Cow<'t, str>> {
+    /// Of `tokens`, fewer than 2³¹. The error is `twice` of one that is there twice, or `OutOfMemory`.
+    pub(super) fn new(tokens: Vec<Entry<'t>>, twice: impl FnOnce(&str) -> Error) -> Result<Self> {
         let count = tokens.len().max(1);
-        let buckets: Vec<usize> = tokens.iter().map(|(token, _)| bucket(token, count)).collect();
-        let mut starts = vec![0u32; count + 1];
+        let buckets: Vec<usize> = tokens.iter().map(|(token, _)| bucket(token, count)).try_to_vec()?;
+        let mut starts: Vec<u32> = try_zeroed(count + 1)?;
         for &bucket in &buckets {
             starts[bucket + 1] += 1;
         }
         for b in 0..count {
             starts[b + 1] += starts[b];
         }
-        let mut next = starts.clone();
-        let mut entries = vec![(Cow::Borrowed(""), 0); tokens.len()];
+        let mut next = try_copied(&starts)?;
+        let mut entries = try_filled((Cow::Borrowed(""), 0), tokens.len())?;
         for (entry, bucket) in tokens.into_iter().zip(buckets) {
             let place = &mut next[bucket];
             entries[*place as usize] = entry;
@@ -41,7 +43,7 @@ impl<'t> Vocabulary<'t> {
             let bucket = &mut vocabulary.entries[range];
             bucket.sort_unstable();
             if let Some(pair) = bucket.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Err(pair[0].0.clone());
+                return Err(twice(&pair[0].0));
             }
         }
         Ok(vocabulary)
@@ -81,8 +83,10 @@ fn bucket(token: &str, count: usize) -> usize {
 mod tests {
     use alloc::collections::BTreeMap;
     use alloc::format;
+    use alloc::string::ToString;
 
     use super::*;
+    use crate::error::err;
 
     #[test]
     fn finds_what_a_map_finds() {
@@ -90,7 +94,7 @@ mod tests {
             let names: BTreeMap<_, u32> =
                 (0..count).map(|i| (format!("token {}", i * 7919 % 4096 * 3), i)).collect();
             let entries = names.iter().map(|(name, &id)| (Cow::Borrowed(name.as_str()), id)).collect();
-            let vocabulary = Vocabulary::new(entries).unwrap();
+            let vocabulary = Vocabulary::new(entries, |token| unreachable!("{token}")).unwrap();
             assert_eq!(
                 vocabulary.iter().map(|(name, id)| (name.into(), id)).collect::<BTreeMap<_, _>>(),
                 names
@@ -106,6 +110,7 @@ mod tests {
     #[test]
     fn a_token_that_is_there_twice_is_named() {
         let twice = ["a", "b", "c", "b"].map(|token| (Cow::Borrowed(token), 0));
-        assert_eq!(Vocabulary::new(twice.to_vec()).unwrap_err(), "b");
+        let named = Vocabulary::new(twice.to_vec(), |token| err!(Format, "{token}")).unwrap_err();
+        assert_eq!(named.to_string(), "b");
     }
 }

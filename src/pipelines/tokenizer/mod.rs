@@ -40,6 +40,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
+use crate::exec::TryGrow;
 
 use added::{AddedTokens, Piece};
 use bpe::{Bpe, Workspace};
@@ -49,7 +50,8 @@ pub use files::FILES;
 /// Context length of every published CLIP.
 pub const CONTEXT_LENGTH: usize = 77;
 
-/// Largest tokenizer file, also after decompression (the published ones have 1–4 MB).
+/// Largest tokenizer file, also after decompression (the published ones have 1–4 MB). A string with escapes in JSON may
+/// have 64 KiB of it, 4 KiB without the feature `std`.
 pub const MAX_FILE_BYTES: usize = 16 << 20;
 
 /// Largest text.
@@ -114,8 +116,8 @@ impl Tokenizer {
     /// From the contents of a `tokenizer.json`: exactly what it says, no cleaning of texts.
     ///
     /// # Errors
-    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), and `Unsupported` if
-    /// its normaliser, pattern, post-processor or model are not CLIP's.
+    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), `OutOfMemory`, and `Unsupported`
+    /// if its normaliser, pattern, post-processor or model are not CLIP's.
     pub fn from_tokenizer_json(json: &[u8]) -> Result<Self> {
         json::tokenizer(json)
     }
@@ -123,7 +125,7 @@ impl Tokenizer {
     /// From the contents of `vocab.json` and `merges.txt`, with `CLIPTokenizer`'s rules: no cleaning of texts.
     ///
     /// # Errors
-    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent).
+    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), `OutOfMemory`.
     pub fn from_vocab_merges(vocab: &[u8], merges: &[u8]) -> Result<Self> {
         lists::vocab_and_merges(vocab, merges)
     }
@@ -133,7 +135,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Utf8`, `Format` (not gzip after all), `Limit` (size), `Tokenizer` (inconsistent),
-    /// `Unsupported` (gzipped, and built without the feature).
+    /// `Unsupported` (gzipped, and built without the feature), `OutOfMemory`.
     pub fn from_openai_bpe(list: &[u8]) -> Result<Self> {
         lists::openai(list)
     }
@@ -213,7 +215,7 @@ impl Tokenizer {
     /// The ids of `text` between start and end token, at most the context length, not padded.
     ///
     /// # Errors
-    /// `Limit` if `text` exceeds [`MAX_TEXT_BYTES`], or the context under [`Overlong::Reject`].
+    /// `Limit` if `text` exceeds [`MAX_TEXT_BYTES`], or the context under [`Overlong::Reject`]; `OutOfMemory`.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         if text.len() > MAX_TEXT_BYTES {
             let length = text.len();
@@ -223,7 +225,7 @@ impl Tokenizer {
         ids.push(self.start);
         // One more than the room before the end token tells that the text is too long.
         let room = self.context_length - 1;
-        self.append(text, room + 1, &mut ids);
+        self.append(text, room + 1, &mut ids)?;
         if ids.len() > room && self.overlong == Overlong::Reject {
             let context = self.context_length;
             return Err(err!(Limit, "text of more than the {context} tokens of the context"));
@@ -256,23 +258,24 @@ impl Tokenizer {
     }
 
     /// Append the tokens of `text`; stop after the word with which `ids` reaches `enough`.
-    fn append(&self, text: &str, enough: usize, ids: &mut Vec<u32>) {
+    fn append(&self, text: &str, enough: usize, ids: &mut Vec<u32>) -> Result<()> {
         match &self.rules {
             Rules::HuggingFace { added, specials_in_pattern } => {
-                self.append_pieces(text, added, *specials_in_pattern, enough, ids);
+                self.append_pieces(text, added, *specials_in_pattern, enough, ids)
             }
             Rules::OpenAi { cleaning, specials } => {
                 let mut workspace = Workspace::default();
-                for word in split::simple_words(&cleaning.run(text), *specials) {
+                for word in split::simple_words(&cleaning.run(text)?, *specials) {
                     match specials.iter().position(|special| *special == word) {
-                        Some(0) => ids.push(self.start),
-                        Some(_) => ids.push(self.end),
-                        None => self.bpe.encode(word.as_bytes(), &mut workspace, ids),
+                        Some(0) => ids.try_push(self.start)?,
+                        Some(_) => ids.try_push(self.end)?,
+                        None => self.bpe.encode(word.as_bytes(), &mut workspace, ids)?,
                     }
                     if ids.len() >= enough {
-                        return;
+                        break;
                     }
                 }
+                Ok(())
             }
         }
     }
@@ -285,29 +288,30 @@ impl Tokenizer {
         specials_in_pattern: bool,
         enough: usize,
         ids: &mut Vec<u32>,
-    ) {
+    ) -> Result<()> {
         let mut workspace = Workspace::default();
         for piece in added.plain.split(text) {
             let text = match piece {
-                Piece::Text(text) => normalize::normalize(text),
+                Piece::Text(text) => normalize::normalize(text)?,
                 Piece::Token(id) => {
-                    ids.push(id);
+                    ids.try_push(id)?;
                     continue;
                 }
             };
             for piece in added.normalized.split(&text) {
                 match piece {
-                    Piece::Token(id) => ids.push(id),
+                    Piece::Token(id) => ids.try_push(id)?,
                     Piece::Text(text) => {
                         for word in split::words(text, specials_in_pattern) {
-                            self.bpe.encode(word.as_bytes(), &mut workspace, ids);
+                            self.bpe.encode(word.as_bytes(), &mut workspace, ids)?;
                             if ids.len() >= enough {
-                                return;
+                                return Ok(());
                             }
                         }
                     }
                 }
             }
         }
+        Ok(())
     }
 }

@@ -4,66 +4,81 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::unicode::{combining_class, compose, decompose};
+use crate::error::Result;
+use crate::exec::{TryGrow, TryGrowText, try_copied, try_string_with_capacity};
 
 /// `lower(replace(nfc(text), /\s+/, " "))`, where `lower` looks at single characters: a capital
 /// sigma becomes σ even at the end of a word.
-pub(super) fn normalize(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+pub(super) fn normalize(text: &str) -> Result<String> {
+    let mut out = try_string_with_capacity(text.len())?;
     let mut in_space = false;
     nfc(text, |c| {
         let space = c.is_whitespace();
         if !space {
-            out.extend(c.to_lowercase());
+            c.to_lowercase().try_for_each(|c| out.try_push_char(c))?;
         } else if !in_space {
-            out.push(' ');
+            out.try_push_char(' ')?;
         }
         in_space = space;
-    });
-    out
+        Ok(())
+    })?;
+    Ok(out)
 }
 
 /// Canonical composition (Unicode Standard Annex #15), one character at a time to `emit`.
-pub(super) fn nfc(text: &str, mut emit: impl FnMut(char)) {
+pub(super) fn nfc(text: &str, mut emit: impl FnMut(char) -> Result<()>) -> Result<()> {
     // (character, combining class), fully decomposed, since the last ASCII character: ASCII stands
     // for itself and composes only with what follows.
     let mut segment: Vec<(char, u8)> = Vec::new();
     for c in text.chars() {
         if c.is_ascii() {
-            flush(&mut segment, &mut emit);
-            segment.push((c, 0));
+            flush(&mut segment, &mut emit)?;
+            segment.try_push((c, 0))?;
         } else {
-            push_decomposed(c, &mut segment);
+            push_decomposed(c, &mut segment)?;
         }
     }
-    flush(&mut segment, &mut emit);
+    flush(&mut segment, &mut emit)
 }
 
 /// Append the full canonical decomposition of `c`.
-fn push_decomposed(c: char, segment: &mut Vec<(char, u8)>) {
-    match decompose(c) {
-        Some((first, second)) => {
-            push_decomposed(first, segment);
-            if let Some(second) = second {
-                segment.push((second, combining_class(second)));
-            }
-        }
-        None => segment.push((c, combining_class(c))),
-    }
+fn push_decomposed(c: char, segment: &mut Vec<(char, u8)>) -> Result<()> {
+    let Some((first, second)) = decompose(c) else { return segment.try_push((c, combining_class(c))) };
+    push_decomposed(first, segment)?;
+    second.map_or(Ok(()), |second| segment.try_push((second, combining_class(second))))
 }
 
 /// Reorder the marks of a decomposed segment, compose it, emit it and leave it empty.
-fn flush(segment: &mut Vec<(char, u8)>, emit: &mut impl FnMut(char)) {
+fn flush(segment: &mut Vec<(char, u8)>, emit: &mut impl FnMut(char) -> Result<()>) -> Result<()> {
     if segment.len() > 1 {
         for marks in segment.chunk_by_mut(|a, b| (a.1 == 0) == (b.1 == 0)) {
-            if marks[0].1 != 0 {
-                marks.sort_by_key(|mark| mark.1); // stable, as the canonical order requires
-            }
+            order(marks)?;
         }
         compose_segment(segment);
     }
-    for (c, _) in segment.drain(..) {
-        emit(c);
+    segment.drain(..).try_for_each(|(c, _)| emit(c))
+}
+
+/// Sort marks by class; those of one class keep their order.
+fn order(marks: &mut [(char, u8)]) -> Result<()> {
+    if marks.is_sorted_by_key(|mark| mark.1) {
+        return Ok(());
     }
+    // The standard library's stable sort takes memory that it may not get.
+    let unordered = try_copied(marks)?;
+    let mut places = [0; 257];
+    for &(_, class) in &unordered {
+        places[usize::from(class) + 1] += 1;
+    }
+    for class in 0..256 {
+        places[class + 1] += places[class];
+    }
+    for mark in unordered {
+        let place = &mut places[usize::from(mark.1)];
+        marks[*place] = mark;
+        *place += 1;
+    }
+    Ok(())
 }
 
 /// Let each character join the last starter if a composite exists and nothing between them blocks
@@ -95,7 +110,7 @@ mod tests {
 
     fn nfc_string(text: &str) -> String {
         let mut out = String::new();
-        nfc(text, |c| out.push(c));
+        nfc(text, |c| out.try_push_char(c)).unwrap();
         out
     }
 
@@ -132,7 +147,7 @@ mod tests {
             ("\u{212A}", "k"),
         ];
         for (text, expected) in cases {
-            assert_eq!(normalize(text), expected, "{text:?}");
+            assert_eq!(normalize(text).unwrap(), expected, "{text:?}");
         }
     }
 }

@@ -7,17 +7,17 @@
 //! id of padding. `do_lower_case`, `add_prefix_space`, `add_bos_token`, `add_eos_token`, `strip_accents` and
 //! `errors` change nothing there, and nothing here.
 
-use alloc::collections::BTreeMap;
-use alloc::format;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_json::Value;
 
-use crate::error::{Result, err};
+use crate::error::{Error, Result, err};
+use crate::exec::{TryCollect, TryGrow, check_memory, out_of_memory, try_string};
 
 use super::added::AddedToken;
-use super::json::{added_token, id, shown, unsupported};
+use super::json::{added_token, beginning, check_flags, id, shown, unsupported};
 use super::vocabulary::{Declared, excerpt, find};
 
 const CONFIG: &str = "tokenizer_config.json";
@@ -48,11 +48,13 @@ pub(super) struct Settings {
     longest: usize,
 }
 
-/// A special token: its text, and its flags where a file has them.
-#[derive(Clone, Debug)]
+/// A special token: its text, and what its flags say where a file has them.
+#[derive(Debug)]
 struct Special {
     content: String,
-    flags: Value,
+    normalized: bool,
+    /// Why it cannot be an added token, if it cannot.
+    fault: Option<Error>,
 }
 
 impl Settings {
@@ -62,41 +64,51 @@ impl Settings {
         let decoder = decoder(&config["added_tokens_decoder"]).map_err(|e| e.within(CONFIG))?;
         let sources: &[&Value] = if decoder.is_some() { &[config] } else { &[config, special_tokens] };
         let entries = || sources.iter().rev().filter_map(|source| source.as_object()).flatten();
-        let value =
-            |name: &str| entries().find(|(key, _)| *key == name).map_or(&Value::Null, |(_, value)| value);
+        let mut values: BTreeMap<&str, &Value> = BTreeMap::new();
+        for (key, value) in entries() {
+            check_memory()?;
+            values.entry(key).or_insert(value);
+        }
+        let value = |name: &str| values.get(name).copied().unwrap_or(&Value::Null);
         let mut specials = Vec::new();
         let others = entries().map(|(key, _)| key.as_str()).filter(|key| key.ends_with("_token"));
         for name in SPECIALS.into_iter().chain(others.filter(|key| !SPECIALS.contains(key))) {
-            specials.extend(Special::new(value(name)).map(|special| (name.into(), special)));
+            if let Some(special) = Special::new(value(name))? {
+                specials.try_push((try_string(name)?, special))?;
+            }
         }
         for name in ["additional_special_tokens", "extra_special_tokens"] {
             let values: Vec<&Value> = match value(name) {
-                Value::Array(values) => values.iter().collect(),
-                Value::Object(values) => values.values().collect(),
+                Value::Array(values) => values.iter().try_to_vec()?,
+                Value::Object(values) => values.values().try_to_vec()?,
                 _ => Vec::new(),
             };
-            specials
-                .extend(values.into_iter().filter_map(Special::new).map(|special| (name.into(), special)));
-        }
-        let is_special = |content: &str| specials.iter().any(|(_, special)| special.content == content);
-        let added = match (&decoder, added) {
-            (None, Value::Object(tokens)) => {
-                let token = |(content, value): (&String, &Value)| match id(value) {
-                    None => {
-                        Err(err!(Tokenizer, "{ADDED}: {} is the id of {}", shown(value), excerpt(content)))
-                    }
-                    Some(id) => {
-                        let (content, special) = (content.clone(), is_special(content));
-                        Ok((id, AddedToken { content, id, normalized: !special, special }))
-                    }
-                };
-                tokens.iter().map(token).collect::<Result<_>>()?
+            for value in values {
+                if let Some(special) = Special::new(value)? {
+                    specials.try_push((try_string(name)?, special))?;
+                }
             }
-            _ => BTreeMap::new(),
-        };
+        }
+        let mut special_texts = BTreeSet::new();
+        for (_, special) in &specials {
+            check_memory()?;
+            special_texts.insert(special.content.as_str());
+        }
+        let mut by_id = BTreeMap::new();
+        if let (None, Value::Object(tokens)) = (&decoder, added) {
+            for (content, value) in tokens {
+                check_memory()?;
+                let id = id(value).ok_or_else(|| {
+                    err!(Tokenizer, "{ADDED}: {} is the id of {}", shown(value), excerpt(content))
+                })?;
+                let special = special_texts.contains(content.as_str());
+                let content = try_string(content)?;
+                by_id.insert(id, AddedToken { content, id, normalized: !special, special });
+            }
+        }
         let split_specials = config["split_special_tokens"] == true;
         let longest = longest(&config["model_max_length"]).map_err(|e| e.within(CONFIG))?;
-        Ok(Self { file_as_is, decoder, added, specials, split_specials, longest })
+        Ok(Self { file_as_is, decoder, added: by_id, specials, split_specials, longest })
     }
 
     /// Change what the vocabulary's file declares. `frames` says whether it has start and end tokens itself.
@@ -110,17 +122,18 @@ impl Settings {
         }
         match &self.decoder {
             Some(tokens) if !self.file_as_is => {
-                declared.added = tokens.values().cloned().collect();
+                declared.added = tokens.values().map(AddedToken::try_clone).try_values()?;
                 for content in [declared.start, declared.end] {
                     if !declared.added.iter().any(|token| token.content == content)
                         && let Some(id) = declared.vocabulary.get(content)
                     {
-                        declared.added.push(AddedToken {
-                            content: content.into(),
+                        let content = try_string(content)?;
+                        declared.added.try_push(AddedToken {
+                            content,
                             id,
                             normalized: false,
                             special: true,
-                        });
+                        })?;
                     }
                 }
             }
@@ -128,31 +141,39 @@ impl Settings {
                 let replaced =
                     |token: &AddedToken| tokens.get(&token.id).is_some_and(|t| t.content == token.content);
                 declared.added.retain(|token| !replaced(token));
-                declared.added.extend(tokens.values().cloned());
+                append(&mut declared.added, tokens.values())?;
             }
             None => {
-                let known = |token: &AddedToken| {
-                    declared
-                        .added
-                        .iter()
-                        .any(|other| (&other.content, other.id) == (&token.content, token.id))
-                };
-                let new: Vec<AddedToken> =
-                    self.added.values().filter(|token| !known(token)).cloned().collect();
-                declared.added.extend(new);
+                let mut known = BTreeSet::new();
+                for token in &declared.added {
+                    check_memory()?;
+                    known.insert((token.content.as_str(), token.id));
+                }
+                let is_new = |token: &&AddedToken| !known.contains(&(token.content.as_str(), token.id));
+                let new = self.added.values().filter(is_new).try_to_vec()?;
+                append(&mut declared.added, new.into_iter())?;
             }
         }
         // The padding token is the usual end token, also where another token ends texts.
         declared.padding =
             declared.padding.or_else(|| find(declared.end, &declared.vocabulary, &declared.added));
+        // Of several with the same text, the first.
+        let mut ids = BTreeMap::new();
+        for token in &declared.added {
+            check_memory()?;
+            ids.entry(token.content.as_str()).or_insert(token.id);
+        }
+        let (mut next, mut new) = (next_id(declared), Vec::new());
         for (name, special) in &self.specials {
-            let id = match find_added(&special.content, &declared.added) {
-                Some(id) => id,
+            let id = match ids.get(special.content.as_str()) {
+                Some(&id) => id,
                 None => {
                     let known = find(&special.content, &declared.vocabulary, &[]);
-                    let token = special.token(known.unwrap_or_else(|| next_id(declared)))?;
+                    let token = special.token(known.unwrap_or(next))?;
                     let id = token.id;
-                    declared.added.push(token);
+                    next = next.max(id.saturating_add(1));
+                    ids.insert(&special.content, id);
+                    new.try_push(token)?;
                     id
                 }
             };
@@ -166,6 +187,8 @@ impl Settings {
                 _ => {}
             }
         }
+        declared.added.try_reserve(new.len()).map_err(|_| out_of_memory())?;
+        declared.added.append(&mut new);
         declared.split_specials = self.split_specials;
         declared.longest = self.longest;
         Ok(())
@@ -174,20 +197,25 @@ impl Settings {
 
 impl Special {
     /// A text, or an object with a text and flags; `None` for null and what else may be there.
-    fn new(value: &Value) -> Option<Self> {
-        let content = value.as_str().or_else(|| value["content"].as_str())?;
-        Some(Self { content: content.into(), flags: value.clone() })
+    fn new(value: &Value) -> Result<Option<Self>> {
+        let Some(content) = value.as_str().or_else(|| value["content"].as_str()) else { return Ok(None) };
+        check_memory()?;
+        let (content, normalized) = (try_string(content)?, value["normalized"] == true);
+        Ok(Some(Self { content, normalized, fault: check_flags(value).err() }))
     }
 
     fn token(&self, id: u32) -> Result<AddedToken> {
-        let token = added_token(&self.flags, &self.content, id)?;
-        Ok(AddedToken { normalized: self.flags["normalized"] == true, special: true, ..token })
+        check_memory()?;
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        Ok(AddedToken { content: try_string(&self.content)?, id, normalized: self.normalized, special: true })
     }
 }
 
-/// The id of an added token.
-fn find_added(content: &str, added: &[AddedToken]) -> Option<u32> {
-    added.iter().find(|token| token.content == content).map(|token| token.id)
+/// Adds copies of `more` to `tokens`.
+fn append<'t>(tokens: &mut Vec<AddedToken>, mut more: impl Iterator<Item = &'t AddedToken>) -> Result<()> {
+    more.try_for_each(|token| tokens.try_push(token.try_clone()?))
 }
 
 /// The first id after all others.
@@ -223,14 +251,20 @@ fn decoder(value: &Value) -> Result<Option<BTreeMap<u32, AddedToken>>> {
         Value::Object(tokens) => tokens,
         _ => return Err(err!(Tokenizer, "added_tokens_decoder is not an object")),
     };
-    let token = |(key, value): (&String, &Value)| match (key.parse(), value["content"].as_str()) {
-        (Ok(id), Some(content)) => Ok((id, added_token(value, content, id)?)),
-        _ => {
-            let entry = format!("{key}: {value}");
-            Err(err!(Tokenizer, "added_tokens_decoder: {} is not an id and its token", excerpt(&entry)))
-        }
-    };
-    tokens.iter().map(token).collect::<Result<_>>().map(Some)
+    // One after the other: what makes a map of all at once sorts them in memory of its own.
+    let mut by_id = BTreeMap::new();
+    for (key, value) in tokens {
+        let (Ok(id), Some(content)) = (key.parse(), value["content"].as_str()) else {
+            let entry = beginning(format_args!("{key}: {value}"), 41);
+            return Err(err!(
+                Tokenizer,
+                "added_tokens_decoder: {} is not an id and its token",
+                excerpt(&entry)
+            ));
+        };
+        by_id.insert(id, added_token(value, content, id)?);
+    }
+    Ok(Some(by_id))
 }
 
 /// Tokens of a text at most. "No limit" is written as 10³⁰.

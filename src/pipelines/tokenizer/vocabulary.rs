@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result, err};
+use crate::exec::{TryCollect, TryGrow, TryGrowText, try_with_capacity};
 
 use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, Bytes, Merge};
@@ -56,13 +57,13 @@ impl Declared<'_> {
         let rules = match self.cleaning {
             Some(cleaning) => Rules::OpenAi { cleaning, specials: [START, END] },
             None => Rules::HuggingFace {
-                added: AddedTokens::new(&self.added, self.split_specials),
+                added: AddedTokens::new(&self.added, self.split_specials)?,
                 specials_in_pattern: self.specials_in_pattern,
             },
         };
         Ok(Tokenizer {
             rules,
-            bpe: Bpe::new(self.bytes()?, &self.merge_ids(&tokens)?, size),
+            bpe: Bpe::new(self.bytes()?, &self.merge_ids(&tokens)?, size)?,
             vocabulary: size,
             start,
             end,
@@ -75,25 +76,26 @@ impl Declared<'_> {
 
     /// The tokens in the order of their ids, if these are 0, 1, 2 … each once.
     fn tokens(&self) -> Result<Vec<Listed<'_>>> {
-        let mut tokens: Vec<Listed<'_>> =
-            self.vocabulary.iter().map(|(token, id)| (id, token, true)).collect();
+        let mut tokens = try_with_capacity(self.vocabulary.iter().len() + self.added.len())?;
+        tokens.extend(self.vocabulary.iter().map(|(token, id)| (id, token, true)));
         for AddedToken { content, id, .. } in &self.added {
             if content.is_empty() {
                 return Err(err!(Tokenizer, "added token {id} is empty"));
             }
             match self.vocabulary.get(content.as_str()) {
-                None => tokens.push((*id, content, false)),
+                None => tokens.try_push((*id, content.as_str(), false))?,
                 Some(known) if known == *id => {}
                 Some(known) => {
-                    return Err(err!(Tokenizer, "added token {content:?} has id {id}, not {known}"));
+                    let content = excerpt(content);
+                    return Err(err!(Tokenizer, "added token {content} has id {id}, not {known}"));
                 }
             }
         }
         tokens.sort_unstable();
         for (expected, &(id, token, _)) in (0..).zip(&tokens) {
             if id < expected {
-                let other = tokens[id as usize].1;
-                return Err(err!(Tokenizer, "id {id} belongs to {other:?} and to {token:?}"));
+                let [other, token] = [tokens[id as usize].1, token].map(excerpt);
+                return Err(err!(Tokenizer, "id {id} belongs to {other} and to {token}"));
             }
             if id > expected {
                 return Err(err!(Tokenizer, "no token has id {expected}"));
@@ -104,16 +106,14 @@ impl Declared<'_> {
 
     fn special(&self, token: &str) -> Result<u32> {
         find(token, &self.vocabulary, &self.added)
-            .ok_or_else(|| err!(Tokenizer, "special token {token:?} is not in the vocabulary"))
+            .ok_or_else(|| err!(Tokenizer, "special token {} is not in the vocabulary", excerpt(token)))
     }
 
     fn bytes(&self) -> Result<Bytes> {
         let unknown = match self.unknown {
-            Some(token) => Some(
-                self.vocabulary
-                    .get(token)
-                    .ok_or_else(|| err!(Tokenizer, "unknown token {token:?} is not in the vocabulary"))?,
-            ),
+            Some(token) => Some(self.vocabulary.get(token).ok_or_else(|| {
+                err!(Tokenizer, "unknown token {} is not in the vocabulary", excerpt(token))
+            })?),
             None => None,
         };
         let mut bytes = Bytes { inner: [unknown; 256], last: [unknown; 256] };
@@ -146,8 +146,8 @@ impl Declared<'_> {
         merges
             .map(|(rank, (left, right))| {
                 joined.clear();
-                joined.push_str(left);
-                joined.push_str(right);
+                joined.try_push_str(left)?;
+                joined.try_push_str(right)?;
                 let token = match tokens.get(next as usize) {
                     Some((id, token, true)) if *token == joined => *id,
                     _ => find(rank, &joined)?,
@@ -155,7 +155,7 @@ impl Declared<'_> {
                 next = token + 1;
                 Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token })
             })
-            .collect()
+            .try_values()
     }
 }
 

@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 use super::badness::{classes, entry, is_bad};
 use super::tables::class::{CONTINUES, CONTINUES_STRICTLY, LEADS_2, LEADS_3, LEADS_4};
 use super::tables::{ENCODINGS, MACROMAN, SLOPPY, WINDOWS_1252};
+use crate::error::Result;
+use crate::exec::{TryGrow, TryGrowText, try_string_with_capacity, try_with_capacity};
 
 /// Stretches within stretches. Each level halves a text, so that what people have ends far above.
 const DEPTH: usize = 16;
@@ -38,55 +40,67 @@ impl Budget {
 }
 
 /// `text` with its mojibake undone.
-pub(super) fn fix_encoding<'a>(text: Cow<'a, str>, budget: &mut Budget) -> Cow<'a, str> {
+pub(super) fn fix_encoding<'a>(text: Cow<'a, str>, budget: &mut Budget) -> Result<Cow<'a, str>> {
     fix_within(text, budget, DEPTH)
 }
 
-fn fix_within<'a>(mut text: Cow<'a, str>, budget: &mut Budget, depth: usize) -> Cow<'a, str> {
+fn fix_within<'a>(mut text: Cow<'a, str>, budget: &mut Budget, depth: usize) -> Result<Cow<'a, str>> {
     while !text.is_ascii()
         && budget.take(text.len())
         && is_bad(&text)
-        && let Some(better) = one_step(&text, budget, depth)
+        && let Some(better) = one_step(&text, budget, depth)?
         && better != text
     {
         text = Cow::Owned(better);
     }
-    text
+    Ok(text)
 }
 
 /// The first of the attempts that succeeds.
-fn one_step(text: &str, budget: &mut Budget, depth: usize) -> Option<String> {
+fn one_step(text: &str, budget: &mut Budget, depth: usize) -> Result<Option<String>> {
     if text.chars().all(|c| c <= '\u{FF}') {
-        let bytes = text.chars().map(|c| u32::from(c) as u8).collect();
-        if let Some(fixed) = decode(restore_spaces(bytes)) {
-            return Some(fixed);
+        let bytes = bytes_of(text, |c| u32::from(c) as u8)?;
+        if let Some(fixed) = decode(restore_spaces(bytes)?)? {
+            return Ok(Some(fixed));
         }
     }
     let usable = usable_encodings(text);
     for encoding in (0..ENCODINGS).filter(|encoding| usable & 1 << encoding != 0) {
         if !budget.take(text.len()) {
-            return None;
+            return Ok(None);
         }
-        let mut bytes = encode(text, encoding);
+        let mut bytes = encode(text, encoding)?;
         if encoding != MACROMAN {
-            bytes = restore_spaces(bytes);
+            bytes = restore_spaces(bytes)?;
         }
         if encoding < SLOPPY {
-            bytes = replace_lost(bytes);
+            bytes = replace_lost(bytes)?;
         }
-        if let Some(fixed) = decode(bytes) {
-            return Some(fixed);
+        if let Some(fixed) = decode(bytes)? {
+            return Ok(Some(fixed));
         }
     }
     if depth > 0
-        && let Some(fixed) = fix_stretches(text, budget, depth)
+        && let Some(fixed) = fix_stretches(text, budget, depth)?
     {
-        return Some(fixed);
+        return Ok(Some(fixed));
     }
     let is_c1 = |c: char| ('\u{80}'..='\u{9F}').contains(&c);
     // A whole text of Latin-1 is only read anew if Windows-1252 has all its bytes, but then the controls are
     // replaced one by one all the same.
-    text.contains(is_c1).then(|| text.chars().map(without_c1).collect())
+    if !text.contains(is_c1) {
+        return Ok(None);
+    }
+    let mut fixed = try_string_with_capacity(text.len())?;
+    text.chars().try_for_each(|c| fixed.try_push_char(without_c1(c)))?;
+    Ok(Some(fixed))
+}
+
+/// A byte for each character of `text`.
+fn bytes_of(text: &str, byte: impl Fn(char) -> u8) -> Result<Vec<u8>> {
+    let mut bytes = try_with_capacity(text.len())?;
+    bytes.extend(text.chars().map(byte));
+    Ok(bytes)
 }
 
 /// `c`, or what Windows-1252 has in the place of a C1 control.
@@ -118,17 +132,17 @@ fn usable_encodings(text: &str) -> u32 {
 }
 
 /// The bytes of `text` in one of its [`usable_encodings`].
-fn encode(text: &str, encoding: usize) -> Vec<u8> {
-    let byte = |c: char| entry(c).map_or(u32::from(c) as u8, |(_, _, bytes)| bytes[encoding]);
-    text.chars().map(byte).collect()
+fn encode(text: &str, encoding: usize) -> Result<Vec<u8>> {
+    bytes_of(text, |c| entry(c).map_or(u32::from(c) as u8, |(_, _, bytes)| bytes[encoding]))
 }
 
 /// UTF-8 with the variants that some programs write: surrogates as three bytes each (CESU-8), NUL as two.
-fn decode(bytes: Vec<u8>) -> Option<String> {
+fn decode(bytes: Vec<u8>) -> Result<Option<String>> {
     if !bytes.iter().any(|byte| matches!(byte, 0xC0 | 0xED)) {
-        return String::from_utf8(bytes).ok();
+        return Ok(String::from_utf8(bytes).ok());
     }
-    let mut standard = Vec::with_capacity(bytes.len());
+    // None of the variants is shorter than what it stands for.
+    let mut standard = try_with_capacity(bytes.len())?;
     let mut rest = &bytes[..];
     while let Some(&first) = rest.first() {
         rest = match *rest {
@@ -139,7 +153,7 @@ fn decode(bytes: Vec<u8>) -> Option<String> {
             [0xED, a @ 0xA0..=0xAF, b @ 0x80..=0xBF, 0xED, c @ 0xB0..=0xBF, d @ 0x80..=0xBF, ..] => {
                 let bits = |byte: u8, mask: u8| u32::from(byte & mask);
                 let code = bits(a, 15) << 16 | bits(b, 63) << 10 | bits(c, 15) << 6 | bits(d, 63);
-                let character = char::from_u32(0x1_0000 + code)?;
+                let Some(character) = char::from_u32(0x1_0000 + code) else { return Ok(None) };
                 standard.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
                 &rest[6..]
             }
@@ -149,23 +163,23 @@ fn decode(bytes: Vec<u8>) -> Option<String> {
             }
         };
     }
-    String::from_utf8(standard).ok()
+    Ok(String::from_utf8(standard).ok())
 }
 
 /// `bytes` with the byte A0 again where a space has taken its place within UTF-8.
-fn restore_spaces(bytes: Vec<u8>) -> Vec<u8> {
+fn restore_spaces(bytes: Vec<u8>) -> Result<Vec<u8>> {
     if !(0..bytes.len()).any(|at| altered(&bytes[at..]).is_some()) {
-        return bytes;
+        return Ok(bytes);
     }
     // "Ã la" was "à la", and the space after the letter has been lost rather than changed.
-    let mut with_words = Vec::with_capacity(bytes.len() + 16);
+    let mut with_words = try_with_capacity(bytes.len() + 16)?;
     for (at, &byte) in bytes.iter().enumerate() {
-        with_words.push(byte);
+        with_words.try_push(byte)?;
         if byte == 0xC3
             && let Some(rest) = bytes[at + 1..].strip_prefix(b" ")
             && ![&b" "[..], b"quele", b"quela", b"quilo", b"s "].iter().any(|word| rest.starts_with(word))
         {
-            with_words.push(0xA0);
+            with_words.try_push(0xA0)?;
         }
     }
     let mut at = 0;
@@ -182,7 +196,7 @@ fn restore_spaces(bytes: Vec<u8>) -> Vec<u8> {
             None => at += 1,
         }
     }
-    with_words
+    Ok(with_words)
 }
 
 /// Length of the UTF-8 that `bytes` begin with if one of its bytes A0 has become a space and the whole is a
@@ -203,25 +217,25 @@ fn altered(bytes: &[u8]) -> Option<usize> {
 }
 
 /// `bytes` with U+FFFD for each UTF-8 sequence that has lost bytes.
-fn replace_lost(bytes: Vec<u8>) -> Vec<u8> {
+fn replace_lost(bytes: Vec<u8>) -> Result<Vec<u8>> {
     if !bytes.iter().any(|&byte| byte == LOST || byte == b'?') {
-        return bytes;
+        return Ok(bytes);
     }
-    let mut out = Vec::with_capacity(bytes.len());
+    let mut out = try_with_capacity(bytes.len())?;
     let mut at = 0;
     while at < bytes.len() {
         match damaged(&bytes[at..]) {
             Some(length) => {
-                out.extend_from_slice("\u{FFFD}".as_bytes());
+                out.try_extend("\u{FFFD}".as_bytes())?;
                 at += length;
             }
             None => {
-                out.push(bytes[at]);
+                out.try_push(bytes[at])?;
                 at += 1;
             }
         }
     }
-    out
+    Ok(out)
 }
 
 /// Length of the UTF-8 that `bytes` begin with if some of its bytes are [`LOST`], one of them perhaps as a
@@ -247,7 +261,7 @@ fn damaged(bytes: &[u8]) -> Option<usize> {
 }
 
 /// `text` with each stretch undone by itself that could be UTF-8 in some encoding; `None` if nothing changes.
-fn fix_stretches(text: &str, budget: &mut Budget, depth: usize) -> Option<String> {
+fn fix_stretches(text: &str, budget: &mut Budget, depth: usize) -> Result<Option<String>> {
     let mut out = String::new();
     let (mut copied, mut at, mut before) = (0, 0, 0);
     while let Some(c) = text[at..].chars().next() {
@@ -256,10 +270,10 @@ fn fix_stretches(text: &str, budget: &mut Budget, depth: usize) -> Option<String
         let end = at + length.max(c.len_utf8());
         let found = &text[at..end];
         if length > 0 && length < text.len() && is_bad(found) {
-            let fixed = fix_within(Cow::Borrowed(found), budget, depth - 1);
+            let fixed = fix_within(Cow::Borrowed(found), budget, depth - 1)?;
             if fixed != found {
-                out.push_str(&text[copied..at]);
-                out.push_str(&fixed);
+                out.try_push_str(&text[copied..at])?;
+                out.try_push_str(&fixed)?;
                 copied = end;
             }
         }
@@ -267,10 +281,10 @@ fn fix_stretches(text: &str, budget: &mut Budget, depth: usize) -> Option<String
         at = end;
     }
     if copied == 0 {
-        return None;
+        return Ok(None);
     }
-    out.push_str(&text[copied..]);
-    Some(out)
+    out.try_push_str(&text[copied..])?;
+    Ok(Some(out))
 }
 
 /// Bytes at the start of `text` that could be whole characters of UTF-8 in some encoding.
@@ -299,7 +313,7 @@ mod tests {
     use super::*;
 
     fn fixed(text: &str) -> String {
-        fix_encoding(Cow::Borrowed(text), &mut Budget::new(text.len())).into_owned()
+        fix_encoding(Cow::Borrowed(text), &mut Budget::new(text.len())).unwrap().into_owned()
     }
 
     #[test]

@@ -5,6 +5,8 @@ use alloc::string::String;
 use core::cmp::Ordering;
 
 use super::tables::{REFERENCES, WINDOWS_1252};
+use crate::error::Result;
+use crate::exec::TryGrowText;
 
 /// Characters after `&` that may belong to a name in [`unescape`].
 const NAME: usize = 32;
@@ -17,7 +19,7 @@ const STRICT_NAME: usize = 24;
 
 /// `text` with all character references of HTML5 replaced, as Python's `html.unescape` does: names whose
 /// semicolon may be missing also as the beginning of a longer word, numbers with or without semicolon.
-pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+pub(super) fn unescape(text: &str) -> Result<Cow<'_, str>> {
     replace(text, |rest, out| match rest.strip_prefix('#') {
         Some(number) => {
             let (value, length) = number_at(number)?;
@@ -43,7 +45,7 @@ pub(super) fn unescape(text: &str) -> Cow<'_, str> {
 
 /// `text` with those references replaced that end in a semicolon, as ftfy does; names in capitals too where
 /// that is unambiguous: `&EACUTE;` is É.
-pub(super) fn unescape_strictly(text: &str) -> Cow<'_, str> {
+pub(super) fn unescape_strictly(text: &str) -> Result<Cow<'_, str>> {
     replace(text, |rest, out| {
         let is_number = rest.starts_with('#');
         let start = usize::from(is_number);
@@ -74,7 +76,7 @@ pub(super) fn unescape_strictly(text: &str) -> Cow<'_, str> {
 
 /// `text` with what `reference` makes of each place after `&`: it appends the replacement and says how many
 /// bytes after the `&` are replaced, or there is nothing to replace.
-fn replace(text: &str, reference: impl Fn(&str, &mut String) -> Option<usize>) -> Cow<'_, str> {
+fn replace(text: &str, reference: impl Fn(&str, &mut String) -> Option<usize>) -> Result<Cow<'_, str>> {
     let mut out = String::new();
     let mut replacement = String::new();
     let mut copied = 0;
@@ -83,17 +85,17 @@ fn replace(text: &str, reference: impl Fn(&str, &mut String) -> Option<usize>) -
         at += ampersand + 1;
         replacement.clear();
         if let Some(length) = reference(&text[at..], &mut replacement) {
-            out.push_str(&text[copied..at - 1]);
-            out.push_str(&replacement);
+            out.try_push_str(&text[copied..at - 1])?;
+            out.try_push_str(&replacement)?;
             at += length;
             copied = at;
         }
     }
     if copied == 0 {
-        return Cow::Borrowed(text);
+        return Ok(Cow::Borrowed(text));
     }
-    out.push_str(&text[copied..]);
-    Cow::Owned(out)
+    out.try_push_str(&text[copied..])?;
+    Ok(Cow::Owned(out))
 }
 
 /// The number that `text`, after `&#`, begins with (`u32::MAX` for all large ones), and its length with the `x`.
@@ -192,7 +194,7 @@ mod tests {
             ("&g&gt", "&g>"),
         ];
         for (text, expected) in cases {
-            assert_eq!(unescape(text), expected, "{text:?}");
+            assert_eq!(unescape(text).unwrap(), expected, "{text:?}");
         }
     }
 
@@ -207,7 +209,7 @@ mod tests {
             ("&#1;|&CounterClockwiseContourIntegral;", "|&CounterClockwiseContourIntegral;"),
         ];
         for (text, expected) in cases {
-            assert_eq!(unescape_strictly(text), expected, "{text:?}");
+            assert_eq!(unescape_strictly(text).unwrap(), expected, "{text:?}");
         }
     }
 }

@@ -14,17 +14,19 @@ use super::super::normalize::nfc;
 use super::encoding::{Budget, fix_encoding, without_c1};
 use super::html::unescape_strictly;
 use super::tables::{LIGATURES, WIDTHS};
+use crate::error::Result;
+use crate::exec::{TryGrowText, try_string_with_capacity};
 
 /// Characters of a line at most; longer ones are cut.
 const LINE: usize = 1_000_000;
 
 /// `text` mended.
-pub(super) fn fix_text(text: &str) -> Cow<'_, str> {
+pub(super) fn fix_text(text: &str) -> Result<Cow<'_, str>> {
     if text.bytes().all(is_plain) {
-        return Cow::Borrowed(text);
+        return Ok(Cow::Borrowed(text));
     }
     let mut budget = Budget::new(text.len());
-    let mut out = String::with_capacity(text.len());
+    let mut out = try_string_with_capacity(text.len())?;
     let mut escapes = true;
     for line in text.split_inclusive('\n') {
         let mut rest = line;
@@ -32,11 +34,11 @@ pub(super) fn fix_text(text: &str) -> Cow<'_, str> {
             let end = rest.char_indices().nth(LINE).map_or(rest.len(), |(at, _)| at);
             let (segment, tail) = rest.split_at(end);
             escapes &= !segment.contains('<');
-            out.push_str(&fix_segment(segment, escapes, &mut budget));
+            out.try_push_str(&fix_segment(segment, escapes, &mut budget)?)?;
             rest = tail;
         }
     }
-    Cow::Owned(out)
+    Ok(Cow::Owned(out))
 }
 
 /// Whether the byte is a character that no step changes.
@@ -44,32 +46,32 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\x0C') && byte != b'&'
 }
 
-fn fix_segment<'a>(segment: &'a str, escapes: bool, budget: &mut Budget) -> Cow<'a, str> {
+fn fix_segment<'a>(segment: &'a str, escapes: bool, budget: &mut Budget) -> Result<Cow<'a, str>> {
     let mut text = Cow::Borrowed(segment);
     while !text.bytes().all(is_plain) && budget.take(text.len()) {
-        let unescaped = if escapes { unescape_strictly(&text) } else { Cow::Borrowed(&*text) };
-        let fixed = fix_characters(&fix_encoding(unescaped, budget));
+        let unescaped = if escapes { unescape_strictly(&text)? } else { Cow::Borrowed(&*text) };
+        let fixed = fix_characters(&fix_encoding(unescaped, budget)?)?;
         if fixed == *text {
             break;
         }
         text = Cow::Owned(fixed);
     }
-    text
+    Ok(text)
 }
 
 /// The steps that look at single characters.
-fn fix_characters(text: &str) -> String {
-    let mut replaced = String::with_capacity(text.len());
+fn fix_characters(text: &str) -> Result<String> {
+    let mut replaced = try_string_with_capacity(text.len())?;
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
         // A line break of two characters gives its second.
         if c != '\r' || characters.peek() != Some(&'\n') {
-            push_replaced(c, &mut replaced);
+            push_replaced(c, &mut replaced)?;
         }
     }
-    let mut out = String::with_capacity(replaced.len());
+    let mut out = try_string_with_capacity(replaced.len())?;
     let mut rest = &replaced[..];
-    let mut visible = String::with_capacity(replaced.len());
+    let mut visible = try_string_with_capacity(replaced.len())?;
     while let Some(escape) = rest.find('\x1B') {
         let (before, after) = rest.split_at(escape);
         visible.push_str(before);
@@ -79,12 +81,12 @@ fn fix_characters(text: &str) -> String {
     }
     visible.push_str(rest);
     visible.retain(|c| !is_removed(c));
-    nfc(&visible, |c| out.push(c));
-    out
+    nfc(&visible, |c| out.try_push_char(c))?;
+    Ok(out)
 }
 
 /// Append what stands for `c`: C1, then ligatures, then width, then quotes, then line breaks.
-fn push_replaced(c: char, out: &mut String) {
+fn push_replaced(c: char, out: &mut String) -> Result<()> {
     let own = |c: char| match c {
         '\u{2BC}' | '\u{2018}'..='\u{201B}' => '\'',
         '\u{201C}'..='\u{201F}' => '"',
@@ -94,16 +96,15 @@ fn push_replaced(c: char, out: &mut String) {
     let c = without_c1(c);
     let table = match c {
         '\u{FF01}'..='\u{FF5E}' => {
-            out.extend(char::from_u32(u32::from(c) - 0xFEE0));
-            return;
+            return char::from_u32(u32::from(c) - 0xFEE0).map_or(Ok(()), |c| out.try_push_char(c));
         }
         '\u{132}'..='\u{1F3}' | '\u{FB00}'..='\u{FB06}' => &LIGATURES[..],
         '\u{3000}' | '\u{FF5F}'.. => &WIDTHS[..],
         _ => &[],
     };
     match table.binary_search_by_key(&c, |row| row.0) {
-        Ok(row) => out.extend(table[row].1.chars().map(own)),
-        Err(_) => out.push(own(c)),
+        Ok(row) => table[row].1.chars().try_for_each(|c| out.try_push_char(own(c))),
+        Err(_) => out.try_push_char(own(c)),
     }
 }
 
@@ -146,7 +147,7 @@ mod tests {
             ("&acirc;&euro;&trade;s", "'s"),
         ];
         for (text, expected) in cases {
-            assert_eq!(fix_text(text), expected, "{text:?}");
+            assert_eq!(fix_text(text).unwrap(), expected, "{text:?}");
         }
     }
 }

@@ -6,10 +6,16 @@
 mod badness;
 mod encoding;
 mod html;
+mod lower;
 mod mend;
 mod tables;
 
 use alloc::string::String;
+
+use lower::lower;
+
+use crate::error::Result;
+use crate::exec::try_string_with_capacity;
 
 /// What happens to a text after it is mended; open_clip's `clean` of `tokenizer_kwargs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,34 +41,36 @@ impl Cleaning {
     }
 
     /// `text` cleaned.
-    pub(super) fn run(self, text: &str) -> String {
-        let text = mend::fix_text(text);
-        let text = html::unescape(&text);
-        let text = html::unescape(&text);
+    pub(super) fn run(self, text: &str) -> Result<String> {
+        let text = mend::fix_text(text)?;
+        let text = html::unescape(&text)?;
+        let text = html::unescape(&text)?;
         match self {
-            Self::Lower => collapse(&text).to_lowercase(),
+            Self::Lower => lower(&collapse(&text)?),
             Self::Whitespace => collapse(&text),
             Self::Canonicalize => {
                 let kept = |c: char| {
                     if c == '_' { Some(' ') } else { Some(c).filter(|c| !c.is_ascii_punctuation()) }
                 };
-                let bare: String = text.chars().filter_map(kept).collect();
-                collapse(&bare.to_lowercase())
+                let mut bare = try_string_with_capacity(text.len())?;
+                bare.extend(text.chars().filter_map(kept));
+                collapse(&lower(&bare)?)
             }
         }
     }
 }
 
 /// `text` with single spaces between its words, and none around them.
-fn collapse(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+fn collapse(text: &str) -> Result<String> {
+    // At least as much as is needed: between two words there is a character or more.
+    let mut out = try_string_with_capacity(text.len())?;
     for word in text.split_whitespace() {
         if !out.is_empty() {
             out.push(' ');
         }
         out.push_str(word);
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -72,12 +80,12 @@ mod tests {
     #[test]
     fn three_ways_to_clean() {
         let text = " The &amp;quot;Cat_Hat&amp;quot; —\n l’ΟΔΟΣ ";
-        assert_eq!(Cleaning::Lower.run(text), "the \"cat_hat\" — l'οδος");
-        assert_eq!(Cleaning::Whitespace.run(text), "The \"Cat_Hat\" — l'ΟΔΟΣ");
-        assert_eq!(Cleaning::Canonicalize.run(text), "the cat hat — lοδος");
+        assert_eq!(Cleaning::Lower.run(text).unwrap(), "the \"cat_hat\" — l'οδος");
+        assert_eq!(Cleaning::Whitespace.run(text).unwrap(), "The \"Cat_Hat\" — l'ΟΔΟΣ");
+        assert_eq!(Cleaning::Canonicalize.run(text).unwrap(), "the cat hat — lοδος");
         for cleaning in [Cleaning::Lower, Cleaning::Whitespace, Cleaning::Canonicalize] {
             for empty in ["", " \t\u{3000}\u{A0}\n", "&nbsp;", "\0\u{FEFF}"] {
-                assert_eq!(cleaning.run(empty), "");
+                assert_eq!(cleaning.run(empty).unwrap(), "");
             }
         }
         assert_eq!(Cleaning::named("none"), None);
