@@ -19,14 +19,20 @@ mod progress;
 mod text_file;
 mod video;
 
+use std::alloc::System;
 use std::env;
 use std::process::ExitCode;
 
 use args::{Cli, Command, advice};
 use failure::{Failure, Result};
 use output::Output;
+use vitrum::exec::WithReserve;
+
+#[global_allocator]
+static ALLOCATOR: WithReserve<System> = WithReserve(System);
 
 fn main() -> ExitCode {
+    output::interrupt::exit_without_memory();
     let cli = match args::parse(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return advice::tell(&error),

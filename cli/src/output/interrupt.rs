@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
+use crate::failure::Exit;
+
 /// Whether the first signal waits for the command.
 static IN_ORDER: AtomicBool = AtomicBool::new(false);
 /// The first signal.
@@ -22,6 +24,12 @@ pub(super) fn listen() {
     ONCE.call_once(|| {
         let _ = platform::listen();
     });
+}
+
+/// Ends the command with its code for that, and not by a signal, when there is no memory where the reserve cannot help: in the
+/// readers of pictures, for instance. What happened has been said then.
+pub(crate) fn exit_without_memory() {
+    let _ = platform::exit_on_abort(Exit::Other as i32);
 }
 
 /// Lets the first signal wait until the command has looked at [`signal`] and ended in good order.
@@ -65,11 +73,18 @@ fn remove_temporary() {
 
 #[cfg(unix)]
 mod platform {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
     use std::{fs, io, thread};
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
+
+    pub(super) fn exit_on_abort(code: i32) -> io::Result<()> {
+        flag::register_conditional_shutdown(SIGABRT, code, Arc::new(AtomicBool::new(true))).map(drop)
+    }
 
     pub(super) fn listen() -> io::Result<()> {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -95,6 +110,10 @@ mod platform {
 
 #[cfg(not(unix))]
 mod platform {
+    pub(super) fn exit_on_abort(_: i32) -> std::io::Result<()> {
+        Ok(())
+    }
+
     pub(super) fn listen() -> std::io::Result<()> {
         Ok(())
     }
