@@ -112,6 +112,21 @@ fn hosts_with_other_floating_point_settings_get_the_same_results() {
     assert_eq!(run(&compile("tests/c_abi/float_env.c"), &[SAM2]), "float_env: ok\n");
 }
 
+/// With counts that show growth in seconds; by hand with 100 times as much (docs/robustness.md).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_process_that_goes_on_for_long_holds_no_more() {
+    let program = compile("tests/c_abi/long.c");
+    for args in [
+        ["tracker", SAM2, "4000", "2", "64"],
+        ["sam", SAM, "1000", "2", "0"],
+        ["clip", CLIP, "10000", "2", "0"],
+        ["contexts", CLIP, "400", "3", "0"],
+    ] {
+        assert_eq!(run(&program, &args), "long: ok\n", "{args:?}");
+    }
+}
+
 /// A picture of `WIDTH` x `HEIGHT` pixels.
 fn pixels() -> Vec<u8> {
     (0..WIDTH * HEIGHT * 3).map(|i| (i * 7 % 253) as u8).collect()
