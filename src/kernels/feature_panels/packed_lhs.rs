@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use crate::exec::AlignedVec;
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs, Tiles};
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 /// `rows` cut into tiles of at most `mr` rows whose heights differ by at most one.
@@ -153,7 +154,7 @@ impl LhsWeights {
     /// Packs `matrix`.
     pub fn pack(level: Level, matrix: &impl Lhs) -> Self {
         let (rows, depth) = (matrix.rows(), matrix.depth());
-        let mut data = AlignedVec::zeroed(packed_lhs_len(rows, depth));
+        let mut data = AlignedVec::zeroed(len_of([rows, depth.div_ceil(CHUNK), CHUNK]));
         pack_lhs(level, matrix, &mut data);
         Self { rows, depth, data }
     }

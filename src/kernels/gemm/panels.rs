@@ -1,6 +1,7 @@
 //! Right-hand sides of products between activations: always f32.
 
 use crate::exec::AlignedVec;
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 use super::tile_f32::F32Kernel;
@@ -31,7 +32,7 @@ impl PackedPanels {
     ) -> Self {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = F32Kernel::of(level).nr;
-        let mut panels = AlignedVec::zeroed(rows.next_multiple_of(nr) * cols);
+        let mut panels = AlignedVec::zeroed(len_of([rows.div_ceil(nr), nr, cols]));
         let mut values = alloc::vec![0.0; cols];
         for row in 0..rows {
             fill(row, &mut values);

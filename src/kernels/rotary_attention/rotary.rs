@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::kernels::feature_panels::LhsWeights;
 use crate::kernels::gemm::Rows;
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 /// Rotations of feature pairs `(2d, 2d + 1)` by `angle(d) · place`, with `angle(d) = θ^(−4d / width)`: the first half of
@@ -65,11 +66,12 @@ impl Rotary {
     /// The rotations of tokens of `width` features on a grid of `[rows, columns]`.
     ///
     /// # Panics
-    /// If 4 does not divide `width`, or anything is 0.
+    /// If 4 does not divide `width`, anything is 0, or no memory holds the features of a grid.
     pub fn new(level: Level, grid: [usize; 2], width: usize, theta: f32) -> Self {
         let [rows, columns] = grid;
         assert!(rows > 0 && columns > 0, "rotations on a grid of {grid:?}");
         assert!(width > 0 && width.is_multiple_of(4), "rotations of {width} features");
+        let _ = len_of([rows, columns, width]);
         let axis = |len| Axis::new(level, len, width, theta);
         Self { width, columns: axis(columns), rows: axis(rows) }
     }
