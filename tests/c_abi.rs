@@ -60,8 +60,12 @@ fn compile(source: &str) -> PathBuf {
 }
 
 /// Runs a program and returns what it prints.
+///
+/// The environment is not the library's: with so small a stack, a thread would end the process, and with so many threads, the
+/// programs would find others than they asked for.
 fn run(program: &Path, args: &[&str]) -> String {
-    let output = Command::new(program).current_dir(ROOT).args(args).output().unwrap();
+    let environment = [("RUST_MIN_STACK", "16384"), ("RAYON_NUM_THREADS", "7")];
+    let output = Command::new(program).current_dir(ROOT).args(args).envs(environment).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {}\n{stdout}{stderr}", program.display(), output.status);
     stdout.into_owned()

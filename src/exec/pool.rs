@@ -32,6 +32,10 @@ pub(super) struct RayonPool {
 
 const NOBODY: usize = usize::MAX;
 
+/// Bytes of a thread's stack. Models need less than 32 KiB of it in an optimised build; what is not touched takes no memory.
+/// Without a size, the environment (`RUST_MIN_STACK`) would decide.
+const STACK: usize = 2 << 20;
+
 impl RayonPool {
     pub(super) fn new(threads: usize) -> Result<Self> {
         let mut this = Self {
@@ -47,7 +51,8 @@ impl RayonPool {
             .num_threads(threads)
             .spawn_handler(|worker| {
                 let name = alloc::format!("vitrum-{}", worker.index());
-                this.workers.push(thread::Builder::new().name(name).spawn(|| worker.run())?);
+                let thread = thread::Builder::new().name(name).stack_size(STACK);
+                this.workers.push(thread.spawn(|| worker.run())?);
                 Ok(())
             })
             .build()

@@ -119,7 +119,7 @@ mod tests {
         });
         is_refused(|| {
             let shape = TokenToImageShape {
-                prompts: 1,
+                prompts: 2,
                 rows: 1,
                 groups: 1,
                 depth: 1,
@@ -127,7 +127,7 @@ mod tests {
                 panels: PanelLayout::new(level, 1),
             };
             let image = ImageSource::Shared(ImageKeys { keys: &[0.0; 64], values: &[] });
-            token_to_image(&cx, &shape, &[0.0; 16], image, &mut [], workspace.scratch());
+            token_to_image(&cx, &shape, &[0.0; 32], image, &mut [], workspace.scratch());
         });
     }
 }
