@@ -182,7 +182,12 @@ fn later_versions_are_refused_by_their_number() {
 fn without_picture(bytes: &[u8]) -> Vec<u8> {
     const PICTURE: std::ops::Range<usize> = 40..48;
     let version = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) - 2;
-    let kept = [&bytes[..8], &version.to_le_bytes(), &bytes[12..PICTURE.start], &bytes[PICTURE.end..bytes.len() - 8]];
+    let kept = [
+        &bytes[..8],
+        &version.to_le_bytes(),
+        &bytes[12..PICTURE.start],
+        &bytes[PICTURE.end..bytes.len() - 8],
+    ];
     let mut bytes = kept.concat();
     let mut hash = Fnv64::default();
     hash.write(&bytes);
@@ -200,7 +205,8 @@ fn encode(model: &str) -> Embedding {
 fn written() -> Vec<(String, Vec<u8>)> {
     let version = |bytes: &[u8]| u32::from_le_bytes(bytes[8..12].try_into().unwrap());
     let mut files = Vec::new();
-    for (format, model) in [("embedding-sam", "sam_predictor"), ("embedding-sam2", "sam2_predictor/original")] {
+    for (format, model) in [("embedding-sam", "sam_predictor"), ("embedding-sam2", "sam2_predictor/original")]
+    {
         let bytes = encode(model).save();
         files.push((format!("{format}-{}", version(&bytes)), bytes));
     }
@@ -243,7 +249,9 @@ fn quantised() -> Vec<u8> {
     }
     let views: Vec<_> = tensors
         .iter()
-        .map(|(name, part)| (name.clone(), TensorView::new(part.dtype, part.shape.clone(), &part.bytes).unwrap()))
+        .map(|(name, part)| {
+            (name.clone(), TensorView::new(part.dtype, part.shape.clone(), &part.bytes).unwrap())
+        })
         .collect();
     serialize(views, Some(metadata.into_iter().collect())).unwrap()
 }

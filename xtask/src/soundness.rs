@@ -447,7 +447,7 @@ mod tests {
         assert!(page_of(proven, &["a::t"]).is_ok());
         assert!(page_of(proven, &["a::u"]).unwrap_err().contains("there is no test `a::t`"));
         let unproven = "fn f() {\n    // SAFETY: yes.\n    h();\n}\n\nfn e() {\n    unsafe { g() }\n}\n";
-        assert_eq!(page_of(unproven, &["a::t"]).unwrap_err(), "src/a.rs:16: `unsafe` without a proof");
+        assert_eq!(page_of(unproven, &["a::t"]).unwrap_err(), "src/a.rs:15: `unsafe` without a proof");
         assert!(page_of("unsafe fn f() {}\n", &["a::t"]).is_err());
         let alone = source("b", proven).unwrap();
         assert!(render(&[alone], &BTreeMap::new()).unwrap_err().contains("no module above it"));
