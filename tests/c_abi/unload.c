@@ -1,6 +1,6 @@
 /*
- * The shared library is loaded, used with threads of its own, and unloaded, a hundred times: afterwards it is gone, and the
- * process holds what it held. Linux with glibc: unload LIBRARY SAM
+ * The shared library is loaded, used with threads of its own, and closed, a hundred times. It stays, as the header says:
+ * nothing grows, its threads are gone, and a thread that used it ends in peace. Linux with glibc: unload LIBRARY SAM
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
         }
         CHECK(is_mapped(file));
         CHECK(dlclose(library) == 0);
-        CHECK(!is_mapped(file));
+        CHECK(is_mapped(file));
         now = held();
         if (round < WARM_UP) {
             first = now;
