@@ -10,12 +10,11 @@ use std::fs;
 use std::sync::Arc;
 
 use common::path;
-use safetensors::tensor::{TensorView, serialize};
+use safetensors::tensor::{Dtype, TensorView, serialize};
 use scenario::{HEIGHT, Video, WIDTH};
 use vitrum::exec::{Cx, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::kernels::gemm::{PackedWeights, Packing};
-use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::pipelines::sam::{Embedding, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 use vitrum::pipelines::tracker::{Tracker, TrackerOptions};
 use vitrum::simd::{Level, Portable};
@@ -32,7 +31,7 @@ mod scenario;
 /// Largest difference of a number from the one when the file was written, relative to the larger one: other CPUs round
 /// differently.
 const TOLERANCE: f64 = 1e-3;
-/// Packed matrices have this shape.
+/// The shape of matrices.
 const SHAPE: [usize; 2] = [9, 5];
 
 fn cx() -> Cx {
@@ -53,11 +52,12 @@ fn sam(model: &str) -> Arc<Sam> {
 
 /// The formats: the begin of a file's name, before its version.
 type Read = fn(&[u8]) -> Vec<f64>;
-const FORMATS: [(&str, Read); 5] = [
+const FORMATS: [(&str, Read); 6] = [
     ("embedding-sam", |bytes| masks("sam_predictor", bytes)),
     ("embedding-sam2", |bytes| masks("sam2_predictor/original", bytes)),
     ("tracker", next_frame),
-    ("quantised", embeddings),
+    ("quantised-int8", numbers),
+    ("quantised-q4", numbers),
     ("packed", product),
 ];
 
@@ -86,15 +86,11 @@ fn next_frame(bytes: &[u8]) -> Vec<f64> {
     objects.into_iter().chain(logits.iter().step_by(37).map(|logit| f64::from(*logit))).collect()
 }
 
-/// The embedding of a picture by a model of quantised weights.
-fn embeddings(bytes: &[u8]) -> Vec<f64> {
-    let config = fs::read(path("clip/gelu-p14/config.json")).unwrap();
-    let bundle = Bundle::from_memory(BundleParts::new(bytes).with_file("config.json", &config)).unwrap();
-    let clip = Clip::load(&cx(), &bundle, &ClipOptions::default()).unwrap();
-    let pixels = picture();
-    let image = ImageView::packed(&pixels, 40, 30, PixelFormat::Rgb8).unwrap();
-    let embedding = clip.encode_images(&[image], &EncodeOptions::default()).unwrap();
-    embedding.into_iter().map(f64::from).collect()
+/// The numbers of a quantised matrix.
+fn numbers(bytes: &[u8]) -> Vec<f64> {
+    let bundle = Bundle::from_memory(BundleParts::new(bytes)).unwrap();
+    let scope = bundle.scope(Packing::from(Level::Portable(Portable))).at("m");
+    scope.f32("w", &SHAPE).unwrap().iter().map(|x| f64::from(*x)).collect()
 }
 
 /// The numbers of a packed matrix, which are twice those of the plain one beside it: so it was not packed again.
@@ -213,7 +209,8 @@ fn written() -> Vec<(String, Vec<u8>)> {
     let bytes = tracked();
     files.push((format!("tracker-{}", version(&bytes)), bytes));
     // The format of quantised weights has had one version, which is not written.
-    files.push(("quantised-1".into(), quantised()));
+    files.push(("quantised-int8-1".into(), quantised(WeightFormat::Int8)));
+    files.push(("quantised-q4-1".into(), quantised(WeightFormat::Q4)));
     files.push((format!("packed-{PACKED_VERSION}"), packed()));
     files
 }
@@ -232,33 +229,34 @@ fn tracked() -> Vec<u8> {
     tracker.save()
 }
 
-/// A CLIP in four bits.
-fn quantised() -> Vec<u8> {
-    let bundle = open("clip/gelu-p14");
-    Clip::load(&cx(), &bundle, &ClipOptions::default().with_weights(WeightFormat::Q4)).unwrap();
-    let archive = bundle.archive();
-    let mut metadata = BTreeMap::from([(WEIGHT_FORMAT_KEY.to_owned(), WeightFormat::Q4.name().to_owned())]);
-    let mut tensors = Vec::new();
-    for info in archive.tensors() {
-        if archive.is_packed(info.name) {
-            metadata.insert(format!("{SHAPE_KEY}{}", info.name), shape_text(info.shape));
-        }
-        for part in encode_tensor(archive, info.name, WeightFormat::Q4).unwrap() {
-            tensors.push((format!("{}{}", info.name, part.suffix), part));
-        }
+/// What `m.w` is.
+fn values() -> Vec<f32> {
+    (0..SHAPE[0] * SHAPE[1]).map(|i| i as f32 - 7.5).collect()
+}
+
+/// A matrix in another format.
+fn quantised(format: WeightFormat) -> Vec<u8> {
+    let bytes: Vec<u8> = values().iter().flat_map(|x| x.to_le_bytes()).collect();
+    let plain =
+        serialize([("m.w", TensorView::new(Dtype::F32, SHAPE.to_vec(), &bytes).unwrap())], None).unwrap();
+    let bundle = Bundle::from_memory(BundleParts::new(&plain)).unwrap();
+    // A matrix that was packed is one that is quantised.
+    let scope = bundle.scope(Packing { format, ..Level::Portable(Portable).into() }).at("m");
+    scope.pack("w", SHAPE, || scope.f32("w", &SHAPE)).unwrap();
+    let mut metadata = BTreeMap::from([(WEIGHT_FORMAT_KEY.to_owned(), format.name().to_owned())]);
+    if format == WeightFormat::Q4 {
+        metadata.insert(format!("{SHAPE_KEY}m.w"), shape_text(&SHAPE));
     }
-    let views: Vec<_> = tensors
-        .iter()
-        .map(|(name, part)| {
-            (name.clone(), TensorView::new(part.dtype, part.shape.clone(), &part.bytes).unwrap())
-        })
-        .collect();
-    serialize(views, Some(metadata.into_iter().collect())).unwrap()
+    let parts = encode_tensor(bundle.archive(), "m.w", format).unwrap();
+    let views = parts.iter().map(|part| {
+        (format!("m.w{}", part.suffix), TensorView::new(part.dtype, part.shape.clone(), &part.bytes).unwrap())
+    });
+    serialize(views.collect::<Vec<_>>(), Some(metadata.into_iter().collect())).unwrap()
 }
 
 /// A matrix, and twice of it packed.
 fn packed() -> Vec<u8> {
-    let values: Vec<f32> = (0..SHAPE[0] * SHAPE[1]).map(|i| i as f32 - 7.5).collect();
+    let values = values();
     let doubled: Vec<f32> = values.iter().map(|x| 2.0 * x).collect();
     let weights = PackedWeights::pack(Level::Portable(Portable), SHAPE[0], SHAPE[1], &doubled);
     let recorded = Recorded { key: "m.w".into(), from: vec!["m.w".into()], weights };
