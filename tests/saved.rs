@@ -240,9 +240,10 @@ fn quantised(format: WeightFormat) -> Vec<u8> {
     let plain =
         serialize([("m.w", TensorView::new(Dtype::F32, SHAPE.to_vec(), &bytes).unwrap())], None).unwrap();
     let bundle = Bundle::from_memory(BundleParts::new(&plain)).unwrap();
-    // A matrix that was packed is one that is quantised.
+    // What is read as a matrix is what is quantised.
     let scope = bundle.scope(Packing { format, ..Level::Portable(Portable).into() }).at("m");
-    scope.pack("w", SHAPE, || scope.f32("w", &SHAPE)).unwrap();
+    scope.matrix("w", &SHAPE).unwrap();
+    assert!(bundle.archive().is_packed("m.w"));
     let mut metadata = BTreeMap::from([(WEIGHT_FORMAT_KEY.to_owned(), format.name().to_owned())]);
     if format == WeightFormat::Q4 {
         metadata.insert(format!("{SHAPE_KEY}m.w"), shape_text(&SHAPE));
