@@ -40,7 +40,8 @@ fn missing(page: &str) -> Vec<String> {
     for line in page.lines() {
         let mut file: Option<(&str, String)> = None;
         for code in line.split('`').skip(1).step_by(2) {
-            let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let is_name =
+                |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if code.contains('/') && !code.contains(' ') && !code.starts_with('/') {
                 match find(code) {
                     Some(text) => file = Some((code, text)),
