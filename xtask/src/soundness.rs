@@ -370,7 +370,7 @@ fn given(lines: &[&str], index: usize) -> Option<String> {
             || function_name(without_comment(line).trim_start()).is_some()
             || line.starts_with('}')
     };
-    if between.iter().any(|line| is_end(line)) {
+    if between.iter().any(is_end) {
         return None;
     }
     let first = lines[at].split_once("SAFETY:")?.1.trim();
