@@ -19,6 +19,10 @@
  * A process that is forked may use and free the handles of its parent; calls run on the calling thread alone. In the child
  * of a process that forked inside a callback, that callback must not return.
  *
+ * Threads of the library are called `vitrum-0`, `vitrum-1` and so on, and end when the last handle that uses their context is
+ * freed. `dlclose` does not unload the library, on ELF systems: threads of the program that called it keep values that are
+ * destroyed by code of it when they end. To load it again costs nothing then, and nothing grows.
+ *
  * Results of any length go to a buffer of the caller. `capacity` is its size, in values. `needed` receives the number of
  * values, even if the buffer is too small; with NULL for the buffer and a capacity of 0, nothing else happens.
  *

@@ -61,8 +61,12 @@ fn compile(source: &str) -> PathBuf {
 }
 
 /// Runs a program and returns what it prints.
+///
+/// The environment is not the library's: with so small a stack, a thread would end the process, and with so many threads, the
+/// programs would find others than they asked for.
 fn run(program: &Path, args: &[&str]) -> String {
-    let output = Command::new(program).current_dir(ROOT).args(args).output().unwrap();
+    let environment = [("RUST_MIN_STACK", "16384"), ("RAYON_NUM_THREADS", "7")];
+    let output = Command::new(program).current_dir(ROOT).args(args).envs(environment).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {}\n{stdout}{stderr}", program.display(), output.status);
     stdout.into_owned()
@@ -124,6 +128,21 @@ fn all_ways_of_using_the_tracker_agree() {
 #[test]
 fn hosts_with_other_floating_point_settings_get_the_same_results() {
     assert_eq!(run(&compile("tests/c_abi/float_env.c"), &[SAM2]), "float_env: ok\n");
+}
+
+/// With counts that show growth in seconds; by hand with 100 times as much (docs/robustness.md).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_process_that_goes_on_for_long_holds_no_more() {
+    let program = compile("tests/c_abi/long.c");
+    for args in [
+        ["tracker", SAM2, "4000", "2", "64"],
+        ["sam", SAM, "1000", "2", "0"],
+        ["clip", CLIP, "10000", "2", "0"],
+        ["contexts", CLIP, "400", "3", "0"],
+    ] {
+        assert_eq!(run(&program, &args), "long: ok\n", "{args:?}");
+    }
 }
 
 /// A picture of `WIDTH` x `HEIGHT` pixels.

@@ -1,4 +1,15 @@
 //! The context that every computation receives.
+//!
+//! # Soundness
+//!
+//! A [`Runner`] is safe to write, so nothing is taken on its word: lanes are claimed one by one, each once, whatever it
+//! calls how often; the number of threads is asked once, since lanes' memory is cut by it; tasks that it leaves out are
+//! done by the caller, who returns when all lanes have. A runner that swallows a panic leaves tasks undone. Their
+//! outputs keep what they held, which is never memory that was not initialised.
+//!
+//! The list of idle workspaces is behind a lock that is held to push and to pop.
+//!
+//! Tests: `cx::a_careless_runner_breaks_nothing`, `cx::parallel_for_runs_every_task_once`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,6 +80,8 @@ pub struct Cx {
     amx: AmxState,
     caches: Caches,
     runner: Option<Arc<dyn Runner>>,
+    /// What the runner said when it came: lanes' memory is cut by it, so that it must not change.
+    threads: usize,
     workspaces: Arc<WorkspaceCache>,
     #[cfg(feature = "std")]
     profile: Option<Arc<Profile>>,
@@ -93,7 +106,7 @@ impl Cx {
             #[cfg(not(feature = "parallel"))]
             _ => return Err(err!(Unsupported, "{threads} threads need the feature `parallel`")),
         };
-        let cx = Self { runner, ..Self::serial(level) };
+        let cx = Self { runner, threads, ..Self::serial(level) };
         Ok(if options.amx { cx.with_amx() } else { cx })
     }
 
@@ -105,15 +118,17 @@ impl Cx {
             amx: AmxState::NotAsked,
             caches: Caches::detect(),
             runner: None,
+            threads: 1,
             workspaces: Arc::default(),
             #[cfg(feature = "std")]
             profile: None,
         }
     }
 
-    /// A context whose lanes are run by the host application.
+    /// A context whose lanes are run by the host application. It is asked for its threads once, here.
     pub fn with_runner(level: Level, runner: Arc<dyn Runner>) -> Self {
-        Self { runner: Some(runner), ..Self::serial(level) }
+        let threads = runner.threads().max(1);
+        Self { runner: Some(runner), threads, ..Self::serial(level) }
     }
 
     /// The instruction set.
@@ -170,7 +185,7 @@ impl Cx {
 
     /// How many lanes run at the same time.
     pub fn threads(&self) -> usize {
-        self.runner.as_ref().map_or(1, |runner| runner.threads().max(1))
+        self.threads
     }
 
     /// Calls `work(lane, task)` once for every `task` in `0..tasks`.
@@ -184,11 +199,13 @@ impl Cx {
                 // same piece of memory, and one that leaves a lane out would leave tasks undone.
                 let (lanes, claimed, next) =
                     (self.threads().min(tasks), AtomicUsize::new(0), AtomicUsize::new(0));
+                // Each lane counts one task too many at its end: that must not lead back to the first.
+                assert!(tasks.checked_add(lanes).is_some(), "{tasks} tasks");
                 let run_lane = || {
-                    let lane = claimed.fetch_add(1, Ordering::Relaxed);
-                    if lane >= lanes {
+                    let claim = |lane| (lane < lanes).then_some(lane + 1);
+                    let Ok(lane) = claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim) else {
                         return;
-                    }
+                    };
                     let _env = FloatEnv::enter();
                     loop {
                         let task = next.fetch_add(1, Ordering::Relaxed);
@@ -246,7 +263,12 @@ impl Cx {
             Some(runner) => {
                 let mut work = Some(work);
                 let mut result = None;
-                runner.enter(&mut || result = work.take().map(|work| work()));
+                // A runner that calls it again changes nothing.
+                runner.enter(&mut || {
+                    if let Some(work) = work.take() {
+                        result = Some(work());
+                    }
+                });
                 result.expect("a runner calls the work it is given")
             }
         }
@@ -361,25 +383,36 @@ mod tests {
         }
     }
 
-    /// Calls the first lane twice at the same time and the last one not at all.
+    /// Calls the first lane twice at the same time and the last one not at all; enters twice; and has more threads each time
+    /// that it is asked.
     #[cfg(feature = "std")]
-    struct Careless;
+    #[derive(Default)]
+    struct Careless {
+        asked: AtomicUsize,
+    }
 
     #[cfg(feature = "std")]
     impl Runner for Careless {
         fn threads(&self) -> usize {
-            3
+            3 + self.asked.fetch_add(1, Ordering::Relaxed)
         }
 
         fn run(&self, _: usize, lane: &(dyn Fn(usize) + Sync)) {
             std::thread::scope(|scope| [0, 0].map(|index| scope.spawn(move || lane(index))).map(drop));
+        }
+
+        fn enter(&self, work: &mut (dyn FnMut() + Send)) {
+            work();
+            work();
         }
     }
 
     #[cfg(feature = "std")]
     #[test]
     fn a_careless_runner_breaks_nothing() {
-        let cx = Cx::with_runner(Level::detect(), Arc::new(Careless));
+        let cx = Cx::with_runner(Level::detect(), Arc::new(Careless::default()));
+        assert_eq!([cx.threads(), cx.threads()], [3, 3]);
+        assert_eq!(cx.enter(|| 7), 7);
         let busy = [const { AtomicBool::new(false) }; 3];
         for tasks in [2, 3, 200] {
             let runs: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();

@@ -5,6 +5,17 @@
 //! masked, and subnormal operands and results taken as zero, and the thread has the host's setting again afterwards.
 //!
 //! Source: Intel SDM vol. 1 §10.2.3 (MXCSR); Arm ARM, FPCR.
+//!
+//! # Soundness
+//!
+//! Rust says that code runs with the default floating-point environment, and these registers leave it. What a compiler
+//! may derive from that is the value of an operation: one that is computed beforehand is rounded to nearest, as in a
+//! pass, and one that yields a subnormal number may do so or yield zero. That is a matter of results. Where an index or
+//! a length comes from a float, it is clamped or checked as any other. The assembly counts as a write to all memory, so
+//! that loads and stores stay on their side of it.
+//!
+//! Tests: `float_env::every_lane_has_the_setting_of_a_pass_and_the_host_its_own_afterwards`,
+//! `float_env::a_panic_gives_the_setting_back`.
 
 use core::marker::PhantomData;
 

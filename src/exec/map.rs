@@ -1,4 +1,12 @@
 //! A file mapped into memory.
+//!
+//! # Soundness
+//!
+//! Another process may write to a mapped file while it is read, which no type can rule out. Bytes are copied out of the
+//! map, at places that are checked against its length, and judged as a copy. A part that is used in place takes the
+//! promise of [`SteadyFiles`], which is unsafe to give, and keeps the file mapped.
+//!
+//! Tests: `prepacked::what_fits_is_taken_and_in_place_only_if_promised`, `prepacked::what_does_not_fit_is_refused`.
 
 use alloc::sync::Arc;
 use core::ops::{Deref, Range};

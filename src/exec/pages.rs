@@ -1,4 +1,10 @@
 //! Large memory on large pages.
+//!
+//! # Soundness
+//!
+//! The advice concerns whole pages inside memory that is borrowed for the call, and changes no byte.
+//!
+//! Tests: `scratch::slices_are_disjoint_and_aligned`.
 
 use core::mem::MaybeUninit;
 
@@ -9,6 +15,7 @@ pub(super) fn prefer_huge<T>(memory: &mut [MaybeUninit<T>]) {
     {
         use core::ffi::{c_int, c_void};
 
+        // SAFETY: as `madvise(2)` declares it.
         unsafe extern "C" {
             fn madvise(start: *mut c_void, len: usize, advice: c_int) -> c_int;
         }

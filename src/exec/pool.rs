@@ -1,4 +1,11 @@
 //! The thread pool of a context: the only file that names rayon.
+//!
+//! # Soundness
+//!
+//! One caller at a time has the team, and only its thread has the leader's index; during a region nobody leads, so that
+//! lanes that begin a region run it alone. So at most one thread is in [`Team::run`].
+//!
+//! Tests: `pool::teams_run_every_lane_once`, `pool::threads_end_before_drop_returns`.
 
 use alloc::vec::Vec;
 use core::mem;
@@ -92,7 +99,8 @@ impl Runner for RayonPool {
                 // Regions do not nest: while this one runs, nobody leads.
                 self.leader.store(NOBODY, Ordering::Relaxed);
                 let _lead = OnDrop(|| self.leader.store(index, Ordering::Relaxed));
-                self.team.run(lanes, lane);
+                // SAFETY: only the thread with the leader's index gets here, and not from a lane, since nobody leads there.
+                unsafe { self.team.run(lanes, lane) };
             }
             // Inside a region, or a second caller beside the team: no other thread is free.
             Some(_) if self.is_taken.load(Ordering::Relaxed) => (0..lanes).for_each(lane),
@@ -197,6 +205,37 @@ mod tests {
         let count = AtomicUsize::new(0);
         pool.enter(&mut || pool.run(3, &|_| _ = count.fetch_add(1, Ordering::Relaxed)));
         assert_eq!(count.load(Ordering::Relaxed), 3);
+    }
+
+    /// What a panic leaves may panic when it is dropped: no lane may outlive its region for that.
+    #[test]
+    fn panics_that_panic_when_they_are_dropped_leave_no_lane_behind() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                assert!(thread::panicking(), "dropped a bomb");
+            }
+        }
+        let pool = RayonPool::new(3).unwrap();
+        for _ in 0..if cfg!(miri) { 1 } else { 20 } {
+            let ended = AtomicUsize::new(0);
+            let all_running = Barrier::new(3);
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                pool.enter(&mut || {
+                    pool.run(3, &|lane| {
+                        all_running.wait();
+                        if lane < 2 {
+                            ended.fetch_add(1, Ordering::Relaxed);
+                            std::panic::panic_any(Bomb);
+                        }
+                        thread::sleep(core::time::Duration::from_millis(2));
+                        ended.fetch_add(1, Ordering::Relaxed);
+                    });
+                });
+            }));
+            assert_eq!(ended.load(Ordering::Relaxed), 3, "a lane is left");
+            mem::forget(panic.unwrap_err());
+        }
     }
 
     #[test]

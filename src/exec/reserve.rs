@@ -4,6 +4,14 @@
 //! map — is allocated as everywhere in Rust, where a failure ends the process. [`WithReserve`] answers these from memory that the
 //! program has from its start. A call that runs short of memory so lives to its next large allocation or
 //! [`check`], returns its error, and gives the reserve back with everything that it frees.
+//!
+//! # Soundness
+//!
+//! A run of blocks of the reserve has one owner: the bits of `taken` change under the lock only, and what a forked process finds
+//! half changed are blocks that nobody has. Which allocator a block is from shows from its address, as the reserve is a
+//! static. Blocks are aligned to their size, and larger alignments refused.
+//!
+//! Tests: `reserve::the_reserve_serves_small_blocks_and_has_them_back`, `c_abi::calls_survive_that_there_is_no_memory`.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;

@@ -1,4 +1,14 @@
 //! Scratch memory: one aligned buffer, handed out in slices that nest like stack frames, and how much of it is needed.
+//!
+//! # Soundness
+//!
+//! [`Scratch`] is a unique borrow that is split as it is handed out: pieces are disjoint because slices are. Memory is
+//! set to zero when it is allocated, so that what a kernel has not written is unspecified and initialised. A request
+//! that overflows is more than any memory, so that taking it panics. Lanes' pieces are disjoint ranges, and one lane
+//! does one task at a time (`Cx`).
+//!
+//! Tests: `scratch::requests_that_overflow_are_more_than_there_is`, `scratch::taking_too_much_panics`,
+//! `scratch::every_lane_has_its_own_piece`.
 
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
@@ -15,13 +25,22 @@ const LINE: usize = 16;
 
 /// `len` f32 rounded up to whole cache lines.
 const fn padded(len: usize) -> usize {
-    len.next_multiple_of(LINE)
+    or_most(len.checked_next_multiple_of(LINE))
+}
+
+/// A length, or one that no memory has in the place of one that overflows: what is requested is never less than what is meant.
+const fn or_most(len: Option<usize>) -> usize {
+    match len {
+        Some(len) => len,
+        None => usize::MAX / LINE * LINE,
+    }
 }
 
 /// How much scratch memory a function needs.
 ///
 /// Beside a function that takes scratch memory stands its `scratch_req`, which composes what the function takes itself with
-/// what the functions that it calls need. What it takes itself is listed once, for both.
+/// what the functions that it calls need. What it takes itself is listed once, for both. A sum that overflows is more than
+/// there can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct ScratchReq {
@@ -49,7 +68,7 @@ impl ScratchReq {
 
     /// This and, at the same time, the other.
     pub const fn and(self, other: Self) -> Self {
-        Self { len: self.len + other.len }
+        Self { len: or_most(self.len.checked_add(other.len)) }
     }
 
     /// This and afterwards, in its place, the other.
@@ -64,7 +83,7 @@ impl ScratchReq {
 
     /// This for every lane of `cx`, as [`Cx::parallel_for_with`] hands it out.
     pub fn per_lane(self, cx: &Cx) -> Self {
-        Self { len: self.len * cx.threads() }
+        Self { len: or_most(self.len.checked_mul(cx.threads())) }
     }
 
     /// f32, a multiple of a cache line.
@@ -238,6 +257,25 @@ mod tests {
         assert_eq!((a.as_ptr() as usize % 64, b.as_ptr() as usize % 64), (0, 0));
         assert_eq!(b.as_ptr() as usize - a.as_ptr() as usize, 64);
         assert!(scratch.is_empty());
+    }
+
+    #[test]
+    fn requests_that_overflow_are_more_than_there_is() {
+        let half = ScratchReq::slice(usize::MAX / 2);
+        let most = usize::MAX / LINE * LINE;
+        for req in
+            [half.and(half).and(half), ScratchReq::slice(usize::MAX), ScratchReq::slices([usize::MAX, 16])]
+        {
+            assert_eq!(req.len(), most);
+        }
+    }
+
+    #[test]
+    #[should_panic = "scratch of 16 f32 left"]
+    fn taking_what_overflows_panics() {
+        let mut workspace = Workspace::default();
+        workspace.reserve(ScratchReq::slice(16)).unwrap();
+        workspace.scratch().take(usize::MAX);
     }
 
     #[test]

@@ -1,4 +1,11 @@
 //! A value that is set at most once, by whichever thread is first. `std::sync::OnceLock` without the standard library.
+//!
+//! # Soundness
+//!
+//! The pointer goes from null to a box once, by compare and exchange, and back never; so a reference that was given out
+//! lives as long as the borrow of the whole. The release of who sets it meets the acquire of who reads.
+//!
+//! Tests: `set_once::the_first_value_stays_and_all_are_dropped`.
 
 use alloc::boxed::Box;
 use core::marker::PhantomData;

@@ -1,4 +1,11 @@
 //! A slice that several lanes write at disjoint places.
+//!
+//! # Soundness
+//!
+//! Nothing safe here touches an element. Ranges are checked against the length; that no two lanes have the same
+//! elements is the promise of who calls [`SharedMut::range`], and each such call names why.
+//!
+//! Tests: `pool::teams_run_every_lane_once`, `len::kernels_refuse_outputs_whose_length_wraps`.
 
 use core::marker::PhantomData;
 use core::ops::Range;

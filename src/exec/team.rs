@@ -5,6 +5,16 @@
 //! caller instead: they wait actively for its next region and take lanes of it.
 //!
 //! The caller, the *leader*, takes lanes as well, and needs nobody: a thread that never comes costs speed only.
+//!
+//! # Soundness
+//!
+//! What lanes borrow outlives them because [`Team::run`] leaves only when as many have returned as there are, also by a
+//! panic: panics of lanes are caught, kept, and go on afterwards, and a second one is forgotten and not dropped, which
+//! might panic. The pointer to the lanes is written before the region is opened, and read by who has claimed a lane, by
+//! compare and exchange, of a region that cannot end before it returns.
+//!
+//! Tests: `pool::teams_run_every_lane_once`, `pool::a_panic_in_a_lane_reaches_the_caller_and_the_pool_goes_on`,
+//! `pool::panics_that_panic_when_they_are_dropped_leave_no_lane_behind`.
 
 use alloc::boxed::Box;
 use core::any::Any;
@@ -72,8 +82,11 @@ impl Team {
         }
     }
 
-    /// Runs a region of `count` lanes; only the leader may, one region at a time.
-    pub(super) fn run(&self, count: usize, lanes: &(dyn Fn(usize) + Sync)) {
+    /// Runs a region of `count` lanes.
+    ///
+    /// # Safety
+    /// No other thread is in this function, and none of the lanes calls it.
+    pub(super) unsafe fn run(&self, count: usize, lanes: &(dyn Fn(usize) + Sync)) {
         let count = u16::try_from(count).expect("contexts have fewer threads");
         // SAFETY: only the lifetime is changed; no lane is called after this function has returned.
         let lanes: Lanes = unsafe { core::mem::transmute::<&(dyn Fn(usize) + Sync), Lanes>(lanes) };
@@ -110,7 +123,12 @@ impl Team {
         // not write `lanes`, and what it points to lives.
         let run = unsafe { &*(*self.lanes.get()).expect("a region is open") };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(lane))) {
-            self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            // To drop what another lane's panic left could panic again, and leave the region before its lanes have returned.
+            let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
+            match &*first {
+                None => *first = Some(panic),
+                Some(_) => core::mem::forget(panic),
+            }
         }
         self.returned.fetch_add(1, Ordering::Release);
         true

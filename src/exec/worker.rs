@@ -169,6 +169,8 @@ mod system {
 
 #[cfg(test)]
 mod tests {
+    use alloc::borrow::ToOwned;
+    use alloc::vec::Vec;
     use std::sync::mpsc;
 
     use super::*;

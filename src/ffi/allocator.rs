@@ -3,6 +3,13 @@
 //!
 //! A C library without `std` needs an allocator of its own. One with `std` has it with the feature `heap`, which is not for
 //! Rust programs: there is one global allocator in each, and it is the program's to choose.
+//!
+//! # Soundness
+//!
+//! The functions change only while no block is allocated, so that each block goes back to where it came from. Whoever calls
+//! `vitrum_allocator_set` promises that no other call runs.
+//!
+//! Tests: `c_abi::the_host_allocates_if_it_wants_to`.
 
 use core::ffi::c_void;
 
@@ -80,6 +87,8 @@ mod heap {
     use core::cell::UnsafeCell;
     use core::ptr;
     use core::sync::atomic::{AtomicUsize, Ordering};
+    #[cfg(feature = "std")]
+    use std::alloc::System;
 
     use super::*;
     use crate::exec::WithReserve;
@@ -130,14 +139,14 @@ mod heap {
                 // SAFETY: the host promised a function of this type.
                 Some(alloc) => unsafe { alloc(hooks.user, layout.size(), layout.align()) }.cast(),
                 // SAFETY: the caller's promise is passed on.
-                None => unsafe { system::alloc(layout) },
+                None => unsafe { System.alloc(layout) },
             })
         }
 
         unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
             if self.hooks().alloc.is_none() {
                 // SAFETY: the caller's promise is passed on.
-                return self.counted(unsafe { system::alloc_zeroed(layout) });
+                return self.counted(unsafe { System.alloc_zeroed(layout) });
             }
             // SAFETY: the caller's promise is passed on.
             let block = unsafe { self.alloc(layout) };
@@ -156,7 +165,7 @@ mod heap {
                     dealloc(hooks.user, block.cast(), layout.size(), layout.align());
                 },
                 // SAFETY: without hooks it came from the system.
-                None => unsafe { system::dealloc(block, layout) },
+                None => unsafe { System.dealloc(block, layout) },
             }
             self.blocks.fetch_sub(1, Ordering::Relaxed);
         }
@@ -164,7 +173,7 @@ mod heap {
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
             if self.hooks().alloc.is_none() {
                 // SAFETY: the caller's promise is passed on; without hooks the block is the system's.
-                return unsafe { system::realloc(block, layout, size) };
+                return unsafe { System.realloc(block, layout, size) };
             }
             // SAFETY: the caller promises that `size`, rounded up to the alignment, is a size, and not 0.
             let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
@@ -179,51 +188,18 @@ mod heap {
         }
     }
 
-    /// Where memory comes from without hooks.
-    #[cfg(feature = "std")]
-    mod system {
-        use std::alloc::{GlobalAlloc, Layout, System};
-
-        pub(super) unsafe fn alloc(layout: Layout) -> *mut u8 {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { System.alloc(layout) }
-        }
-
-        pub(super) unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { System.alloc_zeroed(layout) }
-        }
-
-        pub(super) unsafe fn dealloc(block: *mut u8, layout: Layout) {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { System.dealloc(block, layout) }
-        }
-
-        pub(super) unsafe fn realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-            // SAFETY: the caller's promise is passed on.
-            unsafe { System.realloc(block, layout, size) }
-        }
-    }
-
-    /// Nowhere.
+    /// Where memory comes from without hooks: nowhere.
     #[cfg(not(feature = "std"))]
-    mod system {
-        use core::alloc::Layout;
-        use core::ptr;
+    struct System;
 
-        pub(super) unsafe fn alloc(_: Layout) -> *mut u8 {
+    // SAFETY: there are no blocks.
+    #[cfg(not(feature = "std"))]
+    unsafe impl GlobalAlloc for System {
+        unsafe fn alloc(&self, _: Layout) -> *mut u8 {
             ptr::null_mut()
         }
 
-        pub(super) unsafe fn alloc_zeroed(_: Layout) -> *mut u8 {
-            ptr::null_mut()
-        }
-
-        pub(super) unsafe fn dealloc(_: *mut u8, _: Layout) {}
-
-        pub(super) unsafe fn realloc(_: *mut u8, _: Layout, _: usize) -> *mut u8 {
-            ptr::null_mut()
-        }
+        unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
     }
 
     pub(in crate::ffi) fn is_ready() -> bool {

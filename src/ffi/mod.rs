@@ -4,6 +4,16 @@
 //! One file per C type. Every entry goes through `guard`, which turns errors and panics into statuses, and
 //! every argument through `args`, which checks what can be checked. Results are computed in memory of the
 //! library and copied to the caller at the end: what a failed call returns is untouched.
+//!
+//! # Soundness
+//!
+//! Functions here are called by C, which promises what `vitrum.h` asks: pointers that are NULL or valid, sizes that are
+//! those of the memory, handles that were not freed. What can be checked is checked: NULL, sizes of structs, the kind
+//! of a handle and that no other call uses it (`handle`), text, sizes of pictures against their memory (`args`). No
+//! panic crosses the border (`guard`), and results are copied out at the end, within the size that the caller gave.
+//!
+//! Tests: `guard::a_panic_becomes_a_status_and_a_message`, `runner::every_task_is_done_once_whatever_the_host_does`,
+//! `c_abi::misuse_is_reported`, `c_abi::handles_are_told_apart_and_used_one_call_at_a_time`.
 #![allow(non_camel_case_types, reason = "types carry their C names")]
 #![allow(clippy::missing_safety_doc, reason = "doc comments state each contract in the terms of C")]
 

@@ -50,6 +50,10 @@ struct Job<'a> {
     panic: PanicSlot,
 }
 
+/// A lane, as the host calls it.
+///
+/// # Safety
+/// `data` is what [`HostRunner::run`] passed on, which has not returned.
 unsafe extern "C" fn run_lane(data: *mut c_void, index: usize) {
     // SAFETY: `data` is the `Job` of `HostRunner::run`, which waits for the host, which waits for this.
     let Job { lane, panic } = unsafe { &*data.cast::<Job<'_>>() };

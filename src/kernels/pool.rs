@@ -1,6 +1,7 @@
 //! Pooling of tokens.
 
 use crate::exec::Cx;
+use crate::kernels::len::len_of;
 use crate::kernels::rows::split_rows;
 use crate::simd::{Simd, Vectorize};
 
@@ -21,8 +22,11 @@ pub fn max_pool(
 ) {
     assert!(height > 0 && width > 0 && height % 2 == 0 && width % 2 == 0, "pooling of [{height}, {width}]");
     assert!((1..=stride).contains(&channels), "{channels} channels {stride} apart");
-    assert!(tokens.len() >= (height * width - 1) * stride + channels, "tokens of [{height}, {width}]");
-    assert_eq!(out.len(), height / 2 * (width / 2) * channels, "output of [{height}, {width}]");
+    assert!(
+        tokens.len() >= len_of([height, width, stride]) - stride + channels,
+        "tokens of [{height}, {width}]"
+    );
+    assert_eq!(out.len(), len_of([height / 2, width / 2, channels]), "output of [{height}, {width}]");
     split_rows(cx, "max-pool", out, channels, |pools, out| {
         for (pool, out) in pools.zip(out.chunks_exact_mut(channels)) {
             let (y, x) = (pool / (width / 2), pool % (width / 2));

@@ -28,7 +28,7 @@ impl Place {
 
 /// A buffer between guard pages: touching a byte before (or after) it kills the test.
 ///
-/// On targets without `mmap` it is an ordinary vector.
+/// On targets without `mmap`, and where Miri sees every access itself, it is an ordinary vector.
 pub(crate) struct Guarded<T> {
     map: map::Map,
     offset: usize,
@@ -71,7 +71,7 @@ impl<T: bytemuck::Pod> DerefMut for Guarded<T> {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(miri)))]
 mod map {
     /// Whole pages with one inaccessible page before and one after.
     pub(super) struct Map {
@@ -122,7 +122,7 @@ mod map {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(not(all(unix, not(miri))))]
 mod map {
     use alloc::vec::Vec;
 

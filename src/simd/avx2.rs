@@ -24,7 +24,8 @@ impl Avx2 {
     }
 }
 
-impl Simd for Avx2 {
+// SAFETY: 8 lanes; a token is only made where CPUID and XCR0 say that the instructions work.
+unsafe impl Simd for Avx2 {
     type F = __m256;
     type I = __m256i;
     type M = __m256;

@@ -9,6 +9,19 @@
 //! body would lose the target features.
 //!
 //! **Unstable**: may change in any release.
+//!
+//! # Soundness
+//!
+//! A token is made in two ways: by detection, or without conditions where the target's baseline has the instructions.
+//! Its field is private, so that safe code cannot forge one, and [`Simd`] is an unsafe trait, so that safe code cannot
+//! pass a type of its own to a kernel. Arithmetic is then safe; loads and stores take pointers and are unsafe
+//! functions.
+//!
+//! Code of a level that is inlined into code without its features is slow and not unsound: intrinsics are then called,
+//! by functions that have the features.
+//!
+//! Tests: `simd::levels_are_found_by_name`, `simd::lanes_are_those_of_the_vectors`,
+//! `detect::agrees_with_the_standard_library`, `detect::extensions_agree_with_the_standard_library`.
 
 /// Writes the methods of a `Simd` implementation whose body is one expression over intrinsics.
 #[allow(unused_macros, reason = "targets with only the portable level do not use it")]
@@ -56,7 +69,11 @@ pub use {avx2::Avx2, avx512::Avx512};
 ///
 /// `F` holds [`LANES`](Simd::LANES) f32, `I` as many i32, `M` as many truth values. Every method is
 /// `#[inline(always)]`, so that it compiles to its instruction inside a body entered by [`Level::dispatch`].
-pub trait Simd: Copy + Debug + Send + Sync + 'static {
+///
+/// # Safety
+/// `LANES` is 4, 8 or 16; kernels have buffers of 16 and cut rows by it. Loads and stores touch the elements that they
+/// describe and no others. A value of the type proves that the CPU has the instructions of all methods.
+pub unsafe trait Simd: Copy + Debug + Send + Sync + 'static {
     /// f32 vector.
     type F: Copy;
     /// i32 vector.

@@ -14,7 +14,8 @@ impl Neon {
     }
 }
 
-impl Simd for Neon {
+// SAFETY: 4 lanes; the target's baseline has the instructions, and a load or store of 4 elements is one of them.
+unsafe impl Simd for Neon {
     type F = float32x4_t;
     type I = int32x4_t;
     type M = uint32x4_t;

@@ -9,7 +9,8 @@ use super::{Level, Simd};
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-impl Simd for Portable {
+// SAFETY: 8 lanes; arrays of 8 elements are read and written.
+unsafe impl Simd for Portable {
     type F = f32x8;
     type I = i32x8;
     type M = f32x8;

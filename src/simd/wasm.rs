@@ -14,7 +14,8 @@ impl Simd128 {
     }
 }
 
-impl Simd for Simd128 {
+// SAFETY: 4 lanes; the module was compiled with the instructions.
+unsafe impl Simd for Simd128 {
     type F = v128;
     type I = v128;
     type M = v128;

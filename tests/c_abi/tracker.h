@@ -8,7 +8,7 @@
 enum { WIDTH = 32, HEIGHT = 28, APPLE = 7, PEAR = 3 };
 
 /* From memory, as an application that carries its model along does it. */
-static vitrum_sam *load_sam(const vitrum_context *context, const char *model) {
+static inline vitrum_sam *load_sam(const vitrum_context *context, const char *model) {
     static const char *const names[] = {"model.safetensors", "config.json", "preprocessor_config.json"};
     vitrum_sam_options options;
     vitrum_sam *sam = NULL;
@@ -54,7 +54,7 @@ static vitrum_tracker *new_tracker(const vitrum_sam *sam, uint32_t held_frames) 
 }
 
 /* Options that say through which frames to go; valid until the next call. */
-static const vitrum_tracker_propagate_options *through(int64_t start, vitrum_direction direction, int64_t max_frames) {
+static inline const vitrum_tracker_propagate_options *through(int64_t start, vitrum_direction direction, int64_t max_frames) {
     static vitrum_tracker_propagate_options options;
     CHECK(vitrum_tracker_propagate_options_init(&options, sizeof options) == VITRUM_OK);
     CHECK(options.start == -1 && options.direction == VITRUM_DIRECTION_FORWARD && options.max_frames == -1);

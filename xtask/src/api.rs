@@ -62,7 +62,7 @@ fn list(root: &Path) -> Result<String, String> {
     Ok(lines.into_iter().fold(note.into(), |list, line| list + &line + "\n"))
 }
 
-fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+pub(crate) fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     for entry in entries {
         let path = entry.map_err(|error| error.to_string())?.path();

@@ -6,6 +6,7 @@ mod cross;
 mod dist;
 mod header;
 mod release;
+mod soundness;
 mod toolchain;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ commands:
   release [OPTIONS] pack what dist installs, with checksum, bill of materials and provenance, into target/release-files/;
                     dist's options but --prefix, and
       --snapshot        of a version that is still being made
+  unsafe [--check]  write docs/unsafe.md, the list of all unsafe code with its proofs, or check that it is up to date
   wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too";
 
 /// Runs a script of the repository.
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
+        ["unsafe"] => soundness::write(root),
+        ["unsafe", "--check"] => soundness::check(root),
         ["wheel"] => run(root, "bindings/python/build_wheel"),
         ["release", ref options @ ..] => release::make(root, options),
         _ => Err(USAGE.into()),

@@ -76,3 +76,55 @@ fn a_packed_directory_gives_the_same_and_says_where_it_does_not_fit() {
     }
     fails(&["quantize", "demo:clip", "--weights", "f32", "-o", "x"], 2, "--pack");
 }
+
+/// Stopped at any time, the directory has the earlier model or the new one, whole.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_quantize_leaves_the_earlier_model() {
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    let [kept, other] = ["quantize-kept", "quantize-other"].map(scratch);
+    for directory in [&kept, &other] {
+        let _ = fs::remove_dir_all(directory);
+    }
+    let args = |weights: &str, directory: &Path| {
+        ["quantize", "demo:sam", "--weights", weights, "-o", directory.to_str().unwrap()].map(str::to_owned)
+    };
+    let quantize = |weights: &str, directory: &Path| {
+        stdout(&args(weights, directory).each_ref().map(String::as_str));
+        fs::read(directory.join("model.safetensors")).unwrap()
+    };
+    let (earlier, new) = (quantize("int8", &kept), quantize("f16", &other));
+    let unfinished = || {
+        let names = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".tmp")).count()
+    };
+    for (round, signal) in ["-INT", "-KILL", "-TERM", "-KILL", "-KILL", "-KILL"].into_iter().enumerate() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vitrum"));
+        command.args(args("f16", &kept)).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // As soon as it writes, and a little later each time.
+        let begin = Instant::now();
+        while unfinished() == 0 && child.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(60));
+        }
+        thread::sleep(Duration::from_millis(round as u64));
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+        let status = child.wait().unwrap();
+        let found = fs::read(kept.join("model.safetensors")).unwrap();
+        assert!(found == earlier || found == new, "{signal}: neither the earlier model nor the new one");
+        if signal == "-KILL" {
+            // Nothing can be tidied up: that is left to the next who looks.
+            let names = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().path());
+            names
+                .filter(|path| path.extension().is_some_and(|it| it == "tmp"))
+                .for_each(|path| fs::remove_file(path).unwrap());
+        } else {
+            assert_eq!(unfinished(), 0, "{signal}: {status}");
+        }
+        fs::write(kept.join("model.safetensors"), &earlier).unwrap();
+    }
+}

@@ -15,6 +15,15 @@
 //! tiling.
 //!
 //! [`attention`] takes heads that are contiguous; [`attention_windows`] reads them from a grid of tokens.
+//!
+//! # Soundness
+//!
+//! Lengths are products that are checked, so that heads and windows are disjoint in the output. Tokens are read through
+//! checked slices; buffers have the lengths that are listed once for request and use, and panels and tiles are cut out
+//! of them with checks.
+//!
+//! Tests: `attention::queries_and_keys_of_every_tail`, `attention::sizes_that_overflow_panic`,
+//! `windows::windows_with_every_bias`.
 
 mod dense;
 mod driver;

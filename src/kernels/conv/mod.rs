@@ -5,6 +5,15 @@
 //! neighbouring channels. Depthwise convolutions, which would be products of one column, have a kernel of their own.
 //!
 //! Activations are tokens, `[height, width, channels]`; the input may also be planar.
+//!
+//! # Soundness
+//!
+//! A shape is checked for overflow when weights are packed for it, and [`ConvShape::output_size`] checks those of input
+//! and output. The depthwise kernel touches taps that lie on the image only, for all outputs of a strip: `depthwise`
+//! says which.
+//!
+//! Tests: `conv::kernels_strides_and_paddings`, `conv::depthwise_kernels_strides_and_paddings`,
+//! `conv::depthwise_channels_of_every_tail`, `shape::impossible_sizes_are_errors`.
 
 mod depthwise;
 mod direct;

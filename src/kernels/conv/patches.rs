@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::kernels::gemm::{Lhs, RowWriter};
+use crate::kernels::len::len_of;
 
 /// The non-overlapping patches of a planar image `[channels, height, width]`, as rows of a matrix.
 ///
@@ -24,7 +25,11 @@ impl<'a> Patches<'a> {
     /// # Panics
     /// If `image` does not have the size, or `patch` is 0.
     pub fn new(image: &'a [f32], channels: usize, height: usize, width: usize, patch: usize) -> Self {
-        assert_eq!(image.len(), channels * height * width, "image of shape [{channels}, {height}, {width}]");
+        assert_eq!(
+            image.len(),
+            len_of([channels, height, width]),
+            "image of shape [{channels}, {height}, {width}]"
+        );
         assert!(patch > 0, "patch of 0 pixels");
         Self { image, channels, height, width, patch }
     }

@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use crate::exec::{Cx, SharedMut, Work};
 use crate::kernels::gemm::F32Kernel;
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 /// How the pixels of an image are cut into panels of `nr` columns, the width of a level's tile kernel. The last panel may
@@ -40,8 +41,11 @@ impl PanelLayout {
     }
 
     /// Length of the features of all pixels, in f32.
+    ///
+    /// # Panics
+    /// If there can be no such memory.
     pub fn len(&self, channels: usize) -> usize {
-        self.count() * self.nr * channels
+        len_of([self.count(), self.nr, channels])
     }
 
     /// The range of panel `index` in features of `channels` channels.
@@ -82,8 +86,8 @@ pub fn from_tokens(
     out: &mut [f32],
 ) {
     let _kernel = cx.kernel("from-tokens", || Work { flops: 0.0, bytes: 8.0 * tokens.len() as f64 });
-    assert_eq!(tokens.len(), panels.pixels * channels, "tokens");
     assert_eq!(out.len(), panels.len(channels), "panels");
+    assert_eq!(tokens.len(), panels.pixels * channels, "tokens");
     match plus {
         Plus::Nothing => {}
         Plus::Channels(plus) => assert_eq!(plus.len(), channels, "channels to add"),

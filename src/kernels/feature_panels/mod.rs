@@ -12,6 +12,14 @@
 //! The result `[rows][nr]` of a panel is a panel again, the right-hand side of the next product: a chain of products
 //! packs and transposes nothing in between. Loops over whole vectors do the rest: a normalisation over channels, a
 //! softmax over rows, activations and biases.
+//!
+//! # Soundness
+//!
+//! A packed matrix has exactly the length of its size, checked without wrapping, and a product asserts those of panel
+//! and output. A matrix that was packed for another level has the same length: its product is wrong and in bounds.
+//!
+//! Tests: `feature_panels::a_matrix_packed_for_another_size_is_refused`,
+//! `feature_panels::a_matrix_whose_size_overflows_is_refused`.
 
 mod layout;
 mod packed_lhs;

@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::error::Result;
 use crate::exec::AlignedVec;
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, TileArgs, Tiles};
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 /// `rows` cut into tiles of at most `mr` rows whose heights differ by at most one.
@@ -157,7 +158,7 @@ impl LhsWeights {
     /// `OutOfMemory`.
     pub fn pack(level: Level, matrix: &impl Lhs) -> Result<Self> {
         let (rows, depth) = (matrix.rows(), matrix.depth());
-        let mut data = AlignedVec::try_zeroed(packed_lhs_len(rows, depth))?;
+        let mut data = AlignedVec::try_zeroed(len_of([rows, depth.div_ceil(CHUNK), CHUNK]))?;
         pack_lhs(level, matrix, &mut data);
         Ok(Self { rows, depth, data })
     }

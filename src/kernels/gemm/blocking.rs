@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::kernel::{CHUNK, WeightKernel};
+use crate::kernels::len::len_of;
 use crate::simd::Caches;
 
 /// Rows in tiles, and tiles in blocks that take half of the second-level cache. The depth in blocks whose weights take an
@@ -59,8 +60,9 @@ impl Blocking {
         let kernel = self.kernel;
         let rows = if kernel.convert.is_some() { kernel.mr * self.k.next_multiple_of(CHUNK) } else { 0 };
         let weights = if kernel.decode.is_some() { self.k_block.min(self.k) * kernel.nr } else { 0 };
-        let sums = if self.k_blocks() > 1 { self.most_tiles_of_block() * kernel.mr * kernel.nr } else { 0 };
-        [self.most_tiles_of_block() * self.tile_len(), rows, weights, sums]
+        let sums =
+            if self.k_blocks() > 1 { len_of([self.most_tiles_of_block(), kernel.mr, kernel.nr]) } else { 0 };
+        [len_of([self.most_tiles_of_block(), self.tile_len()]), rows, weights, sums]
     }
 
     /// Blocks of rows.
@@ -87,7 +89,7 @@ impl Blocking {
     /// Length of a packed tile of most rows, in f32: all tiles are so far apart.
     pub(super) fn tile_len(&self) -> usize {
         let rows = self.m.div_ceil(self.tiles);
-        rows * row_len(self.k, self.kernel) + (rows * self.kernel.row_values).next_multiple_of(CHUNK)
+        len_of([rows, row_len(self.k, self.kernel)]) + (rows * self.kernel.row_values).next_multiple_of(CHUNK)
     }
 
     /// Length of the elements of a packed tile of so many rows, in f32; the values of its rows follow.

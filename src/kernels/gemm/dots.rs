@@ -136,6 +136,10 @@ unsafe fn step<D: Dots, const MR: usize, const NV: usize>(
 /// A tile function. The kernel that it is part of is only found where its instruction was detected.
 pub(super) type TileFn = unsafe fn(Level, TileArgs<u8>);
 
+/// Computes a tile.
+///
+/// # Safety
+/// As [`WeightKernel::run`](super::WeightKernel), and the CPU has the instruction.
 pub(super) unsafe fn entry<D: Dots, const MR: usize, const NV: usize>(level: Level, args: TileArgs<u8>) {
     let s = D::S::of(level).expect("a kernel is only run at its own level");
     let units = D::units(args.k);

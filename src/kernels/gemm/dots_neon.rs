@@ -42,6 +42,8 @@ macro_rules! dots {
 
             #[inline]
             unsafe fn run<W: DotWork>(s: Neon, work: W) {
+                /// # Safety
+                /// As [`DotWork::run`].
                 #[target_feature(enable = $feature)]
                 unsafe fn inner<W: DotWork>(s: Neon, work: W) {
                     // SAFETY: forwarded to the caller.

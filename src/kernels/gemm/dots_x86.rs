@@ -32,6 +32,8 @@ macro_rules! dots {
 
             #[inline]
             unsafe fn run<W: DotWork>(s: $level, work: W) {
+                /// # Safety
+                /// As [`DotWork::run`].
                 #[target_feature(enable = $features)]
                 unsafe fn inner<W: DotWork>(s: $level, work: W) {
                     // SAFETY: forwarded to the caller.

@@ -1,5 +1,6 @@
 //! The table of kernels that multiply with packed weights, and what a tile kernel is given.
 
+use crate::kernels::len::len_of;
 #[cfg(any(
     all(target_arch = "x86_64", target_feature = "sse2"),
     all(target_arch = "aarch64", target_feature = "neon")
@@ -286,7 +287,7 @@ impl WeightKernel {
 
     /// Bytes of `k` rows of a panel, whole units.
     pub(super) fn panel_bytes(&self, k: usize) -> usize {
-        k.div_ceil(self.k_unit) * self.unit_bytes
+        len_of([k.div_ceil(self.k_unit), self.unit_bytes])
     }
 
     /// Elements of a packed left-hand side in a cache line.

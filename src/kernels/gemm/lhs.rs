@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::CHUNK;
+use crate::kernels::len::len_of;
 
 /// A matrix `[rows, depth]` that packs blocks of itself on demand; it need not exist in memory.
 pub trait Lhs: Sync {
@@ -32,7 +33,7 @@ impl<'a> Rows<'a> {
     /// # Panics
     /// If `data` is not `rows * cols` long.
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "left-hand side of shape [{rows}, {cols}]");
+        assert_eq!(data.len(), len_of([rows, cols]), "left-hand side of shape [{rows}, {cols}]");
         Self { data, rows, cols, stride: cols }
     }
 
@@ -42,7 +43,7 @@ impl<'a> Rows<'a> {
     /// If `data` does not hold them.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         assert!(
-            stride >= cols && (rows == 0 || data.len() >= (rows - 1) * stride + cols),
+            stride >= cols && (rows == 0 || data.len().checked_sub(cols) >= Some(len_of([rows - 1, stride]))),
             "rows outside data"
         );
         Self { data, rows, cols, stride }

@@ -17,6 +17,21 @@
 //!
 //! [`WeightKernel::of`] is the table of kernels, by level and format. Products of activations, in attention and in the mask
 //! decoder, use the f32 tiles ([`F32Kernel`]) directly, or those of bfloat16 (`tiles`).
+//!
+//! # Soundness
+//!
+//! A tile kernel reads a panel and packed rows to their ends and writes whole tiles. [`PackedWeights`] has the kernel
+//! that packed it, and its parts have the lengths that this kernel reads, checked when they come from a file; [`gemm`]
+//! refuses another level. Rows of a block are cut by `Blocking`, whose buffers are exact. A tile
+//! goes to its place only if all of its columns are there; otherwise it goes through a buffer, and its runs are copied
+//! with checks. Rows of the destination are `stride` apart, at least `N`, so that tiles are disjoint, and its length is
+//! checked without wrapping.
+//!
+//! A kernel is found only for instructions that were detected: [`WeightKernel`] cannot be made elsewhere. A pass of AMX
+//! ends on the lane that began it, also by a panic, and calls nothing from outside in between.
+//!
+//! Tests: `gemm::every_tile_height_and_tail`, `gemm::strided_rows_stored_and_added_with_every_activation`,
+//! `gemm::scatter_to_heads`, `gemm::an_output_too_short_panics`, `gemm::an_output_whose_length_overflows_panics`.
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod amx;

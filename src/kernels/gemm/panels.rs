@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::exec::{AlignedVec, try_zeroed};
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 use super::tile_f32::F32Kernel;
@@ -35,7 +36,7 @@ impl PackedPanels {
     ) -> Result<Self> {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = F32Kernel::of(level).nr;
-        let mut panels = AlignedVec::try_zeroed(rows.next_multiple_of(nr) * cols)?;
+        let mut panels = AlignedVec::try_zeroed(len_of([rows.div_ceil(nr), nr, cols]))?;
         let mut values = try_zeroed(cols)?;
         for row in 0..rows {
             fill(row, &mut values);

@@ -89,6 +89,10 @@ unsafe fn step<S: Simd, const MR: usize, const NV: usize>(
 /// A tile function for a fixed number of rows. The level proves that its instructions exist.
 type TileFn = unsafe fn(Level, TileArgs<f32>);
 
+/// Computes a tile.
+///
+/// # Safety
+/// As [`F32Kernel::run`].
 unsafe fn entry<S: Simd, const MR: usize, const NV: usize>(level: Level, args: TileArgs<f32>) {
     let simd = S::of(level).expect("a kernel is only run at its own level");
     simd.dispatch(Tile::<MR, NV>(args));

@@ -9,6 +9,7 @@ use super::kernel::{CHUNK, Convert, TileArgs, WeightKernel};
 use super::lhs::Lhs;
 use super::tile_f32::F32Kernel;
 use crate::exec::Cx;
+use crate::kernels::len::len_of;
 use crate::simd::{Level, Simd, Vectorize};
 
 /// Numbers that become one packed chunk of a row in [`Tiles::Bf16`].
@@ -163,7 +164,7 @@ impl Vectorize for RoundPanel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { k, nr, panel } = self;
-        assert!(nr.is_multiple_of(S::LANES) && k * nr <= panel.len());
+        assert!(nr.is_multiple_of(S::LANES) && len_of([k, nr]) <= panel.len());
         for index in 0..pairs(k) {
             let [first, second] = pair(index);
             for at in (0..nr).step_by(S::LANES) {

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::exec::{AlignedVec, Lines, try_zeroed};
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 use super::format::{Packing, WeightFormat};
@@ -32,7 +33,7 @@ impl PackedWeights {
     /// # Panics
     /// If `weights` is not `rows * cols` long, or either is 0.
     pub fn pack(packing: impl Into<Packing>, rows: usize, cols: usize, weights: &[f32]) -> Result<Self> {
-        assert_eq!(weights.len(), rows * cols, "weights of shape [{rows}, {cols}]");
+        assert_eq!(weights.len(), len_of([rows, cols]), "weights of shape [{rows}, {cols}]");
         Self::pack_with(packing, rows, cols, |row, out| out.copy_from_slice(&weights[row * cols..][..cols]))
     }
 
@@ -71,9 +72,9 @@ impl PackedWeights {
         let nr = kernel.nr;
         let count = rows.div_ceil(nr);
         let (panel_bytes, column_values) = (kernel.panel_bytes(cols), nr * kernel.column_values);
-        let mut panels = AlignedVec::try_zeroed((count * panel_bytes).div_ceil(size_of::<f32>()))?;
-        let mut columns = AlignedVec::try_zeroed(count * column_values)?;
-        let mut values = try_zeroed(nr * cols)?;
+        let mut panels = AlignedVec::try_zeroed(len_of([count, panel_bytes]).div_ceil(size_of::<f32>()))?;
+        let mut columns = AlignedVec::try_zeroed(len_of([count, column_values]))?;
+        let mut values = try_zeroed(len_of([nr, cols]))?;
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut panels);
         for (index, panel) in bytes.chunks_exact_mut(panel_bytes).take(count).enumerate() {
             let first = index * nr;
@@ -111,8 +112,8 @@ impl PackedWeights {
     pub fn memory_len(packing: impl Into<Packing>, rows: usize, cols: usize) -> [usize; 2] {
         let kernel = WeightKernel::of(packing.into());
         let count = rows.div_ceil(kernel.nr);
-        let panels = (count * kernel.panel_bytes(cols)).div_ceil(size_of::<f32>());
-        [panels, count * kernel.nr * kernel.column_values].map(AlignedVec::padded)
+        let panels = len_of([count, kernel.panel_bytes(cols)]).div_ceil(size_of::<f32>());
+        [panels, len_of([count, kernel.nr, kernel.column_values])].map(AlignedVec::padded)
     }
 
     /// Output features, `N`.

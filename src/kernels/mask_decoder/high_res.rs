@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use crate::exec::{Cx, SharedMut, Work};
 use crate::kernels::feature_panels::PanelLayout;
+use crate::kernels::len::len_of;
 
 /// Side of the block of pixels that a transposed convolution makes of a pixel.
 pub(super) const FACTOR: usize = 2;
@@ -28,19 +29,19 @@ impl HighResLayout {
     /// # Panics
     /// If `panels` are not those of `grid · grid` pixels.
     pub fn new(panels: PanelLayout, grid: usize, channels: [usize; 2]) -> Self {
-        assert_eq!(panels.pixels(), grid * grid, "panels of an image");
+        assert_eq!(panels.pixels(), len_of([grid, grid]), "panels of an image");
         Self { panels, grid, channels }
     }
 
     /// Length of both maps together, packed, in f32.
     pub fn packed_len(&self) -> usize {
-        self.panels.count() * self.lengths().iter().sum::<usize>()
+        len_of([self.panels.count(), self.panel_len()])
     }
 
     /// Length of each map as tokens, `[(2 · grid)², channels 1]` and `[(4 · grid)², channels 2]`.
     pub fn map_lens(&self) -> [usize; 2] {
-        let pixels = self.grid * self.grid;
-        [TAPS * pixels * self.channels[0], TAPS * TAPS * pixels * self.channels[1]]
+        let pixels = self.panels.pixels();
+        [len_of([TAPS, pixels, self.channels[0]]), len_of([TAPS, TAPS, pixels, self.channels[1]])]
     }
 
     /// Packs both maps into `out`.
@@ -51,7 +52,7 @@ impl HighResLayout {
         let _kernel = cx.kernel("pack-high-res", || Work { flops: 0.0, bytes: 8.0 * out.len() as f64 });
         assert_eq!(maps.map(<[f32]>::len), self.map_lens(), "maps");
         assert_eq!(out.len(), self.packed_len(), "packed maps");
-        let panel_len = self.lengths().iter().sum::<usize>();
+        let panel_len = self.panel_len();
         let out = SharedMut::new(out);
         cx.parallel_for(self.panels.count(), |_, index| {
             // SAFETY: tasks' panels are disjoint.
@@ -73,7 +74,7 @@ impl HighResLayout {
     pub fn unpack(&self, packed: &[f32], maps: [&mut [f32]; 2]) {
         assert_eq!([maps[0].len(), maps[1].len()], self.map_lens(), "maps");
         assert_eq!(packed.len(), self.packed_len(), "packed maps");
-        for (index, panel) in packed.chunks_exact(self.lengths().iter().sum()).enumerate() {
+        for (index, panel) in packed.chunks_exact(self.panel_len()).enumerate() {
             self.each_place(index, |map, at, to| {
                 let column = panel[at..].iter().step_by(self.panels.width());
                 maps[map][to].iter_mut().zip(column).for_each(|(to, from)| *to = *from);
@@ -88,10 +89,16 @@ impl HighResLayout {
         [first, second]
     }
 
+    /// Length of a panel of both maps, in f32.
+    fn panel_len(&self) -> usize {
+        let [first, second] = self.lengths();
+        first.checked_add(second).expect("a length that memory holds")
+    }
+
     /// Length of a panel of each map, in f32.
     fn lengths(&self) -> [usize; 2] {
         let [first, second] = self.channels;
-        [TAPS * first * self.panels.width(), TAPS * TAPS * second * self.panels.width()]
+        [len_of([TAPS, first, self.panels.width()]), len_of([TAPS, TAPS, second, self.panels.width()])]
     }
 
     /// Calls `each(map, at, elements)` for every pixel of both maps that belongs to panel `index`: `map` is 0 or 1, `at`

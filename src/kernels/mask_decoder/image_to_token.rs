@@ -12,6 +12,7 @@ use super::ImageSource;
 use super::pixelwise::{GroupSoftmax, LayerNormParams, NormalisePixels, Nothing, Sum};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
+use crate::kernels::len::len_of;
 
 /// The sizes of an attention of an image to tokens.
 #[derive(Clone, Copy, Debug)]
@@ -36,18 +37,18 @@ pub struct ImageToTokenShape {
 impl ImageToTokenShape {
     /// Keys of a prompt: one for every head and token.
     fn rows(&self) -> usize {
-        self.heads * self.tokens
+        len_of([self.heads, self.tokens])
     }
 
     /// Channels of the queries.
     fn query_channels(&self) -> usize {
-        self.groups * self.depth
+        len_of([self.groups, self.depth])
     }
 
     /// Lengths of a lane's buffers: queries and scores of a panel, in f32.
     fn buffers(&self) -> [usize; 2] {
         let nr = self.panels.width();
-        [nr * self.query_channels(), nr * self.rows()]
+        [len_of([nr, self.groups, self.depth]), len_of([nr, self.heads, self.tokens])]
     }
 }
 
@@ -103,13 +104,13 @@ pub fn image_to_token(
     });
     assert!(prompts > 0 && rows > 0 && query_channels > 0 && channels > 0, "attention to nothing: {shape:?}");
     assert_eq!(Some(tokens.keys.len()), checked_packed_lhs_len(prompts, rows, depth), "keys of {shape:?}");
-    assert_eq!(tokens.key_bias.len(), prompts * rows, "bias of the keys of {shape:?}");
+    assert_eq!(tokens.key_bias.len(), len_of([prompts, rows]), "bias of the keys of {shape:?}");
     assert_eq!(
         Some(tokens.values.len()),
         checked_packed_lhs_len(prompts, channels, rows),
         "values of {shape:?}"
     );
-    assert_eq!(x.len(), prompts * image_len, "features of {shape:?}");
+    assert_eq!(x.len(), len_of([prompts, image_len]), "features of {shape:?}");
     match image {
         ImageSource::Shared(ImageQueries { queries, features }) => {
             assert_eq!(

@@ -10,6 +10,15 @@
 //!   the product with the masks' weights.
 //!
 //! Work is cut into panels, or blocks of panels, whatever the number of threads; sums run in the order of the pixels.
+//!
+//! # Soundness
+//!
+//! All slices are asserted at the entry, panels by [`PanelLayout`](super::feature_panels::PanelLayout). Loops over a
+//! panel assert its rows again. Tasks have a panel of a prompt each, or the pixels that are made of one.
+//!
+//! Tests: `mask_decoder::token_to_image_is_softmax_over_the_pixels`,
+//! `mask_decoder::image_to_token_is_softmax_over_the_tokens`, `mask_decoder::upscale_is_two_transposed_convolutions`,
+//! `len::the_mask_decoder_refuses_images_whose_length_wraps`.
 
 mod high_res;
 mod image_source;

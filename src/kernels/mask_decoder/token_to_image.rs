@@ -24,6 +24,7 @@ use crate::kernels::feature_panels::{
     PackedLhs, PanelLayout, checked_packed_lhs_len, pack_channels, packed_lhs_len, row_tiles,
 };
 use crate::kernels::gemm::{F32Kernel, MAX_NR, TileArgs};
+use crate::kernels::len::len_of;
 
 /// Pixels of a block, a multiple of every tile kernel's `nr`.
 const BLOCK: usize = 256;
@@ -68,7 +69,7 @@ pub struct TokenToImageShape {
 impl TokenToImageShape {
     /// Channels of the keys.
     fn channels(&self) -> usize {
-        self.groups * self.depth
+        len_of([self.groups, self.depth])
     }
 }
 
@@ -91,12 +92,12 @@ impl Sizes {
         Self {
             blocks: shape.panels.pixels().div_ceil(BLOCK),
             width,
-            outputs: shape.values * width,
-            statistics: 2 * width,
+            outputs: len_of([shape.values, width]),
+            statistics: len_of([2, width]),
             lane: [
-                shape.channels() * kernel.nr,
-                BLOCK * shape.rows,
-                BLOCK * width,
+                len_of([shape.groups, shape.depth, kernel.nr]),
+                len_of([BLOCK, shape.rows]),
+                len_of([BLOCK, width]),
                 packed_lhs_len(kernel.mr, BLOCK),
             ],
         }
@@ -104,7 +105,7 @@ impl Sizes {
 
     /// Lengths of the results of all blocks of `prompts` prompts: outputs and statistics.
     fn results(&self, prompts: usize) -> [usize; 2] {
-        [prompts * self.blocks * self.outputs, prompts * self.blocks * self.statistics]
+        [len_of([prompts, self.blocks, self.outputs]), len_of([prompts, self.blocks, self.statistics])]
     }
 }
 
@@ -136,7 +137,7 @@ pub fn token_to_image(
     });
     assert!(prompts > 0 && rows > 0 && channels > 0 && values > 0, "attention over nothing: {shape:?}");
     assert_eq!(Some(queries.len()), checked_packed_lhs_len(prompts, rows, depth), "queries of {shape:?}");
-    assert_eq!(out.len(), prompts * rows * values, "output of {shape:?}");
+    assert_eq!(out.len(), len_of([prompts, rows, values]), "output of {shape:?}");
     match image {
         ImageSource::Shared(ImageKeys { keys, values: v }) => {
             assert_eq!(
@@ -147,7 +148,7 @@ pub fn token_to_image(
         }
         ImageSource::PerPrompt(ImageFeatures { features, positions }) => {
             assert_eq!(channels, values, "features are keys and values");
-            assert_eq!(features.len(), prompts * panels.len(channels), "features of {shape:?}");
+            assert_eq!(features.len(), len_of([prompts, panels.len(channels)]), "features of {shape:?}");
             assert_eq!(positions.len(), panels.len(channels), "positions of {shape:?}");
         }
     }

@@ -16,6 +16,7 @@ use super::high_res::{FACTOR, HighResLayout, TAPS, place2};
 use super::pixelwise::{BiasGelu, LayerNormParams, NormalisePixels, Nothing};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, PanelLayout, checked_packed_lhs_len, packed_lhs_len};
+use crate::kernels::len::len_of;
 
 /// The weights of both convolutions.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,7 @@ pub struct UpscaleInputs<'a> {
 impl UpscaleWeights<'_> {
     /// Lengths of a lane's buffers: both convolutions' results and the masks' pixels, in f32.
     fn buffers(&self, nr: usize, masks: usize) -> [usize; 3] {
-        [self.conv1.rows() * nr, self.conv2.rows() * nr, TAPS * TAPS * masks * nr]
+        [len_of([self.conv1.rows(), nr]), len_of([self.conv2.rows(), nr]), len_of([TAPS, TAPS, masks, nr])]
     }
 }
 
@@ -75,8 +76,8 @@ pub fn upscale(
     scratch: Scratch<'_>,
 ) {
     let UpscaleInputs { prompts, masks, grid, features, mask_weights, high_res } = *inputs;
-    let panels = PanelLayout::new(cx.level(), grid * grid);
-    let (nr, side) = (panels.width(), FACTOR * FACTOR * grid);
+    let panels = PanelLayout::new(cx.level(), len_of([grid, grid]));
+    let (nr, side) = (panels.width(), len_of([FACTOR, FACTOR, grid]));
     let (channels, channels1, channels2) = (weights.conv1.depth(), weights.bias1.len(), weights.bias2.len());
     let image_len = panels.len(channels);
     let _kernel = cx.kernel("upscale", || {
@@ -92,15 +93,15 @@ pub fn upscale(
         (TAPS * channels2, channels1),
         "second convolution"
     );
-    assert_eq!(features.len(), prompts * image_len, "features of {prompts} prompts");
+    assert_eq!(features.len(), len_of([prompts, image_len]), "features of {prompts} prompts");
     let weights_len = checked_packed_lhs_len(prompts, masks, channels2);
     assert_eq!(Some(mask_weights.len()), weights_len, "weights of {masks} masks");
     let masks_len = packed_lhs_len(masks, channels2);
-    assert_eq!(out.len(), prompts * masks * side * side, "{masks} masks of {prompts} prompts");
+    assert_eq!(out.len(), len_of([prompts, masks, side, side]), "{masks} masks of {prompts} prompts");
     let layout = HighResLayout::new(panels, grid, [channels1, channels2]);
     assert!(high_res.is_none_or(|maps| maps.len() == layout.packed_len()), "maps of the image");
     let upscaled = upscaled.map(|upscaled| {
-        assert_eq!(upscaled.len(), prompts * side * side * channels2, "upscaled features");
+        assert_eq!(upscaled.len(), len_of([prompts, side, side, channels2]), "upscaled features");
         SharedMut::new(upscaled)
     });
     let buffers = weights.buffers(nr, masks);

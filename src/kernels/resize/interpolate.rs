@@ -13,6 +13,7 @@
 use super::{Span, linear_sample};
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
+use crate::kernels::len::len_of;
 use crate::simd::{Simd, Vectorize};
 
 #[cfg(test)]
@@ -76,7 +77,7 @@ impl Interpolate {
     /// If `source` or `out` do not hold `planes` planes, or `scratch` is too short.
     pub fn run(&self, cx: &Cx, planes: usize, source: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
         let (width, height) = (self.columns.source, self.rows.source);
-        assert_eq!(source.len(), planes * height * width, "source length");
+        assert_eq!(source.len(), len_of([planes, height, width]), "source length");
         self.run_source(cx, planes, Source::Planes(source), out, scratch);
     }
 
@@ -109,7 +110,7 @@ impl Interpolate {
             flops: 0.0,
             bytes: 4.0 * (planes * width * self.rows.source + out.len()) as f64,
         });
-        assert_eq!(out.len(), planes * out_height * out_width, "output length");
+        assert_eq!(out.len(), len_of([planes, out_height, out_width]), "output length");
 
         let columns = Table::fill(&self.columns, &mut scratch);
         let rows = Table::fill(&self.rows, &mut scratch);

@@ -21,6 +21,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use super::linear_sample;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
+use crate::kernels::len::len_of;
 use crate::simd::{Level, Simd, Vectorize};
 
 #[cfg(test)]
@@ -120,7 +121,7 @@ impl Upscale {
     /// If `logits` or `out` have another length than the sizes say, or `scratch` is too short.
     pub fn logits(&self, cx: &Cx, logits: &[f32], out: &mut [f32], scratch: Scratch<'_>) {
         let (height, width) = self.size();
-        assert_eq!(out.len(), height * width, "output length");
+        assert_eq!(out.len(), len_of([height, width]), "output length");
         let out = SharedMut::new(out);
         self.bands(cx, scratch, |band, lane| {
             // SAFETY: each band has its own rows.
@@ -139,7 +140,7 @@ impl Upscale {
     /// As [`logits`](Self::logits).
     pub fn mask(&self, cx: &Cx, logits: &[f32], threshold: f32, out: &mut [u8], scratch: Scratch<'_>) {
         let (height, width) = self.size();
-        assert_eq!(out.len(), height * width, "output length");
+        assert_eq!(out.len(), len_of([height, width]), "output length");
         let out = SharedMut::new(out);
         self.bands(cx, scratch, |band, lane| {
             // SAFETY: each band has its own rows.
@@ -225,7 +226,7 @@ impl Upscale {
     /// The rows and columns of the picture outside which no pixel is above any of `thresholds`; the first column is
     /// the first of a word.
     fn reach(&self, logits: &[f32], thresholds: &[f32]) -> (Range<usize>, Range<usize>) {
-        assert_eq!(logits.len(), self.side * self.side, "logits");
+        assert_eq!(logits.len(), len_of([self.side; 2]), "logits");
         // A pixel is a mean of its logits but for rounding, by less than 2⁻²⁰ of the largest. NaN, whose bits are
         // larger than infinity's, makes the limit NaN, and nothing is below that.
         let magnitude = logits.iter().fold(0, |largest, logit| largest.max(logit.to_bits() & 0x7fff_ffff));
@@ -272,7 +273,7 @@ impl Upscale {
         wide: &mut [f32],
         mut each: impl FnMut(Blend<'_>),
     ) {
-        assert_eq!(logits.len(), self.side * self.side, "logits");
+        assert_eq!(logits.len(), len_of([self.side; 2]), "logits");
         let stride = self.stride();
         // The row of logits to be widened next; row `r` is kept in place `r % TAPS`.
         let mut next = 0;

@@ -9,6 +9,7 @@ use super::score::Scores;
 use super::softmax::{Running, Weigh, finish};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::gemm::{CHUNK, F32Kernel, MAX_NR};
+use crate::kernels::len::len_of;
 
 /// What the tokens of a frame attend to, and how.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +28,9 @@ pub struct CrossAttentionArgs<'a> {
 /// `[places][features + 1][nr]`; scores, then weights, of a block, `[keys][nr]`, and at least a chunk of pairs; accumulated
 /// outputs, `[features][nr]`.
 fn buffers(rotary: &Rotary, projection: &KeyProjection, most_keys: usize, nr: usize) -> [usize; 5] {
-    let [columns, rows] = rotary.axes().map(|axis| axis.len() * (projection.features() + 1) * nr);
-    [rotary.width() * nr, columns, rows, most_keys.max(CHUNK) * nr, projection.features() * nr]
+    let [columns, rows] = rotary.axes().map(|axis| len_of([axis.len(), projection.features() + 1, nr]));
+    let [keys, features] = [most_keys.max(CHUNK), projection.features()].map(|len| len_of([len, nr]));
+    [len_of([rotary.width(), nr]), columns, rows, keys, features]
 }
 
 /// A lane's [`buffers`], and what absorbing queries takes.
@@ -69,7 +71,7 @@ pub fn cross_attention(
     });
     assert_eq!((projection.width(), memories.shape().features), (width, features), "sizes of keys");
     assert_eq!(memories.shape().grid, rotary.grid(), "grid of the memories");
-    assert_eq!((q.len(), out.len()), (tokens * width, tokens * features), "queries and output");
+    assert_eq!((q.len(), out.len()), (tokens * width, len_of([tokens, features])), "queries and output");
     let nr = F32Kernel::of(cx.level()).nr;
     let buffers = buffers(rotary, projection, memories.blocks.most_keys(), nr);
     let req = lane_scratch_req(rotary, buffers, nr);

@@ -28,6 +28,16 @@
 //! Queries stand side by side, as the columns of a panel of the tile kernels, so that the softmax needs no sum across a
 //! vector. Scores exist for one panel of queries and one block of keys at a time. Rotary positions: Su et al., RoFormer
 //! (2021); axial: `modeling/position_encoding.py` and `modeling/sam/transformer.py` of `sam2`.
+//!
+//! # Soundness
+//!
+//! [`Rotary`] can only be made for a grid whose features memory holds; memories, queries and outputs are asserted
+//! against it. Blocks of memories are disjoint rectangles of the grid. Scores assert the lengths of all that they read
+//! and write.
+//!
+//! Tests: `rotary_attention::attends_as_the_definition_says`,
+//! `rotary_attention::tokens_attend_to_each_other_as_the_definition_says`,
+//! `rotary_attention::sizes_are_known_beforehand`.
 
 mod absorbed_query;
 mod cross_attention;

@@ -6,6 +6,7 @@ use super::score::{MAX_GROUP, groups};
 use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::feature_panels::{PackedLhs, lhs_words, pack_lhs_words};
 use crate::kernels::gemm::{CHUNK, F32Kernel, Lhs, Tiles, pair, pairs};
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 /// Most columns of the grid in a block: the absorbed queries of these and of all rows stay in the L2 cache.
@@ -102,7 +103,7 @@ impl Blocks {
     /// Most keys of a block.
     pub(super) fn most_keys(&self) -> usize {
         let [width, height] = self.size;
-        (width * height * self.shape.spatial).max(self.pointers)
+        len_of([width, height, self.shape.spatial]).max(self.pointers)
     }
 
     pub(super) fn block(&self, index: usize) -> Block {
@@ -132,7 +133,8 @@ impl Blocks {
 impl MemoryShape {
     /// Number of keys: the memories of all places, and pointers.
     pub fn len(&self) -> usize {
-        self.grid[0] * self.grid[1] * self.spatial + self.pointers
+        let places = len_of([self.grid[0], self.grid[1], self.spatial]);
+        places.checked_add(self.pointers).expect("a length that memory holds")
     }
 
     /// Whether there are no memories.
@@ -157,8 +159,8 @@ impl MemoryShape {
     /// Lengths of packed keys and values, in words.
     fn buffers(&self, tiles: Tiles) -> [usize; 2] {
         let blocks = self.blocks();
-        let values = lhs_words(tiles, self.features, blocks.most_keys());
-        [self.len() * self.key_words(tiles), blocks.count() * values]
+        let values = len_of([self.features, tiles.row_words(blocks.most_keys())]);
+        [len_of([self.len(), self.key_words(tiles)]), len_of([blocks.count(), values])]
     }
 
     /// Words of a key.
@@ -195,7 +197,7 @@ impl<'a> PackedMemories<'a> {
         let _kernel =
             cx.kernel("pack-memories", || Work { flops: 0.0, bytes: (10 * shape.len() * features) as f64 });
         assert!(!shape.is_empty() && features > 0, "no memories: {shape:?}");
-        let grid_len = rows * columns * features;
+        let grid_len = len_of([rows, columns, features]);
         assert_eq!(positions.len(), grid_len, "positions of {shape:?}");
         for index in 0..shape.spatial {
             let SpatialMemory { features: memory, time } = spatial(index);

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::exec::TryCollect;
 use crate::kernels::feature_panels::LhsWeights;
 use crate::kernels::gemm::Rows;
+use crate::kernels::len::len_of;
 use crate::simd::Level;
 
 /// Rotations of feature pairs `(2d, 2d + 1)` by `angle(d) · place`, with `angle(d) = θ^(−4d / width)`: the first half of
@@ -66,11 +67,12 @@ impl Rotary {
     /// `OutOfMemory`.
     ///
     /// # Panics
-    /// If 4 does not divide `width`, or anything is 0.
+    /// If 4 does not divide `width`, anything is 0, or no memory holds the features of a grid.
     pub fn new(level: Level, grid: [usize; 2], width: usize, theta: f32) -> Result<Self> {
         let [rows, columns] = grid;
         assert!(rows > 0 && columns > 0, "rotations on a grid of {grid:?}");
         assert!(width > 0 && width.is_multiple_of(4), "rotations of {width} features");
+        let _ = len_of([rows, columns, width]);
         let axis = |len| Axis::new(level, len, width, theta);
         Ok(Self { width, columns: axis(columns)?, rows: axis(rows)? })
     }

@@ -30,10 +30,14 @@ impl Platform {
         Ok(Self { system, abi })
     }
 
-    /// What the linker must be told, so that programs record the library's name and not where it was built.
+    /// What the linker must be told: programs record the library's name and not where it was built; and it stays where it is
+    /// once it was loaded. Threads of a host that used it keep values whose destructors are code of it, and what the standard
+    /// library keeps for the length of a process would be lost with every load.
     pub(crate) fn link_args(&self, version: &str) -> Vec<String> {
         match self.system {
-            System::Elf | System::Android => vec![format!("-Wl,-soname,{}", self.soname())],
+            System::Elf | System::Android => {
+                vec![format!("-Wl,-soname,{}", self.soname()), "-Wl,-z,nodelete".into()]
+            }
             System::Apple => vec![
                 format!("-Wl,-install_name,@rpath/{}", self.soname()),
                 format!("-Wl,-compatibility_version,{}.0.0", self.abi),

@@ -33,7 +33,7 @@ impl Vectorize for BlockSoftmax<'_> {
             let mut max = s.splat(f32::NEG_INFINITY);
             for panel in 0..panels {
                 for column in (0..nr).step_by(S::LANES) {
-                    // SAFETY: as above.
+                    // SAFETY: `column + LANES <= nr` elements from `at(panel)` on lie in `scores`.
                     max = s.max(unsafe { s.load(at(panel).add(column)) }, max);
                 }
             }
@@ -76,7 +76,7 @@ impl Vectorize for Factors<'_> {
             let at = |block: usize| start.wrapping_add(block * 2 * width + column);
             let mut max = s.splat(f32::NEG_INFINITY);
             for block in 0..blocks {
-                // SAFETY: as above.
+                // SAFETY: `LANES` maxima lie at `at(block)`, and as many sums `width` behind them.
                 max = s.max(unsafe { s.load(at(block)) }, max);
             }
             let mut sum = s.splat(0.0);
