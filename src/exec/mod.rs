@@ -17,6 +17,7 @@ mod set_once;
 mod shared;
 #[cfg(feature = "parallel")]
 mod team;
+mod watch;
 
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 #[cfg(any(test, feature = "capi"))]

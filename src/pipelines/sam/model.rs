@@ -160,12 +160,15 @@ impl Model {
     }
 
     /// The decoder's projections of a picture.
-    pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures) -> Result<Vec<f32>> {
+    pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures, monitor: &Monitor<'_>) -> Result<Vec<f32>> {
         let decoder = self.mask_decoder();
         let mut cache = try_zeroed(decoder.cache_len())?;
         let mut workspace = cx.workspace(decoder.cache_scratch_req(cx));
         let high_res = decoder.maps().map(|_| features.high_res());
-        cx.enter(|| decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch()));
+        cx.watched(monitor, |cx, _| {
+            decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch());
+            Ok(())
+        })?;
         Ok(cache)
     }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::crops::Crop;
 use super::{AutomaticOptions, MaskRecord};
 use crate::error::Result;
+use crate::exec::Monitor;
 use crate::pipelines::mask::nms::descending;
 use crate::pipelines::mask::{Regions, Rle, Suppression, remove_small_regions};
 
@@ -51,16 +52,18 @@ impl Selection {
     /// Takes all candidates of a crop, and hands on those that are final.
     ///
     /// # Errors
-    /// Those of `emit`.
+    /// Those of `emit`, and `Cancelled` by the monitor.
     pub(super) fn add_crop(
         &mut self,
         crop: &Crop,
         mut candidates: Vec<Candidate>,
+        monitor: &Monitor<'_>,
         emit: &mut dyn FnMut(MaskRecord) -> Result<()>,
     ) -> Result<()> {
         candidates.sort_by(|a, b| descending(a.predicted_iou, b.predicted_iou));
         let mut within_crop = Suppression::new(self.box_nms_thresh);
         for candidate in candidates {
+            monitor.poll()?;
             if !within_crop.admit(corners(candidate.extent)) {
                 continue;
             }
@@ -170,7 +173,7 @@ mod tests {
                 step.push(record.bounding_box);
                 Ok(())
             };
-            selection.add_crop(&crop, candidates, &mut emit).unwrap();
+            selection.add_crop(&crop, candidates, &Monitor::none(), &mut emit).unwrap();
             steps.push(step);
         }
         let mut rest = Vec::new();
