@@ -91,8 +91,16 @@ impl<'a> Monitor<'a> {
     /// # Errors
     /// `Cancelled` if the work is to stop.
     pub(crate) fn poll(&self) -> Result<()> {
+        self.advance(0.0)
+    }
+
+    /// [`poll`](Self::poll) when `fraction` of this part is done.
+    ///
+    /// # Errors
+    /// `Cancelled` if the work is to stop.
+    pub(crate) fn advance(&self, fraction: f32) -> Result<()> {
         match self.listener {
-            Listener::Call(watch) if !watch.goes_on() => watch.check(),
+            Listener::Call(watch) => watch.advance(self.at(fraction)),
             _ => Ok(()),
         }
     }

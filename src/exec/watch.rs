@@ -38,10 +38,21 @@ impl<'a> Watch<'a> {
 
     /// Tells the callback the fraction that is done, or the largest that was reported so far.
     pub(super) fn report(&self, fraction: f32) -> Result<()> {
-        // In this order NaN becomes 0.
-        self.done.fetch_max(fraction.max(0.0).min(1.0).to_bits(), Ordering::Relaxed);
+        self.keep(fraction);
         self.ask();
         self.check()
+    }
+
+    /// The same, if it is time to ask.
+    pub(super) fn advance(&self, fraction: f32) -> Result<()> {
+        self.keep(fraction);
+        self.goes_on();
+        self.check()
+    }
+
+    fn keep(&self, fraction: f32) {
+        // In this order NaN becomes 0.
+        self.done.fetch_max(fraction.max(0.0).min(1.0).to_bits(), Ordering::Relaxed);
     }
 
     /// Whether to go on; asks the callback if it is time to. Any thread.

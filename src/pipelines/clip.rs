@@ -110,18 +110,34 @@ impl Clip {
     /// change the result and are not understood. A missing tokenizer, or one that cannot be used, is an error only
     /// when a text is encoded.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
+        Self::load_monitored(cx, bundle, options, &Monitor::none())
+    }
+
+    /// [`load`](Self::load), reporting to `monitor` how much of the weights is read.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and `Cancelled`.
+    pub fn load_monitored(
+        cx: &Cx,
+        bundle: &Bundle<'_>,
+        options: &ClipOptions<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<Self> {
         let mut review = Review::new(options.lenient);
         let packing = Packing::new(cx, options.weights.map_or_else(|| bundle.weight_format(), Ok)?);
-        let model = ClipModel::bind(bundle, packing, options.activation, &mut review)?;
-        let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
-        let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
-        if let (Err(error), Some(_)) = (&tokenizer, &model.text)
-            && error.code() != ErrorCode::NotFound
-        {
-            review.warn(format_args!("texts cannot be encoded: {error}"));
-        }
-        review.files(bundle, &QUIET_FILES)?;
-        Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
+        monitor.run(|monitor| {
+            let model = ClipModel::bind(bundle, packing, options.activation, &mut review, monitor)?;
+            let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
+            monitor.poll()?;
+            let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
+            if let (Err(error), Some(_)) = (&tokenizer, &model.text)
+                && error.code() != ErrorCode::NotFound
+            {
+                review.warn(format_args!("texts cannot be encoded: {error}"));
+            }
+            review.files(bundle, &QUIET_FILES)?;
+            Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
+        })
     }
 
     /// Warnings from loading: what was assumed, and which parts of the files are not used.

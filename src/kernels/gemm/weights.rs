@@ -2,6 +2,7 @@
 
 use alloc::vec;
 
+use crate::error::Result;
 use crate::exec::{AlignedVec, Lines};
 use crate::simd::Level;
 
@@ -43,8 +44,28 @@ impl PackedWeights {
         packing: impl Into<Packing>,
         rows: usize,
         cols: usize,
-        fill: impl FnMut(usize, &mut [f32]),
+        mut fill: impl FnMut(usize, &mut [f32]),
     ) -> Self {
+        let fill = |row: usize, out: &mut [f32]| {
+            fill(row, out);
+            Ok(())
+        };
+        Self::try_pack_with(packing, rows, cols, fill).expect("no row fails")
+    }
+
+    /// [`pack_with`](Self::pack_with), which ends where a row fails.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    ///
+    /// # Panics
+    /// If `rows` or `cols` is 0.
+    pub fn try_pack_with(
+        packing: impl Into<Packing>,
+        rows: usize,
+        cols: usize,
+        fill: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Self> {
         let packing = packing.into();
         Self::pack_for(WeightKernel::of(packing), packing.level, rows, cols, fill)
     }
@@ -54,14 +75,14 @@ impl PackedWeights {
         self.kernel.format
     }
 
-    /// [`pack_with`](Self::pack_with) for a kernel.
+    /// [`try_pack_with`](Self::try_pack_with) for a kernel.
     pub(super) fn pack_for(
         kernel: &'static WeightKernel,
         level: Level,
         rows: usize,
         cols: usize,
-        mut fill: impl FnMut(usize, &mut [f32]),
-    ) -> Self {
+        mut fill: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Self> {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = kernel.nr;
         let count = rows.div_ceil(nr);
@@ -74,12 +95,12 @@ impl PackedWeights {
             let first = index * nr;
             let present = nr.min(rows - first);
             for (row, out) in values.chunks_exact_mut(cols).take(present).enumerate() {
-                fill(first + row, out);
+                fill(first + row, out)?;
             }
             values[present * cols..].fill(0.0);
             (kernel.pack)(nr, &values, panel, &mut columns[index * column_values..][..column_values]);
         }
-        Self { rows, cols, kernel, level, panels: panels.into(), columns: columns.into() }
+        Ok(Self { rows, cols, kernel, level, panels: panels.into(), columns: columns.into() })
     }
 
     /// The matrix that [`memory`](Self::memory) gives back, from panels and column values as they were kept.

@@ -159,14 +159,30 @@ impl Sam {
     /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Unsupported` for tensors, settings and files
     /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
+        Self::load_monitored(cx, bundle, options, &Monitor::none())
+    }
+
+    /// [`load`](Self::load), reporting to `monitor` how much of the weights is read.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and `Cancelled`.
+    pub fn load_monitored(
+        cx: &Cx,
+        bundle: &Bundle<'_>,
+        options: &SamOptions,
+        monitor: &Monitor<'_>,
+    ) -> Result<Self> {
         let mut review = Review::new(options.lenient);
         let format = options.weights.map_or_else(|| bundle.weight_format(), Ok)?;
-        let model = Model::bind(bundle, Packing::new(cx, format), options.image_size, &mut review)?;
-        let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
-        let fingerprint = bundle.archive().fingerprint()? ^ salt(format);
-        review.files(bundle, &QUIET_FILES)?;
-        let warnings = review.into_warnings();
-        Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
+        let packing = Packing::new(cx, format);
+        monitor.run(|monitor| {
+            let model = Model::bind(bundle, packing, options.image_size, &mut review, monitor)?;
+            let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
+            let fingerprint = bundle.archive().fingerprint_monitored(monitor)? ^ salt(format);
+            review.files(bundle, &QUIET_FILES)?;
+            let warnings = review.into_warnings();
+            Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
+        })
     }
 
     /// Warnings from loading: what was assumed, and which parts of the files are not used.

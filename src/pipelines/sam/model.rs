@@ -30,10 +30,13 @@ impl Model {
         packing: Packing,
         image_size: Option<usize>,
         review: &mut Review,
+        monitor: &Monitor<'_>,
     ) -> Result<Self> {
         match sam2::naming::find(&bundle.scope(packing))? {
-            Some(_) => Sam2Model::bind(bundle, packing, image_size, review).map(Box::new).map(Self::Sam2),
-            None => SamModel::bind(bundle, packing, image_size, review).map(Box::new).map(Self::Sam),
+            Some(_) => {
+                Sam2Model::bind(bundle, packing, image_size, review, monitor).map(Box::new).map(Self::Sam2)
+            }
+            None => SamModel::bind(bundle, packing, image_size, review, monitor).map(Box::new).map(Self::Sam),
         }
     }
 
