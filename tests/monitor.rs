@@ -26,7 +26,7 @@ mod common;
 mod scenario;
 
 /// Places at which each call is stopped, at most.
-const STOPS: usize = 25;
+const STOPS: usize = 12;
 
 fn contexts() -> Vec<Cx> {
     let threads: &[usize] = if cfg!(feature = "parallel") { &[1, 3] } else { &[1] };
@@ -113,7 +113,7 @@ fn clip() {
     for cx in contexts() {
         let clip = Clip::load(&cx, &bundle("clip-nano"), &ClipOptions::default()).unwrap();
         let options = EncodeOptions::default();
-        let images = vec![view(&rgb); 60];
+        let images = vec![view(&rgb); 20];
         let mut kept = vec![0.0; images.len() * clip.embed_dim()];
         let out = Mutex::new(&mut kept);
         check("Clip::encode_images", &cx, |monitor| {
