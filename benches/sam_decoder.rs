@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use safetensors::tensor::{Dtype, TensorView, serialize};
-use vitrum::exec::{Cx, CxOptions};
+use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::kernels::activation::Activation;
 use vitrum::models::sam::{
     DecoderConfig, DecoderExtensions, EncoderConfig, Label, MaskDecoder, MaskGeneration, Naming, Point,
@@ -176,7 +176,7 @@ fn decoder(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(prompts.len() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                cx.enter(|| {
+                let done = cx.enter(|| {
                     predictor.forward(
                         &cx,
                         &cache,
@@ -187,8 +187,10 @@ fn decoder(criterion: &mut Criterion) {
                         &mut iou,
                         workspace.scratch(),
                         Trace::off(),
-                    );
+                        &Monitor::none(),
+                    )
                 });
+                done.expect("nobody stops it");
             });
         });
     }

@@ -304,6 +304,20 @@ typedef int32_t vitrum_activation;
  */
 typedef int32_t vitrum_weights;
 
+/*
+ * Called during a long call with the fraction that is done, from 0 to 1 and never decreasing: between its steps and, every few
+ * milliseconds, within them, with the same fraction again. The last one of a call that succeeds is 1. Returns 0 to go on; any
+ * other value stops the call, which then returns `VITRUM_E_CANCELLED` within some milliseconds, without asking again. A call
+ * that is stopped leaves everything as it was.
+ *
+ * It runs on the thread that made the call, on one of the context's own, or on one on which the host's
+ * `vitrum_parallel_for` does work; never on two at the same time, but each time on any of them. The call ends only after it has
+ * returned; other threads go on computing meanwhile. It must return: neither an exception nor `longjmp` may leave it. It must
+ * not call what computes with the same context, which would wait for the call that waits for it. While it runs, its thread
+ * rounds floats to nearest and takes subnormal ones for zero.
+ */
+typedef int32_t (*vitrum_progress)(void *VITRUM_NULLABLE user, float fraction);
+
 /* How to load a CLIP model. All zeros but `struct_size` are the defaults. */
 typedef struct vitrum_clip_options {
     /* `sizeof(vitrum_clip_options)`; set by `vitrum_clip_options_init`. */
@@ -338,6 +352,13 @@ typedef struct vitrum_clip_options {
     vitrum_weights weights;
     /* 0. Here so that the struct does not end in padding. */
     uint32_t reserved;
+    /*
+     * Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+     * `VITRUM_E_CANCELLED`. NULL, the default, for none.
+     */
+    vitrum_progress VITRUM_NULLABLE progress;
+    /* Handed to `progress`. */
+    void *VITRUM_NULLABLE progress_user;
 } vitrum_clip_options;
 
 /* How pictures and texts are embedded. The defaults are not zeros. */
@@ -346,6 +367,13 @@ typedef struct vitrum_clip_encode_options {
     uint32_t struct_size;
     /* 1, the default: embeddings have length 1. 0: embeddings are the output of the model's projection. */
     uint32_t normalize;
+    /*
+     * Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+     * `VITRUM_E_CANCELLED`. NULL, the default, for none.
+     */
+    vitrum_progress VITRUM_NULLABLE progress;
+    /* Handed to `progress`. */
+    void *VITRUM_NULLABLE progress_user;
 } vitrum_clip_encode_options;
 
 /* How a picture is compared with labels. All zeros but `struct_size` are the defaults. */
@@ -354,6 +382,13 @@ typedef struct vitrum_clip_classify_options {
     uint32_t struct_size;
     /* A sentence in which each label takes the place of `{}`. NULL means "a photo of a {}". */
     const char *VITRUM_NULLABLE label_template;
+    /*
+     * Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+     * `VITRUM_E_CANCELLED`. NULL, the default, for none.
+     */
+    vitrum_progress VITRUM_NULLABLE progress;
+    /* Handed to `progress`. */
+    void *VITRUM_NULLABLE progress_user;
 } vitrum_clip_classify_options;
 
 /* A file of a model in the caller's memory. This struct will never change. */
@@ -391,17 +426,16 @@ typedef struct vitrum_sam_options {
     uint32_t lenient;
     /* What the weights of the image encoder are kept as: `VITRUM_WEIGHTS_OF_FILES`, the default, or a format. */
     vitrum_weights weights;
+    /* 0. Here so that the struct has no padding. */
+    uint32_t reserved;
+    /*
+     * Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+     * `VITRUM_E_CANCELLED`. NULL, the default, for none.
+     */
+    vitrum_progress VITRUM_NULLABLE progress;
+    /* Handed to `progress`. */
+    void *VITRUM_NULLABLE progress_user;
 } vitrum_sam_options;
-
-/*
- * Called between the steps of a long call with the fraction that is done, from 0 to 1 and never decreasing. Returns 0
- * to go on; any other value stops the call, which then returns `VITRUM_E_CANCELLED`.
- *
- * It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
- * call waits for it. It must return: neither an exception nor `longjmp` may leave it. It must not call what computes with
- * the same context, which would wait for the call that waits for it.
- */
-typedef int32_t (*vitrum_progress)(void *VITRUM_NULLABLE user, float fraction);
 
 /* Whether an embedding was made from a picture: one of `VITRUM_PICTURE_*`. */
 typedef int32_t vitrum_picture_match;
@@ -468,6 +502,13 @@ typedef struct vitrum_sam_predict_options {
     uint32_t max_hole_area;
     /* Islands of at most this area are removed, after holes were filled; 0, the default, leaves them. */
     uint32_t max_sprinkle_area;
+    /*
+     * Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+     * `VITRUM_E_CANCELLED`. NULL, the default, for none.
+     */
+    vitrum_progress VITRUM_NULLABLE progress;
+    /* Handed to `progress`. */
+    void *VITRUM_NULLABLE progress_user;
 } vitrum_sam_predict_options;
 
 /* Area, box and scores of a mask. */
@@ -1083,8 +1124,8 @@ vitrum_status vitrum_clip_classify_options_init(struct vitrum_clip_classify_opti
  *
  * Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
  * `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
- * `VITRUM_E_TOKENIZER` for what is wrong in the files; `VITRUM_E_UNSUPPORTED` for a model of another kind, and
- * always in a library built without files.
+ * `VITRUM_E_TOKENIZER` for what is wrong in the files; `VITRUM_E_CANCELLED`; `VITRUM_E_UNSUPPORTED` for a model of
+ * another kind, and always in a library built without files.
  */
 vitrum_status vitrum_clip_load(const struct vitrum_context *context,
                                const char *path,
@@ -1144,7 +1185,8 @@ size_t vitrum_clip_memory_bytes(const struct vitrum_clip *VITRUM_NULLABLE clip);
  * floats, also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or an option outside its domain;
- * `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+ * `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`;
+ * `VITRUM_E_CANCELLED`.
  */
 vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
                                        const struct vitrum_image *images,
@@ -1164,7 +1206,8 @@ vitrum_status vitrum_clip_encode_image(const struct vitrum_clip *clip,
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the
  * model has no text tower; `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the
- * message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+ * message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`;
+ * `VITRUM_E_CANCELLED`.
  */
 vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
                                       const char *VITRUM_NONNULL const *VITRUM_NONNULL texts,
@@ -1185,7 +1228,7 @@ vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no labels, an empty label, an unknown format or a template without
  * `{}`; `VITRUM_E_IMAGE`; `VITRUM_E_UTF8`; `VITRUM_E_LIMIT` for a gigantic label; `VITRUM_E_NOT_FOUND` if the
- * model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+ * model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_CANCELLED`.
  */
 vitrum_status vitrum_clip_classify(const struct vitrum_clip *clip,
                                    const struct vitrum_image *image,
@@ -1251,8 +1294,8 @@ vitrum_status vitrum_sam_options_init(struct vitrum_sam_options *options, size_t
  *
  * Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
  * `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE` or `VITRUM_E_CONFIG` for what is
- * wrong in the files; `VITRUM_E_INVALID_ARGUMENT` for an impossible `image_size`; `VITRUM_E_UNSUPPORTED` for a
- * model of another kind, and always in a library built without files.
+ * wrong in the files; `VITRUM_E_INVALID_ARGUMENT` for an impossible `image_size`; `VITRUM_E_CANCELLED`;
+ * `VITRUM_E_UNSUPPORTED` for a model of another kind, and always in a library built without files.
  */
 vitrum_status vitrum_sam_load(const struct vitrum_context *context,
                               const char *path,
@@ -1444,7 +1487,7 @@ void vitrum_sam_prediction_free(struct vitrum_sam_prediction *VITRUM_NULLABLE pr
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
  * are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
  * or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
- * a prompt; `VITRUM_E_OUT_OF_MEMORY`.
+ * a prompt; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_sam_predict(const struct vitrum_sam *sam,
                                  const struct vitrum_sam_embedding *embedding,

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::Golden;
-use vitrum::exec::{Cx, CxOptions};
+use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::{ClipModel, EncoderConfig};
 use vitrum::nn::Trace;
@@ -34,11 +34,11 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
         stages += 1;
     };
     let trace = Trace::to(&mut observer);
-    vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace).unwrap();
+    vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
     let EncoderConfig::Vit(vit) = model.config.vision.unwrap().encoder;
     assert_eq!(stages, vit.tower.layers + 4);
     out.fill(f32::NAN);
-    vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off()).unwrap();
+    vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off(), &Monitor::none()).unwrap();
     golden.check("image_embeds", &out);
 }
 
@@ -55,10 +55,10 @@ fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
         stages += 1;
     };
     let trace = Trace::to(&mut observer);
-    text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace).unwrap();
+    text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
     assert_eq!(stages, model.config.text.unwrap().tower.layers + 4);
     out.fill(f32::NAN);
-    text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off()).unwrap();
+    text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off(), &Monitor::none()).unwrap();
     golden.check("text_embeds", &out);
 }
 
@@ -69,7 +69,7 @@ fn check(path: &str, other_sizes: &[&str]) {
     let golden = Golden::read(&format!("clip/{directory}/golden.safetensors"));
     for level in Level::available() {
         let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
-        let model = ClipModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
+        let model = ClipModel::bind(&bundle, level, None, &mut Review::default(), &Monitor::none()).unwrap();
         check_vision(&model, &cx, &golden);
         check_text(&model, &cx, &golden);
         let (_, logit_scale) = golden.get("logit_scale");
@@ -157,7 +157,7 @@ fn openclip_naming_from_shapes_alone() {
     let bundle = Bundle::from_memory(vitrum::weights::BundleParts::new(&weights)).unwrap();
     let golden = Golden::read("clip/openclip-gelu/golden.safetensors");
     let cx = Cx::serial(Level::detect());
-    let model = ClipModel::bind(&bundle, cx.level(), None, &mut Review::default()).unwrap();
+    let model = ClipModel::bind(&bundle, cx.level(), None, &mut Review::default(), &Monitor::none()).unwrap();
     check_vision(&model, &cx, &golden);
     check_text(&model, &cx, &golden);
 }

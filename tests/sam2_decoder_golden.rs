@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use common::{Golden, path};
-use vitrum::exec::{Cx, CxOptions, Workspace};
+use vitrum::exec::{Cx, CxOptions, Monitor, Workspace};
 use vitrum::kernels::activation::Activation;
 use vitrum::models::sam::{
     DecodeOptions, Decoded, DecoderConfig, DecoderExtensions, DecoderNames, ImageSource, Label, MaskDecoder,
@@ -119,7 +119,10 @@ impl Ready {
         let mut workspace = Workspace::default();
         workspace.reserve(predictor.scratch_req(&self.cx, prompts, multimask)).unwrap();
         let (cx, cache, scratch) = (&self.cx, &self.cache, workspace.scratch());
-        predictor.forward(cx, cache, prompts, scale, multimask, &mut masks, &mut iou, scratch, trace);
+        let monitor = Monitor::none();
+        predictor
+            .forward(cx, cache, prompts, scale, multimask, &mut masks, &mut iou, scratch, trace, &monitor)
+            .unwrap();
         [masks, iou]
     }
 

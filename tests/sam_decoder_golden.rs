@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use common::{Golden, path};
-use vitrum::exec::{Cx, CxOptions, Workspace};
+use vitrum::exec::{Cx, CxOptions, Monitor, Workspace};
 use vitrum::models::sam::{Label, Point, Predictor, Prompt, SamModel};
 use vitrum::nn::Trace;
 use vitrum::simd::Level;
@@ -64,7 +64,7 @@ impl Ready {
         let bundle =
             Bundle::open(&path(&format!("sam_decoder/{directory}")), OpenOptions::default()).unwrap();
         let cx = Cx::new(&CxOptions::default().with_threads(threads).with_level(level)).unwrap();
-        let model = SamModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
+        let model = SamModel::bind(&bundle, level, None, &mut Review::default(), &Monitor::none()).unwrap();
         let decoder = &model.mask_decoder;
         let mut cache = vec![f32::NAN; decoder.cache_len()];
         let mut workspace = cx.workspace(decoder.cache_scratch_req(&cx)).unwrap();
@@ -100,7 +100,7 @@ impl Ready {
         // Exactly as much as is asked for, so that a wrong size shows.
         let mut workspace = Workspace::default();
         workspace.reserve(predictor.scratch_req(&self.cx, prompts, multimask)).unwrap();
-        predictor.forward(
+        let done = predictor.forward(
             &self.cx,
             &self.cache,
             prompts,
@@ -110,7 +110,9 @@ impl Ready {
             &mut iou,
             workspace.scratch(),
             trace,
+            &Monitor::none(),
         );
+        done.unwrap();
         (masks, iou)
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vitrum::models::sam::SamModel;
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts, Review};
-use vitrum::{Error, ErrorCode};
+use vitrum::{Error, ErrorCode, Monitor};
 
 fn read(name: &str) -> Vec<u8> {
     fs::read(common::path(&format!("sam_encoder/{name}"))).unwrap()
@@ -22,7 +22,7 @@ fn error(weights: &[u8], config: Option<&str>) -> Error {
         parts = parts.with_file("config.json", config.as_bytes());
     }
     let bundle = Bundle::from_memory(parts).unwrap();
-    match SamModel::bind(&bundle, Level::detect(), None, &mut Review::default()) {
+    match SamModel::bind(&bundle, Level::detect(), None, &mut Review::default(), &Monitor::none()) {
         Ok(_) => panic!("bound in spite of {config:?}"),
         Err(error) => error,
     }
@@ -58,7 +58,8 @@ fn configurations() {
     let bundle = BundleParts::new(&weights).with_file("config.json", b"{}");
     let bundle = Bundle::from_memory(bundle).unwrap();
     // All defaults: a ViT-B, which this is not.
-    let defaults = SamModel::bind(&bundle, Level::detect(), None, &mut Review::default()).unwrap_err();
+    let defaults =
+        SamModel::bind(&bundle, Level::detect(), None, &mut Review::default(), &Monitor::none()).unwrap_err();
     assert_eq!(defaults.code(), ErrorCode::TensorShape);
     assert_eq!(error(&weights, None).code(), ErrorCode::NotFound);
 

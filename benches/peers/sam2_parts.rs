@@ -94,6 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cx.level(),
         None,
         &mut Review::default(),
+        &Monitor::none(),
     )?;
     let memory = model.memory.as_ref().ok_or("the model has no memory")?;
     let inputs = Inputs::read(inputs, model.config.dim)?;

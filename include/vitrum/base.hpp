@@ -156,6 +156,15 @@ private:
 #endif
 };
 
+// As `collect`, for a call with callbacks.
+template <class T, class Call> std::vector<T> collect(callback_guard &guard, Call call) {
+    std::size_t needed = 0;
+    check([&](vitrum_error *report) { return call(nullptr, 0, &needed, report); });
+    std::vector<T> values(needed);
+    guard.check([&](vitrum_error *report) { return call(values.data(), values.size(), &needed, report); });
+    return values;
+}
+
 } // namespace detail
 
 // A picture in memory that stays the caller's. Nothing is copied: the pixels must outlive the calls it is used in.
@@ -253,8 +262,8 @@ private:
     std::unique_ptr<vitrum_context, detail::deleter> handle_;
 };
 
-// Called with the fraction done, maybe on a thread of the context, while the call waits; false stops the work, which
-// then throws status::cancelled. What it throws itself passes through.
+// Called with the fraction done, maybe on a thread of the context, one at a time; false stops the work, which then throws
+// status::cancelled. What it throws itself passes through. See vitrum_progress.
 using progress = std::function<bool(float)>;
 
 namespace detail {
@@ -271,6 +280,15 @@ struct progress_call {
     static std::int32_t report(void *self, float fraction) {
         progress_call &call = *static_cast<progress_call *>(self);
         return call.guard.run([&] { return call.callback(fraction); });
+    }
+
+    // A C struct of options with this callback, or as it was if there is none.
+    template <class Options> Options within(Options options) {
+        if (callback) {
+            options.progress = report;
+            options.progress_user = this;
+        }
+        return options;
     }
 };
 

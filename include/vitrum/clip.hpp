@@ -35,11 +35,12 @@ struct clip_classify_options {
 class clip {
 public:
     // Loads a model directory, a safetensors file or a PyTorch checkpoint.
-    static clip load(const context &on, const std::string &path,
-                     const clip_options &options = clip_options()) {
-        const vitrum_clip_options c_options = c_options_of(options);
+    static clip load(const context &on, const std::string &path, const clip_options &options = clip_options(),
+                     const progress &watcher = progress()) {
+        detail::progress_call call(watcher);
+        const vitrum_clip_options c_options = call.within(c_options_of(options));
         vitrum_clip *handle = nullptr;
-        detail::check([&](vitrum_error *report) {
+        call.guard.check([&](vitrum_error *report) {
             return vitrum_clip_load(on.get(), detail::c_str(path), &c_options, &handle, report);
         });
         return clip(handle);
@@ -47,10 +48,11 @@ public:
 
     // Loads a model from files in memory, which are not needed afterwards.
     static clip load_memory(const context &on, const std::vector<vitrum_file> &files,
-                            const clip_options &options = clip_options()) {
-        const vitrum_clip_options c_options = c_options_of(options);
+                            const clip_options &options = clip_options(), const progress &watcher = progress()) {
+        detail::progress_call call(watcher);
+        const vitrum_clip_options c_options = call.within(c_options_of(options));
         vitrum_clip *handle = nullptr;
-        detail::check([&](vitrum_error *report) {
+        call.guard.check([&](vitrum_error *report) {
             return vitrum_clip_load_memory(on.get(), files.data(), files.size(), &c_options, &handle, report);
         });
         return clip(handle);
@@ -71,33 +73,42 @@ public:
 
     // Embeddings of pictures, one after the other.
     std::vector<float> encode_images(const std::vector<image> &images,
-                                     const clip_encode_options &options = clip_encode_options()) const {
-        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+                                     const clip_encode_options &options = clip_encode_options(),
+                                     const progress &watcher = progress()) const {
+        detail::progress_call call(watcher);
+        const auto c_options = call.within<vitrum_clip_encode_options>(options);
+        return detail::collect<float>(call.guard, [&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
-            return vitrum_clip_encode_image(get(), images.data(), images.size(), &options, out, capacity,
+            return vitrum_clip_encode_image(get(), images.data(), images.size(), &c_options, out, capacity,
                                             needed, report);
         });
     }
 
     // Embeddings of texts, one after the other.
     std::vector<float> encode_texts(const std::vector<std::string> &texts,
-                                    const clip_encode_options &options = clip_encode_options()) const {
+                                    const clip_encode_options &options = clip_encode_options(),
+                                    const progress &watcher = progress()) const {
         const std::vector<const char *> pointers = detail::c_strs(texts);
-        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+        detail::progress_call call(watcher);
+        const auto c_options = call.within<vitrum_clip_encode_options>(options);
+        return detail::collect<float>(call.guard, [&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
-            return vitrum_clip_encode_text(get(), pointers.data(), pointers.size(), &options, out, capacity,
+            return vitrum_clip_encode_text(get(), pointers.data(), pointers.size(), &c_options, out, capacity,
                                            needed, report);
         });
     }
 
     // The probability of each label.
     std::vector<float> classify(const image &picture, const std::vector<std::string> &labels,
-                                const clip_classify_options &options = clip_classify_options()) const {
+                                const clip_classify_options &options = clip_classify_options(),
+                                const progress &watcher = progress()) const {
         const std::vector<const char *> pointers = detail::c_strs(labels);
+        detail::progress_call call(watcher);
         vitrum_clip_classify_options c_options;
         vitrum_clip_classify_options_init(&c_options, sizeof c_options);
         c_options.label_template = detail::c_str(options.label_template);
-        return detail::collect<float>([&](float *out, std::size_t capacity, std::size_t *needed,
+        c_options = call.within(c_options);
+        return detail::collect<float>(call.guard, [&](float *out, std::size_t capacity, std::size_t *needed,
                                           vitrum_error *report) {
             return vitrum_clip_classify(get(), &picture, pointers.data(), pointers.size(), &c_options, out,
                                         capacity, needed, report);
@@ -107,13 +118,15 @@ public:
 #ifdef VITRUM_HAS_SPAN
     // The same for views.
     std::vector<float> encode_texts(std::span<const std::string_view> texts,
-                                    const clip_encode_options &options = clip_encode_options()) const {
-        return encode_texts(detail::strings(texts), options);
+                                    const clip_encode_options &options = clip_encode_options(),
+                                    const progress &watcher = progress()) const {
+        return encode_texts(detail::strings(texts), options, watcher);
     }
 
     std::vector<float> classify(const image &picture, std::span<const std::string_view> labels,
-                                const clip_classify_options &options = clip_classify_options()) const {
-        return classify(picture, detail::strings(labels), options);
+                                const clip_classify_options &options = clip_classify_options(),
+                                const progress &watcher = progress()) const {
+        return classify(picture, detail::strings(labels), options, watcher);
     }
 #endif
 

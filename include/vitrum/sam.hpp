@@ -325,10 +325,12 @@ struct sam_options {
 class sam {
 public:
     // Loads a model directory or a safetensors file.
-    static sam load(const context &on, const std::string &path, const sam_options &options = sam_options()) {
-        const vitrum_sam_options c_options = c_options_of(options);
+    static sam load(const context &on, const std::string &path, const sam_options &options = sam_options(),
+                    const progress &watcher = progress()) {
+        detail::progress_call call(watcher);
+        const vitrum_sam_options c_options = call.within(c_options_of(options));
         vitrum_sam *handle = nullptr;
-        detail::check([&](vitrum_error *report) {
+        call.guard.check([&](vitrum_error *report) {
             return vitrum_sam_load(on.get(), detail::c_str(path), &c_options, &handle, report);
         });
         return sam(handle);
@@ -336,10 +338,11 @@ public:
 
     // Loads a model from files in memory, which are not needed afterwards.
     static sam load_memory(const context &on, const std::vector<vitrum_file> &files,
-                           const sam_options &options = sam_options()) {
-        const vitrum_sam_options c_options = c_options_of(options);
+                           const sam_options &options = sam_options(), const progress &watcher = progress()) {
+        detail::progress_call call(watcher);
+        const vitrum_sam_options c_options = call.within(c_options_of(options));
         vitrum_sam *handle = nullptr;
-        detail::check([&](vitrum_error *report) {
+        call.guard.check([&](vitrum_error *report) {
             return vitrum_sam_load_memory(on.get(), files.data(), files.size(), &c_options, &handle, report);
         });
         return sam(handle);
@@ -387,23 +390,27 @@ public:
 
     // Masks of each of `prompts`.
     void predict(const sam_embedding &embedding, const std::vector<sam_prompt> &prompts, sam_prediction &into,
-                 const sam_predict_options &options = sam_predict_options()) const {
+                 const sam_predict_options &options = sam_predict_options(),
+                 const progress &report = progress()) const {
+        detail::progress_call call(report);
+        const auto c_options = call.within<vitrum_sam_predict_options>(options);
         std::vector<vitrum_sam_prompt> c_prompts;
         c_prompts.reserve(prompts.size());
         for (const sam_prompt &prompt : prompts) {
             c_prompts.push_back(prompt.get());
         }
-        detail::check([&](vitrum_error *report) {
-            return vitrum_sam_predict(get(), embedding.get(), c_prompts.data(), c_prompts.size(), &options,
-                                      into.get(), report);
+        call.guard.check([&](vitrum_error *failure) {
+            return vitrum_sam_predict(get(), embedding.get(), c_prompts.data(), c_prompts.size(), &c_options,
+                                      into.get(), failure);
         });
     }
 
     // Masks of one prompt.
     sam_prediction predict(const sam_embedding &embedding, const sam_prompt &prompt,
-                           const sam_predict_options &options = sam_predict_options()) const {
+                           const sam_predict_options &options = sam_predict_options(),
+                           const progress &report = progress()) const {
         sam_prediction prediction = new_prediction();
-        predict(embedding, std::vector<sam_prompt>(1, prompt), prediction, options);
+        predict(embedding, std::vector<sam_prompt>(1, prompt), prediction, options, report);
         return prediction;
     }
 

@@ -20,10 +20,12 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use super::fallible::TryGrow;
 use super::float_env::FloatEnv;
 use super::fork_lock::ForkLock;
+use super::monitor::Monitor;
 #[cfg(feature = "std")]
 use super::profile::Profile;
 use super::scratch::{ScratchReq, Workspace};
 use super::shared::SharedMut;
+use super::watch::{Attached, Watch};
 use crate::error::{Result, err};
 use crate::setters::setters;
 use crate::simd::{AmxState, Caches, Extensions, Level};
@@ -83,6 +85,8 @@ pub struct Cx {
     /// What the runner said when it came: lanes' memory is cut by it, so that it must not change.
     threads: usize,
     workspaces: Arc<WorkspaceCache>,
+    /// Set for the length of [`watched`](Self::watched), in the context that its work is given.
+    watch: Attached,
     #[cfg(feature = "std")]
     profile: Option<Arc<Profile>>,
 }
@@ -120,6 +124,7 @@ impl Cx {
             runner: None,
             threads: 1,
             workspaces: Arc::default(),
+            watch: Attached::NONE,
             #[cfg(feature = "std")]
             profile: None,
         }
@@ -192,6 +197,9 @@ impl Cx {
     ///
     /// `lane < self.threads()`, and no two calls with the same lane run at the same time, so that a lane can own
     /// memory ([`parallel_for_with`](Cx::parallel_for_with)). Which lane gets which task varies from run to run: results must not depend on it.
+    ///
+    /// In a [`watched`](Cx::watched) context, lanes ask between tasks whether to go on, and leave out what is left if not:
+    /// no memory may count as initialised, nor an index as in bounds, because a task was to write it.
     pub fn parallel_for(&self, tasks: usize, work: impl Fn(usize, usize) + Sync) {
         match &self.runner {
             Some(runner) if tasks > 1 => {
@@ -209,7 +217,7 @@ impl Cx {
                     let _env = FloatEnv::enter();
                     loop {
                         let task = next.fetch_add(1, Ordering::Relaxed);
-                        if task >= tasks {
+                        if task >= tasks || !self.goes_on() {
                             break;
                         }
                         work(lane, task);
@@ -222,7 +230,7 @@ impl Cx {
             }
             _ => {
                 let _env = FloatEnv::enter();
-                (0..tasks).for_each(|task| work(0, task));
+                (0..tasks).take_while(|_| self.goes_on()).for_each(|task| work(0, task));
             }
         }
     }
@@ -272,6 +280,31 @@ impl Cx {
                 result.expect("a runner calls the work it is given")
             }
         }
+    }
+
+    /// Does `work` as [`enter`](Cx::enter) does, with a context whose loops ask `monitor` whether to go on, and the monitor
+    /// for what it reports itself.
+    ///
+    /// # Errors
+    /// Those of `work`, and `Cancelled` by the monitor, whatever `work` returned.
+    pub(crate) fn watched<R: Send>(
+        &self,
+        monitor: &Monitor<'_>,
+        work: impl FnOnce(&Self, &Monitor<'_>) -> Result<R> + Send,
+    ) -> Result<R> {
+        monitor.run(|monitor| {
+            let Some(watch) = monitor.watch() else { return self.enter(|| work(self, monitor)) };
+            // SAFETY: `work` has but a reference to this context, which ends here; clones of it are not watched.
+            let cx = Self { watch: unsafe { Attached::to(watch) }, ..self.clone() };
+            cx.enter(|| work(&cx, monitor))
+        })
+    }
+
+    /// Whether to go on; asks the monitor of a [`watched`](Cx::watched) context if it is time to. For tasks of some
+    /// milliseconds and more: once it is false, they may return at any point, and so may whoever waits for their results.
+    #[inline]
+    pub(crate) fn goes_on(&self) -> bool {
+        self.watch.get().is_none_or(Watch::goes_on)
     }
 
     /// Scratch memory, reused between calls: after the first call of a size nothing is allocated.

@@ -20,6 +20,7 @@ mod set_once;
 mod shared;
 #[cfg(feature = "parallel")]
 mod team;
+mod watch;
 #[cfg(feature = "parallel")]
 mod worker;
 

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::io;
 
 use super::cx::Runner;
-use super::fallible::try_with_capacity;
+use super::fallible::{TryCollect, try_with_capacity};
 use super::team::Team;
 use super::worker::Worker;
 use crate::error::{Result, err};
@@ -28,6 +28,9 @@ pub(super) struct RayonPool {
     is_taken: AtomicBool,
     /// The index of the thread that leads the team between regions; `NOBODY` otherwise.
     leader: AtomicUsize,
+    /// Which threads lead or follow. One that waits for another pool, in a callback, looks for work meanwhile, and may be handed
+    /// a second place in the team: it would wait there for a region to end that its first place has to finish.
+    in_team: Vec<AtomicBool>,
     /// The process that has the threads. One that it forks has none of them, and works on the calling thread alone.
     process: u32,
 }
@@ -42,6 +45,7 @@ impl RayonPool {
             team: Team::new(),
             is_taken: AtomicBool::new(false),
             leader: AtomicUsize::new(NOBODY),
+            in_team: (0..threads).map(|_| AtomicBool::new(false)).try_to_vec()?,
             process: super::fork_lock::process(),
         };
         // Started here, because rayon does not join the threads that it starts itself.
@@ -65,6 +69,20 @@ impl RayonPool {
 
     fn pool(&self) -> &rayon::ThreadPool {
         self.pool.as_ref().expect("taken only by drop")
+    }
+
+    /// The index of the calling thread.
+    fn own_index(&self) -> usize {
+        self.pool().current_thread_index().expect("on a thread of the pool")
+    }
+
+    /// Follows the leader, unless this thread is in the team already.
+    fn follow(&self) {
+        let in_team = &self.in_team[self.own_index()];
+        if !in_team.swap(true, Ordering::Relaxed) {
+            let _leave = OnDrop(|| in_team.store(false, Ordering::Relaxed));
+            self.team.follow();
+        }
     }
 }
 
@@ -117,17 +135,19 @@ impl Runner for RayonPool {
         }
         let _give_back = OnDrop(|| self.is_taken.store(false, Ordering::Release));
         self.pool().install(|| {
-            let index = self.pool().current_thread_index().expect("on a thread of the pool");
+            let index = self.own_index();
             self.team.assemble();
             let lead = || {
+                self.in_team[index].store(true, Ordering::Relaxed);
                 self.leader.store(index, Ordering::Relaxed);
                 let _dismiss = OnDrop(|| {
                     self.leader.store(NOBODY, Ordering::Relaxed);
+                    self.in_team[index].store(false, Ordering::Relaxed);
                     self.team.dismiss();
                 });
                 work();
             };
-            rayon::join(lead, || split(1..self.threads(), &|_| self.team.follow()));
+            rayon::join(lead, || split(1..self.threads(), &|_| self.follow()));
         });
     }
 }
@@ -161,6 +181,7 @@ mod tests {
     use core::cell::RefCell;
     use std::sync::Barrier;
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -236,6 +257,24 @@ mod tests {
             assert_eq!(ended.load(Ordering::Relaxed), 3, "a lane is left");
             mem::forget(panic.unwrap_err());
         }
+    }
+
+    /// A lane, or the leader between regions, that waits for another pool is given work of its own pool meanwhile.
+    #[test]
+    fn a_thread_that_waits_for_another_pool_is_no_second_member_of_its_team() {
+        let (pool, other) = (RayonPool::new(3).unwrap(), RayonPool::new(2).unwrap());
+        let work = || other.enter(&mut || other.run(2, &|_| thread::sleep(Duration::from_micros(50))));
+        let lanes = AtomicUsize::new(0);
+        for _ in 0..200 {
+            pool.enter(&mut || {
+                work();
+                pool.run(3, &|_| {
+                    lanes.fetch_add(1, Ordering::Relaxed);
+                    work();
+                });
+            });
+        }
+        assert_eq!(lanes.into_inner(), 600);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `vitrum_clip`: pictures and texts in one space, and from there to probabilities.
 
-use core::ffi::c_char;
+use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
 use core::ptr;
 
@@ -14,10 +14,11 @@ use super::file::{open, open_memory, vitrum_file};
 use super::guard::{guard, guard_value};
 use super::handle::{self, Handle, free, peek, shared};
 use super::image::{view, views, vitrum_image};
+use super::progress::{monitored, vitrum_progress};
 use super::status::vitrum_status;
 use super::weights::{vitrum_weights, weight_format};
 use crate::error::{Result, err};
-use crate::exec::{Cx, ScratchReq};
+use crate::exec::{Cx, Monitor, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use crate::weights::Bundle;
@@ -67,6 +68,11 @@ pub struct vitrum_clip_options {
     pub weights: vitrum_weights,
     /// 0. Here so that the struct does not end in padding.
     pub reserved: u32,
+    /// Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+    /// `VITRUM_E_CANCELLED`. NULL, the default, for none.
+    pub progress: Nullable<vitrum_progress>,
+    /// Handed to `progress`.
+    pub progress_user: Nullable<*mut c_void>,
 }
 
 /// An activation of the towers: one of `VITRUM_ACTIVATION_*`.
@@ -87,6 +93,7 @@ unsafe impl CStruct for vitrum_clip_options {
         offset_of!(vitrum_clip_options, lenient),
         offset_of!(vitrum_clip_options, vocabulary),
         offset_of!(vitrum_clip_options, weights),
+        offset_of!(vitrum_clip_options, progress),
     ];
 }
 
@@ -109,11 +116,17 @@ pub struct vitrum_clip_encode_options {
     pub struct_size: u32,
     /// 1, the default: embeddings have length 1. 0: embeddings are the output of the model's projection.
     pub normalize: u32,
+    /// Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+    /// `VITRUM_E_CANCELLED`. NULL, the default, for none.
+    pub progress: Nullable<vitrum_progress>,
+    /// Handed to `progress`.
+    pub progress_user: Nullable<*mut c_void>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_clip_encode_options {
     const NAME: &'static str = "vitrum_clip_encode_options";
+    const EARLIER: &'static [usize] = &[offset_of!(vitrum_clip_encode_options, progress)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -124,8 +137,7 @@ pub unsafe extern "C" fn vitrum_clip_encode_options_init(
     options: *mut vitrum_clip_encode_options,
     struct_size: usize,
 ) -> vitrum_status {
-    let normalize = EncodeOptions::default().normalize.into();
-    let defaults = vitrum_clip_encode_options { struct_size: 0, normalize };
+    let defaults = vitrum_clip_encode_options::new(&EncodeOptions::default());
     // SAFETY: the caller passes NULL or `struct_size` writable bytes.
     unsafe { init_with(options, struct_size, &defaults) }
 }
@@ -137,11 +149,17 @@ pub struct vitrum_clip_classify_options {
     pub struct_size: u32,
     /// A sentence in which each label takes the place of `{}`. NULL means "a photo of a {}".
     pub label_template: Nullable<*const c_char>,
+    /// Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+    /// `VITRUM_E_CANCELLED`. NULL, the default, for none.
+    pub progress: Nullable<vitrum_progress>,
+    /// Handed to `progress`.
+    pub progress_user: Nullable<*mut c_void>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_clip_classify_options {
     const NAME: &'static str = "vitrum_clip_classify_options";
+    const EARLIER: &'static [usize] = &[offset_of!(vitrum_clip_classify_options, progress)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -164,8 +182,8 @@ pub unsafe extern "C" fn vitrum_clip_classify_options_init(
 ///
 /// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
 /// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE`, `VITRUM_E_CONFIG` or
-/// `VITRUM_E_TOKENIZER` for what is wrong in the files; `VITRUM_E_UNSUPPORTED` for a model of another kind, and
-/// always in a library built without files.
+/// `VITRUM_E_TOKENIZER` for what is wrong in the files; `VITRUM_E_CANCELLED`; `VITRUM_E_UNSUPPORTED` for a model of
+/// another kind, and always in a library built without files.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_load(
     context: *const vitrum_context,
@@ -275,7 +293,8 @@ pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: Nullable<*const vitrum_c
 /// floats, also when `capacity` is too small; with `embeddings` NULL and `capacity` 0 that is all that happens.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no images, an unknown format or an option outside its domain;
-/// `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`.
+/// `VITRUM_E_UNSUPPORTED` if the model has no image tower; `VITRUM_E_IMAGE`; `VITRUM_E_BUFFER_TOO_SMALL`;
+/// `VITRUM_E_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_encode_image(
     clip: *const vitrum_clip,
@@ -293,8 +312,10 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
             let clip = shared(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let images = views(images, image_count, "images")?;
-            let options = read_encode_options(options)?;
-            clip.embed(image_count, output, |out| clip.clip.encode_images_into(&images, &options, out))
+            let (options, progress) = read_encode_options(options)?;
+            clip.embed(image_count, output, progress, |out, monitor| {
+                clip.clip.encode_images_monitored(&images, &options, out, monitor)
+            })
         })
     }
 }
@@ -307,7 +328,8 @@ pub unsafe extern "C" fn vitrum_clip_encode_image(
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no texts or an option outside its domain; `VITRUM_E_UNSUPPORTED` if the
 /// model has no text tower; `VITRUM_E_NULL_POINTER`, `VITRUM_E_UTF8` or `VITRUM_E_LIMIT`, with the text's index in the
-/// message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+/// message; `VITRUM_E_NOT_FOUND` if the model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`;
+/// `VITRUM_E_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_encode_text(
     clip: *const vitrum_clip,
@@ -325,8 +347,10 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
             let clip = shared(clip, "clip")?;
             let output = Output::new(embeddings, capacity, needed, "embeddings")?;
             let texts = self::texts(texts, text_count, "texts")?;
-            let options = read_encode_options(options)?;
-            clip.embed(text_count, output, |out| clip.clip.encode_texts_into(&texts, &options, out))
+            let (options, progress) = read_encode_options(options)?;
+            clip.embed(text_count, output, progress, |out, monitor| {
+                clip.clip.encode_texts_monitored(&texts, &options, out, monitor)
+            })
         })
     }
 }
@@ -340,7 +364,7 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no labels, an empty label, an unknown format or a template without
 /// `{}`; `VITRUM_E_IMAGE`; `VITRUM_E_UTF8`; `VITRUM_E_LIMIT` for a gigantic label; `VITRUM_E_NOT_FOUND` if the
-/// model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`.
+/// model was loaded without a tokenizer; `VITRUM_E_BUFFER_TOO_SMALL`; `VITRUM_E_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_clip_classify(
     clip: *const vitrum_clip,
@@ -361,11 +385,15 @@ pub unsafe extern "C" fn vitrum_clip_classify(
             let image = view(image, "image")?;
             let labels = texts(labels, label_count, "labels")?;
             let options = optional_versioned(options, "options")?;
-            let template = options.map_or(ptr::null(), |options| options.label_template);
+            let none = (ptr::null(), None, ptr::null_mut());
+            let (template, progress, user) =
+                options.map_or(none, |it| (it.label_template, it.progress, it.progress_user));
             let template = optional(template, || text(template, "label_template"))?;
             if output.wants(label_count)? {
                 let options = ClassifyOptions::default().with_template(template);
-                output.write(&clip.clip.classify(&image, &labels, &options)?);
+                let classify =
+                    |monitor: &Monitor<'_>| clip.clip.classify_monitored(&image, &labels, &options, monitor);
+                output.write(&monitored(progress, user, classify)?);
             }
             Ok(())
         })
@@ -440,41 +468,63 @@ pub unsafe extern "C" fn vitrum_clip_tokenize(
 
 impl ClipWithContext {
     /// Runs `encode` for `count` embeddings into scratch memory, and copies them out if it succeeds.
-    fn embed(
+    ///
+    /// # Safety
+    /// As [`monitored`].
+    unsafe fn embed(
         &self,
         count: usize,
         output: Output<f32>,
-        encode: impl FnOnce(&mut [f32]) -> Result<()>,
+        (progress, user): (vitrum_progress, *mut c_void),
+        encode: impl FnOnce(&mut [f32], &Monitor<'_>) -> Result<()>,
     ) -> Result<()> {
         let len = product(count, self.clip.embed_dim())?;
         if output.wants(len)? {
             let mut workspace = self.cx.workspace(ScratchReq::slice(len))?;
             let embeddings = workspace.scratch().take(len);
-            encode(embeddings)?;
+            // SAFETY: the caller's promise.
+            unsafe { monitored(progress, user, |monitor| encode(embeddings, monitor))? };
             output.write(embeddings);
         }
         Ok(())
     }
 }
 
-/// # Safety
-/// `options` must be NULL or lead to a struct that begins with its `struct_size`.
-unsafe fn read_encode_options(options: Nullable<*const vitrum_clip_encode_options>) -> Result<EncodeOptions> {
-    // SAFETY: the caller's promise.
-    match unsafe { optional_versioned(options, "options")? } {
-        Some(options) => Ok(EncodeOptions::default().with_normalize(flag(options.normalize, "normalize")?)),
-        None => Ok(EncodeOptions::default()),
+impl vitrum_clip_encode_options {
+    fn new(options: &EncodeOptions) -> Self {
+        Self {
+            struct_size: 0,
+            normalize: options.normalize.into(),
+            progress: None,
+            progress_user: ptr::null_mut(),
+        }
     }
 }
 
+/// The options, and `progress` with what it is handed.
+///
 /// # Safety
-/// The options' vocabulary must be NULL or as long as they say.
+/// `options` must be NULL or lead to a struct that begins with its `struct_size`.
+unsafe fn read_encode_options(
+    options: Nullable<*const vitrum_clip_encode_options>,
+) -> Result<(EncodeOptions, (vitrum_progress, *mut c_void))> {
+    // SAFETY: the caller's promise.
+    let options = unsafe { optional_versioned(options, "options")? };
+    let options = options.unwrap_or_else(|| vitrum_clip_encode_options::new(&EncodeOptions::default()));
+    let normalize = flag(options.normalize, "normalize")?;
+    let progress = (options.progress, options.progress_user);
+    Ok((EncodeOptions::default().with_normalize(normalize), progress))
+}
+
+/// # Safety
+/// The options' vocabulary must be NULL or as long as they say, and `progress` NULL or callable with `progress_user`.
 unsafe fn new_clip(
     cx: &Cx,
     bundle: &Bundle<'_>,
     options: Option<&vitrum_clip_options>,
 ) -> Result<*mut vitrum_clip> {
     let mut clip_options = ClipOptions::default();
+    let mut progress = (None, ptr::null_mut());
     if let Some(options) = options {
         clip_options.lenient = flag(options.lenient, "lenient")?;
         clip_options.activation = match options.activation {
@@ -485,12 +535,15 @@ unsafe fn new_clip(
         };
         clip_options.weights = weight_format(options.weights)?;
         zero(options.reserved, "reserved")?;
+        progress = (options.progress, options.progress_user);
         if options.vocabulary_size != 0 {
             // SAFETY: the caller's promise.
             let vocabulary = unsafe { array(options.vocabulary, options.vocabulary_size, "vocabulary")? };
             clip_options.vocabulary = Some(vocabulary);
         }
     }
-    let clip = Clip::load(cx, bundle, &clip_options)?;
+    let load = |monitor: &Monitor<'_>| Clip::load_monitored(cx, bundle, &clip_options, monitor);
+    // SAFETY: the caller's promise.
+    let clip = unsafe { monitored(progress.0, progress.1, load)? };
     handle::new(ClipWithContext { clip, cx: cx.clone() })
 }

@@ -7,12 +7,16 @@ use super::args::Nullable;
 use crate::error::Result;
 use crate::exec::Monitor;
 
-/// Called between the steps of a long call with the fraction that is done, from 0 to 1 and never decreasing. Returns 0
-/// to go on; any other value stops the call, which then returns `VITRUM_E_CANCELLED`.
+/// Called during a long call with the fraction that is done, from 0 to 1 and never decreasing: between its steps and, every few
+/// milliseconds, within them, with the same fraction again. The last one of a call that succeeds is 1. Returns 0 to go on; any
+/// other value stops the call, which then returns `VITRUM_E_CANCELLED` within some milliseconds, without asking again. A call
+/// that is stopped leaves everything as it was.
 ///
-/// It runs on the thread that made the call or on one of the context's own, never on two at the same time, and the
-/// call waits for it. It must return: neither an exception nor `longjmp` may leave it. It must not call what computes with
-/// the same context, which would wait for the call that waits for it.
+/// It runs on the thread that made the call, on one of the context's own, or on one on which the host's
+/// `vitrum_parallel_for` does work; never on two at the same time, but each time on any of them. The call ends only after it has
+/// returned; other threads go on computing meanwhile. It must return: neither an exception nor `longjmp` may leave it. It must
+/// not call what computes with the same context, which would wait for the call that waits for it. While it runs, its thread
+/// rounds floats to nearest and takes subnormal ones for zero.
 pub type vitrum_progress = Option<unsafe extern "C" fn(user: Nullable<*mut c_void>, fraction: f32) -> i32>;
 
 /// A caller's callback with what it wants to be handed.
@@ -21,8 +25,8 @@ struct Caller {
     user: *mut c_void,
 }
 
-// SAFETY: work reports between its parallel loops, so from one thread at a time, and the contract of
-// `vitrum_progress` says that this may be another than the caller's.
+// SAFETY: a monitor calls from one thread at a time, and the contract of `vitrum_progress` says that this may be another than
+// the caller's.
 unsafe impl Sync for Caller {}
 
 impl Caller {

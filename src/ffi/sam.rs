@@ -3,8 +3,9 @@
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
+use core::ptr;
 
-use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, write_text};
+use super::args::{CStruct, Nullable, Output, flag, init, optional_versioned, place, write_text, zero};
 use super::context::{cx_of, vitrum_context};
 use super::error::vitrum_error;
 use super::file::{open, open_memory, vitrum_file};
@@ -16,7 +17,7 @@ use super::sam_embedding::vitrum_sam_embedding;
 use super::status::vitrum_status;
 use super::weights::{vitrum_weights, weight_format};
 use crate::error::Result;
-use crate::exec::Cx;
+use crate::exec::{Cx, Monitor};
 use crate::pipelines::sam::{Sam, SamOptions};
 use crate::weights::Bundle;
 
@@ -53,13 +54,23 @@ pub struct vitrum_sam_options {
     pub lenient: u32,
     /// What the weights of the image encoder are kept as: `VITRUM_WEIGHTS_OF_FILES`, the default, or a format.
     pub weights: vitrum_weights,
+    /// 0. Here so that the struct has no padding.
+    pub reserved: u32,
+    /// Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+    /// `VITRUM_E_CANCELLED`. NULL, the default, for none.
+    pub progress: Nullable<vitrum_progress>,
+    /// Handed to `progress`.
+    pub progress_user: Nullable<*mut c_void>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_sam_options {
     const NAME: &'static str = "vitrum_sam_options";
-    const EARLIER: &'static [usize] =
-        &[offset_of!(vitrum_sam_options, lenient), offset_of!(vitrum_sam_options, weights)];
+    const EARLIER: &'static [usize] = &[
+        offset_of!(vitrum_sam_options, lenient),
+        offset_of!(vitrum_sam_options, weights),
+        offset_of!(vitrum_sam_options, reserved),
+    ];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -82,8 +93,8 @@ pub unsafe extern "C" fn vitrum_sam_options_init(
 ///
 /// Errors: `VITRUM_E_NOT_FOUND`, `VITRUM_E_IO`; `VITRUM_E_FORMAT`, `VITRUM_E_LIMIT`,
 /// `VITRUM_E_MISSING_TENSOR`, `VITRUM_E_TENSOR_SHAPE`, `VITRUM_E_TENSOR_DTYPE` or `VITRUM_E_CONFIG` for what is
-/// wrong in the files; `VITRUM_E_INVALID_ARGUMENT` for an impossible `image_size`; `VITRUM_E_UNSUPPORTED` for a
-/// model of another kind, and always in a library built without files.
+/// wrong in the files; `VITRUM_E_INVALID_ARGUMENT` for an impossible `image_size`; `VITRUM_E_CANCELLED`;
+/// `VITRUM_E_UNSUPPORTED` for a model of another kind, and always in a library built without files.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_load(
     context: *const vitrum_context,
@@ -221,13 +232,24 @@ pub unsafe extern "C" fn vitrum_sam_encode(
     }
 }
 
-fn new_sam(cx: &Cx, bundle: &Bundle<'_>, options: Option<&vitrum_sam_options>) -> Result<*mut vitrum_sam> {
+/// # Safety
+/// The options' `progress` must be NULL or callable with `progress_user`.
+unsafe fn new_sam(
+    cx: &Cx,
+    bundle: &Bundle<'_>,
+    options: Option<&vitrum_sam_options>,
+) -> Result<*mut vitrum_sam> {
     let mut sam_options = SamOptions::default();
+    let mut progress = (None, ptr::null_mut());
     if let Some(options) = options {
         sam_options.image_size = Some(options.image_size as usize).filter(|&size| size != 0);
         sam_options.lenient = flag(options.lenient, "lenient")?;
         sam_options.weights = weight_format(options.weights)?;
+        zero(options.reserved, "reserved")?;
+        progress = (options.progress, options.progress_user);
     }
-    let sam = Arc::new(Sam::load(cx, bundle, &sam_options)?);
-    handle::new(sam)
+    let load = |monitor: &Monitor<'_>| Sam::load_monitored(cx, bundle, &sam_options, monitor);
+    // SAFETY: the caller's promise.
+    let sam = unsafe { monitored(progress.0, progress.1, load)? };
+    handle::new(Arc::new(sam))
 }

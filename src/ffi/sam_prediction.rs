@@ -1,5 +1,9 @@
 //! `vitrum_sam_prediction`: masks from prompts.
 
+use core::ffi::c_void;
+use core::mem::offset_of;
+use core::ptr;
+
 use super::args::{
     CStruct, Nullable, Output, flag, init, init_with, optional_versioned, place, product, versioned_array,
     versioned_place,
@@ -8,6 +12,7 @@ use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::handle::{self, Handle, exclusive, free, peek, shared};
 use super::polygon::{vitrum_polygon, write_polygons};
+use super::progress::{monitored, vitrum_progress};
 use super::sam::vitrum_sam;
 use super::sam_embedding::vitrum_sam_embedding;
 use super::sam_prompt::{read_points, read_prompts, vitrum_sam_prompt};
@@ -31,11 +36,17 @@ pub struct vitrum_sam_predict_options {
     pub max_hole_area: u32,
     /// Islands of at most this area are removed, after holes were filled; 0, the default, leaves them.
     pub max_sprinkle_area: u32,
+    /// Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+    /// `VITRUM_E_CANCELLED`. NULL, the default, for none.
+    pub progress: Nullable<vitrum_progress>,
+    /// Handed to `progress`.
+    pub progress_user: Nullable<*mut c_void>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_sam_predict_options {
     const NAME: &'static str = "vitrum_sam_predict_options";
+    const EARLIER: &'static [usize] = &[offset_of!(vitrum_sam_predict_options, progress)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -134,7 +145,7 @@ pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: Nullable<*mut vi
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
 /// are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
 /// or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
-/// a prompt; `VITRUM_E_OUT_OF_MEMORY`.
+/// a prompt; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_predict(
     sam: *const vitrum_sam,
@@ -151,14 +162,16 @@ pub unsafe extern "C" fn vitrum_sam_predict(
             let sam = shared(sam, "sam")?;
             let embedding = shared(embedding, "embedding")?;
             let mut prediction = exclusive(prediction, "prediction")?;
-            let options = match optional_versioned(options, "options")? {
-                Some(options) => options.read()?,
-                None => PredictOptions::default(),
+            let (options, progress, user) = match optional_versioned(options, "options")? {
+                Some(options) => (options.read()?, options.progress, options.progress_user),
+                None => (PredictOptions::default(), None, ptr::null_mut()),
             };
             let prompts = versioned_array(prompts, prompt_count, "prompts")?;
             let points = read_points(&prompts)?;
             let prompts = read_prompts(&prompts, &points)?;
-            sam.predict(&embedding, &prompts, &options, &mut prediction)
+            monitored(progress, user, |monitor| {
+                sam.predict_monitored(&embedding, &prompts, &options, &mut prediction, monitor)
+            })
         })
     }
 }
@@ -428,6 +441,8 @@ impl vitrum_sam_predict_options {
             multimask: options.multimask.into(),
             max_hole_area: options.max_hole_area,
             max_sprinkle_area: options.max_sprinkle_area,
+            progress: None,
+            progress_user: ptr::null_mut(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::preprocess::{self, Preprocess};
 use super::tokenizer::Tokenizer;
 use crate::error::{ErrorCode, Result, err};
 use crate::exec::{
-    Cx, ScratchReq, TryCollect, check_memory, try_copied, try_filled, try_string_with_capacity,
+    Cx, Monitor, ScratchReq, TryCollect, check_memory, try_copied, try_filled, try_string_with_capacity,
     try_with_capacity, try_zeroed,
 };
 use crate::image::ImageView;
@@ -24,6 +24,9 @@ pub const DEFAULT_TEMPLATE: &str = "a photo of a {}";
 
 /// Tokens that go through a tower at once: enough to keep the arithmetic busy, few enough to bound the scratch memory.
 const TOKENS: usize = 2560;
+
+/// The part of the progress of a classification that the labels are.
+const LABELS: f32 = 0.5;
 
 /// How to load a [`Clip`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,18 +112,34 @@ impl Clip {
     /// change the result and are not understood. A missing tokenizer, or one that cannot be used, is an error only
     /// when a text is encoded.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
+        Self::load_monitored(cx, bundle, options, &Monitor::none())
+    }
+
+    /// [`load`](Self::load), reporting to `monitor` how much of the weights is read.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and `Cancelled`.
+    pub fn load_monitored(
+        cx: &Cx,
+        bundle: &Bundle<'_>,
+        options: &ClipOptions<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<Self> {
         let mut review = Review::new(options.lenient);
         let packing = Packing::new(cx, options.weights.map_or_else(|| bundle.weight_format(), Ok)?);
-        let model = ClipModel::bind(bundle, packing, options.activation, &mut review)?;
-        let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
-        let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
-        if let (Err(error), Some(_)) = (&tokenizer, &model.text)
-            && error.code() != ErrorCode::NotFound
-        {
-            review.warn(format_args!("texts cannot be encoded: {error}"));
-        }
-        review.files(bundle, &QUIET_FILES)?;
-        Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
+        monitor.run(|monitor| {
+            let model = ClipModel::bind(bundle, packing, options.activation, &mut review, monitor)?;
+            let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
+            monitor.poll()?;
+            let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
+            if let (Err(error), Some(_)) = (&tokenizer, &model.text)
+                && error.code() != ErrorCode::NotFound
+            {
+                review.warn(format_args!("texts cannot be encoded: {error}"));
+            }
+            review.files(bundle, &QUIET_FILES)?;
+            Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
+        })
     }
 
     /// Warnings from loading: what was assumed, and which parts of the files are not used.
@@ -188,6 +207,20 @@ impl Clip {
         options: &EncodeOptions,
         out: &mut [f32],
     ) -> Result<()> {
+        self.encode_images_monitored(images, options, out, &Monitor::none())
+    }
+
+    /// [`encode_images_into`](Self::encode_images_into), reporting to `monitor` after every layer.
+    ///
+    /// # Errors
+    /// As [`encode_images_into`](Self::encode_images_into), and `Cancelled`; `out` then holds no embeddings.
+    pub fn encode_images_monitored(
+        &self,
+        images: &[ImageView<'_>],
+        options: &EncodeOptions,
+        out: &mut [f32],
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         if images.is_empty() {
             return Err(err!(InvalidArgument, "no images"));
         }
@@ -198,24 +231,26 @@ impl Clip {
         let batch = self.image_batch(vision).min(images.len());
         let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input))?;
         let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]))?;
-        self.cx.enter(|| {
+        let total = images.len() as f32;
+        self.cx.watched(monitor, |cx, monitor| {
             let parts = images.chunks(batch).zip(out.chunks_mut(batch * self.embed_dim()));
             for (part, (images, out)) in parts.enumerate() {
                 let pixels = pixels.scratch().take(images.len() * input);
                 for (i, (image, pixels)) in images.iter().zip(pixels.chunks_exact_mut(input)).enumerate() {
                     self.preprocess
-                        .run(&self.cx, image, pixels)
+                        .run(cx, image, pixels)
                         .map_err(|error| error.within(format_args!("image {}", part * batch + i)))?;
                 }
                 let size = [images.len(), height, width];
-                vision.forward(&self.cx, pixels, size, out, workspace.scratch(), Trace::of(&self.cx))?;
+                let at = |done: usize| (part * batch + done) as f32 / total;
+                let monitor = monitor.part(at(0), at(images.len()));
+                vision.forward(cx, pixels, size, out, workspace.scratch(), Trace::of(cx), &monitor)?;
+            }
+            if options.normalize {
+                norm::l2_normalize(cx.level(), out, self.embed_dim(), 0.0);
             }
             Ok(())
-        })?;
-        if options.normalize {
-            norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
-        }
-        Ok(())
+        })
     }
 
     /// The token ids of `text`, start and end token included.
@@ -244,38 +279,58 @@ impl Clip {
     /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
     /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text.
     pub fn encode_texts_into(&self, texts: &[&str], options: &EncodeOptions, out: &mut [f32]) -> Result<()> {
+        self.encode_texts_monitored(texts, options, out, &Monitor::none())
+    }
+
+    /// [`encode_texts_into`](Self::encode_texts_into), reporting to `monitor` after every layer.
+    ///
+    /// # Errors
+    /// As [`encode_texts_into`](Self::encode_texts_into), and `Cancelled`; `out` then holds no embeddings.
+    pub fn encode_texts_monitored(
+        &self,
+        texts: &[&str],
+        options: &EncodeOptions,
+        out: &mut [f32],
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         if texts.is_empty() {
             return Err(err!(InvalidArgument, "no texts"));
         }
         let (text, config) = self.text()?;
         let tokenizer = self.require_tokenizer()?;
         let out = self.embeddings(texts.len(), out)?;
-        let mut tokens = try_with_capacity(texts.len())?;
-        for (i, text) in texts.iter().enumerate() {
-            check_memory()?;
-            tokens.push(tokenizer.encode(text).map_err(|error| error.within(format_args!("text {i}")))?);
-        }
-
-        self.cx.enter(|| {
-            let (mut tokens, mut out) = (&tokens[..], &mut *out);
-            while !tokens.is_empty() {
-                let (mut count, mut length) = text_batch(tokens);
-                let mut padding = tokenizer.padding_id();
-                if config.is_padded() {
-                    (length, padding) = (config.context_length, config.padding);
-                    count = count.min((TOKENS / length).max(1));
-                }
-                let (now, later) = tokens.split_at(count);
-                let (out_now, out_later) = out.split_at_mut(count * self.embed_dim());
-                self.encode_tokens(text, now, (length, padding), out_now)?;
-                (tokens, out) = (later, out_later);
+        let encode = |(i, text): (usize, &&str)| {
+            tokenizer.encode(text).map_err(|error| error.within(format_args!("text {i}")))
+        };
+        monitor.run(|monitor| {
+            let mut tokens = try_with_capacity(texts.len())?;
+            for text in texts.iter().enumerate() {
+                monitor.poll()?;
+                check_memory()?;
+                tokens.push(encode(text)?);
             }
-            Ok(())
-        })?;
-        if options.normalize {
-            norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
-        }
-        Ok(())
+            self.cx.watched(monitor, |cx, monitor| {
+                let (mut rest, mut out_rest) = (&tokens[..], &mut *out);
+                while !rest.is_empty() {
+                    let (mut count, mut length) = text_batch(rest);
+                    let mut padding = tokenizer.padding_id();
+                    if config.is_padded() {
+                        (length, padding) = (config.context_length, config.padding);
+                        count = count.min((TOKENS / length).max(1));
+                    }
+                    let (now, later) = rest.split_at(count);
+                    let (out_now, out_later) = out_rest.split_at_mut(count * self.embed_dim());
+                    let at = |left: &[_]| (tokens.len() - left.len()) as f32 / tokens.len() as f32;
+                    let monitor = monitor.part(at(rest), at(later));
+                    self.encode_tokens(cx, text, now, (length, padding), out_now, &monitor)?;
+                    (rest, out_rest) = (later, out_later);
+                }
+                if options.normalize {
+                    norm::l2_normalize(cx.level(), out, self.embed_dim(), 0.0);
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Logits `[images, texts]`: cosines of the embeddings times the model's logit scale.
@@ -320,15 +375,33 @@ impl Clip {
         labels: &[&str],
         options: &ClassifyOptions<'_>,
     ) -> Result<Vec<f32>> {
+        self.classify_monitored(image, labels, options, &Monitor::none())
+    }
+
+    /// [`classify`](Self::classify), reporting to `monitor` after every layer.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify), and `Cancelled`.
+    pub fn classify_monitored(
+        &self,
+        image: &ImageView<'_>,
+        labels: &[&str],
+        options: &ClassifyOptions<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<f32>> {
         let prompts = prompts(labels, options.template)?;
         let prompts: Vec<&str> = prompts.iter().map(String::as_str).try_to_vec()?;
         // `similarity` normalises.
         let raw = EncodeOptions::default().with_normalize(false);
-        let texts = self.encode_texts(&prompts, &raw)?;
-        let image = self.encode_images(&[*image], &raw)?;
-        let mut logits = self.similarity(&image, &texts)?;
-        self.probabilities(&mut logits, labels.len());
-        Ok(logits)
+        monitor.run(|monitor| {
+            let mut texts = try_zeroed(prompts.len() * self.embed_dim())?;
+            self.encode_texts_monitored(&prompts, &raw, &mut texts, &monitor.part(0.0, LABELS))?;
+            let mut embedding = try_zeroed(self.embed_dim())?;
+            self.encode_images_monitored(&[*image], &raw, &mut embedding, &monitor.part(LABELS, 1.0))?;
+            let mut logits = self.similarity(&embedding, &texts)?;
+            self.probabilities(&mut logits, labels.len());
+            Ok(logits)
+        })
     }
 
     /// Turns each row of `logits: [images, labels]` into probabilities: softmax.
@@ -342,17 +415,19 @@ impl Clip {
     /// Embeds a batch of tokens, padded to `length` with `padding`.
     fn encode_tokens(
         &self,
+        cx: &Cx,
         text: &TextTower,
         tokens: &[Vec<u32>],
         (length, padding): (usize, u32),
         out: &mut [f32],
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         let mut ids = try_filled(padding, tokens.len() * length)?;
         for (ids, tokens) in ids.chunks_exact_mut(length).zip(tokens) {
             ids[..tokens.len()].copy_from_slice(tokens);
         }
-        let mut workspace = self.cx.workspace(text.scratch_req(&self.cx, [tokens.len(), length]))?;
-        text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::of(&self.cx))
+        let mut workspace = cx.workspace(text.scratch_req(cx, [tokens.len(), length]))?;
+        text.forward(cx, &ids, length, out, workspace.scratch(), Trace::of(cx), monitor)
     }
 
     fn vision(&self) -> Result<&VisionEncoder> {

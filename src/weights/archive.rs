@@ -9,6 +9,7 @@ use safetensors::Dtype;
 
 use super::header::{Entry, MAX_TENSORS};
 use super::json::quoted;
+use super::loading::Progress;
 #[cfg(feature = "std")]
 use super::prepacked::Recorder;
 use super::prepacked::{self, PACKED_KEY, PACKED_VERSION, Prepacked};
@@ -267,16 +268,31 @@ impl<'a> Archive<'a> {
         strided::read_bytes(&self.shards[tensor.shard].source, &tensor.entry, at, out)
     }
 
+    /// Reads all bytes of `tensor`, dense.
+    pub(super) fn read_whole(&self, tensor: &Tensor, out: &mut [u8], progress: Progress<'_>) -> Result<()> {
+        let (source, entry) = (&self.shards[tensor.shard].source, &tensor.entry);
+        match entry.strides {
+            None => source.read_pieces(entry.begin, out, progress),
+            Some(_) => strided::read_bytes(source, entry, 0, out),
+        }
+    }
+
     /// Converts `tensor` to f32 and marks it as used. `out` has its number of elements.
-    pub(super) fn read_f32(&self, tensor: &Tensor, level: Level, out: &mut [f32]) -> Result<()> {
+    pub(super) fn read_f32(
+        &self,
+        tensor: &Tensor,
+        level: Level,
+        out: &mut [f32],
+        progress: Progress<'_>,
+    ) -> Result<()> {
         let Tensor { entry, shard, stored, .. } = tensor;
         let read = match stored {
-            Stored::Plain => decode::to_f32(level, &self.shards[*shard].source, entry, out),
-            Stored::Int8 => self.read_steps(tensor).and_then(|steps| {
+            Stored::Plain => decode::to_f32(level, &self.shards[*shard].source, entry, out, progress),
+            Stored::Int8 => self.read_steps(tensor, progress).and_then(|steps| {
                 quantized::decode_int8(&steps, &self.part(tensor, "_scale", level)?, out);
                 Ok(())
             }),
-            Stored::Q4(shape) => self.read_steps(tensor).and_then(|steps| {
+            Stored::Q4(shape) => self.read_steps(tensor, progress).and_then(|steps| {
                 let [scales, least] = ["_scale", "_least"].map(|suffix| self.part(tensor, suffix, level));
                 let depth = shape[1..].iter().product();
                 quantized::decode_q4(&steps, [&scales?, &least?], depth, out);
@@ -298,9 +314,9 @@ impl<'a> Archive<'a> {
     }
 
     /// The bytes of a tensor.
-    fn read_steps(&self, tensor: &Tensor) -> Result<Vec<u8>> {
+    fn read_steps(&self, tensor: &Tensor, progress: Progress<'_>) -> Result<Vec<u8>> {
         let mut bytes = try_zeroed((tensor.entry.end - tensor.entry.begin) as usize)?;
-        strided::read_bytes(&self.shards[tensor.shard].source, &tensor.entry, 0, &mut bytes)?;
+        self.read_whole(tensor, &mut bytes, progress)?;
         Ok(bytes)
     }
 
@@ -309,7 +325,7 @@ impl<'a> Archive<'a> {
         let part =
             self.find(&alloc::format!("{}{suffix}", tensor.entry.name)).expect("found when it was opened");
         let mut out = try_zeroed(part.entry.shape.iter().product())?;
-        decode::to_f32(level, &self.shards[part.shard].source, &part.entry, &mut out)?;
+        decode::to_f32(level, &self.shards[part.shard].source, &part.entry, &mut out, &|_| Ok(()))?;
         part.used.store(true, Ordering::Relaxed);
         Ok(out)
     }
@@ -319,9 +335,8 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// `MissingTensor`, `OutOfMemory`, and `Io` if its file cannot be read or has changed since it was opened.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        self.read_steps(
-            self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?,
-        )
+        let tensor = self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?;
+        self.read_steps(tensor, &|_| Ok(()))
     }
 
     /// The values of the tensor called `name`, as f32, as a model in `format` reads them.
@@ -331,7 +346,7 @@ impl<'a> Archive<'a> {
     pub fn values(&self, name: &str, format: WeightFormat, level: Level) -> Result<Vec<f32>> {
         let tensor = self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?;
         let mut out = try_zeroed(tensor.info().shape.iter().product())?;
-        self.read_f32(tensor, level, &mut out)?;
+        self.read_f32(tensor, level, &mut out, &|_| Ok(()))?;
         if format == WeightFormat::Int8 {
             tensor.apply_factors(&mut out);
         }

@@ -2,6 +2,7 @@
 
 use super::archive::Archive;
 use crate::error::Result;
+use crate::exec::Monitor;
 
 /// The FNV-1a hash of 64 bits: finds accidents, not forgeries.
 ///
@@ -41,9 +42,18 @@ impl Archive<'_> {
     /// # Errors
     /// `Io` if the files cannot be read.
     pub fn fingerprint(&self) -> Result<u64> {
+        self.fingerprint_monitored(&Monitor::none())
+    }
+
+    /// [`fingerprint`](Self::fingerprint), which `monitor` may stop.
+    ///
+    /// # Errors
+    /// As [`fingerprint`](Self::fingerprint), and `Cancelled`.
+    pub(crate) fn fingerprint_monitored(&self, monitor: &Monitor<'_>) -> Result<u64> {
         let mut hash = Fnv64::default();
         let mut buffer = [0; SAMPLE];
         for tensor in self.tensors() {
+            monitor.poll()?;
             hash.write(tensor.name.as_bytes());
             hash.write(&[0, tensor.dtype as u8]);
             tensor.shape.iter().for_each(|&side| hash.write(&(side as u64).to_le_bytes()));

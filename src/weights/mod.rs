@@ -21,6 +21,7 @@ mod header;
 mod index;
 pub mod json;
 mod kind;
+mod loading;
 #[cfg(feature = "std")]
 mod open;
 mod prepacked;
@@ -39,6 +40,7 @@ pub use bundle::{Bundle, BundleParts, MAX_SIDE_FILE, SIDE_FILES, WEIGHT_FORMAT_K
 pub use config::Config;
 pub use fingerprint::Fnv64;
 pub use header::{MAX_HEADER, MAX_NAME, MAX_RANK, MAX_TENSORS};
+pub use loading::Loading;
 #[cfg(feature = "std")]
 pub use open::OpenOptions;
 #[cfg(feature = "std")]

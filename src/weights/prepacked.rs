@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::archive::{Archive, Tensor};
 use super::header::Entry;
 use super::json::{self, Limits, quoted};
+use super::loading::Progress;
 use super::quantized::Stored;
 use crate::error::{Result, err};
 use crate::exec::{AlignedVec, Lines};
@@ -92,11 +93,18 @@ impl Archive<'_> {
         packing: Packing,
         [rows, cols]: [usize; 2],
         values: impl FnOnce() -> Result<Vec<f32>>,
+        progress: Progress<'_>,
     ) -> Result<PackedWeights> {
+        let pack = |values: Vec<f32>| {
+            PackedWeights::try_pack_with(packing, rows, cols, |row, out| {
+                out.copy_from_slice(&values[row * cols..][..cols]);
+                progress(0)
+            })
+        };
         if let Some(found) = self.prepacked.get(&key) {
             if cfg!(target_endian = "little") && found.kernel == WeightKernel::of(packing).name {
                 let weights = self
-                    .prepacked(found, packing, [rows, cols])
+                    .prepacked(found, packing, [rows, cols], progress)
                     .map_err(|error| error.within(quoted(&key)))?;
                 #[cfg(feature = "std")]
                 if let Some(recorder) = &self.recorder {
@@ -110,17 +118,23 @@ impl Archive<'_> {
         #[cfg(feature = "std")]
         if let Some(recorder) = &self.recorder {
             let already = recorder.read().len();
-            let weights = PackedWeights::pack(packing, rows, cols, &values()?)?;
+            let weights = pack(values()?)?;
             let from =
                 recorder.read()[already..].iter().map(|&i| self.tensors[i].entry.name.clone()).collect();
             recorder.packed().push(Recorded { key, from, weights: weights.clone() });
             return Ok(weights);
         }
-        PackedWeights::pack(packing, rows, cols, &values()?)
+        pack(values()?)
     }
 
     /// A prepacked matrix that the kernel of `packing` reads.
-    fn prepacked(&self, found: &Prepacked, packing: Packing, shape: [usize; 2]) -> Result<PackedWeights> {
+    fn prepacked(
+        &self,
+        found: &Prepacked,
+        packing: Packing,
+        shape: [usize; 2],
+        progress: Progress<'_>,
+    ) -> Result<PackedWeights> {
         let [rows, cols] = shape;
         if [found.rows, found.cols] != shape {
             return Err(err!(
@@ -143,13 +157,15 @@ impl Archive<'_> {
                 return Ok(lines);
             }
             let mut owned = AlignedVec::try_zeroed(len / size_of::<f32>())?;
-            source.read(at, bytemuck::cast_slice_mut(&mut owned))?;
+            // Counted are the tensors that the matrix stands for.
+            source.read_pieces(at, bytemuck::cast_slice_mut(&mut owned), &|_| progress(0))?;
             Ok(Lines::from(owned))
         };
         let memory = [read(found.begin, bytes[0])?, read(found.begin + bytes[0] as u64, bytes[1])?];
         for tensor in found.from.iter().filter_map(|name| self.find(name)) {
             self.mark_used(tensor);
             self.mark_parts(tensor);
+            progress(tensor.info().bytes as usize)?;
         }
         Ok(PackedWeights::from_memory(packing, rows, cols, memory))
     }

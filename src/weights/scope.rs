@@ -10,6 +10,7 @@ use safetensors::Dtype;
 use super::archive::{Archive, Tensor};
 use super::balance;
 use super::json::quoted;
+use super::loading::Loading;
 use super::table::{Elements, Table};
 use crate::error::{Result, err};
 use crate::exec::{AlignedVec, TryCollect, try_copied, try_zeroed};
@@ -44,12 +45,27 @@ pub struct Scope<'a> {
     /// Empty, or a path of names that ends in a dot.
     prefix: String,
     packing: Packing,
+    loading: Option<&'a Loading<'a>>,
 }
 
 impl<'a> Scope<'a> {
     /// All of `archive`, to be packed as `packing` says.
     pub fn new(archive: &'a Archive<'a>, packing: impl Into<Packing>) -> Self {
-        Self { archive, prefix: String::new(), packing: packing.into() }
+        Self { archive, prefix: String::new(), packing: packing.into(), loading: None }
+    }
+
+    /// This scope, which tells `loading` what it reads.
+    #[must_use]
+    pub fn reporting(self, loading: &'a Loading<'a>) -> Self {
+        Self { loading: Some(loading), ..self }
+    }
+
+    /// Counts bytes that were read.
+    ///
+    /// # Errors
+    /// `Cancelled` by the monitor of the load.
+    fn count(&self, bytes: usize) -> Result<()> {
+        self.loading.map_or(Ok(()), |loading| loading.add(bytes))
     }
 
     /// The scope of the module `name` in this one. An empty name is this scope itself.
@@ -177,7 +193,7 @@ impl<'a> Scope<'a> {
     }
 
     fn read(&self, tensor: &Tensor, out: &mut [f32]) -> Result<()> {
-        self.archive.read_f32(tensor, self.packing.level, out)?;
+        self.archive.read_f32(tensor, self.packing.level, out, &|bytes| self.count(bytes))?;
         if self.packing.format == WeightFormat::Int8 {
             tensor.apply_factors(out);
         }
@@ -258,7 +274,7 @@ impl<'a> Scope<'a> {
         shape: [usize; 2],
         values: impl FnOnce() -> Result<Vec<f32>>,
     ) -> Result<PackedWeights> {
-        self.archive.pack(self.full(key), self.packing, shape, values)
+        self.archive.pack(self.full(key), self.packing, shape, values, &|bytes| self.count(bytes))
     }
 
     /// The tensor called `name` of shape `[rows, cols]`, for looking up rows.
@@ -277,7 +293,7 @@ impl<'a> Scope<'a> {
                 let mut owned =
                     AlignedVec::try_zeroed((tensor.info().bytes as usize).div_ceil(size_of::<f32>()))?;
                 let bytes = &mut bytemuck::cast_slice_mut(&mut owned)[..tensor.info().bytes as usize];
-                self.archive.read_bytes(tensor.info().name, 0, bytes)?;
+                self.archive.read_whole(tensor, bytes, &|bytes| self.count(bytes))?;
                 owned.into()
             }
         };

@@ -10,10 +10,14 @@ use std::{
     time::SystemTime,
 };
 
+use super::loading::Progress;
 use crate::error::{Result, err};
 use crate::exec::Lines;
 #[cfg(feature = "std")]
 use crate::exec::{MappedFile, SteadyFiles};
+
+/// Bytes that are read at a time where a load may be stopped in between.
+const PIECE: usize = 1 << 20;
 
 /// One safetensors file's bytes.
 #[derive(Debug)]
@@ -41,6 +45,15 @@ impl Source<'_> {
             #[cfg(feature = "std")]
             Self::File(file) => file.lines(at, len),
         }
+    }
+
+    /// [`read`](Self::read) in pieces, of which `progress` is told.
+    pub(super) fn read_pieces(&self, at: u64, out: &mut [u8], progress: Progress<'_>) -> Result<()> {
+        for (i, piece) in out.chunks_mut(PIECE).enumerate() {
+            self.read(at + (i * PIECE) as u64, piece)?;
+            progress(piece.len())?;
+        }
+        Ok(())
     }
 
     /// Reads the bytes at `at`.

@@ -296,7 +296,7 @@ static void check_everything(const vitrum_sam *sam, const float *expected, size_
     options.stability_score_thresh = 0;
     EXPECT(VITRUM_OK,
            vitrum_sam_everything(sam, &image, &options, on_record, on_progress, &all, &embedding, &error));
-    CHECK(all.records > 0 && all.progress[0] > 0.5f && all.progress[1] > 1);
+    CHECK(all.records > 0 && all.progress[0] == 1 && all.progress[1] > 1);
     values = values_of(embedding, &same);
     CHECK(same == count && memcmp(values, expected, count * sizeof *values) == 0);
     free(values);
@@ -425,6 +425,59 @@ static void check_sharing(const vitrum_sam *sam, const vitrum_sam_embedding *emb
     free(expected);
 }
 
+static int32_t stop(void *user, float fraction) {
+    (void)fraction;
+    ++*(int *)user;
+    return 7;
+}
+
+/* Loading reports to its end, or stops there and leaves no model. */
+static void check_loading(const vitrum_context *context, const char *model) {
+    vitrum_sam_options options;
+    vitrum_sam *sam = NULL;
+    float progress[2] = {0, 0};
+    int asked = 0;
+    CHECK(vitrum_sam_options_init(&options, sizeof options) == VITRUM_OK && options.progress == NULL);
+    options.progress = stop;
+    options.progress_user = &asked;
+    EXPECT(VITRUM_E_CANCELLED, vitrum_sam_load(context, model, &options, &sam, &error));
+    CHECK(sam == NULL && asked == 1);
+    options.progress = count_steps;
+    options.progress_user = progress;
+    EXPECT(VITRUM_OK, vitrum_sam_load(context, model, &options, &sam, &error));
+    CHECK(progress[0] == 1);
+    vitrum_sam_free(sam);
+    options.reserved = 1;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_sam_load(context, model, &options, &sam, &error));
+}
+
+/* So does a prediction; one that was stopped has no masks, and is as good as new. */
+static void check_stopping(const vitrum_sam *sam, const vitrum_sam_embedding *embedding) {
+    vitrum_sam_predict_options options;
+    vitrum_sam_prediction *prediction = NULL;
+    vitrum_sam_prompt prompt;
+    const vitrum_point point = {9, 9, VITRUM_LABEL_FOREGROUND};
+    float progress[2] = {0, 0}, scores[2][3];
+    int asked = 0;
+    CHECK(vitrum_sam_prompt_init(&prompt, sizeof prompt) == VITRUM_OK);
+    prompt.points = &point;
+    prompt.point_count = 1;
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_new(sam, &prediction, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, &prompt, 1, NULL, prediction, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_scores(prediction, scores[0], 3, NULL, &error));
+    CHECK(vitrum_sam_predict_options_init(&options, sizeof options) == VITRUM_OK && options.progress == NULL);
+    options.progress = stop;
+    options.progress_user = &asked;
+    EXPECT(VITRUM_E_CANCELLED, vitrum_sam_predict(sam, embedding, &prompt, 1, &options, prediction, &error));
+    CHECK(asked == 1 && vitrum_sam_prediction_prompts(prediction) == 0);
+    options.progress = count_steps;
+    options.progress_user = progress;
+    EXPECT(VITRUM_OK, vitrum_sam_predict(sam, embedding, &prompt, 1, &options, prediction, &error));
+    EXPECT(VITRUM_OK, vitrum_sam_prediction_scores(prediction, scores[1], 3, NULL, &error));
+    CHECK(progress[0] == 1 && memcmp(scores[0], scores[1], sizeof scores[0]) == 0);
+    vitrum_sam_prediction_free(prediction);
+}
+
 int main(int argc, char **argv) {
     vitrum_context *context;
     vitrum_sam *sam = NULL;
@@ -442,18 +495,20 @@ int main(int argc, char **argv) {
 
     /* The model outlives the handle of its context. */
     context = new_context();
+    check_loading(context, argv[1]);
     EXPECT(VITRUM_OK, vitrum_sam_load(context, argv[1], NULL, &sam, &error));
     EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[2], NULL, &clip, &error));
     CHECK(vitrum_sam_memory_bytes(sam) > 100000);
     image = new_scene();
     EXPECT(VITRUM_OK, vitrum_sam_encode(sam, &image, count_steps, progress, &embedding, &error));
-    CHECK(progress[0] > 0.5f && progress[1] > 1);
+    CHECK(progress[0] == 1 && progress[1] > 1);
     vitrum_context_free(context);
     CHECK(vitrum_sam_embedding_width(embedding) == SIDE && vitrum_sam_embedding_height(embedding) == SIDE - 7);
     expected = values_of(embedding, &count);
     check_same(sam, expected, count);
     check_saving(sam, embedding);
     check_predictions(sam, embedding);
+    check_stopping(sam, embedding);
     check_sharing(sam, embedding);
     check_everything(sam, expected, count);
     check_words(sam, clip, expected, count);

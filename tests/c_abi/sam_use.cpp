@@ -128,6 +128,44 @@ void check_words(const vitrum::sam &sam, const vitrum::clip &clip, const vitrum:
                  "stopped by progress");
 }
 
+// Every other call that takes a callback: it ends at 1, or where it is stopped, or with what the callback throws.
+void check_progress(const vitrum::sam &sam, const vitrum::sam_embedding &embedding, const vitrum::clip &clip,
+                    const vitrum::image &image) {
+    const auto prompt = vitrum::sam_prompt().foreground(20, 20);
+    const auto each = [&](const vitrum::progress &report) {
+        return std::vector<std::function<void()>>{
+            [&] { sam.predict(embedding, prompt, vitrum::sam_predict_options(), report); },
+            [&] { clip.encode_images({image, image}, vitrum::clip_encode_options(), report); },
+            [&] { clip.encode_texts({std::string("a cat")}, vitrum::clip_encode_options(), report); },
+            [&] { clip.classify(image, std::vector<std::string>{"cat"}, vitrum::clip_classify_options(), report); },
+        };
+    };
+    float last = 0;
+    const vitrum::progress keep = [&](float fraction) {
+        check(fraction >= last, "never back");
+        last = fraction;
+        return true;
+    };
+    for (const auto &call : each(keep)) {
+        last = 0;
+        call();
+        check(last == 1, "progress reaches its end");
+    }
+    const vitrum::progress stop = [](float) { return false; };
+    for (const auto &call : each(stop)) {
+        check_throws(vitrum::status::cancelled, call, "stopped");
+    }
+    const vitrum::progress thrower = [](float) -> bool { throw 7; };
+    for (const auto &call : each(thrower)) {
+        try {
+            call();
+            check(false, "an exception passes through");
+        } catch (int thrown) {
+            check(thrown == 7, "an exception passes through");
+        }
+    }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -139,7 +177,16 @@ int main(int argc, char **argv) {
     threads.threads = 2;
     threads.isa = vitrum::instruction_set::portable;
     const vitrum::context context(threads);
-    const vitrum::sam sam = vitrum::sam::load(context, argv[1]);
+    check_throws(
+        vitrum::status::cancelled,
+        [&] { vitrum::sam::load(context, argv[1], vitrum::sam_options(), [](float) { return false; }); },
+        "a load stopped");
+    float loaded = 0;
+    const vitrum::sam sam = vitrum::sam::load(context, argv[1], vitrum::sam_options(), [&](float fraction) {
+        loaded = fraction;
+        return true;
+    });
+    check(loaded == 1, "loading reaches its end");
     const std::vector<std::uint8_t> rgb = pixels();
     const vitrum::image image(rgb.data(), width, height, vitrum::pixel_format::rgb8);
 
@@ -150,11 +197,13 @@ int main(int argc, char **argv) {
         last = fraction;
         return true;
     });
-    check(last > 0.5F, "progress is reported");
+    check(last == 1, "progress reaches its end");
     check_throws(vitrum::status::cancelled, [&] { sam.encode(image, [](float) { return false; }); }, "stopped");
     check_prompts(sam, embedding, image);
     check_everything(sam, image);
-    check_words(sam, vitrum::clip::load(context, argv[2]), image);
+    const vitrum::clip clip = vitrum::clip::load(context, argv[2]);
+    check_words(sam, clip, image);
+    check_progress(sam, embedding, clip, image);
     check_throws(vitrum::status::not_found, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
     std::printf("sam_use: %s\n", failures ? "failed" : "ok");
     return failures != 0;

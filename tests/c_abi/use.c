@@ -115,6 +115,78 @@ static void check_same(const vitrum_clip *clip, const float *expected) {
     free(embeddings);
 }
 
+static int32_t count_steps(void *user, float fraction) {
+    float *last = user;
+    CHECK(fraction >= last[0] && fraction <= 1);
+    last[0] = fraction;
+    last[1] += 1;
+    return 0;
+}
+
+static int32_t stop(void *user, float fraction) {
+    float *last = user;
+    last[0] = fraction;
+    last[1] += 1;
+    return -1;
+}
+
+/* Every call but loading that has a callback in its options; each is handed 2 floats of `users`. */
+static void call_all(const vitrum_clip *clip, vitrum_progress progress, float *users, vitrum_status expected,
+                     float *out) {
+    const vitrum_image image = new_image(VITRUM_PIXEL_RGBA8);
+    const size_t dim = vitrum_clip_embed_dim(clip);
+    vitrum_clip_encode_options encode_options;
+    vitrum_clip_classify_options options;
+    CHECK(vitrum_clip_encode_options_init(&encode_options, sizeof encode_options) == VITRUM_OK);
+    CHECK(vitrum_clip_classify_options_init(&options, sizeof options) == VITRUM_OK);
+    CHECK(encode_options.progress == NULL && options.progress == NULL);
+    encode_options.progress = options.progress = progress;
+    encode_options.progress_user = users;
+    EXPECT(expected, vitrum_clip_encode_image(clip, &image, 1, &encode_options, out, dim, NULL, &error));
+    encode_options.progress_user = users + 2;
+    EXPECT(expected, vitrum_clip_encode_text(clip, LABELS, 1, &encode_options, out + dim, dim, NULL, &error));
+    options.progress_user = users + 4;
+    EXPECT(expected, vitrum_clip_classify(clip, &image, LABELS, TEXTS, &options, out + 2 * dim, TEXTS, NULL, &error));
+}
+
+/* Calls report to their end. One that is stopped writes nothing, and the next gives the same bits. */
+static void check_progress(const vitrum_context *context, const char *model) {
+    vitrum_clip_options options;
+    vitrum_clip *clip = NULL;
+    float progress[6] = {0}, stopped[6] = {0}, *out[3];
+    size_t len, i;
+    CHECK(vitrum_clip_options_init(&options, sizeof options) == VITRUM_OK && options.progress == NULL);
+    options.progress = stop;
+    options.progress_user = stopped;
+    EXPECT(VITRUM_E_CANCELLED, vitrum_clip_load(context, model, &options, &clip, &error));
+    CHECK(clip == NULL && stopped[1] == 1);
+    options.progress = count_steps;
+    options.progress_user = progress;
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, model, &options, &clip, &error));
+    CHECK(progress[0] == 1 && progress[1] > 1);
+
+    len = 2 * vitrum_clip_embed_dim(clip) + TEXTS;
+    for (i = 0; i < 3; i++) {
+        out[i] = calloc(len, sizeof **out);
+    }
+    memset(progress, 0, sizeof progress);
+    memset(stopped, 0, sizeof stopped);
+    call_all(clip, NULL, progress, VITRUM_OK, out[0]);
+    call_all(clip, stop, stopped, VITRUM_E_CANCELLED, out[1]);
+    for (i = 0; i < len; i++) {
+        CHECK(out[1][i] == 0);
+    }
+    call_all(clip, count_steps, progress, VITRUM_OK, out[2]);
+    CHECK(memcmp(out[0], out[2], len * sizeof **out) == 0);
+    for (i = 0; i < 6; i += 2) {
+        CHECK(progress[i] == 1 && stopped[i + 1] == 1);
+    }
+    for (i = 0; i < 3; i++) {
+        free(out[i]);
+    }
+    vitrum_clip_free(clip);
+}
+
 static vitrum_clip *load_from_memory(const vitrum_context *context, const char *model) {
     static const char *const names[] = {"tokenizer.json", "preprocessor_config.json", "model.safetensors",
                                         "config.json"};
@@ -240,6 +312,7 @@ int main(int argc, char **argv) {
 
     /* The model outlives the handle of its context. */
     context = new_context();
+    check_progress(context, argv[1]);
     EXPECT(VITRUM_OK, vitrum_clip_load(context, argv[1], NULL, &clip, &error));
     vitrum_context_trim(context);
     vitrum_context_free(context);
@@ -252,6 +325,7 @@ int main(int argc, char **argv) {
     context = new_threaded_context(THREADS, run_on_threads, &calls);
     clip = load_from_memory(context, argv[1]);
     check_same(clip, expected);
+    check_progress(context, argv[1]);
     CHECK(calls > 0);
     vitrum_clip_free(clip);
     vitrum_context_free(context);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use vitrum::exec::Cx;
+use vitrum::exec::{Cx, Monitor};
 use vitrum::nn::Trace;
 use vitrum::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 use vitrum::pipelines::preprocess::Preprocess;
@@ -70,7 +70,7 @@ fn interpolated_positions(cx: &Cx, clip: &Clip, path: &Path) -> Outcome {
         }
     };
     let trace = Trace::to(&mut observer);
-    vision.forward(cx, &pixels, size, &mut out, workspace.scratch(), trace).unwrap();
+    vision.forward(cx, &pixels, size, &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
     near(&last_hidden_state, &[-0.1538, 0.0322, -0.3235], 2e-4)
 }
 

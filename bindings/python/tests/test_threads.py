@@ -142,6 +142,31 @@ def test_what_progress_raises_comes_out(sam, photo, clip):
     assert sam.encode(photo, progress=lambda fraction: 0).size == photo.shape[:2]
 
 
+def test_every_long_call_reports_and_stops(sam, clip, embedding, photo, demo):
+    def calls(progress):
+        return [
+            lambda: vitrum.Sam(demo / "sam-nano", progress=progress),
+            lambda: vitrum.Clip(demo / "clip-nano", progress=progress),
+            lambda: sam.predict(embedding, [[20, 20]], progress=progress),
+            lambda: sam.predict_many(embedding, [vitrum.Prompt([[20, 20]])] * 9, progress=progress),
+            lambda: clip.encode_images([photo] * 7, progress=progress),
+            lambda: clip.encode_images((it for it in [photo] * 7), progress=progress),
+            lambda: clip.encode_texts(["a", "b"] * 9, progress=progress),
+            lambda: clip.classify(photo, ["a", "b"], progress=progress),
+        ]
+
+    expected = clip.classify(photo, ["a", "b"])
+    fractions = []
+    for call in calls(fractions.append):
+        fractions.clear()
+        call()
+        assert fractions == sorted(fractions) and fractions[-1] == 1
+    for call in calls(lambda fraction: False):
+        with pytest.raises(vitrum.Cancelled):
+            call()
+    assert np.array_equal(clip.classify(photo, ["a", "b"]), expected)
+
+
 def test_progress_must_not_use_models(sam, clip, embedding, photo):
     def use(fraction):
         for call in (

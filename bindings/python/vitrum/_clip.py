@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._context import Context
+from ._errors import Cancelled, Status
 from ._ffi import c_text, c_texts, call, collect, contiguous, ffi, lib, list_of_texts, readable, struct, writable
 from ._image import Format, Image, View, views
-from ._long import refuse_in_progress
+from ._long import Progress, refuse_in_progress, run_short
 from ._model import Model, Weights, choice
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ DEFAULT_TEMPLATE = "a photo of a {}"
 Item = TypeVar("Item")
 
 
+def _of_part(progress: Progress | None, done: int, count: int, total: int | None) -> Progress | None:
+    """What reports on a part of ``count`` items behind ``done`` others, of ``total`` or nobody knows how many."""
+    if progress is None:
+        return None
+    if total is None:
+        return lambda fraction: progress(0.0)
+    return lambda fraction: progress((done + fraction * count) / total)
+
+
 class Clip(Model):
     """A CLIP model: image tower, text tower, tokenizer. Several threads may use one model at the same time.
 
@@ -55,8 +65,10 @@ class Clip(Model):
         activation: ``"gelu"`` or ``"quick_gelu"`` in the place of what the files say.
         vocabulary: OpenAI's ``bpe_simple_vocab_16e6.txt``, gzipped or not, for weights without a tokenizer.
         context: The threads to work with; those of all models without one by default.
+        progress: Called with the fraction that is loaded, on the calling thread. ``False`` stops loading.
 
     Raises:
+        Cancelled: ``progress`` returned ``False``.
         FileNotFoundError: There is no such file, or the model's directory lacks one.
         ModelError: A file is malformed, or of another model.
         UnsupportedError: The model has parts that are not understood.
@@ -77,9 +89,10 @@ class Clip(Model):
         activation: Activation | None = None,
         vocabulary: bytes | None = None,
         context: Context | None = None,
+        progress: Progress | None = None,
     ) -> None:
         options = {"weights": weights, "mmap": mmap, "in_place": in_place, "lenient": lenient}
-        self._load(path, context, dict(options, activation=activation, vocabulary=vocabulary))
+        self._load(path, context, dict(options, activation=activation, vocabulary=vocabulary), progress)
 
     @classmethod
     def from_files(
@@ -91,11 +104,12 @@ class Clip(Model):
         activation: Activation | None = None,
         vocabulary: bytes | None = None,
         context: Context | None = None,
+        progress: Progress | None = None,
     ) -> Self:
         """Loads a model from memory: the files of a model directory by name, such as ``config.json``. They are not kept."""
         self = cls.__new__(cls)
         options = {"weights": weights, "lenient": lenient, "activation": activation, "vocabulary": vocabulary}
-        self._load_memory(files, context, options)
+        self._load_memory(files, context, options, progress)
         return self
 
     def _c_options(self, options: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -120,68 +134,108 @@ class Clip(Model):
         return float(self.similarity(unit, unit)[0, 0])
 
     def encode_images(
-        self, images: Iterable[Image] | Image, normalize: bool = True, *, format: Format = "rgb"
+        self,
+        images: Iterable[Image] | Image,
+        normalize: bool = True,
+        *,
+        format: Format = "rgb",
+        progress: Progress | None = None,
     ) -> NDArray[np.float32]:
         """Embeddings of pictures of any sizes: float32 ``[n, embed_dim]``, of length 1 if ``normalize``.
 
         ``images`` may be any iterable, a uint8 array ``[n, h, w, channels]``, or one picture (then n is 1). ``format`` is
         the order of channels in arrays: ``"bgr"`` for those of OpenCV.
 
+        ``progress`` is called with the fraction done, on the calling thread; it stays 0 to the end if ``images`` does not
+        tell how many there are. ``False`` stops the call.
+
         Raises:
+            Cancelled: ``progress`` returned ``False``.
             TypeError: Pixels that are not uint8, or something that is no picture.
             ValueError: No pictures, or an array of another shape.
             UnsupportedError: The model has no image tower.
         """
 
-        def encode(clip: Any, pictures: list[View], *more: Any) -> None:
+        def encode(clip: Any, pictures: list[View], *more: Any) -> int:
             array = ffi.new("vitrum_image[]", [picture.image[0] for picture in pictures])
-            call(lib.vitrum_clip_encode_image, clip, array, len(array), *more)
+            return int(lib.vitrum_clip_encode_image(clip, array, len(array), *more))
 
-        return self._encode(encode, views(images, format, "images"), normalize, "images")
+        is_counted = isinstance(images, (list, tuple)) or getattr(images, "ndim", 0) == 4
+        total = len(images) if is_counted else None  # type: ignore[arg-type]
+        return self._encode(encode, views(images, format, "images"), normalize, "images", total, progress)
 
-    def encode_texts(self, texts: Iterable[str] | str, normalize: bool = True) -> NDArray[np.float32]:
+    def encode_texts(
+        self, texts: Iterable[str] | str, normalize: bool = True, *, progress: Progress | None = None
+    ) -> NDArray[np.float32]:
         """Embeddings of texts: float32 ``[n, embed_dim]``, of length 1 if ``normalize``.
 
-        Texts longer than the model's context are cut, as the model's reference does.
+        Texts longer than the model's context are cut, as the model's reference does. ``progress`` is called with the
+        fraction done, on the calling thread. ``False`` stops the call.
 
         Raises:
+            Cancelled: ``progress`` returned ``False``.
             ValueError: No texts, or one with a NUL.
             FileNotFoundError: The model was loaded without a tokenizer.
             UnsupportedError: The model has no text tower.
         """
 
-        def encode(clip: Any, some: list[str], *more: Any) -> None:
+        def encode(clip: Any, some: list[str], *more: Any) -> int:
             array, _kept = c_texts(some, "texts")
-            call(lib.vitrum_clip_encode_text, clip, array, len(array), *more)
+            return int(lib.vitrum_clip_encode_text(clip, array, len(array), *more))
 
-        return self._encode(encode, iter(list_of_texts(texts)), normalize, "texts")
+        all_texts = list_of_texts(texts)
+        return self._encode(encode, iter(all_texts), normalize, "texts", len(all_texts), progress)
 
-    def _encode(self, encode: Any, items: Iterator[Item], normalize: bool, argument: str) -> NDArray[np.float32]:
+    def _encode(
+        self,
+        encode: Any,
+        items: Iterator[Item],
+        normalize: bool,
+        argument: str,
+        total: int | None,
+        progress: Progress | None,
+    ) -> NDArray[np.float32]:
         refuse_in_progress()
         options = struct("clip_encode_options")
         options.normalize = bool(normalize)
         parts: list[NDArray[np.float32]] = []
-        dim, at_once = self.embed_dim, _FIRST
-        with self._handle as clip:
-            while some := list(itertools.islice(items, at_once)):
-                part = np.empty((len(some), dim), np.float32)
-                start = time.monotonic()
-                encode(clip, some, options, writable(part, "float"), part.size, ffi.NULL)
-                parts.append(part)
-                is_quick = time.monotonic() - start < _SECONDS / 2
-                at_once = min(2 * at_once, _MOST) if is_quick else max(at_once // 2, 1)
+        dim, at_once, done = self.embed_dim, _FIRST, 0
+        while some := list(itertools.islice(items, at_once)):
+            part = np.empty((len(some), dim), np.float32)
+
+            def run(report: Any, user: Any, error: Any, some: list[Item] = some, part: Any = part) -> int:
+                options.progress, options.progress_user = report, user
+                with self._handle as clip:
+                    return int(encode(clip, some, options, writable(part, "float"), part.size, ffi.NULL, error))
+
+            start = time.monotonic()
+            run_short(run, _of_part(progress, done, len(some), total))
+            parts.append(part)
+            done += len(some)
+            is_quick = time.monotonic() - start < _SECONDS / 2
+            at_once = min(2 * at_once, _MOST) if is_quick else max(at_once // 2, 1)
         if not parts:
             raise ValueError(f"{argument}: there are none")
+        if progress is not None and total is None and progress(1.0) is False:
+            raise Cancelled(Status.CANCELLED, "cancelled by the caller")
         return np.concatenate(parts)
 
     def classify(
-        self, image: Image, labels: Sequence[str], template: str = DEFAULT_TEMPLATE, *, format: Format = "rgb"
+        self,
+        image: Image,
+        labels: Sequence[str],
+        template: str = DEFAULT_TEMPLATE,
+        *,
+        format: Format = "rgb",
+        progress: Progress | None = None,
     ) -> NDArray[np.float32]:
         """How well each label describes a picture: float32 ``[len(labels)]``, which sum to 1.
 
         In ``template``, ``{}`` stands for the label. For many pictures, :class:`ZeroShotClassifier` embeds labels once.
+        ``progress`` is called with the fraction done, on the calling thread. ``False`` stops the call.
 
         Raises:
+            Cancelled: ``progress`` returned ``False``.
             ValueError: No labels, an empty one, or a template without ``{}``.
         """
         refuse_in_progress()
@@ -193,9 +247,15 @@ class Clip(Model):
         text = c_text(template, "template")
         options.label_template = text
         probabilities = np.empty(len(names), np.float32)
-        with self._handle as clip:
-            out = writable(probabilities, "float")
-            call(lib.vitrum_clip_classify, clip, view.image, names, len(names), options, out, len(names), ffi.NULL)
+        count, out = len(names), writable(probabilities, "float")
+
+        def run(report: Any, user: Any, error: Any, _kept: Any = (_kept, text)) -> int:
+            options.progress, options.progress_user = report, user
+            with self._handle as clip:
+                answer = options, out, count, ffi.NULL, error
+                return int(lib.vitrum_clip_classify(clip, view.image, names, count, *answer))
+
+        run_short(run, progress)
         return probabilities
 
     def similarity(self, images: ArrayLike, texts: ArrayLike) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from ._context import Context, context_or_default
-from ._ffi import Handle, Owner, c_text, call, collect, ffi, lib, readable, struct
+from ._ffi import Handle, Owner, c_text, collect, ffi, lib, readable, struct
+from ._long import Progress, run_long
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
@@ -48,27 +49,51 @@ class Model(Owner):
     _path: str | None
     _options: dict[str, Any]
 
-    def _load(self, path: str | os.PathLike[str], context: Context | None, options: dict[str, Any]) -> None:
+    def _load(
+        self,
+        path: str | os.PathLike[str],
+        context: Context | None,
+        options: dict[str, Any],
+        progress: Progress | None,
+    ) -> None:
         text = os.fsdecode(path)
-        c_options, _kept = self._c_options(options)
-        self._handle = Handle(self._kind)
-        with context_or_default(context)._handle as on:
-            load = getattr(lib, f"vitrum_{self._kind}_load")
-            call(load, on, c_text(text, "path"), c_options, self._handle.place)
+        self._run_load("load", [c_text(text, "path")], context, options, progress)
         self._path, self._options = os.path.abspath(text), dict(options, context=context)
 
-    def _load_memory(self, files: Mapping[str, Any], context: Context | None, options: dict[str, Any]) -> None:
-        c_options, _kept = self._c_options(options)
+    def _load_memory(
+        self,
+        files: Mapping[str, Any],
+        context: Context | None,
+        options: dict[str, Any],
+        progress: Progress | None,
+    ) -> None:
         array = ffi.new("vitrum_file[]", len(files))
         names = [c_text(name, "files") for name in files]
         buffers = [readable(contents, "uint8_t") for contents in files.values()]
         for it, name, buffer in zip(array, names, buffers):
             it.name, it.data, it.size = name, buffer, len(buffer)
-        self._handle = Handle(self._kind)
-        with context_or_default(context)._handle as on:
-            load = getattr(lib, f"vitrum_{self._kind}_load_memory")
-            call(load, on, array, len(files), c_options, self._handle.place)
+        self._run_load("load_memory", [array, len(files)], context, options, progress)
         self._path, self._options = None, {}
+
+    def _run_load(
+        self,
+        function: str,
+        source: list[Any],
+        context: Context | None,
+        options: dict[str, Any],
+        progress: Progress | None,
+    ) -> None:
+        handle = self._handle = Handle(self._kind)
+        c_options, kept = self._c_options(options)
+        load = getattr(lib, f"vitrum_{self._kind}_{function}")
+        threads = context_or_default(context)._handle
+
+        def run(report: Any, user: Any, error: Any, _kept: list[Any] = kept) -> int:
+            c_options.progress, c_options.progress_user = report, user
+            with threads as on:
+                return int(load(on, *source, c_options, handle.place, error))
+
+        run_long(run, progress)
 
     def _c_options(self, options: dict[str, Any]) -> tuple[Any, list[Any]]:
         """The C struct, and what must be kept alive with it."""

@@ -13,7 +13,7 @@ from ._context import Context
 from ._embedding import Embedding
 from ._ffi import Handle, c_text, c_texts, call, count, ffi, lib, list_of_texts, readable, struct
 from ._image import Format, Image, View
-from ._long import Progress, refuse_in_progress, run_long
+from ._long import Progress, refuse_in_progress, run_long, run_short
 from ._model import Model, Weights
 from ._prediction import Prediction
 from ._prompt import CPrompts, Prompt
@@ -36,8 +36,10 @@ class Sam(Model):
             in milliseconds, and processes share it. Nobody may write to the file as long as the model lives.
         lenient: Loads a model with parts that are not understood; ``warnings`` says which.
         context: The threads to work with; those of all models without one by default.
+        progress: Called with the fraction that is loaded, on the calling thread. ``False`` stops loading.
 
     Raises:
+        Cancelled: ``progress`` returned ``False``.
         FileNotFoundError: There is no such file.
         ModelError: A file is malformed, or of another model.
         UnsupportedError: The model has parts that are not understood.
@@ -58,9 +60,10 @@ class Sam(Model):
         in_place: bool = False,
         lenient: bool = False,
         context: Context | None = None,
+        progress: Progress | None = None,
     ) -> None:
         options = {"weights": weights, "image_size": image_size, "mmap": mmap, "in_place": in_place, "lenient": lenient}
-        self._load(path, context, options)
+        self._load(path, context, options, progress)
 
     @classmethod
     def from_files(
@@ -71,11 +74,12 @@ class Sam(Model):
         image_size: int | None = None,
         lenient: bool = False,
         context: Context | None = None,
+        progress: Progress | None = None,
     ) -> Self:
         """Loads a model from memory: the files of a model directory by name. They are not kept."""
         self = cls.__new__(cls)
         options = {"weights": weights, "image_size": image_size, "lenient": lenient}
-        self._load_memory(files, context, options)
+        self._load_memory(files, context, options, progress)
         return self
 
     def _c_options(self, options: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -151,6 +155,7 @@ class Sam(Model):
         max_sprinkle_area: int = 0,
         threshold: float = 0.0,
         format: Format = "rgb",
+        progress: Progress | None = None,
     ) -> Prediction:
         """The masks of one object. The arguments up to ``mask`` are those of :class:`Prompt`.
 
@@ -165,13 +170,15 @@ class Sam(Model):
             max_sprinkle_area: Islands of at most this area are removed.
             threshold: A mask is where its logits are above this.
             format: The order of channels if ``image`` is an array.
+            progress: As of ``encode``, but for the encoding of a picture.
 
         Raises:
+            Cancelled: ``progress`` returned ``False``.
             ValueError: Arrays of other shapes, numbers outside their domain, or an embedding of another model.
         """
         options = {"multimask": multimask, "max_hole_area": max_hole_area, "max_sprinkle_area": max_sprinkle_area}
         prompt = Prompt(points, labels, box, mask)
-        return self._predict(image, [prompt], options, threshold, format)[0]
+        return self._predict(image, [prompt], options, threshold, format, progress)[0]
 
     def predict_many(
         self,
@@ -183,13 +190,20 @@ class Sam(Model):
         max_sprinkle_area: int = 0,
         threshold: float = 0.0,
         format: Format = "rgb",
+        progress: Progress | None = None,
     ) -> list[Prediction]:
         """The masks of several objects, independently of each other: faster than one prompt after the other."""
         options = {"multimask": multimask, "max_hole_area": max_hole_area, "max_sprinkle_area": max_sprinkle_area}
-        return self._predict(image, list(prompts), options, threshold, format)
+        return self._predict(image, list(prompts), options, threshold, format, progress)
 
     def _predict(
-        self, image: Any, prompts: list[Prompt], options: dict[str, int], threshold: float, format: Format
+        self,
+        image: Any,
+        prompts: list[Prompt],
+        options: dict[str, int],
+        threshold: float,
+        format: Format,
+        progress: Progress | None,
     ) -> list[Prediction]:
         refuse_in_progress()
         c_prompts, c_options = CPrompts(prompts), struct("sam_predict_options")
@@ -197,12 +211,17 @@ class Sam(Model):
             setattr(c_options, name, count(name, value))
         embedding = image if isinstance(image, Embedding) else self.encode(image, format=format)
         out, side = Handle("sam_prediction"), self.mask_side
-        with self._handle as sam, embedding._handle as encoded:
+        with self._handle as sam:
             call(lib.vitrum_sam_prediction_new, sam, out.place)
-            with out as prediction:
-                call(lib.vitrum_sam_predict, sam, encoded, c_prompts.array, len(c_prompts), c_options, prediction)
-            size = embedding.size
-        return [Prediction(out, i, size, side, float(threshold)) for i in range(len(c_prompts))]
+
+        def predict(report: Any, user: Any, error: Any) -> int:
+            c_options.progress, c_options.progress_user = report, user
+            with self._handle as sam, embedding._handle as encoded, out as prediction:
+                prompts = c_prompts.array, len(c_prompts)
+                return int(lib.vitrum_sam_predict(sam, encoded, *prompts, c_options, prediction, error))
+
+        run_short(predict, progress)
+        return [Prediction(out, i, embedding.size, side, float(threshold)) for i in range(len(c_prompts))]
 
     @overload
     def everything(

@@ -110,6 +110,9 @@ pub(super) fn run<'a>(
         }
         head.pack_keys_and_values();
         for group in bound(part)..bound(part + 1) {
+            if !cx.goes_on() {
+                return;
+            }
             head.attend(tiles, group * TILES..((group + 1) * TILES).min(tiles));
         }
     });

@@ -51,7 +51,7 @@ pub fn gemm(
     // Two blocks for each lane: the lane that is done first helps.
     let parts = if by_rows && threads > 1 { 2 * threads } else { 1 };
     let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel(), parts);
-    let product = Product { rhs, bias, activation, target, blocking };
+    let product = Product { cx, rhs, bias, activation, target, blocking };
 
     if by_rows {
         // Many rows: a lane takes a block of rows through all panels. What it reads and writes stays in its own caches, where
@@ -106,6 +106,7 @@ pub fn gemm(
 
 /// What all lanes of one product share.
 struct Product<'a> {
+    cx: &'a Cx,
     rhs: &'a PackedWeights,
     bias: Option<&'a [f32]>,
     activation: Activation,
@@ -141,7 +142,12 @@ impl Product<'_> {
         let (rhs, blocking, kernel) = (self.rhs, &self.blocking, self.rhs.kernel());
         // SAFETY: weights are only packed for kernels that this CPU has, and nothing below begins another product.
         let _pass = unsafe { kernel.enter() };
+        // In a pass, the CPU's state is the kernel's: no callback of the caller's may run.
+        let asks = kernel.pass.is_none();
         for index in panels {
+            if asks && !self.cx.goes_on() {
+                return;
+            }
             let n0 = index * kernel.nr;
             let cols = kernel.nr.min(rhs.rows() - n0);
             let mut init = [0.0; MAX_NR];

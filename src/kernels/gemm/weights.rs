@@ -49,7 +49,27 @@ impl PackedWeights {
         packing: impl Into<Packing>,
         rows: usize,
         cols: usize,
-        fill: impl FnMut(usize, &mut [f32]),
+        mut fill: impl FnMut(usize, &mut [f32]),
+    ) -> Result<Self> {
+        let fill = |row: usize, out: &mut [f32]| {
+            fill(row, out);
+            Ok(())
+        };
+        Self::try_pack_with(packing, rows, cols, fill)
+    }
+
+    /// [`pack_with`](Self::pack_with), which ends where a row fails.
+    ///
+    /// # Errors
+    /// Those of `fill`, `OutOfMemory`.
+    ///
+    /// # Panics
+    /// If `rows` or `cols` is 0.
+    pub fn try_pack_with(
+        packing: impl Into<Packing>,
+        rows: usize,
+        cols: usize,
+        fill: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Self> {
         let packing = packing.into();
         Self::pack_for(WeightKernel::of(packing), packing.level, rows, cols, fill)
@@ -60,13 +80,13 @@ impl PackedWeights {
         self.kernel.format
     }
 
-    /// [`pack_with`](Self::pack_with) for a kernel.
+    /// [`try_pack_with`](Self::try_pack_with) for a kernel.
     pub(super) fn pack_for(
         kernel: &'static WeightKernel,
         level: Level,
         rows: usize,
         cols: usize,
-        mut fill: impl FnMut(usize, &mut [f32]),
+        mut fill: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Self> {
         assert!(rows > 0 && cols > 0, "packing an empty matrix");
         let nr = kernel.nr;
@@ -80,7 +100,7 @@ impl PackedWeights {
             let first = index * nr;
             let present = nr.min(rows - first);
             for (row, out) in values.chunks_exact_mut(cols).take(present).enumerate() {
-                fill(first + row, out);
+                fill(first + row, out)?;
             }
             values[present * cols..].fill(0.0);
             (kernel.pack)(nr, &values, panel, &mut columns[index * column_values..][..column_values]);

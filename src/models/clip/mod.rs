@@ -17,9 +17,10 @@ pub use text::TextTower;
 pub use vision::VisionEncoder;
 
 use crate::error::Result;
+use crate::exec::Monitor;
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::Packing;
-use crate::weights::{Bundle, Review};
+use crate::weights::{Bundle, Loading, Review};
 use naming::Naming;
 
 /// The towers of a checkpoint, and the logit scale.
@@ -44,14 +45,17 @@ impl ClipModel {
     ///
     /// # Errors
     /// `Config` for impossible sizes, `Unsupported` for tensors and settings that are not understood, and what
-    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
+    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors; `Cancelled` by the monitor, which is asked
+    /// after every piece that is read.
     pub fn bind(
         bundle: &Bundle<'_>,
         packing: impl Into<Packing>,
         activation: Option<Activation>,
         review: &mut Review,
+        monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        let (naming, scope) = Naming::detect(&bundle.scope(packing))?;
+        let loading = Loading::new(bundle.archive(), monitor);
+        let (naming, scope) = Naming::detect(&bundle.scope(packing).reporting(&loading))?;
         let config = ClipConfig::of(bundle, &scope, naming, activation, review)?;
         let vision = config.vision.map(|config| VisionEncoder::bind(&scope, naming, &config)).transpose()?;
         let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;

@@ -9,7 +9,7 @@ use super::layer::Layer;
 use super::naming::Naming;
 use super::projection::Projection;
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, ScratchReq, TryCollect};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::attention::Bias;
 use crate::nn::{LayerNorm, Trace};
 use crate::weights::{Scope, Table};
@@ -68,10 +68,12 @@ impl TextTower {
     /// columns up to the last end token of the batch.
     ///
     /// # Errors
-    /// `InvalidArgument` for no token, more tokens than positions, or an id outside the vocabulary.
+    /// `InvalidArgument` for no token, more tokens than positions, or an id outside the vocabulary; `Cancelled` by the monitor,
+    /// which is asked after every layer.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    #[allow(clippy::too_many_arguments, reason = "texts, an output, a trace and a monitor")]
     pub fn forward(
         &self,
         cx: &Cx,
@@ -80,6 +82,7 @@ impl TextTower {
         out: &mut [f32],
         mut scratch: Scratch<'_>,
         mut trace: Trace<'_>,
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         let dim = self.dim();
         let context = self.positions.len() / dim;
@@ -92,6 +95,8 @@ impl TextTower {
         let ends = ids.chunks_exact(length).map(|ids| self.end(ids));
         let tokens = if trace.is_on() || self.is_padded { length } else { 1 + ends.max().unwrap_or(0) };
         let bias = if self.is_causal { Bias::Causal } else { Bias::None };
+        let steps = self.layers.len() + 1;
+        monitor.report(0, steps)?;
         let x = scratch.take(self.features_len([batches, tokens]));
 
         // Embeddings: tokens plus positions.
@@ -114,6 +119,7 @@ impl TextTower {
         for (i, layer) in self.layers[..whole].iter().enumerate() {
             layer.forward(cx, [batches, tokens], bias, x, scratch.frame());
             trace.stage(format_args!("text.layers.{i}"), x);
+            monitor.report(i + 1, steps)?;
         }
         let pooled = if let Some(last) = self.layers.get(whole) {
             last.forward_pooled(cx, [batches, tokens], bias, end, x, scratch.frame());

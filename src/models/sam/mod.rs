@@ -39,8 +39,9 @@ pub use prompt_encoder::PromptEncoder;
 pub use crate::kernels::mask_decoder::ImageSource;
 
 use crate::error::Result;
+use crate::exec::Monitor;
 use crate::kernels::gemm::Packing;
-use crate::weights::{Bundle, Review};
+use crate::weights::{Bundle, Loading, Review};
 
 /// The three parts of a SAM.
 #[derive(Debug)]
@@ -64,14 +65,17 @@ impl SamModel {
     /// # Errors
     /// `Unsupported` if this is no SAM, or for tensors and settings that are not understood; `Config` for impossible
     /// sizes, `InvalidArgument` for an impossible `image_size`, and what
-    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors.
+    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors; `Cancelled` by the monitor, which is asked
+    /// after every piece that is read.
     pub fn bind(
         bundle: &Bundle<'_>,
         packing: impl Into<Packing>,
         image_size: Option<usize>,
         review: &mut Review,
+        monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        let (naming, scope) = Naming::detect(&bundle.scope(packing))?;
+        let loading = Loading::new(bundle.archive(), monitor);
+        let (naming, scope) = Naming::detect(&bundle.scope(packing).reporting(&loading))?;
         let mut config = SamConfig::of(bundle, &scope, naming, review)?;
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;

@@ -5,7 +5,8 @@ use super::config::Stability;
 use super::mask_decoder::{DecodeOptions, Decoded, MaskDecoder, Prompts};
 use super::prompt::Prompt;
 use super::prompt_encoder::PromptEncoder;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::error::Result;
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::kernels::mask_decoder::ImageSource;
 use crate::nn::Trace;
 
@@ -34,9 +35,15 @@ impl Predictor<'_> {
     /// does not depend on the other prompts. `masks: [prompts, masks, mask_side, mask_side]` are logits; `iou:
     /// [prompts, masks]`. [`MaskDecoder::masks`] tells the number of masks.
     ///
+    /// # Errors
+    /// `Cancelled` by the monitor, which is asked after every few prompts.
+    ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
-    #[allow(clippy::too_many_arguments, reason = "an image, prompts, how to take them, and two outputs")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "an image, prompts, how to take them, two outputs, a monitor"
+    )]
     pub fn forward(
         &self,
         cx: &Cx,
@@ -48,7 +55,8 @@ impl Predictor<'_> {
         iou: &mut [f32],
         mut scratch: Scratch<'_>,
         mut trace: Trace<'_>,
-    ) {
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         let count = self.mask_decoder.masks(multimask);
         let dim = self.prompt_encoder.no_mask().len();
         let mask_len = self.prompt_encoder.mask_side() * self.prompt_encoder.mask_side();
@@ -56,7 +64,10 @@ impl Predictor<'_> {
         assert_eq!(iou.len(), prompts.len() * count, "predicted quality");
         let (mut masks, mut iou) = (masks, iou);
         let options = self.options(multimask);
+        let mut done = 0;
         for batch in self.batches(prompts) {
+            monitor.report(done, prompts.len())?;
+            done += batch.len();
             let tokens = self.prompt_encoder.tokens(&batch[0]);
             let mut scratch = scratch.frame();
             let sparse = scratch.take(self.sparse_len(batch));
@@ -78,6 +89,7 @@ impl Predictor<'_> {
             let image = ImageSource::Shared(cache);
             self.mask_decoder.forward(cx, image, batch, &options, out, scratch, &mut trace);
         }
+        Ok(())
     }
 
     /// Scratch that [`forward`](Self::forward) needs for `prompts`. In the released models with two threads, it is

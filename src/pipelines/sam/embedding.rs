@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
-use crate::exec::{try_with_capacity, try_zeroed};
+use crate::exec::{Monitor, try_with_capacity, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::mask_decoder::HighResLayout;
 use crate::kernels::resize::upscale::Upscale;
@@ -69,7 +69,7 @@ impl Embedding {
     /// `OutOfMemory`.
     pub fn is_of(&self, image: &ImageView<'_>) -> Result<Option<bool>> {
         let is_size = self.image_size() == (image.width(), image.height());
-        let is_same = |picture| Ok(is_size && picture == fingerprint(image)?);
+        let is_same = |picture| Ok(is_size && picture == fingerprint(image, &Monitor::none())?);
         self.picture.map(is_same).transpose()
     }
 
@@ -223,7 +223,10 @@ impl Fields<'_> {
 ///
 /// Of each row of RGB, four chains take turns with words of 8 bytes, so that hashing is about as fast as reading: `h` xor
 /// the word is multiplied by a constant, and the two halves of the product are mixed. Rows are chained by the same step.
-pub(super) fn fingerprint(image: &ImageView<'_>) -> Result<u64> {
+///
+/// # Errors
+/// `Cancelled` by the monitor, `OutOfMemory`.
+pub(super) fn fingerprint(image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<u64> {
     const M: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |hash: u64, word: u64| {
         let product = u128::from(hash ^ word) * u128::from(M);
@@ -232,6 +235,7 @@ pub(super) fn fingerprint(image: &ImageView<'_>) -> Result<u64> {
     let mut rgb = try_zeroed(if image.format() == PixelFormat::Rgb8 { 0 } else { 3 * image.width() })?;
     let mut whole = step(step(M, image.width() as u64), image.height() as u64);
     for y in 0..image.height() {
+        monitor.poll()?;
         let row = if rgb.is_empty() {
             image.row(y)
         } else {
@@ -303,7 +307,7 @@ mod tests {
     fn a_picture_is_its_pixels() {
         let rgb: Vec<u8> = (0..37 * 5 * 3).map(|i| (i * 7 % 251) as u8).collect();
         let of = |data: &[u8], width, stride, format| {
-            fingerprint(&ImageView::new(data, width, 5, stride, format).unwrap()).unwrap()
+            fingerprint(&ImageView::new(data, width, 5, stride, format).unwrap(), &Monitor::none()).unwrap()
         };
         let expected = of(&rgb, 37, 111, PixelFormat::Rgb8);
         let bgra: Vec<u8> = rgb.chunks(3).flat_map(|p| [p[2], p[1], p[0], p[0] ^ 9]).collect();
@@ -312,7 +316,7 @@ mod tests {
         assert_eq!(of(&padded, 37, 113, PixelFormat::Rgb8), expected);
         // The same bytes in another shape, and every single bit.
         let view = |data, width, height| ImageView::packed(data, width, height, PixelFormat::Rgb8).unwrap();
-        assert_ne!(fingerprint(&view(&rgb, 5, 37)).unwrap(), expected);
+        assert_ne!(fingerprint(&view(&rgb, 5, 37), &Monitor::none()).unwrap(), expected);
         let mut seen = vec![expected];
         for bit in 0..8 * rgb.len() {
             let mut other = rgb.clone();

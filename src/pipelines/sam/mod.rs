@@ -123,6 +123,9 @@ impl PredictOptions {
 /// The logit of what was a hole.
 const REPLACED: f32 = 10.0;
 
+/// The part of the progress of encoding a picture that the image encoder is.
+const ENCODER: f32 = 0.98;
+
 /// A SAM or SAM 2 with its preprocessing. Immutable; share it between threads as you like.
 #[derive(Debug)]
 pub struct Sam {
@@ -157,14 +160,30 @@ impl Sam {
     /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Unsupported` for tensors, settings and files
     /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
+        Self::load_monitored(cx, bundle, options, &Monitor::none())
+    }
+
+    /// [`load`](Self::load), reporting to `monitor` how much of the weights is read.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and `Cancelled`.
+    pub fn load_monitored(
+        cx: &Cx,
+        bundle: &Bundle<'_>,
+        options: &SamOptions,
+        monitor: &Monitor<'_>,
+    ) -> Result<Self> {
         let mut review = Review::new(options.lenient);
         let format = options.weights.map_or_else(|| bundle.weight_format(), Ok)?;
-        let model = Model::bind(bundle, Packing::new(cx, format), options.image_size, &mut review)?;
-        let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
-        let fingerprint = bundle.archive().fingerprint()? ^ salt(format);
-        review.files(bundle, &QUIET_FILES)?;
-        let warnings = review.into_warnings();
-        Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
+        let packing = Packing::new(cx, format);
+        monitor.run(|monitor| {
+            let model = Model::bind(bundle, packing, options.image_size, &mut review, monitor)?;
+            let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
+            let fingerprint = bundle.archive().fingerprint_monitored(monitor)? ^ salt(format);
+            review.files(bundle, &QUIET_FILES)?;
+            let warnings = review.into_warnings();
+            Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
+        })
     }
 
     /// Warnings from loading: what was assumed, and which parts of the files are not used.
@@ -222,7 +241,7 @@ impl Sam {
         ScratchReq::slice(self.input_len()).and(encoder.or(cache)).len() * size_of::<f32>()
     }
 
-    /// Encodes a picture. `monitor` is called after every block of the encoder, and may stop the work there.
+    /// Encodes a picture, reporting to `monitor` after every block of the encoder.
     ///
     /// # Errors
     /// `Image` if the picture is so narrow that a side would be resized to nothing, `OutOfMemory`, `Cancelled`.
@@ -236,12 +255,15 @@ impl Sam {
         let mut features = FrameFeatures::zeroed(self.model.features_lens())?;
         let mut pixels = self.cx.workspace(ScratchReq::slice(self.input_len()))?;
         let mut workspace = self.cx.workspace(self.model.encode_scratch_req(&self.cx))?;
-        self.cx.enter(|| {
-            let pixels = pixels.scratch().take(self.input_len());
-            self.preprocess.run(&self.cx, image, pixels)?;
-            self.model.encode(&self.cx, pixels, &mut features, workspace.scratch(), monitor)
-        })?;
-        self.embedding(geometry, Some(embedding::fingerprint(image)?), features)
+        monitor.run(|monitor| {
+            self.cx.watched(&monitor.part(0.0, ENCODER), |cx, monitor| {
+                let pixels = pixels.scratch().take(self.input_len());
+                self.preprocess.run(cx, image, pixels)?;
+                self.model.encode(cx, pixels, &mut features, workspace.scratch(), monitor)
+            })?;
+            let picture = embedding::fingerprint(image, monitor)?;
+            self.embedding(geometry, Some(picture), features, &monitor.part(ENCODER, 1.0))
+        })
     }
 
     /// Predicts masks for each of `prompts`, independently of the others, into `out`. If `out` held as many masks
@@ -257,7 +279,22 @@ impl Sam {
         options: &PredictOptions,
         out: &mut Prediction,
     ) -> Result<()> {
-        let prompts = self.predict_above(embedding, prompts, options, None, out)?;
+        self.predict_monitored(embedding, prompts, options, out, &Monitor::none())
+    }
+
+    /// [`predict`](Self::predict), reporting to `monitor` after every few prompts.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), and `Cancelled`.
+    pub fn predict_monitored(
+        &self,
+        embedding: &Embedding,
+        prompts: &[Prompt<'_>],
+        options: &PredictOptions,
+        out: &mut Prediction,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let prompts = self.predict_above(embedding, prompts, options, None, out, monitor)?;
         out.finish(prompts, options, self.model.clamps())
     }
 
@@ -270,6 +307,7 @@ impl Sam {
         options: &PredictOptions,
         least_iou: Option<f32>,
         out: &mut Prediction,
+        monitor: &Monitor<'_>,
     ) -> Result<usize> {
         let side = self.mask_side();
         let predictor = Predictor { least_iou, ..self.model.predictor() };
@@ -287,11 +325,11 @@ impl Sam {
         let Geometry { original, resized, .. } = embedding.geometry;
         let scale = [1, 0].map(|axis: usize| resized[axis] as f64 / original[axis] as f64);
         let mut workspace = self.cx.workspace(predictor.scratch_req(&self.cx, prompts, options.multimask))?;
-        self.cx.enter(|| {
+        self.cx.watched(monitor, |cx, monitor| {
             let (cache, multimask) = (&embedding.cache, options.multimask);
-            let (scratch, trace) = (workspace.scratch(), Trace::of(&self.cx));
-            predictor.forward(&self.cx, cache, prompts, scale, multimask, low_res, iou, scratch, trace);
-        });
+            let (scratch, trace) = (workspace.scratch(), Trace::of(cx));
+            predictor.forward(cx, cache, prompts, scale, multimask, low_res, iou, scratch, trace, monitor)
+        })?;
         Ok(prompts.len())
     }
 
@@ -320,7 +358,7 @@ impl Sam {
         let mut features = FrameFeatures::zeroed(lens)?;
         let features_mut = features.parts_mut().into_iter().flatten();
         features_mut.zip(saved.values()).for_each(|(to, from)| *to = from);
-        self.embedding(geometry, saved.picture, features)
+        self.embedding(geometry, saved.picture, features, &Monitor::none())
     }
 
     /// Adds the decoder's projections of the picture, which hold the high-resolution features.
@@ -329,8 +367,9 @@ impl Sam {
         geometry: Geometry,
         picture: Option<u64>,
         features: FrameFeatures,
+        monitor: &Monitor<'_>,
     ) -> Result<Embedding> {
-        let cache = self.model.cache(&self.cx, &features)?;
+        let cache = self.model.cache(&self.cx, &features, monitor)?;
         let (values, maps) = (features.top, self.model.mask_decoder().maps());
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);
         Ok(Embedding { fingerprint: self.fingerprint, picture, geometry, values, cache, maps, upscale })

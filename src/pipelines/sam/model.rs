@@ -30,10 +30,13 @@ impl Model {
         packing: Packing,
         image_size: Option<usize>,
         review: &mut Review,
+        monitor: &Monitor<'_>,
     ) -> Result<Self> {
         match sam2::naming::find(&bundle.scope(packing))? {
-            Some(_) => Sam2Model::bind(bundle, packing, image_size, review).map(Box::new).map(Self::Sam2),
-            None => SamModel::bind(bundle, packing, image_size, review).map(Box::new).map(Self::Sam),
+            Some(_) => {
+                Sam2Model::bind(bundle, packing, image_size, review, monitor).map(Box::new).map(Self::Sam2)
+            }
+            None => SamModel::bind(bundle, packing, image_size, review, monitor).map(Box::new).map(Self::Sam),
         }
     }
 
@@ -160,12 +163,15 @@ impl Model {
     }
 
     /// The decoder's projections of a picture.
-    pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures) -> Result<Vec<f32>> {
+    pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures, monitor: &Monitor<'_>) -> Result<Vec<f32>> {
         let decoder = self.mask_decoder();
         let mut cache = try_zeroed(decoder.cache_len())?;
         let mut workspace = cx.workspace(decoder.cache_scratch_req(cx))?;
         let high_res = decoder.maps().map(|_| features.high_res());
-        cx.enter(|| decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch()));
+        cx.watched(monitor, |cx, _| {
+            decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch());
+            Ok(())
+        })?;
         Ok(cache)
     }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::{AutomaticOptions, Embedding, MaskRecord, Sam};
 use crate::error::{Result, err};
-use crate::exec::{Monitor, TryCollect, TryGrow};
+use crate::exec::{Monitor, TryCollect, TryGrow, try_zeroed};
 use crate::image::ImageView;
 use crate::pipelines::clip::{Clip, EncodeOptions, prompts};
 use crate::pipelines::mask::nms::descending;
@@ -18,7 +18,8 @@ pub const TEXT_TEMPLATE: &str = "a photo of {}";
 /// What a candidate may be instead, where the caller names nothing.
 const BACKGROUND: [&str; 2] = ["the background", "a part of something"];
 
-/// The part of the progress that finding the candidates is; the rest is looking at them.
+/// The fractions that are done when the texts are encoded, and when the candidates are found; the rest is looking at them.
+const READ: f32 = 0.02;
 const FOUND: f32 = 0.75;
 
 /// A description in words of what [`Sam::ground`] looks for.
@@ -104,37 +105,41 @@ impl Sam {
     ) -> Result<(Vec<Match>, Embedding)> {
         let sentences = prompt.sentences()?;
         let sentences: Vec<&str> = sentences.iter().map(|sentence| &sentence[..]).collect();
-        let texts = clip.encode_texts(&sentences, &EncodeOptions::default())?;
+        monitor.run(|monitor| {
+            let mut texts = try_zeroed(sentences.len() * clip.embed_dim())?;
+            let options = EncodeOptions::default();
+            clip.encode_texts_monitored(&sentences, &options, &mut texts, &monitor.part(0.0, READ))?;
 
-        let mut records = Vec::new();
-        let mut full = Ok(());
-        let mut keep = |record| match records.try_push(record) {
-            Ok(()) => core::ops::ControlFlow::Continue(()),
-            Err(error) => {
-                full = Err(error);
-                core::ops::ControlFlow::Break(())
+            let mut records = Vec::new();
+            let mut full = Ok(());
+            let mut keep = |record| match records.try_push(record) {
+                Ok(()) => core::ops::ControlFlow::Continue(()),
+                Err(error) => {
+                    full = Err(error);
+                    core::ops::ControlFlow::Break(())
+                }
+            };
+            let defaults = self.model().automatic_options();
+            let automatic = prompt.automatic.as_ref().unwrap_or(&defaults);
+            let found = self.everything(image, automatic, &monitor.part(READ, FOUND), &mut keep);
+            // Why it was stopped, if it was.
+            full?;
+            let embedding = found?;
+            if records.is_empty() {
+                return Ok((Vec::new(), embedding));
             }
-        };
-        let defaults = self.model().automatic_options();
-        let automatic = prompt.automatic.as_ref().unwrap_or(&defaults);
-        let found = self.everything(image, automatic, &monitor.part(0.0, FOUND), &mut keep);
-        // Why it was stopped, if it was.
-        full?;
-        let embedding = found?;
-        if records.is_empty() {
-            return Ok((Vec::new(), embedding));
-        }
-        let looks = looks::embed(clip, image, &records, &monitor.part(FOUND, 1.0))?;
-        let logits = clip.similarity(&looks, &texts)?;
-        let mut matches = Vec::new();
-        for text in 0..prompt.texts.len() {
-            for (candidate, probability) in
-                best(&logits, sentences.len(), text, prompt.top, prompt.min_probability)?
-            {
-                matches.try_push(Match { text, probability, record: records[candidate].try_clone()? })?;
+            let looks = looks::embed(clip, image, &records, &monitor.part(FOUND, 1.0))?;
+            let logits = clip.similarity(&looks, &texts)?;
+            let mut matches = Vec::new();
+            for text in 0..prompt.texts.len() {
+                for (candidate, probability) in
+                    best(&logits, sentences.len(), text, prompt.top, prompt.min_probability)?
+                {
+                    matches.try_push(Match { text, probability, record: records[candidate].try_clone()? })?;
+                }
             }
-        }
-        Ok((matches, embedding))
+            Ok((matches, embedding))
+        })
     }
 }
 

@@ -31,7 +31,8 @@ impl Tracker {
     /// Encodes the next frame of the video, which becomes the current frame. Returns its number, 1 more than that of the
     /// frame before; the first is 0.
     ///
-    /// If this drops the oldest frame, prompts on that frame are remembered first. `monitor` is called after every block of the encoder.
+    /// If this drops the oldest frame, prompts on that frame are remembered first. Reports to `monitor` after every block of the
+    /// encoder.
     ///
     /// # Errors
     /// As [`push_at`](Self::push_at).
@@ -58,8 +59,19 @@ impl Tracker {
                 image.height()
             ));
         }
-        let features = self.encode(image, &monitor.part(0.0, ENCODING))?;
+        let (frames, objects) = monitor.run(|monitor| self.with_frame(index, image, monitor))?;
+        (self.frames, self.objects) = (frames, objects);
+        Ok(())
+    }
 
+    /// The frames that are held with `index` among them, and the objects when those that leave for it are remembered.
+    fn with_frame(
+        &self,
+        index: u64,
+        image: &ImageView<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<(Vec<Frame>, Vec<ObjectState>)> {
+        let features = self.encode(image, &monitor.part(0.0, ENCODING))?;
         let same = self.frames.iter().filter(|frame| frame.index == index);
         let mut frames = self.frames.iter().filter(|frame| frame.index != index).cloned().try_to_vec()?;
         let leaving = (frames.len() + 1).saturating_sub(self.options.held_frames);
@@ -67,15 +79,16 @@ impl Tracker {
         frames.try_push(Frame { index, features: Arc::new(features) })?;
 
         let mut objects = ObjectState::copies(&self.objects)?;
-        let monitor = monitor.part(ENCODING, 1.0);
-        for (i, frame) in leaving.iter().enumerate() {
-            self.remember_prompts(frame, &mut objects)?;
-            monitor.report(i + 1, leaving.len())?;
-        }
+        self.sam.cx().watched(&monitor.part(ENCODING, 1.0), |cx, monitor| {
+            for (i, frame) in leaving.iter().enumerate() {
+                self.remember_prompts(cx, frame, &mut objects)?;
+                monitor.report(i + 1, leaving.len())?;
+            }
+            Ok(())
+        })?;
         let held = frames.iter().map(|frame| frame.index).try_to_vec()?;
         self.retain(&mut objects, &held, self.direction)?;
-        (self.frames, self.objects) = (frames, objects);
-        Ok(())
+        Ok((frames, objects))
     }
 
     /// The features of a frame of the video.
@@ -85,7 +98,7 @@ impl Tracker {
         let pixels = 3 * self.sam.image_size() * self.sam.image_size();
         let mut input = cx.workspace(ScratchReq::slice(pixels))?;
         let mut workspace = cx.workspace(encoder.scratch_req(cx))?;
-        cx.enter(|| {
+        cx.watched(monitor, |cx, monitor| {
             let input = input.scratch().take(pixels);
             self.sam.video_preprocess().run(cx, image, input)?;
             encoder.forward(cx, input, &mut features, workspace.scratch(), Trace::of(cx), monitor)

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::object_state::{Clicks, FrameResult, Kind, ObjectState};
 use super::options::{MAX_TRACKER_POINTS, PromptOptions};
+use super::step::Attended;
 use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
 use crate::exec::{Monitor, TryCollect, TryGrow, try_copied};
@@ -65,20 +66,18 @@ impl Tracker {
             scale: [size / width as f64, size / height as f64],
             stability: self.options.dynamic_multimask_via_stability,
         };
-        let cx = self.sam.cx();
-        let predicted = match direction {
-            None => model.predict(cx, &held.features, &prompt, None, monitor)?,
+        let attended = match direction {
             Some(_) if entry.conditioning.is_empty() => {
                 return Err(err!(
                     InvalidArgument,
                     "frame {frame} was tracked, but object {object} has no prompts any more"
                 ));
             }
-            Some(direction) => {
-                let attended = self.attended(entry, frame, direction)?;
-                model.predict(cx, &held.features, &prompt, Some(attended.memory()), monitor)?
-            }
+            direction => direction.map(|direction| self.attended(entry, frame, direction)).transpose()?,
         };
+        let predicted = self.sam.cx().watched(monitor, |cx, monitor| {
+            model.predict(cx, &held.features, &prompt, attended.as_ref().map(Attended::memory), monitor)
+        })?;
         let mut result = FrameResult::new(frame, predicted);
         self.fill_holes(&mut result)?;
         entry.propose(kind, result, &self.options)?;
@@ -121,7 +120,9 @@ impl Tracker {
         let place = self.place(object, &mut ids, &mut objects)?;
         let entry = &mut objects[place];
         let (kind, _) = self.kind(entry, frame)?;
-        let predicted = model.use_mask(self.sam.cx(), &held.features, mask, [height, width], monitor)?;
+        let predicted = self.sam.cx().watched(monitor, |cx, monitor| {
+            model.use_mask(cx, &held.features, mask, [height, width], monitor)
+        })?;
         let mut result = FrameResult::new(frame, predicted);
         self.fill_holes(&mut result)?;
         entry.propose(kind, result, &self.options)?;

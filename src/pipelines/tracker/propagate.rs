@@ -45,7 +45,8 @@ impl Tracker {
     /// Follows all objects through a video, and calls `each` after every frame, when its masks can be read. A frame that
     /// is held is not read again. Going backward from frame 0 does nothing, as in the reference.
     ///
-    /// `monitor` gets the progress; `each` ends the work by returning `Break`, which is no error.
+    /// `monitor` gets the progress, which stays 0 as long as the end is not known; `each` ends the work by returning `Break`,
+    /// which is no error.
     ///
     /// # Errors
     /// Those of [`push_at`](Self::push_at), [`step_at`](Self::step_at) and of `source`; `InvalidArgument` if no object
@@ -76,27 +77,30 @@ impl Tracker {
         }
         let total = end.map(|end| end.abs_diff(start) + 1);
         let last = end.unwrap_or(u64::MAX);
-        for done in 0.. {
-            let frame = match direction {
-                Direction::Forward => start + done,
-                Direction::Backward => start - done,
-            };
-            if direction == Direction::Forward && frame > last {
-                break;
+        monitor.run(|monitor| {
+            for done in 0.. {
+                let frame = match direction {
+                    Direction::Forward => start + done,
+                    Direction::Backward => start - done,
+                };
+                if direction == Direction::Forward && frame > last {
+                    break;
+                }
+                let part = total.map(|total| [done, done + 1].map(|done| done as f32 / total as f32));
+                let [from, to] = part.unwrap_or([0.0; 2]);
+                let monitor = monitor.part(from, to);
+                let within = |error: Error| error.within(format_args!("frame {frame}"));
+                let is_held = self.held().any(|held| held == frame);
+                if !is_held {
+                    let Some(image) = source.frame(frame).map_err(within)? else { break };
+                    self.push_at(frame, &image, &monitor.part(0.0, 0.5))?;
+                }
+                self.step_at(frame, direction, &monitor.part(if is_held { 0.0 } else { 0.5 }, 1.0))?;
+                if each(self, frame).is_break() || frame == last {
+                    break;
+                }
             }
-            let part = total.map(|total| [done, done + 1].map(|done| done as f32 / total as f32));
-            let monitor = part.map_or(*monitor, |[from, to]| monitor.part(from, to));
-            let within = |error: Error| error.within(format_args!("frame {frame}"));
-            let is_held = self.held().any(|held| held == frame);
-            if !is_held {
-                let Some(image) = source.frame(frame).map_err(within)? else { break };
-                self.push_at(frame, &image, &monitor.part(0.0, 0.5))?;
-            }
-            self.step_at(frame, direction, &monitor.part(if is_held { 0.0 } else { 0.5 }, 1.0))?;
-            if each(self, frame).is_break() || frame == last {
-                break;
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

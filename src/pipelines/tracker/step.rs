@@ -9,7 +9,7 @@ use super::object_state::{FrameResult, ObjectState};
 use super::selection::Selection;
 use super::{Direction, Tracker, tracking};
 use crate::error::{Result, err};
-use crate::exec::{Monitor, TryCollect, try_with_capacity};
+use crate::exec::{Cx, Monitor, TryCollect, try_with_capacity};
 use crate::models::sam2::tracking::{ATTENTION_SHARE, FrameMasks};
 use crate::models::sam2::{FrameMemory, ObjectMemory, Pointer};
 use crate::pipelines::mask::{Regions, replace_small_regions};
@@ -56,10 +56,9 @@ impl Tracker {
             return Err(err!(InvalidArgument, "no objects to follow: add prompts first"));
         }
         let mut objects = ObjectState::copies(&self.objects)?;
-        let cx = self.sam.cx();
-        cx.enter(|| {
-            self.take_up(&mut objects)?;
-            self.follow(frame, direction, &mut objects, monitor)
+        self.sam.cx().watched(monitor, |cx, monitor| {
+            self.take_up(cx, &mut objects)?;
+            self.follow(cx, frame, direction, &mut objects, monitor)
         })?;
         let held = self.held().try_to_vec()?;
         self.retain(&mut objects, &held, direction)?;
@@ -68,9 +67,9 @@ impl Tracker {
     }
 
     /// Takes up the pending results of all objects.
-    fn take_up(&self, objects: &mut [ObjectState]) -> Result<()> {
+    fn take_up(&self, cx: &Cx, objects: &mut [ObjectState]) -> Result<()> {
         for frame in &self.frames {
-            self.remember_prompts(frame, objects)?;
+            self.remember_prompts(cx, frame, objects)?;
         }
         for (object, id) in objects.iter_mut().zip(&self.ids) {
             object.take_up(&self.rules, &self.options)?;
@@ -82,13 +81,13 @@ impl Tracker {
     }
 
     /// Encodes the memories of prompted masks on `frame` that have none yet.
-    pub(super) fn remember_prompts(&self, frame: &Frame, objects: &mut [ObjectState]) -> Result<()> {
+    pub(super) fn remember_prompts(&self, cx: &Cx, frame: &Frame, objects: &mut [ObjectState]) -> Result<()> {
         let waits = |result: &FrameResult| result.frame == frame.index && result.memory.is_empty();
         let is_waiting = |object: &ObjectState| object.pending.iter().any(|(_, result)| waits(result));
         if !objects.iter().any(is_waiting) {
             return Ok(());
         }
-        let (model, cx) = (tracking(&self.sam)?, self.sam.cx());
+        let model = tracking(&self.sam)?;
         let (all, overlap) = (ObjectState::copies(objects)?, self.options.non_overlap_memory);
         let shown: Vec<&FrameResult> =
             all.iter().filter_map(|object| object.result(frame.index)).try_to_vec()?;
@@ -115,12 +114,13 @@ impl Tracker {
     /// Follows all objects on `frame` for which it is not a conditioning frame.
     fn follow(
         &self,
+        cx: &Cx,
         frame: &Frame,
         direction: Direction,
         objects: &mut [ObjectState],
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        let (model, cx) = (tracking(&self.sam)?, self.sam.cx());
+        let model = tracking(&self.sam)?;
         let followed: Vec<usize> =
             (0..objects.len()).filter(|&i| !objects[i].is_conditioning(frame.index)).try_to_vec()?;
         let mut results = try_with_capacity(followed.len())?;

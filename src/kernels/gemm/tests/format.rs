@@ -34,8 +34,11 @@ pub(super) fn kernels() -> Vec<(&'static WeightKernel, Level)> {
 }
 
 fn pack(kernel: &'static WeightKernel, level: Level, [n, k]: [usize; 2], weights: &[f32]) -> PackedWeights {
-    PackedWeights::pack_for(kernel, level, n, k, |row, out| out.copy_from_slice(&weights[row * k..][..k]))
-        .unwrap()
+    let row = |row: usize, out: &mut [f32]| {
+        out.copy_from_slice(&weights[row * k..][..k]);
+        Ok(())
+    };
+    PackedWeights::pack_for(kernel, level, n, k, row).unwrap()
 }
 
 fn product(cx: &Cx, problem: &Problem, weights: &PackedWeights, destination: Destination<'_>) {

@@ -72,6 +72,7 @@ fn packed_matrices_have_the_bytes_of_their_version() {
             for (col, x) in out.iter_mut().enumerate() {
                 *x = ((row * 31 + col * 17) % 64) as f32 - 20.5;
             }
+            Ok(())
         })
         .unwrap();
         let found = (kernel.name, hash(&weights));

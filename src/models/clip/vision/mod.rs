@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use super::config::{EncoderConfig, VisionConfig};
 use super::naming::Naming;
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::nn::Trace;
 use crate::weights::Scope;
 
@@ -34,10 +34,12 @@ impl VisionEncoder {
     /// Embeds `pixels: [batches, 3, height, width]`, normalised, into `out: [batches, outputs]`, which are not.
     ///
     /// # Errors
-    /// `InvalidArgument` if the tower cannot take pictures of this size.
+    /// `InvalidArgument` if the tower cannot take pictures of this size; `Cancelled` by the monitor, which is asked after every
+    /// layer.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    #[allow(clippy::too_many_arguments, reason = "pictures, an output, a trace and a monitor")]
     pub fn forward(
         &self,
         cx: &Cx,
@@ -46,9 +48,10 @@ impl VisionEncoder {
         out: &mut [f32],
         scratch: Scratch<'_>,
         trace: Trace<'_>,
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         match self {
-            Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace),
+            Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::error::{Result, err};
-use crate::exec::{Cx, Scratch, ScratchReq, TryCollect, try_with_capacity};
+use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect, try_with_capacity};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::Bias;
 use crate::kernels::conv::Patches;
@@ -71,10 +71,11 @@ impl Vit {
     /// as `transformers` does with `interpolate_pos_encoding`).
     ///
     /// # Errors
-    /// `InvalidArgument` if an input side is shorter than a patch.
+    /// `InvalidArgument` if an input side is shorter than a patch; `Cancelled` by the monitor, which is asked after every layer.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    #[allow(clippy::too_many_arguments, reason = "pictures, an output, a trace and a monitor")]
     pub fn forward(
         &self,
         cx: &Cx,
@@ -83,6 +84,7 @@ impl Vit {
         out: &mut [f32],
         mut scratch: Scratch<'_>,
         mut trace: Trace<'_>,
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         let dim = self.class_embedding.len();
         let (rows, columns) = (height / self.patch_size, width / self.patch_size);
@@ -101,6 +103,8 @@ impl Vit {
         assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let tokens = 1 + rows * columns;
         let positions = self.positions_for(cx, rows, columns)?;
+        let steps = self.layers.len() + 1;
+        monitor.report(0, steps)?;
         let x = scratch.take(self.features_len([batches, tokens]));
 
         // Embeddings: class token and patches, plus positions.
@@ -128,6 +132,7 @@ impl Vit {
         for (i, layer) in self.layers[..whole].iter().enumerate() {
             layer.forward(cx, [batches, tokens], Bias::None, x, scratch.frame());
             trace.stage(format_args!("vision.layers.{i}"), x);
+            monitor.report(i + 1, steps)?;
         }
         if let Some(last) = self.layers.get(whole) {
             last.forward_pooled(cx, [batches, tokens], Bias::None, |_| 0, x, scratch.frame());

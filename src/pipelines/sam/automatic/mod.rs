@@ -31,6 +31,12 @@ const MASK_THRESHOLD: f64 = 0.0;
 /// The part of a crop's progress that its encoding is.
 const ENCODED: f32 = 0.25;
 
+/// The part of a batch's progress that its prediction is; the rest is looking at the masks.
+const PREDICTED: f32 = 0.75;
+
+/// The part of a refined batch's progress that its first prediction is.
+const FIRST: f32 = 0.25;
+
 /// A mask of the picture, with the reference's fields.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -87,29 +93,31 @@ impl Sam {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(err!(Cancelled, "cancelled by the caller")),
         };
-        let mut generator = Generator::new(self, options)?;
-        let min_area = if self.sam2().is_some() { 0 } else { options.min_mask_region_area };
-        let mut selection = Selection::new(options, min_area, height, width);
-        let mut whole = None;
-        for (i, crop) in crops.iter().enumerate() {
-            let part = |i: usize| i as f32 / crops.len() as f32;
-            let monitor = monitor.part(part(i), part(i + 1));
-            let pixels = image.crop(crop.left, crop.top, crop.width, crop.height)?;
-            let embedding = self.encode(&pixels, &monitor.part(0.0, ENCODED))?;
-            let clicks: Vec<[f64; 2]> = grids[crop.layer]
-                .iter()
-                .map(|[x, y]| [x * crop.width as f64, y * crop.height as f64])
-                .try_to_vec()?;
-            let is_cut = |extent| crop.cuts(extent, height, width);
-            let candidates =
-                generator.candidates(&embedding, &clicks, is_cut, &monitor.part(ENCODED, 1.0))?;
-            selection.add_crop(crop, &candidates, &mut emit)?;
-            if crop.layer == 0 {
-                whole = Some(embedding);
+        monitor.run(|monitor| {
+            let mut generator = Generator::new(self, options)?;
+            let min_area = if self.sam2().is_some() { 0 } else { options.min_mask_region_area };
+            let mut selection = Selection::new(options, min_area, height, width);
+            let mut whole = None;
+            for (i, crop) in crops.iter().enumerate() {
+                let part = |i: usize| i as f32 / crops.len() as f32;
+                let monitor = monitor.part(part(i), part(i + 1));
+                let pixels = image.crop(crop.left, crop.top, crop.width, crop.height)?;
+                let embedding = self.encode(&pixels, &monitor.part(0.0, ENCODED))?;
+                let clicks: Vec<[f64; 2]> = grids[crop.layer]
+                    .iter()
+                    .map(|[x, y]| [x * crop.width as f64, y * crop.height as f64])
+                    .try_to_vec()?;
+                let is_cut = |extent| crop.cuts(extent, height, width);
+                let candidates =
+                    generator.candidates(&embedding, &clicks, is_cut, &monitor.part(ENCODED, 1.0))?;
+                selection.add_crop(crop, &candidates, &monitor, &mut emit)?;
+                if crop.layer == 0 {
+                    whole = Some(embedding);
+                }
             }
-        }
-        selection.finish(&mut emit)?;
-        whole.ok_or_else(|| err!(InvalidArgument, "no crop is the whole picture"))
+            selection.finish(&mut emit)?;
+            whole.ok_or_else(|| err!(InvalidArgument, "no crop is the whole picture"))
+        })
     }
 }
 
@@ -169,22 +177,26 @@ impl<'a> Generator<'a> {
         let batches = clicks.chunks(self.options.points_per_batch);
         let total = batches.len();
         for (done, clicks) in batches.enumerate() {
-            monitor.report(done, total)?;
+            let at = |done: usize| done as f32 / total as f32;
+            let monitor = monitor.part(at(done), at(done + 1));
             let points: Vec<[Point; 1]> =
                 clicks.iter().map(|&[x, y]| [Point::foreground(x as f32, y as f32)]).try_to_vec()?;
             let prompts = points.iter().map(|point| Prompt::points(point)).try_to_vec()?;
             if self.options.use_m2m {
-                self.refine(embedding, &prompts, clicks, &is_cut, &mut candidates)?;
+                self.refine(embedding, &prompts, clicks, &is_cut, &mut candidates, &monitor)?;
             } else {
                 let predict = PredictOptions { multimask: self.options.multimask_output, ..self.predict };
-                self.ask(embedding, &prompts, &predict, clicks, &is_cut, &mut candidates)?;
+                self.ask(embedding, &prompts, &predict, clicks, &is_cut, &mut candidates, &monitor)?;
             }
         }
-        monitor.report(total, total)?;
         Ok(candidates)
     }
 
     /// Appends the masks of `prompts`, each with one of `clicks`, that pass the filters.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "prompts, where they come from, how to take them, an output, a monitor"
+    )]
     fn ask(
         &mut self,
         embedding: &Embedding,
@@ -193,12 +205,14 @@ impl<'a> Generator<'a> {
         clicks: &[[f64; 2]],
         is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
         candidates: &mut Vec<Candidate>,
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         let least_iou = self.options.least_iou();
         let sam = self.sam;
-        let count = sam.predict_above(embedding, prompts, options, least_iou, &mut self.prediction)?;
-        self.prediction.finish_shown(count, options, least_iou)?;
-        self.look(&embedding.upscale, clicks, is_cut, candidates)
+        let (prediction, predicting) = (&mut self.prediction, monitor.part(0.0, PREDICTED));
+        let count = sam.predict_above(embedding, prompts, options, least_iou, prediction, &predicting)?;
+        prediction.finish_shown(count, options, least_iou)?;
+        self.look(&embedding.upscale, clicks, is_cut, candidates, &monitor.part(PREDICTED, 1.0))
     }
 
     /// The same, after each mask was fed back once with its point (`refine_with_m2m`).
@@ -209,22 +223,27 @@ impl<'a> Generator<'a> {
         clicks: &[[f64; 2]],
         is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
         candidates: &mut Vec<Candidate>,
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         let options =
             PredictOptions { multimask: self.options.multimask_output, ..PredictOptions::default() };
         let mut first = core::mem::take(&mut self.first);
-        self.sam.predict(embedding, prompts, &options, &mut first)?;
+        self.sam.predict_monitored(embedding, prompts, &options, &mut first, &monitor.part(0.0, FIRST))?;
         let masks = first.masks();
         let all: Vec<(usize, usize)> =
             (0..prompts.len()).flat_map(|prompt| (0..masks).map(move |mask| (prompt, mask))).try_to_vec()?;
-        for part in all.chunks(self.options.points_per_batch) {
+        let monitor = monitor.part(FIRST, 1.0);
+        let parts = all.chunks(self.options.points_per_batch);
+        let total = parts.len() as f32;
+        for (done, part) in parts.enumerate() {
+            let monitor = monitor.part(done as f32 / total, (done + 1) as f32 / total);
             let fed_back: Vec<Prompt<'_>> = part
                 .iter()
                 .map(|&(prompt, mask)| prompts[prompt].with_mask(first.low_res(prompt, mask)))
                 .try_to_vec()?;
             let clicks = part.iter().map(|&(prompt, _)| clicks[prompt]).try_to_vec()?;
             let options = PredictOptions { multimask: false, ..self.predict };
-            self.ask(embedding, &fed_back, &options, &clicks, is_cut, candidates)?;
+            self.ask(embedding, &fed_back, &options, &clicks, is_cut, candidates, &monitor)?;
         }
         self.first = first;
         Ok(())
@@ -237,6 +256,7 @@ impl<'a> Generator<'a> {
         clicks: &[[f64; 2]],
         is_cut: &(impl Fn([u32; 4]) -> bool + Sync),
         candidates: &mut Vec<Candidate>,
+        monitor: &Monitor<'_>,
     ) -> Result<()> {
         let Self { sam, options, prediction, lanes, .. } = self;
         let is_trusted = |iou: f32| options.pred_iou_thresh <= 0.0 || iou > options.pred_iou_thresh as f32;
@@ -250,11 +270,12 @@ impl<'a> Generator<'a> {
             }
         }
         let cx = sam.cx();
-        cx.enter(|| {
+        cx.watched(monitor, |cx, _| {
             cx.for_each(lanes, &mut jobs, |lane, job| {
                 job.candidate = lane.look(cx.level(), upscale, options, job, is_cut);
             });
-        });
+            Ok(())
+        })?;
         for job in jobs {
             if let Some(candidate) = job.candidate? {
                 candidates.try_push(candidate)?;

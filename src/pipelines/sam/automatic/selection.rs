@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::crops::Crop;
 use super::{AutomaticOptions, MaskRecord};
 use crate::error::Result;
-use crate::exec::{TryCollect, TryGrow, check_memory};
+use crate::exec::{Monitor, TryCollect, TryGrow, check_memory};
 use crate::pipelines::mask::nms::descending;
 use crate::pipelines::mask::{Regions, Rle, Suppression, remove_small_regions};
 
@@ -52,11 +52,12 @@ impl Selection {
     /// Takes all candidates of a crop, and hands on those that are final.
     ///
     /// # Errors
-    /// Those of `emit`, `OutOfMemory`.
+    /// Those of `emit`, `Cancelled` by the monitor, `OutOfMemory`.
     pub(super) fn add_crop(
         &mut self,
         crop: &Crop,
         candidates: &[Candidate],
+        monitor: &Monitor<'_>,
         emit: &mut dyn FnMut(MaskRecord) -> Result<()>,
     ) -> Result<()> {
         // Those of equal quality keep the order of their clicks.
@@ -65,6 +66,7 @@ impl Selection {
         order.sort_unstable_by(|&a, &b| descending(iou(a), iou(b)).then(a.cmp(&b)));
         let mut within_crop = Suppression::new(self.box_nms_thresh);
         for candidate in order.into_iter().map(|i| &candidates[i]) {
+            monitor.poll()?;
             if !within_crop.admit(corners(candidate.extent))? {
                 continue;
             }
@@ -176,7 +178,7 @@ mod tests {
                 step.push(record.bounding_box);
                 Ok(())
             };
-            selection.add_crop(&crop, &candidates, &mut emit).unwrap();
+            selection.add_crop(&crop, &candidates, &Monitor::none(), &mut emit).unwrap();
             steps.push(step);
         }
         let mut rest = Vec::new();

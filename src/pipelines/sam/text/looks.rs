@@ -42,12 +42,14 @@ pub(super) fn embed(
     let mut looks = try_with_capacity(records.len() * dim)?;
     let mut done = 0;
     while done < records.len() {
-        monitor.report(done, records.len())?;
         let squares = squares(&records[done..])?;
         let pictures = squares
             .iter()
             .zip(&records[done..])
-            .map(|(square, record)| square.pictures(image, &record.segmentation))
+            .map(|(square, record)| {
+                monitor.poll()?;
+                square.pictures(image, &record.segmentation)
+            })
             .try_values()?;
         let views = pictures
             .iter()
@@ -55,14 +57,16 @@ pub(super) fn embed(
             .zip(squares.iter().flat_map(|square| [square.side; 2]))
             .map(|(rgb, side)| ImageView::packed(rgb, side, side, PixelFormat::Rgb8))
             .try_values()?;
-        let embeds = clip.encode_images(&views, &EncodeOptions::default())?;
+        let at = |done: usize| done as f32 / records.len() as f32;
+        let monitor = monitor.part(at(done), at(done + squares.len()));
+        let mut embeds = try_zeroed(views.len() * dim)?;
+        clip.encode_images_monitored(&views, &EncodeOptions::default(), &mut embeds, &monitor)?;
         for pair in embeds.chunks_exact(2 * dim) {
             let (cut_out, whole) = pair.split_at(dim);
             looks.extend(cut_out.iter().zip(whole).map(|(a, b)| a + CONTEXT * (b - a)));
         }
         done += squares.len();
     }
-    monitor.report(done, records.len())?;
     Ok(looks)
 }
 
