@@ -173,7 +173,7 @@ fn pictures() {
 }
 
 fn automatic(sam: &Sam) -> AutomaticOptions {
-    let options = sam.model().automatic_options().with_points_per_side(3).with_points_per_batch(4);
+    let options = sam.model().automatic_options().with_points_per_side(2).with_points_per_batch(3);
     options.with_pred_iou_thresh(0.0).with_stability_score_thresh(0.0)
 }
 

@@ -59,9 +59,10 @@ impl<'a> Watch<'a> {
         self.check()
     }
 
-    #[allow(clippy::manual_clamp, reason = "NaN becomes 0")]
     fn keep(&self, fraction: f32) {
-        self.done.fetch_max(fraction.max(0.0).min(1.0).to_bits(), Ordering::Relaxed);
+        // NaN is not above 0.
+        let fraction = if fraction > 0.0 { fraction.min(1.0) } else { 0.0 };
+        self.done.fetch_max(fraction.to_bits(), Ordering::Relaxed);
     }
 
     /// Whether to go on; asks the callback if it is time to. Any thread.

@@ -13,7 +13,7 @@ use super::json::quoted;
 use super::loading::Loading;
 use super::table::{Elements, Table};
 use crate::error::{Result, err};
-use crate::exec::{AlignedVec, TryCollect, try_copied, try_zeroed};
+use crate::exec::{AlignedVec, Cx, TryCollect, try_copied, try_zeroed};
 use crate::kernels::gemm::{PackedWeights, Packing, WeightFormat};
 use crate::simd::Level;
 
@@ -58,6 +58,26 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn reporting(self, loading: &'a Loading<'a>) -> Self {
         Self { loading: Some(loading), ..self }
+    }
+
+    /// Asks the monitor of the load whether to go on, if it is time to: for what is long beside reading.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn poll(&self) -> Result<()> {
+        self.count(0)
+    }
+
+    /// Does `work` with a context of this thread alone, whose loops ask the monitor of the load whether to go on.
+    ///
+    /// # Errors
+    /// Those of `work`, and `Cancelled`.
+    pub fn compute<R: Send>(&self, work: impl FnOnce(&Cx) -> Result<R> + Send) -> Result<R> {
+        let cx = Cx::serial(self.packing.level);
+        match self.loading {
+            Some(loading) => loading.compute(&cx, work),
+            None => work(&cx),
+        }
     }
 
     /// Counts bytes that were read.

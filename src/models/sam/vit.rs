@@ -57,9 +57,9 @@ impl Vit {
         if config.has_positions {
             let mut embeddings = scope.f32("pos_embed", &[1, native, native, dim])?;
             if grid != native {
-                let cx = Cx::serial(scope.level());
                 let (from, to) = ((native, native), (grid, grid));
-                embeddings = positions::resize(&cx, Mode::Bicubic, &embeddings, from, to)?;
+                embeddings =
+                    scope.compute(|cx| positions::resize(cx, Mode::Bicubic, &embeddings, from, to))?;
             }
             absolute = Some(embeddings);
         }

@@ -174,12 +174,17 @@ fn positions(scope: &Scope<'_>, config: &HieraConfig, side: usize) -> Result<Vec
     let [rows, columns] = config.background;
     let background = scope.f32("pos_embed", &[1, dim, rows, columns])?;
     let window = scope.f32("pos_embed_window", &[1, dim, height, width])?;
-    let cx = Cx::serial(scope.level());
     let resize = Interpolate::new((rows, columns), (side, side), Mode::Bicubic, false)?;
     let mut planes = try_zeroed(dim * side * side)?;
-    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(&cx))?.scratch());
+    scope.compute(|cx| {
+        resize.run(cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(cx))?.scratch());
+        Ok(())
+    })?;
     let mut positions = try_zeroed(planes.len())?;
     for (token, out) in positions.chunks_exact_mut(dim).enumerate() {
+        if token.is_multiple_of(side) {
+            scope.poll()?;
+        }
         let (y, x) = (token / side % height, token % side % width);
         for (c, out) in out.iter_mut().enumerate() {
             *out = planes[c * side * side + token] + window[(c * height + y) * width + x];
