@@ -34,7 +34,7 @@ fn dense(c: &mut Criterion, name: &str, [heads, tokens, head_dim]: [usize; 3]) {
     let input = values(heads * tokens * head_dim);
     let mut out = vec![0.0; input.len()];
     bench(c, name, 4 * heads * tokens * tokens * head_dim, |cx, workspace| {
-        workspace.reserve(scratch_req(cx, &shape));
+        workspace.reserve(scratch_req(cx, &shape)).unwrap();
         attention(cx, &shape, 0.125, &input, &input, &input, Bias::None, &mut out, workspace.scratch());
     });
 }
@@ -50,7 +50,7 @@ fn windows(c: &mut Criterion, name: &str, window: usize, [heads, head_dim]: [usi
     let padding = values(3 * heads * head_dim);
     let mut out = vec![0.0; qkv.len() / 3];
     bench(c, name, 4 * 64 * 64 * window * window * heads * head_dim, |cx, workspace| {
-        workspace.reserve(windows_scratch_req(cx, &shape, &bias));
+        workspace.reserve(windows_scratch_req(cx, &shape, &bias)).unwrap();
         attention_windows(cx, &shape, SCALE, &qkv, &padding, bias, &mut out, workspace.scratch());
     });
 }

@@ -40,7 +40,7 @@ fn conv(c: &mut Criterion, name: &str, shape: ConvShape, size: [usize; 2]) {
     let bias = values(shape.outputs);
     let mut out = vec![0.0; rows * columns * shape.outputs];
     bench(c, name, 2 * rows * columns * weights, |cx, workspace| {
-        workspace.reserve(conv::scratch_req(cx, &packed, size));
+        workspace.reserve(conv::scratch_req(cx, &packed, size)).unwrap();
         let scratch = workspace.scratch();
         conv2d(cx, &packed, size, &input, Some(&bias), Activation::None, &mut out, scratch);
     });
@@ -53,7 +53,7 @@ fn product(c: &mut Criterion, name: &str, lhs: &impl Lhs, n: usize) {
     let bias = values(n);
     let mut out = vec![0.0; m * n];
     bench(c, name, 2 * m * n * k, |cx, workspace| {
-        workspace.reserve(gemm::scratch_req(cx, m, &packed));
+        workspace.reserve(gemm::scratch_req(cx, m, &packed)).unwrap();
         let output = Destination::Store { out: &mut out, stride: n };
         gemm::gemm(cx, lhs, &packed, Some(&bias), Activation::None, output, workspace.scratch());
     });

@@ -13,7 +13,7 @@ fn shapes(criterion: &mut Criterion) {
             |len: usize| (0..len).map(|i| (i * 7919 % 1013) as f32 / 1013.0 - 0.5).collect::<Vec<_>>();
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
         let rhs = PackedWeights::pack(cx.level(), n, k, &numbers(n * k));
-        let mut workspace = cx.workspace(scratch_req(&cx, m, &rhs));
+        let mut workspace = cx.workspace(scratch_req(&cx, m, &rhs)).unwrap();
         group.throughput(Throughput::Elements((2 * m * n * k) as u64));
         group.bench_function(format!("{m}x{n}x{k}"), |bencher| {
             bencher.iter(|| {

@@ -27,7 +27,7 @@ fn pillow(criterion: &mut Criterion) {
             let mut out = vec![0; target.0 * target.1 * channels];
             criterion.bench_function(&format!("pillow {name}, {threads} threads"), |bencher| {
                 bencher.iter(|| {
-                    let mut workspace = cx.workspace(plan.scratch_req(&cx));
+                    let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
                     plan.run(&cx, black_box(&pixels), source.0 * channels, &mut out, workspace.scratch());
                 });
             });
@@ -56,7 +56,7 @@ fn interpolate(criterion: &mut Criterion) {
             let mut out = vec![0.0; planes * target.0 * target.1];
             criterion.bench_function(&format!("interpolate {name}, {threads} threads"), |bencher| {
                 bencher.iter(|| {
-                    let mut workspace = cx.workspace(plan.scratch_req(&cx));
+                    let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
                     plan.run(&cx, planes, black_box(&input), &mut out, workspace.scratch());
                 });
             });
@@ -75,7 +75,7 @@ fn upscale(criterion: &mut Criterion) {
     let mut bits = BitMask::new(width, height).unwrap();
     for threads in [1, 2] {
         let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
-        let mut workspace = cx.workspace(plan.scratch_req(&cx));
+        let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
         criterion.bench_function(&format!("upscale to f32 logits, {threads} threads"), |bencher| {
             bencher.iter(|| plan.logits(&cx, black_box(&logits), &mut values, workspace.scratch()));
         });

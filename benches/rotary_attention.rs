@@ -34,7 +34,7 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
         let cx = Cx::new(&CxOptions::default().with_threads(threads)).expect("a context");
         let rotary = Rotary::new(cx.level(), shape.grid, WIDTH, 10_000.0);
         let mut packed = Workspace::default();
-        packed.reserve(shape.pack_scratch_req(&cx));
+        packed.reserve(shape.pack_scratch_req(&cx)).unwrap();
         let mut packed = packed.scratch();
         let spatial = |_| SpatialMemory { features: &memory, time: &time };
         let pointer = |_| PointerToken { features: &q[..FEATURES], time: &time };
@@ -47,7 +47,7 @@ fn bench(c: &mut Criterion, name: &str, side: usize, [spatial, pointers]: [usize
         };
         let mut out = vec![0.0; tokens * FEATURES];
         let mut workspace = Workspace::default();
-        workspace.reserve(cross_attention_scratch_req(&cx, &rotary, &projection, &shape));
+        workspace.reserve(cross_attention_scratch_req(&cx, &rotary, &projection, &shape)).unwrap();
         group.bench_function(format!("{}/{} threads", cx.level().name(), cx.threads()), |b| {
             b.iter(|| cross_attention(&cx, &args, &q, &mut out, workspace.scratch()));
         });

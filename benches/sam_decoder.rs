@@ -146,7 +146,7 @@ fn decoder(criterion: &mut Criterion) {
     let mut cache = vec![0.0; mask_decoder.cache_len()];
     let mut group = criterion.benchmark_group("sam-decoder");
     group.sample_size(20);
-    let mut workspace = cx.workspace(mask_decoder.cache_scratch_req(&cx));
+    let mut workspace = cx.workspace(mask_decoder.cache_scratch_req(&cx)).unwrap();
     group.bench_function("image", |bencher| {
         bencher.iter(|| {
             cx.enter(|| mask_decoder.cache(&cx, &embedding, None, &mut cache, workspace.scratch()));
@@ -172,7 +172,7 @@ fn decoder(criterion: &mut Criterion) {
     ] {
         let count = prompts.len() * mask_decoder.masks(multimask);
         let (mut masks, mut iou) = (vec![0.0; count * side * side], vec![0.0; count]);
-        let mut workspace = cx.workspace(predictor.scratch_req(&cx, prompts, multimask));
+        let mut workspace = cx.workspace(predictor.scratch_req(&cx, prompts, multimask)).unwrap();
         group.throughput(Throughput::Elements(prompts.len() as u64));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -27,7 +27,7 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
     let (shape, pixels) = golden.get("pixels");
     let size = [shape[0], shape[2], shape[3]];
     let mut out = vec![f32::NAN; shape[0] * model.config.embed_dim()];
-    let mut workspace = cx.workspace(vision.scratch_req(cx, size));
+    let mut workspace = cx.workspace(vision.scratch_req(cx, size)).unwrap();
     let mut stages = 0;
     let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
         golden.check(&name.to_string(), values);
@@ -48,7 +48,7 @@ fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
     let (shape, ids) = golden.get("input_ids");
     let ids: Vec<u32> = ids.iter().map(|&id| id as u32).collect();
     let mut out = vec![f32::NAN; shape[0] * model.config.embed_dim()];
-    let mut workspace = cx.workspace(text.scratch_req(cx, [shape[0], shape[1]]));
+    let mut workspace = cx.workspace(text.scratch_req(cx, [shape[0], shape[1]])).unwrap();
     let mut stages = 0;
     let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
         golden.check(&name.to_string(), values);

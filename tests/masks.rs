@@ -119,7 +119,7 @@ fn upscaled_logits_equal_segment_anything() {
         for level in Level::available() {
             let cx = Cx::serial(level);
             let mut out = vec![f32::NAN; size.0 * size.1];
-            plan.logits(&cx, low, &mut out, cx.workspace(plan.scratch_req(&cx)).scratch());
+            plan.logits(&cx, low, &mut out, cx.workspace(plan.scratch_req(&cx)).unwrap().scratch());
             let difference = out.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(difference <= 4e-6 * largest, "{case} at {}: {difference} of {largest}", level.name());
         }
@@ -142,7 +142,7 @@ fn full_size_masks_equal_segment_anything() {
         let expected = Rle::from_coco_string(record["counts"].as_str().unwrap(), width, height).unwrap();
         for level in Level::available() {
             let cx = Cx::serial(level);
-            let mut workspace = cx.workspace(plan.scratch_req(&cx));
+            let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
             let mut bits = BitMask::new(width, height).unwrap();
             let [area, higher, lower] =
                 plan.bits(&cx, &low, [0.0, 1.0, -1.0], bits.words_mut(), workspace.scratch());

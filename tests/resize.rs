@@ -45,7 +45,7 @@ fn pillow_is_equal_to_the_byte() {
         for level in Level::available() {
             let cx = Cx::serial(level);
             let mut out = vec![0; expected.data().len()];
-            let mut workspace = cx.workspace(plan.scratch_req(&cx));
+            let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
             plan.run(&cx, input.data(), width * channels, &mut out, workspace.scratch());
             assert!(out == expected.data(), "{name} at {}", level.name());
         }
@@ -78,7 +78,7 @@ fn interpolate_is_equal_to_1e_6() {
         for level in Level::available() {
             let cx = Cx::serial(level);
             let mut out = vec![f32::NAN; expected.len()];
-            let mut workspace = cx.workspace(plan.scratch_req(&cx));
+            let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
             plan.run(&cx, planes, &floats(input.data()), &mut out, workspace.scratch());
             for (actual, expected) in out.iter().zip(&expected) {
                 let error = (actual - expected).abs();

@@ -86,7 +86,7 @@ impl Ready {
         let prompt_encoder = PromptEncoder::bind(&scope, &prompt_head).unwrap();
         let decoder = MaskDecoder::bind(&scope, &prompt_head, &prompt_encoder).unwrap();
         let mut cache = vec![f32::NAN; decoder.cache_len()];
-        let mut workspace = cx.workspace(decoder.cache_scratch_req(&cx));
+        let mut workspace = cx.workspace(decoder.cache_scratch_req(&cx)).unwrap();
         let maps = ["s1", "s0"].map(|name| golden.get(name).1);
         let layout = decoder.maps().unwrap();
         assert_eq!(layout.map_lens(), maps.map(<[f32]>::len));
@@ -117,7 +117,7 @@ impl Ready {
         let [mut masks, mut iou] = [count * self.side * self.side, count].map(|len| vec![f32::NAN; len]);
         // Exactly as much as is asked for, so that a wrong size shows.
         let mut workspace = Workspace::default();
-        workspace.reserve(predictor.scratch_req(&self.cx, prompts, multimask));
+        workspace.reserve(predictor.scratch_req(&self.cx, prompts, multimask)).unwrap();
         let (cx, cache, scratch) = (&self.cx, &self.cache, workspace.scratch());
         predictor.forward(cx, cache, prompts, scale, multimask, &mut masks, &mut iou, scratch, trace);
         [masks, iou]
@@ -139,7 +139,7 @@ impl Ready {
         self.prompt_encoder.encode_sparse(&prompt, [1.0; 2], &mut sparse);
         let dense = has_mask.then(|| {
             let mut dense = vec![f32::NAN; image_len];
-            let mut workspace = cx.workspace(self.prompt_encoder.mask_scratch_req(cx));
+            let mut workspace = cx.workspace(self.prompt_encoder.mask_scratch_req(cx)).unwrap();
             let mask = golden.get("objects.mask").1;
             self.prompt_encoder.encode_mask(cx, mask, &mut dense, workspace.scratch());
             dense.repeat(count)
@@ -155,7 +155,7 @@ impl Ready {
         let options = DecodeOptions { multimask, ..DecodeOptions::default() };
         let prompts = Prompts { count, sparse: &sparse.repeat(count), dense: dense.as_deref() };
         let mut workspace = Workspace::default();
-        workspace.reserve(self.decoder.scratch_req(cx, [count, sparse.len() / shape[2]], &options));
+        workspace.reserve(self.decoder.scratch_req(cx, [count, sparse.len() / shape[2]], &options)).unwrap();
         self.decoder.forward(
             cx,
             ImageSource::PerPrompt(PromptImages { embeddings, high_res: &high_res }),

@@ -65,7 +65,7 @@ fn check(name: &str, sizes: &[usize], expected_stages: usize) {
                 let mut out = empty(&encoder);
                 // Exactly what it asks for.
                 let mut workspace = Workspace::default();
-                workspace.reserve(encoder.scratch_req(&cx));
+                workspace.reserve(encoder.scratch_req(&cx)).unwrap();
                 let mut stages = 0;
                 let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
                     golden.check(&name.to_string(), values);
@@ -152,7 +152,7 @@ fn cancelling_and_going_on() {
     let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
     let encoder = bind(&bundle, cx.level(), 32);
     let mut out = empty(&encoder);
-    let mut workspace = cx.workspace(encoder.scratch_req(&cx));
+    let mut workspace = cx.workspace(encoder.scratch_req(&cx)).unwrap();
     let mut run = |most: usize| {
         let reports = AtomicUsize::new(0);
         let report = |fraction: f32| {

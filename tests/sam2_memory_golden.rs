@@ -171,7 +171,7 @@ fn for_each(check: impl Fn(&Cx, &Case, &Golden, &Memory)) {
 /// A workspace of NaN, so that reading what was not written shows.
 fn workspace(req: ScratchReq) -> Workspace {
     let mut workspace = Workspace::default();
-    workspace.reserve(req);
+    workspace.reserve(req).unwrap();
     workspace.scratch().take(req.len()).fill(f32::NAN);
     workspace
 }

@@ -67,7 +67,7 @@ impl Ready {
         let model = SamModel::bind(&bundle, level, None, &mut Review::default()).unwrap();
         let decoder = &model.mask_decoder;
         let mut cache = vec![f32::NAN; decoder.cache_len()];
-        let mut workspace = cx.workspace(decoder.cache_scratch_req(&cx));
+        let mut workspace = cx.workspace(decoder.cache_scratch_req(&cx)).unwrap();
         decoder.cache(&cx, golden.get("embedding").1, None, &mut cache, workspace.scratch());
         drop(workspace);
         Self { cx, model, cache }
@@ -99,7 +99,7 @@ impl Ready {
         let (mut masks, mut iou) = (vec![f32::NAN; count * side * side], vec![f32::NAN; count]);
         // Exactly as much as is asked for, so that a wrong size shows.
         let mut workspace = Workspace::default();
-        workspace.reserve(predictor.scratch_req(&self.cx, prompts, multimask));
+        workspace.reserve(predictor.scratch_req(&self.cx, prompts, multimask)).unwrap();
         predictor.forward(
             &self.cx,
             &self.cache,

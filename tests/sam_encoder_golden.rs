@@ -42,7 +42,7 @@ fn check(name: &str, sizes: &[usize], expected_stages: usize) {
             let mut out = vec![f32::NAN; config.grid() * config.grid() * config.dim];
             // Exactly what it asks for.
             let mut workspace = vitrum::exec::Workspace::default();
-            workspace.reserve(encoder.scratch_req(&cx));
+            workspace.reserve(encoder.scratch_req(&cx)).unwrap();
             let mut stages = 0;
             let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
                 golden.check(&name.to_string(), values);
@@ -130,7 +130,7 @@ fn cancelling_and_going_on() {
         let cx = Cx::new(&CxOptions::default().with_threads(2)).unwrap();
         let (config, encoder) = bind(&bundle, cx.level(), size);
         let mut out = vec![f32::NAN; config.grid() * config.grid() * config.dim];
-        let mut workspace = cx.workspace(encoder.scratch_req(&cx));
+        let mut workspace = cx.workspace(encoder.scratch_req(&cx)).unwrap();
         let mut run = |most: usize| {
             let reports = AtomicUsize::new(0);
             let report = |fraction: f32| {

@@ -65,7 +65,7 @@ impl Inputs {
         let attention = &memory.attention;
         let counts = [[0, 0], [spatial.len(), pointers.len()]];
         let reqs = counts.into_iter().map(|counts| attention.scratch_req(cx, counts));
-        let mut workspace = cx.workspace(ScratchReq::any(reqs));
+        let mut workspace = cx.workspace(ScratchReq::any(reqs)).unwrap();
         let mut shared = vec![0.0; attention.frame_len()];
         cx.enter(|| {
             let monitor = Monitor::none();
@@ -77,7 +77,7 @@ impl Inputs {
     /// Encodes the mask of an object that is there.
     fn memory(&self, cx: &Cx, memory: &Memory, out: &mut [u16]) {
         let encoder = &memory.encoder;
-        let mut workspace = cx.workspace(encoder.scratch_req(cx));
+        let mut workspace = cx.workspace(encoder.scratch_req(cx)).unwrap();
         let scratch = workspace.scratch();
         cx.enter(|| encoder.forward(cx, &self.top, &self.mask, false, true, out, scratch, &mut Trace::off()));
     }

@@ -7,6 +7,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use super::float_env::FloatEnv;
+use super::limits::Limits;
 #[cfg(feature = "std")]
 use super::profile::Profile;
 use super::scratch::{ScratchReq, Workspace};
@@ -43,6 +44,8 @@ pub struct CxOptions {
     /// process, after which small alternate signal stacks are refused, and that is for the application to decide.
     /// [`Cx::amx`] tells what became of it.
     pub amx: bool,
+    /// What it, and what is made with it, may be asked for.
+    pub limits: Limits,
 }
 
 impl CxOptions {
@@ -50,6 +53,7 @@ impl CxOptions {
         with_threads(threads: usize),
         with_level(level: impl Into<Option<Level>>),
         with_amx(amx: bool),
+        with_limits(limits: Limits),
     }
 }
 
@@ -66,6 +70,7 @@ pub struct Cx {
     extensions: Extensions,
     amx: AmxState,
     caches: Caches,
+    limits: Limits,
     runner: Option<Arc<dyn Runner>>,
     workspaces: Arc<WorkspaceCache>,
     #[cfg(feature = "std")]
@@ -91,7 +96,7 @@ impl Cx {
             #[cfg(not(feature = "parallel"))]
             _ => return Err(err!(Unsupported, "{threads} threads need the feature `parallel`")),
         };
-        let cx = Self { runner, ..Self::serial(level) };
+        let cx = Self { runner, limits: options.limits, ..Self::serial(level) };
         Ok(if options.amx { cx.with_amx() } else { cx })
     }
 
@@ -102,6 +107,7 @@ impl Cx {
             extensions: Extensions::detect(),
             amx: AmxState::NotAsked,
             caches: Caches::detect(),
+            limits: Limits::default(),
             runner: None,
             workspaces: Arc::default(),
             #[cfg(feature = "std")]
@@ -151,6 +157,17 @@ impl Cx {
     #[must_use]
     pub fn with_caches(self, caches: Caches) -> Self {
         Self { caches, ..self }
+    }
+
+    /// What it, and what is made with it, may be asked for.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets the [`limits`](Self::limits) of this context and its later clones.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Collects in `profile` what the kernels of a pass do. One caller at a time.
@@ -250,14 +267,20 @@ impl Cx {
         }
     }
 
-    /// Scratch memory, reused between calls: after the first call of a size nothing is allocated.
-    pub fn workspace(&self, req: ScratchReq) -> WorkspaceGuard<'_> {
-        let mut workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
-        workspace.reserve(req);
-        WorkspaceGuard { workspace, cache: &self.workspaces }
+    /// Scratch memory, reused between calls: after the first call of a size nothing is allocated, if it is within
+    /// [`Limits::idle_scratch_bytes`].
+    ///
+    /// # Errors
+    /// `Limit` beyond [`Limits::scratch_bytes`], `OutOfMemory`.
+    pub fn workspace(&self, req: ScratchReq) -> Result<WorkspaceGuard<'_>> {
+        self.limits.check_scratch(req.len().saturating_mul(size_of::<f32>()))?;
+        let workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
+        let mut guard = WorkspaceGuard { workspace, cx: self };
+        guard.reserve(req)?;
+        Ok(guard)
     }
 
-    /// Frees the scratch memory kept for reuse.
+    /// Frees the scratch memory kept for reuse. What exceeds [`Limits::idle_scratch_bytes`] is freed without being asked.
     pub fn trim(&self) {
         drop(self.workspaces.with(core::mem::take));
     }
@@ -337,7 +360,7 @@ impl WorkspaceCache {
 /// A borrowed [`Workspace`] that returns to its context when dropped.
 pub struct WorkspaceGuard<'a> {
     workspace: Workspace,
-    cache: &'a WorkspaceCache,
+    cx: &'a Cx,
 }
 
 impl Deref for WorkspaceGuard<'_> {
@@ -356,7 +379,16 @@ impl DerefMut for WorkspaceGuard<'_> {
 impl Drop for WorkspaceGuard<'_> {
     fn drop(&mut self) {
         let workspace = core::mem::take(&mut self.workspace);
-        self.cache.with(|idle| idle.push(workspace));
+        let most = self.cx.limits.idle_scratch_bytes;
+        // What is beyond the limit is freed here, after the lock.
+        let _beyond = self.cx.workspaces.with(|idle| {
+            let kept = idle.iter().map(Workspace::bytes).sum::<usize>();
+            if kept + workspace.bytes() > most {
+                return Some(workspace);
+            }
+            idle.push(workspace);
+            None
+        });
     }
 }
 
@@ -436,8 +468,8 @@ mod tests {
     #[test]
     fn workspaces_are_reused() {
         let cx = Cx::serial(Level::detect());
-        let first = cx.workspace(ScratchReq::slice(100)).scratch().take(100).as_ptr();
-        assert_eq!(cx.workspace(ScratchReq::slice(50)).scratch().take(50).as_ptr(), first);
+        let first = cx.workspace(ScratchReq::slice(100)).unwrap().scratch().take(100).as_ptr();
+        assert_eq!(cx.workspace(ScratchReq::slice(50)).unwrap().scratch().take(50).as_ptr(), first);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod cx;
 mod float_env;
+mod limits;
 mod lines;
 #[cfg(feature = "std")]
 mod map;
@@ -21,6 +22,7 @@ mod team;
 pub use cx::{Cx, CxOptions, Runner, WorkspaceGuard};
 #[cfg(any(test, feature = "capi"))]
 pub(crate) use float_env::FloatEnv;
+pub use limits::Limits;
 pub use lines::Lines;
 #[cfg(feature = "std")]
 pub use map::{MappedFile, MappedPart, SteadyFiles};

@@ -148,13 +148,23 @@ pub struct Workspace {
 
 impl Workspace {
     /// Makes room for `req`, for [`scratch`](Self::scratch) to hand out.
-    pub fn reserve(&mut self, req: ScratchReq) {
-        self.reserved = req.len();
+    ///
+    /// # Errors
+    /// `OutOfMemory`; there is no room then.
+    pub fn reserve(&mut self, req: ScratchReq) -> Result<()> {
+        self.reserved = 0;
         if self.memory.len() < req.len() {
             // The old contents are scratch: free them first, so that the peak is one buffer and not two.
             self.memory = AlignedVec::default();
-            self.memory = AlignedVec::zeroed(req.len());
+            self.memory = AlignedVec::try_zeroed(req.len())?;
         }
+        self.reserved = req.len();
+        Ok(())
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.memory)
     }
 
     /// As much memory as was [reserved](Self::reserve) last, even if there is more: so that too small a request is noticed
@@ -246,7 +256,7 @@ mod tests {
     #[test]
     fn slices_are_disjoint_and_aligned() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slices([5, 17]));
+        workspace.reserve(ScratchReq::slices([5, 17])).unwrap();
         let mut scratch = workspace.scratch();
         let [a, b] = scratch.take_all([5, 17]);
         assert_eq!((a.len(), b.len()), (5, 17));
@@ -259,7 +269,7 @@ mod tests {
     #[should_panic = "scratch of 16 f32 left, 32 needed"]
     fn taking_too_much_panics() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slice(16));
+        workspace.reserve(ScratchReq::slice(16)).unwrap();
         workspace.scratch().take(17);
     }
 
@@ -267,8 +277,8 @@ mod tests {
     #[test]
     fn no_more_is_handed_out_than_was_reserved() {
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::slice(100));
-        workspace.reserve(ScratchReq::slice(16));
+        workspace.reserve(ScratchReq::slice(100)).unwrap();
+        workspace.reserve(ScratchReq::slice(16)).unwrap();
         assert_eq!(workspace.scratch().len(), 16);
     }
 
@@ -281,7 +291,7 @@ mod tests {
         assert_eq!(line.or(ScratchReq::slice(17)), ScratchReq::slices([16, 1]));
         assert_eq!(ScratchReq::any([line, line.and(line), line]), line.and(line));
         let mut workspace = Workspace::default();
-        workspace.reserve(ScratchReq::bytes(65));
+        workspace.reserve(ScratchReq::bytes(65)).unwrap();
         assert_eq!(workspace.scratch().take_bytes(65).len(), 65);
     }
 
@@ -291,7 +301,7 @@ mod tests {
         let cx = Cx::new(&crate::exec::CxOptions::default().with_threads(3)).unwrap();
         let req = ScratchReq::slices([100, 20]);
         let mut workspace = Workspace::default();
-        workspace.reserve(req.per_lane(&cx));
+        workspace.reserve(req.per_lane(&cx)).unwrap();
         cx.parallel_for_with(200, req, workspace.scratch(), |mut scratch, task| {
             let [a, b] = scratch.take_all([100, 20]);
             assert!(scratch.is_empty());

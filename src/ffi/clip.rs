@@ -448,7 +448,7 @@ impl ClipWithContext {
     ) -> Result<()> {
         let len = product(count, self.clip.embed_dim())?;
         if output.wants(len)? {
-            let mut workspace = self.cx.workspace(ScratchReq::slice(len));
+            let mut workspace = self.cx.workspace(ScratchReq::slice(len))?;
             let embeddings = workspace.scratch().take(len);
             encode(embeddings)?;
             output.write(embeddings);

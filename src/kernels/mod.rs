@@ -7,6 +7,7 @@ pub mod attention;
 pub mod conv;
 pub mod convert;
 pub mod feature_panels;
+pub mod finite;
 pub mod gemm;
 pub mod mask_decoder;
 pub mod math;

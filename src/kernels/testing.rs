@@ -151,7 +151,7 @@ mod map {
 /// Scratch memory of exactly `req`, all NaN, so that reading what was never written is noticed.
 pub(crate) fn nan_workspace(req: ScratchReq) -> Workspace {
     let mut workspace = Workspace::default();
-    workspace.reserve(req);
+    workspace.reserve(req).unwrap();
     workspace.scratch().take(req.len()).fill(f32::NAN);
     workspace
 }

@@ -28,7 +28,7 @@ pub(super) fn resize(
     let mut planes = vec![0.0; embeddings.len()];
     transpose(embeddings, dim, &mut planes);
     let mut resized = vec![0.0; dim * to.0 * to.1];
-    let mut workspace = cx.workspace(resize.scratch_req(cx));
+    let mut workspace = cx.workspace(resize.scratch_req(cx))?;
     resize.run(cx, dim, &planes, &mut resized, workspace.scratch());
     let mut out = vec![0.0; resized.len()];
     transpose(&resized, to.0 * to.1, &mut out);

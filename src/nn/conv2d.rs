@@ -137,7 +137,7 @@ mod tests {
         {
             let layer = layer.unwrap();
             let mut y = [f32::NAN; 8];
-            let mut workspace = cx.workspace(layer.scratch_req(&cx, [2, 2]));
+            let mut workspace = cx.workspace(layer.scratch_req(&cx, [2, 2])).unwrap();
             layer.forward(&cx, [2, 2], &[1.0; 12], Activation::Relu, &mut y, workspace.scratch());
             assert_eq!(y, [12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias, 12.0, 12.0 + bias]);
         }

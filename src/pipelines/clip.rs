@@ -11,7 +11,7 @@ use crate::exec::{Cx, ScratchReq};
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Packing, WeightFormat};
-use crate::kernels::{norm, softmax};
+use crate::kernels::{finite, norm, softmax};
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
 use crate::nn::Trace;
 use crate::setters::setters;
@@ -103,14 +103,18 @@ impl Clip {
     /// The bundle is only needed during the call: weights are packed for the context's instruction set.
     ///
     /// # Errors
-    /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Unsupported` for tensors, settings and files that
+    /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Limit` beyond the context's
+    /// [limits](crate::Limits), `NonFinite` for weights that are not finite, `Unsupported` for tensors, settings and files that
     /// change the result and are not understood. A missing tokenizer, or one that cannot be used, is an error only
     /// when a text is encoded.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
-        let mut review = Review::new(options.lenient);
+        cx.limits().check_weights(bundle.archive().f32_bytes())?;
+        let mut review = Review::new(options.lenient).with_limits(*cx.limits());
         let packing = Packing::new(cx, options.weights.map_or_else(|| bundle.weight_format(), Ok)?);
         let model = ClipModel::bind(bundle, packing, options.activation, &mut review)?;
         let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
+        let (height, width) = preprocess.output_size();
+        cx.limits().check_image_size(height.max(width))?;
         let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
         if let (Err(error), Some(_)) = (&tokenizer, &model.text)
             && error.code() != ErrorCode::NotFound
@@ -118,6 +122,7 @@ impl Clip {
             review.warn(format_args!("texts cannot be encoded: {error}"));
         }
         review.files(bundle, &QUIET_FILES)?;
+        review.finite(bundle.archive())?;
         Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
     }
 
@@ -179,7 +184,8 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` for no image, `BufferTooSmall` if `out` is shorter, `Image` naming a picture that cannot
-    /// be resized, `Unsupported` if the model has no image tower.
+    /// be resized, `Limit` naming one beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`, `Unsupported`
+    /// if the model has no image tower.
     pub fn encode_images_into(
         &self,
         images: &[ImageView<'_>],
@@ -194,8 +200,8 @@ impl Clip {
         let (height, width) = self.preprocess.output_size();
         let input = 3 * height * width;
         let batch = self.image_batch(vision).min(images.len());
-        let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input));
-        let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]));
+        let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input))?;
+        let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]))?;
         self.cx.enter(|| {
             let parts = images.chunks(batch).zip(out.chunks_mut(batch * self.embed_dim()));
             for (part, (images, out)) in parts.enumerate() {
@@ -210,10 +216,7 @@ impl Clip {
             }
             Ok(())
         })?;
-        if options.normalize {
-            norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
-        }
-        Ok(())
+        self.finish(out, options, "image")
     }
 
     /// The token ids of `text`, start and end token included.
@@ -240,7 +243,8 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
-    /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text.
+    /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text,
+    /// `NonFinite`, `OutOfMemory`.
     pub fn encode_texts_into(&self, texts: &[&str], options: &EncodeOptions, out: &mut [f32]) -> Result<()> {
         if texts.is_empty() {
             return Err(err!(InvalidArgument, "no texts"));
@@ -269,10 +273,7 @@ impl Clip {
             }
             Ok(())
         })?;
-        if options.normalize {
-            norm::l2_normalize(self.cx.level(), out, self.embed_dim(), 0.0);
-        }
-        Ok(())
+        self.finish(out, options, "text")
     }
 
     /// Logits `[images, texts]`: cosines of the embeddings times the model's logit scale.
@@ -281,7 +282,7 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` if either is empty or not a whole number of embeddings, `Unsupported` if the model is one tower
-    /// without a logit scale.
+    /// without a logit scale, `NonFinite` if a logit is not a number: of an embedding that is not finite, or zeros alone.
     pub fn similarity(&self, images: &[f32], texts: &[f32]) -> Result<Vec<f32>> {
         let dim = self.embed_dim();
         let scale = self.model.logit_scale;
@@ -299,7 +300,9 @@ impl Clip {
         let pairs =
             images.chunks_exact(dim).flat_map(|image| texts.chunks_exact(dim).map(move |text| (image, text)));
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        Ok(pairs.map(|pair| scale * dot(pair)).collect())
+        let logits: Vec<f32> = pairs.map(|pair| scale * dot(pair)).collect();
+        finite::check(&self.cx, &logits, "the logits")?;
+        Ok(logits)
     }
 
     /// Zero-shot classification: the probability of each label for `image`.
@@ -328,7 +331,8 @@ impl Clip {
         Ok(logits)
     }
 
-    /// Turns each row of `logits: [images, labels]` into probabilities: softmax.
+    /// Turns each row of `logits: [images, labels]` into probabilities: softmax. A row with a NaN or +∞, or of −∞ alone,
+    /// becomes NaN.
     ///
     /// # Panics
     /// If `logits` is not a whole number of rows.
@@ -348,8 +352,20 @@ impl Clip {
         for (ids, tokens) in ids.chunks_exact_mut(length).zip(tokens) {
             ids[..tokens.len()].copy_from_slice(tokens);
         }
-        let mut workspace = self.cx.workspace(text.scratch_req(&self.cx, [tokens.len(), length]));
+        let mut workspace = self.cx.workspace(text.scratch_req(&self.cx, [tokens.len(), length]))?;
         text.forward(&self.cx, &ids, length, out, workspace.scratch(), Trace::of(&self.cx))
+    }
+
+    /// Normalises embeddings, if that is wanted, and refuses those that are not finite; messages call each `what`.
+    fn finish(&self, out: &mut [f32], options: &EncodeOptions, what: &str) -> Result<()> {
+        let dim = self.embed_dim();
+        if options.normalize {
+            norm::l2_normalize(self.cx.level(), out, dim, 0.0);
+        }
+        let mut embeddings = out.chunks_exact(dim).enumerate();
+        embeddings.try_for_each(|(i, values)| {
+            finite::check(&self.cx, values, format_args!("the embedding of {what} {i}"))
+        })
     }
 
     fn vision(&self) -> Result<&VisionEncoder> {

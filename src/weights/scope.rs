@@ -276,6 +276,7 @@ impl<'a> Scope<'a> {
                     AlignedVec::try_zeroed((tensor.info().bytes as usize).div_ceil(size_of::<f32>()))?;
                 let bytes = &mut bytemuck::cast_slice_mut(&mut owned)[..tensor.info().bytes as usize];
                 self.archive.read_bytes(tensor.info().name, 0, bytes)?;
+                tensor.mark_finite(elements.are_finite(bytes));
                 owned.into()
             }
         };

@@ -17,7 +17,7 @@ pub(crate) fn hash(cx: &Cx) -> u64 {
     let (lhs, rhs, bias) = (values(m * k, 389), values(n * k, 577), values(n, 101));
     let packed = PackedWeights::pack(Packing::new(cx, WeightFormat::Int8), n, k, &rhs);
     let mut out = vec![f32::NAN; m * n];
-    let mut workspace = cx.workspace(gemm::scratch_req(cx, m, &packed));
+    let mut workspace = cx.workspace(gemm::scratch_req(cx, m, &packed)).unwrap();
     let output = Destination::Store { out: &mut out, stride: n };
     let lhs = Rows::new(&lhs, m, k);
     gemm::gemm(cx, &lhs, &packed, Some(&bias), Activation::None, output, workspace.scratch());

@@ -61,7 +61,7 @@ fn interpolated_positions(cx: &Cx, clip: &Clip, path: &Path) -> Outcome {
     Preprocess::from_config(&config, SIDE).unwrap().run(cx, &picture.view(), &mut pixels).unwrap();
     let vision = clip.model().vision.as_ref().expect("an image tower");
     let size = [1, SIDE, SIDE];
-    let mut workspace = cx.workspace(vision.scratch_req(cx, size));
+    let mut workspace = cx.workspace(vision.scratch_req(cx, size)).unwrap();
     let mut out = vec![0.0; clip.embed_dim()];
     let mut last_hidden_state = Vec::new();
     let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {

@@ -177,7 +177,7 @@ fn positions(scope: &Scope<'_>, config: &HieraConfig, side: usize) -> Result<Vec
     let cx = Cx::serial(scope.level());
     let resize = Interpolate::new((rows, columns), (side, side), Mode::Bicubic, false)?;
     let mut planes = alloc::vec![0.0; dim * side * side];
-    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(&cx)).scratch());
+    resize.run(&cx, dim, &background, &mut planes, cx.workspace(resize.scratch_req(&cx))?.scratch());
     let mut positions = alloc::vec![0.0; planes.len()];
     for (token, out) in positions.chunks_exact_mut(dim).enumerate() {
         let (y, x) = (token / side % height, token % side % width);

@@ -14,6 +14,7 @@ use super::overlap::suppress;
 use super::{FrameFeatures, Memory, ObjectMemory, Sam2Model};
 use crate::error::Result;
 use crate::exec::{Cx, Monitor, ScratchReq, try_zeroed};
+use crate::kernels::finite;
 use crate::kernels::resize::upscale::Upscale;
 use crate::nn::Trace;
 
@@ -67,11 +68,11 @@ impl<'a> Tracking<'a> {
     /// What all objects share on a frame of these features.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`.
+    /// `OutOfMemory`, `Limit`, `Cancelled`.
     pub fn share(&self, cx: &Cx, features: &FrameFeatures, monitor: &Monitor<'_>) -> Result<SharedFrame> {
         let attention = &self.memory.attention;
         let mut attended = try_zeroed(attention.frame_len())?;
-        let mut workspace = cx.workspace(attention.scratch_req(cx, [0, 0]));
+        let mut workspace = cx.workspace(attention.scratch_req(cx, [0, 0]))?;
         attention.shared(cx, &features.top, &mut attended, workspace.scratch(), monitor)?;
         Ok(SharedFrame { attended, high_res: self.pack_high_res(cx, features)? })
     }
@@ -96,7 +97,7 @@ impl<'a> Tracking<'a> {
     ) -> Result<()> {
         let attention = &self.memory.attention;
         let reqs = objects.iter().map(|object| attention.scratch_req(cx, object.counts()));
-        let mut workspace = cx.workspace(ScratchReq::any(reqs));
+        let mut workspace = cx.workspace(ScratchReq::any(reqs))?;
         let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         attention.forward(cx, &frame.attended, objects, out, scratch, trace, monitor)
     }
@@ -105,7 +106,7 @@ impl<'a> Tracking<'a> {
     /// mask is remembered as black and white. `is_present` says whether the object can be seen.
     ///
     /// # Errors
-    /// `OutOfMemory`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`.
     pub fn encode_memory(
         &self,
         cx: &Cx,
@@ -120,9 +121,9 @@ impl<'a> Tracking<'a> {
         let overlaps = masks.logits.len() > 1;
         // The mask, and, where others may take from it, its own logits and a rival's.
         let lens = if overlaps { [size * size; 3] } else { [size * size, 0, 0] };
-        let mut planes = cx.workspace(ScratchReq::slices(lens));
+        let mut planes = cx.workspace(ScratchReq::slices(lens))?;
         let [mask, own, rival] = planes.scratch().take_all(lens);
-        let mut workspace = cx.workspace(upscale.scratch_req(cx).or(encoder.scratch_req(cx)));
+        let mut workspace = cx.workspace(upscale.scratch_req(cx).or(encoder.scratch_req(cx)))?;
         upscale.logits(cx, masks.logits[masks.wanted], mask, workspace.scratch());
         if overlaps {
             own.copy_from_slice(mask);
@@ -134,6 +135,7 @@ impl<'a> Tracking<'a> {
         let mut memory = try_zeroed(self.object_lens()[0])?;
         let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         encoder.forward(cx, &features.top, mask, binarize, is_present, &mut memory, scratch, trace);
+        finite::check_bf16(cx, &memory, "the memory of an object")?;
         Ok(memory)
     }
 }

@@ -46,12 +46,12 @@ impl<'a> MaskView<'a> {
     /// Logits for every pixel of the picture: `out: [height, width]`.
     ///
     /// # Errors
-    /// `BufferTooSmall`.
+    /// `BufferTooSmall`, `Limit`, `OutOfMemory`.
     pub fn logits_into(&self, out: &mut [f32]) -> Result<()> {
         let out = self.pixels(out)?;
-        self.upscale(self.logits, out);
+        self.upscale(self.logits, out)?;
         if !self.rivals.is_empty() {
-            self.exclude(out);
+            self.exclude(out)?;
         }
         Ok(())
     }
@@ -60,16 +60,16 @@ impl<'a> MaskView<'a> {
     /// `out: [height, width]`.
     ///
     /// # Errors
-    /// `InvalidArgument` if the threshold is NaN, `BufferTooSmall`.
+    /// `InvalidArgument` if the threshold is NaN, `BufferTooSmall`, `Limit`, `OutOfMemory`.
     pub fn mask_into(&self, threshold: f32, out: &mut [u8]) -> Result<()> {
         let out = self.pixels(out)?;
         check_threshold(threshold)?;
         if self.rivals.is_empty() {
-            let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx));
+            let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx))?;
             self.upscale.mask(self.cx, self.logits, threshold, out, workspace.scratch());
             return Ok(());
         }
-        let mut workspace = self.cx.workspace(ScratchReq::slice(out.len()));
+        let mut workspace = self.cx.workspace(ScratchReq::slice(out.len()))?;
         let logits = workspace.scratch().take(out.len());
         self.logits_into(logits)?;
         out.iter_mut().zip(logits).for_each(|(out, logit)| *out = u8::from(*logit > threshold));
@@ -79,7 +79,7 @@ impl<'a> MaskView<'a> {
     /// The mask as run lengths, from which its area, box, outlines and COCO string are to be had.
     ///
     /// # Errors
-    /// `InvalidArgument` if the threshold is NaN, `OutOfMemory`.
+    /// `InvalidArgument` if the threshold is NaN, `Limit`, `OutOfMemory`.
     pub fn rle(&self, threshold: f32) -> Result<Rle> {
         if self.rivals.is_empty() {
             return Ok(self.bits([threshold])?.0.to_rle());
@@ -105,27 +105,29 @@ impl<'a> MaskView<'a> {
         thresholds.into_iter().try_for_each(check_threshold)?;
         let (width, height) = self.size();
         let mut bits = BitMask::new(width, height)?;
-        let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx));
+        let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx))?;
         let counts =
             self.upscale.bits(self.cx, self.logits, thresholds, bits.words_mut(), workspace.scratch());
         Ok((bits, counts))
     }
 
     /// Takes the pixels of rivals from `out`, the logits of the mask.
-    fn exclude(&self, out: &mut [f32]) {
+    fn exclude(&self, out: &mut [f32]) -> Result<()> {
         let lens = [out.len(); 2];
-        let mut workspace = self.cx.workspace(ScratchReq::slices(lens));
+        let mut workspace = self.cx.workspace(ScratchReq::slices(lens))?;
         let [own, other] = workspace.scratch().take_all(lens);
         own.copy_from_slice(out);
         for rival in &self.rivals {
-            self.upscale(rival.logits, other);
+            self.upscale(rival.logits, other)?;
             suppress(out, own, other, rival.is_earlier);
         }
+        Ok(())
     }
 
-    fn upscale(&self, logits: &[f32], out: &mut [f32]) {
-        let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx));
+    fn upscale(&self, logits: &[f32], out: &mut [f32]) -> Result<()> {
+        let mut workspace = self.cx.workspace(self.upscale.scratch_req(self.cx))?;
         self.upscale.logits(self.cx, logits, out, workspace.scratch());
+        Ok(())
     }
 
     /// As many of `out` as the picture has pixels.

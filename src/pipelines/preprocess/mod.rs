@@ -82,10 +82,12 @@ impl Preprocess {
     ///
     /// # Errors
     /// [`BufferTooSmall`](crate::ErrorCode::BufferTooSmall) if `out` is shorter than that,
-    /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing.
+    /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing,
+    /// [`Limit`](crate::ErrorCode::Limit) beyond the context's limits, [`OutOfMemory`](crate::ErrorCode::OutOfMemory).
     pub fn run(&self, cx: &Cx, image: &ImageView<'_>, out: &mut [f32]) -> Result<()> {
         let (height, width) = self.output;
         let needed = 3 * height * width;
+        cx.limits().check_pixels(image.width(), image.height())?;
         let Some(out) = out.get_mut(..needed) else {
             return Err(err!(BufferTooSmall, "output holds {} values, {needed} needed", out.len()));
         };
@@ -112,7 +114,7 @@ impl Preprocess {
             rows.len,
         )?;
         let len = rows.len * columns.len * channels;
-        let mut workspace = cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)));
+        let mut workspace = cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)))?;
         let mut scratch = workspace.scratch();
         let pixels = scratch.take_bytes(len);
         resample.run_image(cx, image, pixels, scratch);
@@ -134,7 +136,7 @@ impl Preprocess {
     ) -> Result<()> {
         let (height, width) = (image.height(), image.width());
         let plan = Interpolate::new((height, width), self.output, Mode::Bilinear, true)?;
-        let mut workspace = cx.workspace(plan.scratch_req(cx));
+        let mut workspace = cx.workspace(plan.scratch_req(cx))?;
         let fill = |channel: usize, row: usize, values: &mut [f32]| {
             // The bytes lie at the end of the same memory: values, written from its beginning, never overtake them.
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);

@@ -44,6 +44,7 @@ use super::preprocess::Preprocess;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, ScratchReq};
 use crate::image::{ImageView, PixelFormat};
+use crate::kernels::finite;
 use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::{FrameFeatures, Sam2Model};
@@ -153,15 +154,18 @@ impl Sam {
     ///
     /// # Errors
     /// Those of [`SamModel::bind`](crate::models::sam::SamModel::bind) or [`Sam2Model::bind`], and of
-    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Unsupported` for tensors, settings and files
+    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Limit` beyond the context's
+    /// [limits](crate::Limits), `NonFinite` for weights that are not finite, `Unsupported` for tensors, settings and files
     /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
-        let mut review = Review::new(options.lenient);
+        cx.limits().check_weights(bundle.archive().f32_bytes())?;
+        let mut review = Review::new(options.lenient).with_limits(*cx.limits());
         let format = options.weights.map_or_else(|| bundle.weight_format(), Ok)?;
         let model = Model::bind(bundle, Packing::new(cx, format), options.image_size, &mut review)?;
         let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
         let fingerprint = bundle.archive().fingerprint()? ^ salt(format);
         review.files(bundle, &QUIET_FILES)?;
+        review.finite(bundle.archive())?;
         let warnings = review.into_warnings();
         Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
     }
@@ -224,8 +228,10 @@ impl Sam {
     /// Encodes a picture. `monitor` is called after every block of the encoder, and may stop the work there.
     ///
     /// # Errors
-    /// `Image` if the picture is so narrow that a side would be resized to nothing, `OutOfMemory`, `Cancelled`.
+    /// `Image` if the picture is so narrow that a side would be resized to nothing, `Limit` beyond the context's
+    /// [limits](crate::Limits), `NonFinite`, `OutOfMemory`, `Cancelled`.
     pub fn encode(&self, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<Embedding> {
+        self.cx.limits().check_pixels(image.width(), image.height())?;
         let (height, width) = self.preprocess.resized(image.height(), image.width())?;
         let geometry = Geometry {
             original: [image.height(), image.width()],
@@ -233,8 +239,8 @@ impl Sam {
             input: self.image_size(),
         };
         let mut features = FrameFeatures::zeroed(self.model.features_lens())?;
-        let mut pixels = self.cx.workspace(ScratchReq::slice(self.input_len()));
-        let mut workspace = self.cx.workspace(self.model.encode_scratch_req(&self.cx));
+        let mut pixels = self.cx.workspace(ScratchReq::slice(self.input_len()))?;
+        let mut workspace = self.cx.workspace(self.model.encode_scratch_req(&self.cx))?;
         self.cx.enter(|| {
             let pixels = pixels.scratch().take(self.input_len());
             self.preprocess.run(&self.cx, image, pixels)?;
@@ -248,7 +254,7 @@ impl Sam {
     ///
     /// # Errors
     /// `InvalidArgument` for no prompt, or an embedding of another model or input size; those of [`Prompt::check`], with
-    /// the number of the prompt; `OutOfMemory`. `out` then holds no masks.
+    /// the number of the prompt; `Limit` beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`. `out` then holds no masks.
     pub fn predict(
         &self,
         embedding: &Embedding,
@@ -281,16 +287,25 @@ impl Sam {
             return Err(err!(InvalidArgument, "no prompts"));
         }
         for (i, prompt) in prompts.iter().enumerate() {
-            prompt.check(side).map_err(|error| error.within(format_args!("prompt {i}")))?;
+            let limits = self.cx.limits();
+            let checked = prompt.check(side).and_then(|()| limits.check_points(prompt.points.len()));
+            checked.map_err(|error| error.within(format_args!("prompt {i}")))?;
         }
         let Geometry { original, resized, .. } = embedding.geometry;
         let scale = [1, 0].map(|axis: usize| resized[axis] as f64 / original[axis] as f64);
-        let mut workspace = self.cx.workspace(predictor.scratch_req(&self.cx, prompts, options.multimask));
+        let mut workspace = self.cx.workspace(predictor.scratch_req(&self.cx, prompts, options.multimask))?;
         self.cx.enter(|| {
             let (cache, multimask) = (&embedding.cache, options.multimask);
             let (scratch, trace) = (workspace.scratch(), Trace::of(&self.cx));
             predictor.forward(&self.cx, cache, prompts, scale, multimask, low_res, iou, scratch, trace);
         });
+        for (i, (iou, logits)) in iou.chunks(masks).zip(low_res.chunks(masks * side * side)).enumerate() {
+            finite::check(&self.cx, iou, format_args!("prompt {i}: the expected IoU"))?;
+            // Others were not computed.
+            if least_iou.is_none_or(|least| iou.iter().any(|&iou| iou > least)) {
+                finite::check(&self.cx, logits, format_args!("prompt {i}: the masks"))?;
+            }
+        }
         Ok(prompts.len())
     }
 
@@ -299,7 +314,8 @@ impl Sam {
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged embedding, `Unsupported` if a later version of the library
-    /// wrote them, `InvalidArgument` if another model or one with another input size made it, `OutOfMemory`.
+    /// wrote them, `InvalidArgument` if another model or one with another input size made it, `Limit` if its picture is
+    /// beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`.
     pub fn restore(&self, bytes: &[u8]) -> Result<Embedding> {
         let saved = Saved::parse(bytes)?;
         let geometry = saved.geometry;
@@ -307,6 +323,7 @@ impl Sam {
         if saved.fingerprint != self.fingerprint || geometry.input != self.image_size() {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
         }
+        self.cx.limits().check_pixels(width, height)?;
         let resized = ImageView::byte_len(width, height, width, PixelFormat::Gray8)
             .and_then(|_| self.preprocess.resized(height, width))
             .map_err(|error| err!(Format, "saved embedding: {error}"))?;
@@ -329,6 +346,9 @@ impl Sam {
         picture: Option<u64>,
         features: FrameFeatures,
     ) -> Result<Embedding> {
+        for values in features.parts() {
+            finite::check(&self.cx, values, "the embedding")?;
+        }
         let cache = self.model.cache(&self.cx, &features)?;
         let (values, maps) = (features.top, self.model.mask_decoder().maps());
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);

@@ -163,7 +163,7 @@ impl Model {
     pub(super) fn cache(&self, cx: &Cx, features: &FrameFeatures) -> Result<Vec<f32>> {
         let decoder = self.mask_decoder();
         let mut cache = try_zeroed(decoder.cache_len())?;
-        let mut workspace = cx.workspace(decoder.cache_scratch_req(cx));
+        let mut workspace = cx.workspace(decoder.cache_scratch_req(cx))?;
         let high_res = decoder.maps().map(|_| features.high_res());
         cx.enter(|| decoder.cache(cx, &features.top, high_res, &mut cache, workspace.scratch()));
         Ok(cache)

@@ -20,7 +20,7 @@ fn run(cx: &Cx, plan: &Interpolate, planes: usize, source: &[f32]) -> Vec<f32> {
     let [start, end] = Place::ALL.map(|place| {
         let source = Guarded::new(source, place);
         let mut out = Guarded::unwritten(planes * plan.rows.target * plan.columns.target, place);
-        let mut workspace = cx.workspace(plan.scratch_req(cx));
+        let mut workspace = cx.workspace(plan.scratch_req(cx)).unwrap();
         plan.run(cx, planes, &source, &mut out, workspace.scratch());
         out.to_vec()
     });

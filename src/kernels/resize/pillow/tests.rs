@@ -26,7 +26,7 @@ fn run(cx: &Cx, plan: &Resample, source: &[u8], row_stride: usize) -> Vec<u8> {
     let [start, end] = Place::ALL.map(|place| {
         let source = Guarded::new(source, place);
         let mut out = Guarded::unwritten(width * height * plan.channels, place);
-        let mut workspace = cx.workspace(plan.scratch_req(cx));
+        let mut workspace = cx.workspace(plan.scratch_req(cx)).unwrap();
         plan.run(cx, &source, row_stride, &mut out, workspace.scratch());
         out.to_vec()
     });
@@ -229,7 +229,7 @@ fn nv12_is_resampled_as_its_rgb() {
                 let plan =
                     plan.window(target.0 / 4, target.1 / 3, target.0 / 2, target.1.div_ceil(2)).unwrap();
                 let mut out = vec![0; target.0 / 2 * target.1.div_ceil(2) * 3];
-                let mut workspace = cx.workspace(plan.image_scratch_req(&cx, &image));
+                let mut workspace = cx.workspace(plan.image_scratch_req(&cx, &image)).unwrap();
                 plan.run_image(&cx, &image, &mut out, workspace.scratch());
                 assert!(out == run(&cx, &plan, &rgb, 3 * width), "{target:?}, {filter:?}, {threads} threads");
             }

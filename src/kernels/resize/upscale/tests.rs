@@ -28,7 +28,7 @@ fn oracle((side, frame, resized, size): Case, logits: &[f32]) -> Vec<f32> {
     let run = |source, target, input: &[f32]| {
         let plan = Interpolate::new(source, target, Mode::Bilinear, false).unwrap();
         let mut out = vec![0.0; target.0 * target.1];
-        plan.run(&cx, 1, input, &mut out, cx.workspace(plan.scratch_req(&cx)).scratch());
+        plan.run(&cx, 1, input, &mut out, cx.workspace(plan.scratch_req(&cx)).unwrap().scratch());
         out
     };
     let framed = run((side, side), (frame, frame), logits);
@@ -53,7 +53,7 @@ fn equals_the_two_interpolations_at_every_level() {
             let cx = Cx::serial(level);
             for place in Place::ALL {
                 let mut out = Guarded::unwritten(size.0 * size.1, place);
-                let mut workspace = cx.workspace(plan.scratch_req(&cx));
+                let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
                 plan.logits(&cx, &Guarded::new(&logits, place), &mut out, workspace.scratch());
                 let largest = out.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(largest < 8e-6, "{case:?} at {}: {largest}", level.name());
@@ -70,7 +70,7 @@ fn masks_bits_and_counts_follow_the_logits() {
         let low = logits(case);
         for level in Level::available() {
             let cx = Cx::serial(level);
-            let mut workspace = cx.workspace(plan.scratch_req(&cx));
+            let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
             let mut values = vec![0.0; size.0 * size.1];
             plan.logits(&cx, &low, &mut values, workspace.scratch());
             for place in Place::ALL {
@@ -112,7 +112,7 @@ fn pixels_out_of_reach_are_clear() {
             low[y * side + x] = 7.0;
         }
         let cx = Cx::serial(Level::detect());
-        let mut workspace = cx.workspace(plan.scratch_req(&cx));
+        let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
         let mut mask = vec![9; size.0 * size.1];
         plan.mask(&cx, &low, 0.0, &mut mask, workspace.scratch());
         let mut bits = vec![u64::MAX; size.0 * plan.row_words()];
@@ -140,7 +140,7 @@ fn threads_do_not_change_a_bit() {
     let low = logits(case);
     let run = |threads| {
         let cx = Cx::new(&CxOptions::default().with_threads(threads)).unwrap();
-        let mut workspace = cx.workspace(plan.scratch_req(&cx));
+        let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
         let mut values = vec![0.0; case.3.0 * case.3.1];
         plan.logits(&cx, &low, &mut values, workspace.scratch());
         let mut bits = vec![0; case.3.0 * plan.row_words()];
@@ -158,7 +158,7 @@ fn nan_is_above_no_threshold() {
     let plan = Upscale::new(4, 16, (16, 16), (20, 20)).unwrap();
     for level in Level::available() {
         let cx = Cx::serial(level);
-        let mut workspace = cx.workspace(plan.scratch_req(&cx));
+        let mut workspace = cx.workspace(plan.scratch_req(&cx)).unwrap();
         let mut bits = vec![u64::MAX; 20];
         let counts = plan.bits(&cx, &[f32::NAN; 16], [0.0, -1.0], &mut bits, workspace.scratch());
         assert_eq!((counts, bits), ([0, 0], vec![0; 20]));

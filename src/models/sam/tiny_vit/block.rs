@@ -41,7 +41,7 @@ impl Block {
         scope.balance("mlp.norm", &["mlp.fc1.weight"])?;
         let norm = LayerNorm::bind(&attn.at("norm"), dim, EPS)?;
         let qkv = bind_qkv(&attn.at("qkv"), dim, heads)?;
-        let padding = project_padding(&norm, &qkv, &Cx::serial(scope.level()));
+        let padding = project_padding(&norm, &qkv, &Cx::serial(scope.level()))?;
         let kernel = config.local_kernel;
         let shape = ConvShape::depthwise(dim, [kernel; 2]).with_padding([kernel / 2; 2]);
         let biases = attn.f32("attention_biases", &[heads, window * window])?;
@@ -109,14 +109,14 @@ fn bind_qkv(scope: &Scope<'_>, dim: usize, heads: usize) -> Result<Linear> {
 }
 
 /// `qkv(norm(0))`.
-fn project_padding(norm: &LayerNorm, qkv: &Linear, cx: &Cx) -> Vec<f32> {
+fn project_padding(norm: &LayerNorm, qkv: &Linear, cx: &Cx) -> Result<Vec<f32>> {
     let mut zeros = vec![0.0; qkv.inputs()];
     norm.forward_in_place(cx, &mut zeros);
     let mut padding = vec![0.0; qkv.outputs()];
-    let mut workspace = cx.workspace(qkv.scratch_req(cx, 1));
+    let mut workspace = cx.workspace(qkv.scratch_req(cx, 1))?;
     let output = Destination::Store { out: &mut padding, stride: qkv.outputs() };
     qkv.forward(cx, &Rows::new(&zeros, 1, qkv.inputs()), Activation::None, output, workspace.scratch());
-    padding
+    Ok(padding)
 }
 
 /// The matrix `[window², window²]` of a head from its biases for every distance `|Δy| · window + |Δx|`.

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use super::{ATTENTION_SHARE, SharedFrame, Tracking};
 use crate::error::Result;
 use crate::exec::{Cx, Monitor, ScratchReq, try_zeroed};
+use crate::kernels::finite;
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
-use crate::models::sam::mask_decoder::NO_OBJECT_LOGIT;
+use crate::models::sam::mask_decoder::{NO_OBJECT_LOGIT, highest};
 use crate::models::sam::{DecodeOptions, Decoded, ImageSource, Label, Point, Prompt, PromptImages, Prompts};
 use crate::models::sam2::{FrameFeatures, ObjectMemory};
 use crate::nn::Trace;
@@ -45,7 +46,7 @@ impl Tracking<'_> {
     /// Follows objects to a frame: predicts each from its memories, without a prompt.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`, `Cancelled`.
     pub fn track(
         &self,
         cx: &Cx,
@@ -55,7 +56,7 @@ impl Tracking<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<Vec<ObjectPrediction>> {
         let len = objects.len() * self.memory.attention.frame_len();
-        let mut workspace = cx.workspace(ScratchReq::slice(len));
+        let mut workspace = cx.workspace(ScratchReq::slice(len))?;
         let features = workspace.scratch().take(len);
         self.condition(cx, frame, objects, features, monitor)?;
         let prompt = DecoderPrompt { prompt: Prompt::points(&NO_PROMPT), scale: [1.0; 2], stability };
@@ -66,7 +67,7 @@ impl Tracking<'_> {
     /// Predicts the object that a prompt points at: from the object's memories, or from the frame alone.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`, `Cancelled`.
     pub fn predict(
         &self,
         cx: &Cx,
@@ -76,7 +77,7 @@ impl Tracking<'_> {
         monitor: &Monitor<'_>,
     ) -> Result<ObjectPrediction> {
         let len = self.memory.attention.frame_len();
-        let mut workspace = cx.workspace(ScratchReq::slice(len));
+        let mut workspace = cx.workspace(ScratchReq::slice(len))?;
         let conditioned = workspace.scratch().take(len);
         let multimask = self.uses_multimask(&prompt.prompt, memory.is_none());
         let objects = cx.enter(|| {
@@ -103,7 +104,7 @@ impl Tracking<'_> {
     /// Takes a `mask` of `[height, width]` for the object's own; the decoder makes its pointer.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`, `Limit`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`, `Cancelled`.
     pub fn use_mask(
         &self,
         cx: &Cx,
@@ -117,13 +118,13 @@ impl Tracking<'_> {
         let to_low_res = Interpolate::new((size, size), (side, side), Mode::Bilinear, true)?;
         let pointers = &self.memory.pointers;
         let lens = [mask.len(), size * size, side * side];
-        let mut workspace = cx.workspace(ScratchReq::slices(lens));
+        let mut workspace = cx.workspace(ScratchReq::slices(lens))?;
         let [given, input, prompt] = workspace.scratch().take_all(lens);
         let mut scratch = cx.workspace(ScratchReq::any([
             to_input.scratch_req(cx),
             pointers.mask_prompt_scratch_req(cx, size),
             to_low_res.scratch_req(cx),
-        ]));
+        ]))?;
 
         given.iter_mut().zip(mask).for_each(|(to, &set)| *to = f32::from(set != 0));
         if [height, width] == [size, size] {
@@ -176,14 +177,14 @@ impl Tracking<'_> {
 
         let dense_len = if prompt.mask.is_some() { area / 16 * dim } else { 0 };
         let lens = [tokens * dim, dense_len, masks * area, masks, 1, all * dim].map(|len| count * len);
-        let mut buffers = cx.workspace(ScratchReq::slices(lens));
+        let mut buffers = cx.workspace(ScratchReq::slices(lens))?;
         let [sparse, dense, logits, iou, object_scores, mask_tokens] = buffers.scratch().take_all(lens);
         let pointers = &self.memory.pointers;
         let mut workspace = cx.workspace(ScratchReq::any([
             encoder.mask_scratch_req(cx),
             decoder.scratch_req(cx, [count, tokens], &options),
             pointers.scratch_req(cx),
-        ]));
+        ]))?;
 
         for sparse in sparse.chunks_exact_mut(tokens * dim) {
             encoder.encode_sparse(&prompt, scale, sparse);
@@ -201,7 +202,7 @@ impl Tracking<'_> {
         let mut objects = Vec::with_capacity(count);
         for object in 0..count {
             let iou = &iou[object * masks..][..masks];
-            let best = (1..masks).fold(0, |best, mask| if iou[mask] > iou[best] { mask } else { best });
+            let best = highest(iou);
             let token = if multimask && config.tracking.multimask_pointer { 1 + best } else { 0 };
             let token = &mask_tokens[(object * all + token) * dim..][..dim];
             let object_score = object_scores[object];
@@ -213,6 +214,9 @@ impl Tracking<'_> {
             } else {
                 mask.fill(NO_OBJECT_LOGIT);
             }
+            finite::check(cx, &[object_score, iou[best]], "the scores of an object")?;
+            finite::check(cx, &mask, "the mask of an object")?;
+            finite::check(cx, &pointer, "the pointer of an object")?;
             objects.push(ObjectPrediction { pointer, mask, object_score, iou: iou[best] });
         }
         Ok(objects)

@@ -155,7 +155,7 @@ impl<'a> Generator<'a> {
         let (width, height) = embedding.image_size();
         for lane in &mut self.lanes {
             lane.bits.reset(width, height)?;
-            lane.workspace.reserve(embedding.upscale.lane_scratch_req());
+            lane.workspace.reserve(embedding.upscale.lane_scratch_req())?;
         }
         let mut candidates = Vec::new();
         let batches = clicks.chunks(self.options.points_per_batch);
