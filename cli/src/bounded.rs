@@ -11,7 +11,11 @@ const HEAD: u64 = 4096;
 
 /// The bytes of `source`: one more than `most` at most, and, if it does not begin as a file of the kind that is wanted, only
 /// those by which that is seen.
-pub(crate) fn read(mut source: impl Read, most: u64, is_wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+pub(crate) fn read(
+    mut source: impl Read,
+    most: u64,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.by_ref().take(HEAD).read_to_end(&mut bytes)?;
     if is_wanted(&bytes) {

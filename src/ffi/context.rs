@@ -81,7 +81,8 @@ pub struct vitrum_context_options {
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_context_options {
     const NAME: &'static str = "vitrum_context_options";
-    const EARLIER: &'static [usize] = &[offset_of!(vitrum_context_options, amx), offset_of!(vitrum_context_options, limits)];
+    const EARLIER: &'static [usize] =
+        &[offset_of!(vitrum_context_options, amx), offset_of!(vitrum_context_options, limits)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.

@@ -55,7 +55,8 @@ pub unsafe extern "C" fn vitrum_limits_init(limits: *mut vitrum_limits, struct_s
 }
 
 fn defaults() -> vitrum_limits {
-    let Limits { pixels, points, objects, image_size, scratch_bytes, idle_scratch_bytes, .. } = Limits::default();
+    let Limits { pixels, points, objects, image_size, scratch_bytes, idle_scratch_bytes, .. } =
+        Limits::default();
     vitrum_limits {
         struct_size: 0,
         allow_non_finite: 0,
@@ -82,7 +83,11 @@ pub(super) fn limits_of(limits: &vitrum_limits) -> Result<Limits> {
         .with_points(or(limits.points, default.points))
         .with_objects(or(limits.objects, default.objects))
         .with_image_size(or(limits.image_size, default.image_size))
-        .with_weights_bytes(if limits.weights_bytes == 0 { default.weights_bytes } else { limits.weights_bytes })
+        .with_weights_bytes(if limits.weights_bytes == 0 {
+            default.weights_bytes
+        } else {
+            limits.weights_bytes
+        })
         .with_scratch_bytes(or(limits.scratch_bytes, default.scratch_bytes))
         .with_idle_scratch_bytes(or(limits.idle_scratch_bytes, default.idle_scratch_bytes))
         .with_allow_non_finite(flag(limits.allow_non_finite, "limits: allow_non_finite")?))

@@ -114,7 +114,8 @@ impl Preprocess {
             rows.len,
         )?;
         let len = rows.len * columns.len * channels;
-        let mut workspace = cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)))?;
+        let mut workspace =
+            cx.workspace(ScratchReq::bytes(len).and(resample.image_scratch_req(cx, image)))?;
         let mut scratch = workspace.scratch();
         let pixels = scratch.take_bytes(len);
         resample.run_image(cx, image, pixels, scratch);

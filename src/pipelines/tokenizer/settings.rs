@@ -7,7 +7,7 @@
 //! id of padding. `do_lower_case`, `add_prefix_space`, `add_bos_token`, `add_eos_token`, `strip_accents` and
 //! `errors` change nothing there, and nothing here.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -62,8 +62,11 @@ impl Settings {
         let decoder = decoder(&config["added_tokens_decoder"]).map_err(|e| e.within(CONFIG))?;
         let sources: &[&Value] = if decoder.is_some() { &[config] } else { &[config, special_tokens] };
         let entries = || sources.iter().rev().filter_map(|source| source.as_object()).flatten();
-        let value =
-            |name: &str| entries().find(|(key, _)| *key == name).map_or(&Value::Null, |(_, value)| value);
+        let mut values: BTreeMap<&str, &Value> = BTreeMap::new();
+        for (key, value) in entries() {
+            values.entry(key).or_insert(value);
+        }
+        let value = |name: &str| values.get(name).copied().unwrap_or(&Value::Null);
         let mut specials = Vec::new();
         let others = entries().map(|(key, _)| key.as_str()).filter(|key| key.ends_with("_token"));
         for name in SPECIALS.into_iter().chain(others.filter(|key| !SPECIALS.contains(key))) {
@@ -78,7 +81,9 @@ impl Settings {
             specials
                 .extend(values.into_iter().filter_map(Special::new).map(|special| (name.into(), special)));
         }
-        let is_special = |content: &str| specials.iter().any(|(_, special)| special.content == content);
+        let special_texts: BTreeSet<&str> =
+            specials.iter().map(|(_, special): &(_, Special)| &special.content[..]).collect();
+        let is_special = |content: &str| special_texts.contains(content);
         let added = match (&decoder, added) {
             (None, Value::Object(tokens)) => {
                 let token = |(content, value): (&String, &Value)| match id(value) {
@@ -131,28 +136,32 @@ impl Settings {
                 declared.added.extend(tokens.values().cloned());
             }
             None => {
-                let known = |token: &AddedToken| {
-                    declared
-                        .added
-                        .iter()
-                        .any(|other| (&other.content, other.id) == (&token.content, token.id))
-                };
-                let new: Vec<AddedToken> =
-                    self.added.values().filter(|token| !known(token)).cloned().collect();
+                let known: BTreeSet<(&str, u32)> =
+                    declared.added.iter().map(|token| (&token.content[..], token.id)).collect();
+                let is_new = |token: &&AddedToken| !known.contains(&(&token.content[..], token.id));
+                let new: Vec<AddedToken> = self.added.values().filter(is_new).cloned().collect();
                 declared.added.extend(new);
             }
         }
         // The padding token is the usual end token, also where another token ends texts.
         declared.padding =
             declared.padding.or_else(|| find(declared.end, &declared.vocabulary, &declared.added));
+        // Of several with the same text, the first.
+        let mut ids: BTreeMap<String, u32> = BTreeMap::new();
+        for token in &declared.added {
+            ids.entry(token.content.clone()).or_insert(token.id);
+        }
+        let mut next = next_id(declared);
         for (name, special) in &self.specials {
-            let id = match find_added(&special.content, &declared.added) {
-                Some(id) => id,
+            let id = match ids.get(&special.content) {
+                Some(&id) => id,
                 None => {
                     let known = find(&special.content, &declared.vocabulary, &[]);
-                    let token = special.token(known.unwrap_or_else(|| next_id(declared)))?;
+                    let token = special.token(known.unwrap_or(next))?;
                     let id = token.id;
+                    next = next.max(id.saturating_add(1));
                     declared.added.push(token);
+                    ids.insert(special.content.clone(), id);
                     id
                 }
             };
@@ -183,11 +192,6 @@ impl Special {
         let token = added_token(&self.flags, &self.content, id)?;
         Ok(AddedToken { normalized: self.flags["normalized"] == true, special: true, ..token })
     }
-}
-
-/// The id of an added token.
-fn find_added(content: &str, added: &[AddedToken]) -> Option<u32> {
-    added.iter().find(|token| token.content == content).map(|token| token.id)
 }
 
 /// The first id after all others.

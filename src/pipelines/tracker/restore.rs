@@ -47,11 +47,10 @@ impl Tracker {
         }
         let [height, width] = [fields.u32()? as usize, fields.u32()? as usize];
         let options = fields.options()?;
-        let mut tracker =
-            Self::new(sam, [width, height], &options).map_err(|error| match error.code() {
-                ErrorCode::Limit => error.within("saved tracker"),
-                _ => impossible(error.message()),
-            })?;
+        let mut tracker = Self::new(sam, [width, height], &options).map_err(|error| match error.code() {
+            ErrorCode::Limit => error.within("saved tracker"),
+            _ => impossible(error.message()),
+        })?;
         tracker.direction = fields.direction()?;
         let sam = tracker.sam.clone();
         let (model, cx) = (tracking(&sam)?, sam.cx());
