@@ -76,6 +76,13 @@ fn a_configuration_that_asks_for_a_large_input() {
     demo.files.retain(|(name, _)| *name != "config.json");
     demo.files.push(("config.json", large));
     exceeds(demo.sam(Limits::default()), "image_size");
+
+    // One that fits the weights.
+    let sides = |side: usize| format!("        {side},\n        {side}\n");
+    let demo = Demo::new("sam2-nano")
+        .with_config("\"image_size\": 256", "\"image_size\": 4096")
+        .with_config(&sides(256), &sides(4096));
+    exceeds(demo.sam(Limits::default()), "image_size");
     assert_eq!(demo.sam(Limits::default().with_image_size(4096)).unwrap().image_size(), 4096);
 
     // Also what the caller asks for.
@@ -144,4 +151,17 @@ fn what_was_saved_is_checked_again() {
     large[at..at + 4].copy_from_slice(&(1u32 << 15).to_le_bytes());
     exceeds(Tracker::restore(sam.clone(), &sealed(large)), "pixels");
     Tracker::restore(sam, &sealed(saved)).unwrap();
+}
+
+/// A small file cannot ask for large tables by the size of its input: position embeddings are interpolated when it is loaded.
+#[test]
+fn what_grows_at_load_is_bounded_by_the_files() {
+    let demo = Demo::new("sam2-nano");
+    let (bundle, files) = (demo.bundle(), demo.weights.len());
+    let scope = bundle.scope(vitrum::simd::Level::detect());
+    let most = (8 << 20) + 16 * files;
+    scope.check_derived("positions", most).unwrap();
+    let error = scope.check_derived("positions", most + 1).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Limit);
+    assert!(error.message().contains(&format!("of {files}")), "{error}");
 }

@@ -231,8 +231,11 @@ fn many_special_tokens_take_linear_time() {
     let texts = |prefix: &str| -> Vec<String> { (0..COUNT).map(|i| format!("<{prefix}{i}>")).collect() };
     let named: serde_json::Map<String, Value> =
         (0..COUNT).map(|i| (format!("x{i}_token"), json!(format!("<named{i}>")))).collect();
+    // Ids have no gaps.
+    let vocabulary: BTreeMap<String, usize> = serde_json::from_str(VOCAB).unwrap();
+    let next = vocabulary.values().max().unwrap() + 1;
     let added: serde_json::Map<String, Value> =
-        texts("added").into_iter().enumerate().map(|(i, text)| (text, json!(100_000 + i))).collect();
+        texts("added").into_iter().enumerate().map(|(i, text)| (text, json!(next + i))).collect();
     let mut config = json!({ "additional_special_tokens": texts("special") });
     config.as_object_mut().unwrap().extend(named);
     let files = with_side_files(

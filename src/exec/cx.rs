@@ -477,4 +477,41 @@ mod tests {
         let error = Cx::new(&CxOptions::default().with_threads(5000)).unwrap_err();
         assert_eq!(error.code(), crate::ErrorCode::InvalidArgument);
     }
+
+    /// What is idle, in bytes of each buffer.
+    fn idle(cx: &Cx) -> Vec<usize> {
+        cx.workspaces.with(|idle| idle.iter().map(Workspace::bytes).collect())
+    }
+
+    #[test]
+    fn idle_scratch_is_bounded() {
+        const BYTES: usize = 4096;
+        let req = ScratchReq::bytes(BYTES);
+        let cx =
+            |most| Cx::serial(Level::detect()).with_limits(Limits::default().with_idle_scratch_bytes(most));
+        for (most, kept) in [(0, 0), (BYTES - 1, 0), (BYTES, 1), (3 * BYTES - 1, 2), (usize::MAX, 4)] {
+            let cx = cx(most);
+            let lent = [(); 4].map(|()| cx.workspace(req).unwrap());
+            assert!(idle(&cx).is_empty());
+            drop(lent);
+            assert_eq!(idle(&cx), [BYTES].repeat(kept), "at most {most}");
+            cx.trim();
+            assert!(idle(&cx).is_empty());
+        }
+        // A small buffer that comes back finds room beside a large one that is lent again.
+        let cx = cx(BYTES + 1024);
+        let (large, small) = (cx.workspace(req).unwrap(), cx.workspace(ScratchReq::bytes(1024)).unwrap());
+        drop((large, small));
+        assert_eq!(idle(&cx), [BYTES, 1024]);
+    }
+
+    #[test]
+    fn scratch_beyond_the_limit_is_refused() {
+        let cx = Cx::serial(Level::detect()).with_limits(Limits::default().with_scratch_bytes(4096));
+        cx.workspace(ScratchReq::bytes(4096)).unwrap();
+        for req in [ScratchReq::bytes(4097), ScratchReq::slice(1 << 40)] {
+            assert_eq!(cx.workspace(req).err().unwrap().code(), crate::ErrorCode::Limit);
+        }
+        assert_eq!(idle(&cx), [4096], "what was there stays");
+    }
 }

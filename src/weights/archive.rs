@@ -203,6 +203,11 @@ impl<'a> Archive<'a> {
         self.tensors().map(|tensor| tensor.bytes).sum()
     }
 
+    /// Bytes of the files.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.source.len()).sum()
+    }
+
     /// Bytes of the values of all tensors as f32.
     pub fn f32_bytes(&self) -> u64 {
         let values = |shape: &[usize]| shape.iter().fold(4u64, |bytes, &n| bytes.saturating_mul(n as u64));

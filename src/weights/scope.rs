@@ -284,6 +284,19 @@ impl<'a> Scope<'a> {
         Ok(Table::new(level, shape, elements, lines))
     }
 
+    /// Refuses to make a table of `values` f32 of a small one, `what`, if the files are far too small for a model that means
+    /// it: with 32 MiB, and 64 bytes for each of theirs, the largest input of the smallest released model passes.
+    ///
+    /// # Errors
+    /// `Limit`.
+    pub fn check_derived(&self, what: &str, values: usize) -> Result<()> {
+        let (bytes, files) = (4 * values as u64, self.archive.file_bytes());
+        if bytes > (32 << 20) + files.saturating_mul(64) {
+            return Err(err!(Limit, "{what} of {bytes} bytes, to be made of files of {files}"));
+        }
+        Ok(())
+    }
+
     fn mark_packed(&self, name: &str) -> Result<()> {
         if self.packing.format != WeightFormat::F32 {
             self.tensor(name)?.mark_packed();

@@ -70,6 +70,15 @@ fn image_size(case: &Case) {
     case.fails(&segment, 3, culprits);
     let info = ["info", ".", "--json"];
     case.fails(&info, 3, culprits);
+    // One that fits the weights, which the demo has anew from time to time.
+    demo(case, "sam2-nano", "fitting");
+    let config = case.path("fitting/config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let sides = |side: usize| format!("        {side},\n        {side}\n");
+    let text = text.replace("\"image_size\": 256", "\"image_size\": 4096").replace(&sides(256), &sides(4096));
+    fs::write(&config, text).unwrap();
+    let info = ["info", "fitting", "--json"];
+    case.fails(&info, 3, culprits);
     case.succeeds(&[&info[..], &["--max-image-size", "4096"]].concat());
     let little = &["limit weights_bytes is 1048576", "--max-memory raises it"];
     case.fails(&[&info[..], &["--max-image-size", "4096", "--max-memory", "1M"]].concat(), 3, little);
