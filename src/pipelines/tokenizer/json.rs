@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, err};
-use crate::weights::json::{self, Limits};
+use crate::weights::json::{self, Bounds};
 
 use super::added::AddedToken;
 use super::lookup::{Entry, Vocabulary};
@@ -31,7 +31,7 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
 
 /// `bytes` as JSON, no key repeated.
 pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Value> {
-    const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, depth: 16, nodes: 1 << 20 };
+    const LIMITS: Bounds = Bounds { bytes: MAX_FILE_BYTES, depth: 16, nodes: 1 << 20 };
     let text = utf8(bytes, file)?;
     json::parse(text.as_bytes(), LIMITS).map_err(|e| e.within(file))
 }
