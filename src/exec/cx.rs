@@ -509,7 +509,7 @@ mod tests {
     fn scratch_beyond_the_limit_is_refused() {
         let cx = Cx::serial(Level::detect()).with_limits(Limits::default().with_scratch_bytes(4096));
         cx.workspace(ScratchReq::bytes(4096)).unwrap();
-        for req in [ScratchReq::bytes(4097), ScratchReq::slice(1 << 40)] {
+        for req in [ScratchReq::bytes(4097), ScratchReq::slice(usize::MAX / 8)] {
             assert_eq!(cx.workspace(req).err().unwrap().code(), crate::ErrorCode::Limit);
         }
         assert_eq!(idle(&cx), [4096], "what was there stays");
