@@ -51,6 +51,8 @@ pub enum ErrorCode {
     Cancelled = 18,
     /// A bug in this library: a panic was caught at the C ABI.
     Panic = 19,
+    /// Weights or results are not finite: NaN or infinity.
+    NonFinite = 20,
 }
 
 /// An error: a stable [`ErrorCode`] and a message for a person.

@@ -137,7 +137,7 @@ pub mod pipelines;
 pub mod ffi;
 
 pub use error::{Error, ErrorCode, Result};
-pub use exec::{Cx as Context, CxOptions as ContextOptions, Monitor, Runner};
+pub use exec::{Cx as Context, CxOptions as ContextOptions, Limits, Monitor, Runner};
 pub use image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
 pub use kernels::activation::Activation;
 pub use kernels::gemm::WeightFormat;

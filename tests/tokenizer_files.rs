@@ -224,3 +224,29 @@ fn bundles_offer_the_files() {
         assert!(vitrum::weights::SIDE_FILES.contains(&name), "{name}");
     }
 }
+
+#[test]
+fn many_special_tokens_take_linear_time() {
+    const COUNT: usize = 50_000;
+    let texts = |prefix: &str| -> Vec<String> { (0..COUNT).map(|i| format!("<{prefix}{i}>")).collect() };
+    let named: serde_json::Map<String, Value> =
+        (0..COUNT).map(|i| (format!("x{i}_token"), json!(format!("<named{i}>")))).collect();
+    // Ids have no gaps.
+    let vocabulary: BTreeMap<String, usize> = serde_json::from_str(VOCAB).unwrap();
+    let next = vocabulary.values().max().unwrap() + 1;
+    let added: serde_json::Map<String, Value> =
+        texts("added").into_iter().enumerate().map(|(i, text)| (text, json!(next + i))).collect();
+    let mut config = json!({ "additional_special_tokens": texts("special") });
+    config.as_object_mut().unwrap().extend(named);
+    let files = with_side_files(
+        "tokenizer.json",
+        &json!({ "tokenizer_config.json": config, "added_tokens.json": added }),
+    );
+    let started = std::time::Instant::now();
+    let tokenizer = load(&files, None).unwrap().unwrap().with_context_length(77).unwrap();
+    // Steps of the square would be 10¹⁰.
+    let limit = if cfg!(target_arch = "x86_64") { 10 } else { 100 };
+    assert!(started.elapsed().as_secs() < limit, "{:?}", started.elapsed());
+    let [special, next] = ["<special7>", "<special8>"].map(|text| tokenizer.encode(text).unwrap()[1]);
+    assert_eq!(next, special + 1);
+}

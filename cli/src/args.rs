@@ -2,6 +2,7 @@
 
 pub(crate) mod advice;
 pub(crate) mod habits;
+pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod picture;
 pub(crate) mod sam;
@@ -18,6 +19,7 @@ use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use limits::LimitArgs;
 use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
 use track::TrackArgs;
@@ -89,6 +91,8 @@ pub(crate) struct Machine {
     #[arg(long, global = true)]
     pub(crate) no_amx: bool,
     #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
     pub(crate) load: LoadArgs,
 }
 
@@ -140,7 +144,7 @@ impl Machine {
     /// The same with `threads` threads; 0 is one per core.
     pub(crate) fn cx_with(&self, threads: usize) -> Result<Cx> {
         let options = CxOptions::default().with_threads(threads).with_level(self.isa).with_amx(!self.no_amx);
-        Cx::new(&options).or_exit(Exit::Usage)
+        Cx::new(&options.with_limits(self.limits.limits())).or_exit(Exit::Usage)
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use vitrum::ErrorCode;
 
+use crate::args::limits::option_for;
+
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Exit codes; `vitrum --help` documents them. 0 is success.
@@ -110,9 +112,12 @@ impl<T> OrExit<T> for vitrum::Result<T> {
         self.map_err(|error| {
             let exit = match error.code() {
                 ErrorCode::OutOfMemory | ErrorCode::Panic => Exit::Other,
+                // Pictures are always numbers.
+                ErrorCode::NonFinite => Exit::Model,
                 _ => exit,
             };
-            Failure::new(exit, error.message())
+            let failure = Failure::new(exit, error.message());
+            option_for(error.message()).into_iter().fold(failure, Failure::hint)
         })
     }
 }

@@ -2,13 +2,17 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure, Result};
 
 /// The revision of a model that is named without one.
 const MAIN: &str = "main";
+
+/// Bytes of a file with a commit's name at most.
+const MAX_REFERENCE: u64 = 4096;
 
 /// Whether `name` is that of a model on the hub: `org/name` or `org/name@revision`; or `name` alone, if such a model
 /// is in the cache.
@@ -164,7 +168,7 @@ fn snapshot_in(places: &[Place], name: &str) -> Result<PathBuf> {
     }
     let snapshots = repository.join("snapshots");
     let reference = repository.join("refs").join(revision);
-    let commit = match fs::read_to_string(&reference) {
+    let commit = match read_reference(&reference) {
         Ok(text) => text.trim().to_owned(),
         // As a commit names itself.
         Err(_) if is_commit(revision) && snapshots.join(revision).is_dir() => revision.to_owned(),
@@ -187,6 +191,16 @@ fn snapshot_in(places: &[Place], name: &str) -> Result<PathBuf> {
         return Err(failure(format!("{} is not there", snapshot.display())).hint(download));
     }
     Ok(snapshot)
+}
+
+/// The commit that a reference names: of a file without end, no more than its beginning.
+fn read_reference(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    File::open(path)?.take(MAX_REFERENCE).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn is_commit(text: &str) -> bool {

@@ -4,6 +4,7 @@
 
 mod args;
 mod bench;
+mod bounded;
 mod commands;
 mod draw;
 mod failure;

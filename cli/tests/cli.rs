@@ -6,6 +6,9 @@ mod batch;
 mod habits;
 #[path = "cli/json_docs.rs"]
 mod json_docs;
+#[cfg(target_os = "linux")]
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/pictures.rs"]
 mod pictures;
 #[path = "cli/quantize.rs"]

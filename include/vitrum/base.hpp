@@ -222,6 +222,11 @@ private:
 };
 static_assert(sizeof(image) == sizeof(vitrum_image), "a vector of images is an array of vitrum_image");
 
+// What a context may be asked for, with the defaults; see vitrum_limits.
+struct limits : vitrum_limits {
+    limits() : vitrum_limits() { vitrum_limits_init(this, sizeof(vitrum_limits)); }
+};
+
 // How to make a context; see vitrum_context_options.
 struct context_options {
     std::uint32_t threads = 0;
@@ -230,6 +235,7 @@ struct context_options {
     void *parallel_for_user = nullptr;
     // Has a side effect on the process; see there.
     bool amx = false;
+    vitrum::limits limits;
 };
 
 // Threads and an instruction set.
@@ -243,6 +249,7 @@ public:
         c_options.parallel_for = options.parallel_for;
         c_options.parallel_for_user = options.parallel_for_user;
         c_options.amx = options.amx;
+        c_options.limits = &options.limits;
         vitrum_context *handle = nullptr;
         detail::check([&](vitrum_error *report) { return vitrum_context_new(&c_options, &handle, report); });
         handle_.reset(handle);

@@ -27,7 +27,8 @@ enum class status : vitrum_status {
     unsupported = VITRUM_E_UNSUPPORTED,
     out_of_memory = VITRUM_E_OUT_OF_MEMORY,
     cancelled = VITRUM_E_CANCELLED,
-    panic = VITRUM_E_PANIC
+    panic = VITRUM_E_PANIC,
+    non_finite = VITRUM_E_NON_FINITE
 };
 
 // An instruction set; see VITRUM_ISA_*.

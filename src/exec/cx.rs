@@ -17,9 +17,9 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fallible::TryGrow;
 use super::float_env::FloatEnv;
 use super::fork_lock::ForkLock;
+use super::limits::Limits;
 use super::monitor::Monitor;
 #[cfg(feature = "std")]
 use super::profile::Profile;
@@ -58,6 +58,8 @@ pub struct CxOptions {
     /// process, after which small alternate signal stacks are refused, and that is for the application to decide.
     /// [`Cx::amx`] tells what became of it.
     pub amx: bool,
+    /// What it, and what is made with it, may be asked for.
+    pub limits: Limits,
 }
 
 impl CxOptions {
@@ -65,6 +67,7 @@ impl CxOptions {
         with_threads(threads: usize),
         with_level(level: impl Into<Option<Level>>),
         with_amx(amx: bool),
+        with_limits(limits: Limits),
     }
 }
 
@@ -81,6 +84,7 @@ pub struct Cx {
     extensions: Extensions,
     amx: AmxState,
     caches: Caches,
+    limits: Limits,
     runner: Option<Arc<dyn Runner>>,
     /// What the runner said when it came: lanes' memory is cut by it, so that it must not change.
     threads: usize,
@@ -110,7 +114,7 @@ impl Cx {
             #[cfg(not(feature = "parallel"))]
             _ => return Err(err!(Unsupported, "{threads} threads need the feature `parallel`")),
         };
-        let cx = Self { runner, threads, ..Self::serial(level) };
+        let cx = Self { runner, threads, limits: options.limits, ..Self::serial(level) };
         Ok(if options.amx { cx.with_amx() } else { cx })
     }
 
@@ -121,6 +125,7 @@ impl Cx {
             extensions: Extensions::detect(),
             amx: AmxState::NotAsked,
             caches: Caches::detect(),
+            limits: Limits::default(),
             runner: None,
             threads: 1,
             workspaces: Arc::default(),
@@ -173,6 +178,17 @@ impl Cx {
     #[must_use]
     pub fn with_caches(self, caches: Caches) -> Self {
         Self { caches, ..self }
+    }
+
+    /// What it, and what is made with it, may be asked for.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets the [`limits`](Self::limits) of this context and its later clones.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Collects in `profile` what the kernels of a pass do. One caller at a time.
@@ -307,18 +323,20 @@ impl Cx {
         self.watch.get().is_none_or(Watch::goes_on)
     }
 
-    /// Scratch memory, reused between calls: after the first call of a size nothing is allocated.
+    /// Scratch memory, reused between calls: after the first call of a size nothing is allocated, if it is within
+    /// [`Limits::idle_scratch_bytes`].
     ///
     /// # Errors
-    /// `OutOfMemory`.
+    /// `Limit` beyond [`Limits::scratch_bytes`], `OutOfMemory`.
     pub fn workspace(&self, req: ScratchReq) -> Result<WorkspaceGuard<'_>> {
+        self.limits.check_scratch(req.len().saturating_mul(size_of::<f32>()))?;
         let workspace = self.workspaces.with(Vec::pop).unwrap_or_default();
-        let mut guard = WorkspaceGuard { workspace, cache: &self.workspaces };
-        guard.workspace.reserve(req)?;
+        let mut guard = WorkspaceGuard { workspace, cx: self };
+        guard.reserve(req)?;
         Ok(guard)
     }
 
-    /// Frees the scratch memory kept for reuse.
+    /// Frees the scratch memory kept for reuse. What exceeds [`Limits::idle_scratch_bytes`] is freed without being asked.
     pub fn trim(&self) {
         drop(self.workspaces.with(core::mem::take));
     }
@@ -366,7 +384,7 @@ impl WorkspaceCache {
 /// A borrowed [`Workspace`] that returns to its context when dropped.
 pub struct WorkspaceGuard<'a> {
     workspace: Workspace,
-    cache: &'a WorkspaceCache,
+    cx: &'a Cx,
 }
 
 impl Deref for WorkspaceGuard<'_> {
@@ -385,8 +403,16 @@ impl DerefMut for WorkspaceGuard<'_> {
 impl Drop for WorkspaceGuard<'_> {
     fn drop(&mut self) {
         let workspace = core::mem::take(&mut self.workspace);
-        // Without memory for the list itself, the workspace goes.
-        self.cache.with(|idle| _ = idle.try_push(workspace));
+        let most = self.cx.limits.idle_scratch_bytes;
+        // What is beyond the limit is freed here, after the lock; and so is what the list itself has no memory for.
+        let _beyond = self.cx.workspaces.with(|idle| {
+            let kept = idle.iter().map(Workspace::bytes).sum::<usize>();
+            if kept + workspace.bytes() > most || idle.try_reserve(1).is_err() {
+                return Some(workspace);
+            }
+            idle.push(workspace);
+            None
+        });
     }
 }
 
@@ -485,5 +511,42 @@ mod tests {
     fn too_many_threads_are_refused() {
         let error = Cx::new(&CxOptions::default().with_threads(5000)).unwrap_err();
         assert_eq!(error.code(), crate::ErrorCode::InvalidArgument);
+    }
+
+    /// What is idle, in bytes of each buffer.
+    fn idle(cx: &Cx) -> Vec<usize> {
+        cx.workspaces.with(|idle| idle.iter().map(Workspace::bytes).collect())
+    }
+
+    #[test]
+    fn idle_scratch_is_bounded() {
+        const BYTES: usize = 4096;
+        let req = ScratchReq::bytes(BYTES);
+        let cx =
+            |most| Cx::serial(Level::detect()).with_limits(Limits::default().with_idle_scratch_bytes(most));
+        for (most, kept) in [(0, 0), (BYTES - 1, 0), (BYTES, 1), (3 * BYTES - 1, 2), (usize::MAX, 4)] {
+            let cx = cx(most);
+            let lent = [(); 4].map(|()| cx.workspace(req).unwrap());
+            assert!(idle(&cx).is_empty());
+            drop(lent);
+            assert_eq!(idle(&cx), [BYTES].repeat(kept), "at most {most}");
+            cx.trim();
+            assert!(idle(&cx).is_empty());
+        }
+        // A small buffer that comes back finds room beside a large one that is lent again.
+        let cx = cx(BYTES + 1024);
+        let (large, small) = (cx.workspace(req).unwrap(), cx.workspace(ScratchReq::bytes(1024)).unwrap());
+        drop((large, small));
+        assert_eq!(idle(&cx), [BYTES, 1024]);
+    }
+
+    #[test]
+    fn scratch_beyond_the_limit_is_refused() {
+        let cx = Cx::serial(Level::detect()).with_limits(Limits::default().with_scratch_bytes(4096));
+        cx.workspace(ScratchReq::bytes(4096)).unwrap();
+        for req in [ScratchReq::bytes(4097), ScratchReq::slice(usize::MAX / 8)] {
+            assert_eq!(cx.workspace(req).err().unwrap().code(), crate::ErrorCode::Limit);
+        }
+        assert_eq!(idle(&cx), [4096], "what was there stays");
     }
 }

@@ -6,6 +6,7 @@ mod cx;
 mod fallible;
 mod float_env;
 mod fork_lock;
+mod limits;
 mod lines;
 #[cfg(feature = "std")]
 mod map;
@@ -31,6 +32,7 @@ pub(crate) use fallible::{
 };
 #[cfg(any(test, feature = "capi"))]
 pub(crate) use float_env::FloatEnv;
+pub use limits::Limits;
 pub use lines::Lines;
 #[cfg(feature = "std")]
 pub use map::{MappedFile, MappedPart, SteadyFiles};

@@ -161,6 +161,11 @@ impl Workspace {
         Ok(())
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.memory)
+    }
+
     /// As much memory as was [reserved](Self::reserve) last, even if there is more: so that too small a request is noticed
     /// whatever was asked for before.
     pub fn scratch(&mut self) -> Scratch<'_> {

@@ -8,10 +8,11 @@ use super::args::{CStruct, Nullable, flag, init, optional_versioned, place, zero
 use super::error::vitrum_error;
 use super::guard::{guard, guard_value};
 use super::handle::{self, Handle, Shared, free, peek, shared};
+use super::limits::{limits_of, vitrum_limits};
 use super::runner::{HostRunner, MAX_THREADS, vitrum_parallel_for};
 use super::status::vitrum_status;
 use crate::error::{Result, err};
-use crate::exec::{Cx, CxOptions};
+use crate::exec::{Cx, CxOptions, Limits};
 use crate::simd::{AmxState, Level};
 
 /// An instruction set: one of `VITRUM_ISA_*`.
@@ -73,12 +74,15 @@ pub struct vitrum_context_options {
     pub amx: u32,
     /// 0. Here so that the struct does not end in padding.
     pub reserved: u32,
+    /// What the context, and what is made with it, may be asked for; NULL for the defaults. Only read during the call.
+    pub limits: Nullable<*const vitrum_limits>,
 }
 
 // SAFETY: `repr(C)`, begins with `struct_size: u32`, and all-zero bytes are a value of it.
 unsafe impl CStruct for vitrum_context_options {
     const NAME: &'static str = "vitrum_context_options";
-    const EARLIER: &'static [usize] = &[offset_of!(vitrum_context_options, amx)];
+    const EARLIER: &'static [usize] =
+        &[offset_of!(vitrum_context_options, amx), offset_of!(vitrum_context_options, limits)];
 }
 
 /// Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -97,7 +101,7 @@ pub unsafe extern "C" fn vitrum_context_options_init(
 ///
 /// `options` may be NULL for the defaults; it is only read during the call.
 ///
-/// Errors: `VITRUM_E_INVALID_ARGUMENT` for too many threads, or an unknown instruction set;
+/// Errors: `VITRUM_E_INVALID_ARGUMENT` for too many threads, or an unknown instruction set; `VITRUM_E_STRUCT_SIZE`;
 /// `VITRUM_E_UNSUPPORTED` for an instruction set that this CPU lacks, or several threads without `parallel_for`
 /// in a library without threads; `VITRUM_E_OUT_OF_MEMORY` if the system refuses the threads.
 #[unsafe(no_mangle)]
@@ -173,7 +177,8 @@ pub unsafe extern "C" fn vitrum_context_amx(context: Nullable<*const vitrum_cont
     })
 }
 
-/// Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.
+/// Frees the scratch memory that is kept for reuse, for instance when an application is short of memory. What exceeds
+/// `idle_scratch_bytes` of `vitrum_limits` is freed without this call.
 /// `context` may be NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_context_trim(context: Nullable<*const vitrum_context>) {
@@ -192,13 +197,19 @@ pub(super) unsafe fn cx_of<'a>(context: *const vitrum_context) -> Result<Shared<
     unsafe { shared(context, "context") }
 }
 
-fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
+/// # Safety
+/// The options' limits must be NULL or lead to a struct that begins with its `struct_size`.
+unsafe fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
     let level = level_of(options.isa)?;
     let threads = options.threads as usize;
     let amx = flag(options.amx, "amx")?;
     zero(options.reserved, "reserved")?;
+    // SAFETY: the caller's promise.
+    let limits = unsafe { optional_versioned(options.limits, "limits")? };
+    let limits = limits.map_or(Ok(Limits::default()), |limits| limits_of(&limits))?;
     let Some(parallel_for) = options.parallel_for else {
-        return Cx::new(&CxOptions::default().with_threads(threads).with_level(level).with_amx(amx));
+        let options = CxOptions::default().with_threads(threads).with_level(level).with_amx(amx);
+        return Cx::new(&options.with_limits(limits));
     };
     if !(1..=MAX_THREADS).contains(&threads) {
         return Err(err!(
@@ -207,7 +218,7 @@ fn new_cx(options: &vitrum_context_options) -> Result<Cx> {
         ));
     }
     let runner = HostRunner::new(parallel_for, options.parallel_for_user, threads);
-    let cx = Cx::with_runner(level.unwrap_or_else(Level::detect), Arc::new(runner));
+    let cx = Cx::with_runner(level.unwrap_or_else(Level::detect), Arc::new(runner)).with_limits(limits);
     Ok(if amx { cx.with_amx() } else { cx })
 }
 

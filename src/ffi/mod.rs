@@ -33,6 +33,8 @@ pub mod allocator;
 
 pub mod runner;
 
+pub mod limits;
+
 pub mod context;
 
 pub mod file;

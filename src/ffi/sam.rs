@@ -209,7 +209,8 @@ pub unsafe extern "C" fn vitrum_sam_memory_bytes(sam: Nullable<*const vitrum_sam
 /// NULL; it is called with `progress_user` during the call.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown format; `VITRUM_E_IMAGE`, also for a picture so narrow that
-/// resizing would leave no pixel of a side; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+/// resizing would leave no pixel of a side; `VITRUM_E_CANCELLED`; `VITRUM_E_LIMIT` beyond the context's `vitrum_limits`;
+/// `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_encode(
     sam: *const vitrum_sam,

@@ -158,7 +158,7 @@ pub type vitrum_sam_record_callback =
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format or an option outside its domain;
 /// `VITRUM_E_LIMIT` for too many points or layers; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`;
-/// `VITRUM_E_OUT_OF_MEMORY`.
+/// `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_everything(
     sam: *const vitrum_sam,

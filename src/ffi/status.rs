@@ -48,9 +48,11 @@ pub const VITRUM_E_OUT_OF_MEMORY: vitrum_status = 17;
 pub const VITRUM_E_CANCELLED: vitrum_status = 18;
 /// A bug in this library was caught before it could do harm. Please report it with the error's message.
 pub const VITRUM_E_PANIC: vitrum_status = 19;
+/// Weights or results are not finite: NaN or infinity. `allow_non_finite` of `vitrum_limits` lets them pass.
+pub const VITRUM_E_NON_FINITE: vitrum_status = 20;
 
 /// Every status and its description, in order.
-const DESCRIPTIONS: [(vitrum_status, &CStr); 20] = [
+const DESCRIPTIONS: [(vitrum_status, &CStr); 21] = [
     (VITRUM_OK, c"success"),
     (VITRUM_E_INVALID_ARGUMENT, c"invalid argument"),
     (VITRUM_E_NULL_POINTER, c"required pointer is NULL"),
@@ -71,6 +73,7 @@ const DESCRIPTIONS: [(vitrum_status, &CStr); 20] = [
     (VITRUM_E_OUT_OF_MEMORY, c"out of memory"),
     (VITRUM_E_CANCELLED, c"cancelled"),
     (VITRUM_E_PANIC, c"internal error"),
+    (VITRUM_E_NON_FINITE, c"not finite"),
 ];
 
 /// The status of an error. The match makes sure that every error code has its constant.
@@ -95,6 +98,7 @@ pub(super) fn status_of(code: ErrorCode) -> vitrum_status {
         ErrorCode::OutOfMemory => VITRUM_E_OUT_OF_MEMORY,
         ErrorCode::Cancelled => VITRUM_E_CANCELLED,
         ErrorCode::Panic => VITRUM_E_PANIC,
+        ErrorCode::NonFinite => VITRUM_E_NON_FINITE,
     };
     debug_assert_eq!(status, code as vitrum_status, "the numbers are those of ErrorCode");
     status

@@ -187,7 +187,8 @@ pub unsafe extern "C" fn vitrum_tracker_height(tracker: Nullable<*const vitrum_t
 /// NULL; it is called with `progress_user` during the call.
 ///
 /// Errors: `VITRUM_E_IMAGE`, also for a frame of another size than the tracker's; `VITRUM_E_INVALID_ARGUMENT` for an
-/// unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+/// unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_LIMIT` beyond the context's
+/// `vitrum_limits`; `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_push_frame(
     tracker: *mut vitrum_tracker,
@@ -278,7 +279,7 @@ pub unsafe extern "C" fn vitrum_tracker_held_frames(
 /// `progress` may be NULL; it is called with `progress_user` during the call.
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any
-/// more; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+/// more; `VITRUM_E_CANCELLED`; `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_tracker_step(
     tracker: *mut vitrum_tracker,

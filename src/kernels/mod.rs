@@ -26,6 +26,7 @@ pub mod attention;
 pub mod conv;
 pub mod convert;
 pub mod feature_panels;
+pub mod finite;
 pub mod gemm;
 mod len;
 pub mod mask_decoder;

@@ -13,7 +13,7 @@ use crate::exec::{
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Packing, WeightFormat};
-use crate::kernels::{norm, softmax};
+use crate::kernels::{finite, norm, softmax};
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
 use crate::nn::Trace;
 use crate::setters::setters;
@@ -108,7 +108,8 @@ impl Clip {
     /// The bundle is only needed during the call: weights are packed for the context's instruction set.
     ///
     /// # Errors
-    /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Unsupported` for tensors, settings and files that
+    /// Those of [`ClipModel::bind`] and [`Preprocess::from_config`]; `Limit` beyond the context's
+    /// [limits](crate::Limits), `NonFinite` for weights that are not finite, `Unsupported` for tensors, settings and files that
     /// change the result and are not understood. A missing tokenizer, or one that cannot be used, is an error only
     /// when a text is encoded.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &ClipOptions<'_>) -> Result<Self> {
@@ -125,11 +126,14 @@ impl Clip {
         options: &ClipOptions<'_>,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        let mut review = Review::new(options.lenient);
+        cx.limits().check_weights(bundle.archive().f32_bytes())?;
+        let mut review = Review::new(options.lenient).with_limits(*cx.limits());
         let packing = Packing::new(cx, options.weights.map_or_else(|| bundle.weight_format(), Ok)?);
         monitor.run(|monitor| {
             let model = ClipModel::bind(bundle, packing, options.activation, &mut review, monitor)?;
             let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
+            let (height, width) = preprocess.output_size();
+            cx.limits().check_image_size(height.max(width))?;
             monitor.poll()?;
             let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
             if let (Err(error), Some(_)) = (&tokenizer, &model.text)
@@ -138,6 +142,7 @@ impl Clip {
                 review.warn(format_args!("texts cannot be encoded: {error}"));
             }
             review.files(bundle, &QUIET_FILES)?;
+            review.finite(bundle.archive())?;
             Ok(Self { cx: cx.clone(), model, preprocess, tokenizer, warnings: review.into_warnings() })
         })
     }
@@ -200,7 +205,8 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` for no image, `BufferTooSmall` if `out` is shorter, `Image` naming a picture that cannot
-    /// be resized, `Unsupported` if the model has no image tower.
+    /// be resized, `Limit` naming one beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`, `Unsupported`
+    /// if the model has no image tower.
     pub fn encode_images_into(
         &self,
         images: &[ImageView<'_>],
@@ -246,10 +252,7 @@ impl Clip {
                 let monitor = monitor.part(at(0), at(images.len()));
                 vision.forward(cx, pixels, size, out, workspace.scratch(), Trace::of(cx), &monitor)?;
             }
-            if options.normalize {
-                norm::l2_normalize(cx.level(), out, self.embed_dim(), 0.0);
-            }
-            Ok(())
+            self.finish(out, options, "image")
         })
     }
 
@@ -277,7 +280,8 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` for no text, `BufferTooSmall` if `out` is shorter, `NotFound` if there is no tokenizer,
-    /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text.
+    /// `Tokenizer` for one that cannot be used, `Unsupported` if the model has no text tower, `Limit` for a gigantic text,
+    /// `NonFinite`, `OutOfMemory`.
     pub fn encode_texts_into(&self, texts: &[&str], options: &EncodeOptions, out: &mut [f32]) -> Result<()> {
         self.encode_texts_monitored(texts, options, out, &Monitor::none())
     }
@@ -325,10 +329,7 @@ impl Clip {
                     self.encode_tokens(cx, text, now, (length, padding), out_now, &monitor)?;
                     (rest, out_rest) = (later, out_later);
                 }
-                if options.normalize {
-                    norm::l2_normalize(cx.level(), out, self.embed_dim(), 0.0);
-                }
-                Ok(())
+                self.finish(out, options, "text")
             })
         })
     }
@@ -339,7 +340,7 @@ impl Clip {
     ///
     /// # Errors
     /// `InvalidArgument` if either is empty or not a whole number of embeddings, `Unsupported` if the model is one tower
-    /// without a logit scale.
+    /// without a logit scale, `NonFinite` if a logit is not a number: of an embedding that is not finite, or zeros alone.
     pub fn similarity(&self, images: &[f32], texts: &[f32]) -> Result<Vec<f32>> {
         let dim = self.embed_dim();
         let scale = self.model.logit_scale;
@@ -357,7 +358,9 @@ impl Clip {
         let pairs =
             images.chunks_exact(dim).flat_map(|image| texts.chunks_exact(dim).map(move |text| (image, text)));
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        pairs.map(|pair| scale * dot(pair)).try_to_vec()
+        let logits: Vec<f32> = pairs.map(|pair| scale * dot(pair)).try_to_vec()?;
+        finite::check(&self.cx, &logits, "the logits")?;
+        Ok(logits)
     }
 
     /// Zero-shot classification: the probability of each label for `image`.
@@ -404,7 +407,8 @@ impl Clip {
         })
     }
 
-    /// Turns each row of `logits: [images, labels]` into probabilities: softmax.
+    /// Turns each row of `logits: [images, labels]` into probabilities: softmax. A row with a NaN or +∞, or of −∞ alone,
+    /// becomes NaN.
     ///
     /// # Panics
     /// If `logits` is not a whole number of rows.
@@ -428,6 +432,18 @@ impl Clip {
         }
         let mut workspace = cx.workspace(text.scratch_req(cx, [tokens.len(), length]))?;
         text.forward(cx, &ids, length, out, workspace.scratch(), Trace::of(cx), monitor)
+    }
+
+    /// Normalises embeddings, if that is wanted, and refuses those that are not finite; messages call each `what`.
+    fn finish(&self, out: &mut [f32], options: &EncodeOptions, what: &str) -> Result<()> {
+        let dim = self.embed_dim();
+        if options.normalize {
+            norm::l2_normalize(self.cx.level(), out, dim, 0.0);
+        }
+        let mut embeddings = out.chunks_exact(dim).enumerate();
+        embeddings.try_for_each(|(i, values)| {
+            finite::check(&self.cx, values, format_args!("the embedding of {what} {i}"))
+        })
     }
 
     fn vision(&self) -> Result<&VisionEncoder> {

@@ -18,6 +18,7 @@ use super::source::Source;
 use super::{decode, index, strided};
 use crate::error::{Result, err};
 use crate::exec::{Lines, SetOnce, TryGrow, check_memory, try_zeroed};
+use crate::kernels::finite::is_finite;
 use crate::kernels::gemm::WeightFormat;
 use crate::simd::Level;
 
@@ -65,6 +66,8 @@ pub(super) struct Tensor {
     used: AtomicBool,
     /// Whether it was packed in a format other than f32.
     packed: AtomicBool,
+    /// Whether a value that was read is NaN or infinite.
+    non_finite: AtomicBool,
     /// What its columns are multiplied by when they are read for int8: powers of two.
     factors: SetOnce<Vec<f32>>,
     pub(super) stored: Stored,
@@ -73,6 +76,13 @@ pub(super) struct Tensor {
 impl Tensor {
     pub(super) fn mark_packed(&self) {
         self.packed.store(true, Ordering::Relaxed);
+    }
+
+    /// Remembers whether the values that were read are finite.
+    pub(super) fn mark_finite(&self, is_finite: bool) {
+        if !is_finite {
+            self.non_finite.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Sets what its columns are multiplied by when they are read for int8. Only the first factors count.
@@ -148,6 +158,7 @@ impl<'a> Archive<'a> {
             shard,
             used: AtomicBool::new(false),
             packed: AtomicBool::new(false),
+            non_finite: AtomicBool::new(false),
             factors: SetOnce::new(),
             stored: Stored::Plain,
         };
@@ -197,6 +208,23 @@ impl<'a> Archive<'a> {
     /// Bytes of all tensors.
     pub fn total_bytes(&self) -> u64 {
         self.tensors().map(|tensor| tensor.bytes).sum()
+    }
+
+    /// Bytes of the files.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.source.len()).sum()
+    }
+
+    /// Bytes of the values of all tensors as f32.
+    pub fn f32_bytes(&self) -> u64 {
+        let values = |shape: &[usize]| shape.iter().fold(4u64, |bytes, &n| bytes.saturating_mul(n as u64));
+        self.tensors().map(|tensor| values(tensor.shape)).fold(0, u64::saturating_add)
+    }
+
+    /// The names of the tensors that were read and hold a value that is not finite.
+    pub fn non_finite(&self) -> impl Iterator<Item = &str> {
+        let tensors = self.tensors.iter().filter(|tensor| tensor.non_finite.load(Ordering::Relaxed));
+        tensors.map(|tensor| &tensor.entry.name[..])
     }
 
     /// The files' `__metadata__`. Where shards disagree, the first one's value.
@@ -300,6 +328,7 @@ impl<'a> Archive<'a> {
             }),
         };
         read.map_err(|error| error.within(format_args!("tensor {}", quoted(&entry.name))))?;
+        tensor.mark_finite(is_finite(out));
         self.mark_used(tensor);
         Ok(())
     }

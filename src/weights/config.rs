@@ -9,11 +9,11 @@ use core::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::json::{self, Limits, brief, quoted};
+use super::json::{self, Bounds, brief, quoted};
 use crate::error::{Error, ErrorCode, Result, err};
 
 /// Limits of a configuration; the largest published ones are 20 kB.
-const LIMITS: Limits = Limits { bytes: 1 << 20, depth: 16, nodes: 1 << 16 };
+const LIMITS: Bounds = Bounds { bytes: 1 << 20, depth: 16, nodes: 1 << 16 };
 
 /// A JSON object of settings, such as `config.json`.
 ///

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use safetensors::Dtype;
 use serde_json::{Map, Value};
 
-use super::json::{self, Limits, quoted};
+use super::json::{self, Bounds, quoted};
 use crate::error::{Result, err};
 use crate::exec::{TryGrow, check_memory};
 
@@ -31,7 +31,7 @@ pub const MAX_NAME: usize = 512;
 pub(super) const PREFIX: usize = 8;
 
 /// Entries of a header at the limits: an object of objects of arrays.
-const LIMITS: Limits = Limits { bytes: MAX_HEADER, depth: 3, nodes: 1 << 20 };
+const LIMITS: Bounds = Bounds { bytes: MAX_HEADER, depth: 3, nodes: 1 << 20 };
 
 /// A header whose claims hold for its file.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::exec::{MAX_SMALL, TryGrow, check_memory, try_string};
 
 /// What a JSON text may hold at most.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Bounds {
     /// Bytes of text.
     pub bytes: usize,
     /// Objects and arrays inside one another.
@@ -30,7 +30,7 @@ pub struct Limits {
 /// # Errors
 /// [`Limit`](crate::ErrorCode::Limit) beyond a limit, [`Format`](crate::ErrorCode::Format) for anything that is
 /// not JSON, numbers beyond f64, and repeated keys. The message names the key at fault.
-pub fn parse(text: &[u8], limits: Limits) -> Result<Value> {
+pub fn parse(text: &[u8], limits: Bounds) -> Result<Value> {
     if text.len() > limits.bytes {
         return Err(err!(Limit, "{} bytes of JSON, at most {} are read", text.len(), limits.bytes));
     }
@@ -93,7 +93,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Builds a [`Value`] while it counts. After an error, `path` still says where it happened.
 struct Reader {
-    limits: Limits,
+    limits: Bounds,
     depth: usize,
     nodes: usize,
     /// Keys from the root to the current value.
@@ -239,13 +239,13 @@ mod tests {
     use super::*;
     use crate::ErrorCode;
 
-    const LIMITS: Limits = Limits { bytes: 200, depth: 3, nodes: 8 };
+    const LIMITS: Bounds = Bounds { bytes: 200, depth: 3, nodes: 8 };
 
     #[test]
     fn values_survive() {
         let text = r#" {"a": [1, -2, 0.5, true, null], "b": {"c": "\u00e9"}} "#;
         assert_eq!(
-            parse(text.as_bytes(), Limits { nodes: 9, ..LIMITS }).unwrap(),
+            parse(text.as_bytes(), Bounds { nodes: 9, ..LIMITS }).unwrap(),
             serde_json::from_str::<Value>(text).unwrap()
         );
     }

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use super::archive::Archive;
 use super::bundle::{Bundle, MAX_SIDE_FILE, SideFiles, check_side_file};
 use super::header::{MAX_HEADER, MAX_TENSORS};
-use super::json::{self, Limits, quoted};
+use super::json::{self, Bounds, quoted};
 use super::kind;
 use super::source::{Source, SourceFile, open_regular, unreadable};
 use crate::error::{ErrorCode, Result, err};
@@ -190,7 +190,7 @@ fn open_shards(
 
 /// The pairs of tensor and shard in an index: `{"metadata": …, "weight_map": {tensor: shard}}`.
 fn read_index(path: &Path) -> Result<Vec<(String, String)>> {
-    const LIMITS: Limits = Limits { bytes: MAX_HEADER, depth: 8, nodes: 2 * MAX_TENSORS };
+    const LIMITS: Bounds = Bounds { bytes: MAX_HEADER, depth: 8, nodes: 2 * MAX_TENSORS };
     let mut index = json::parse(&read(path)?, LIMITS)?;
     let Some(Value::Object(weight_map)) = index.get_mut("weight_map").map(Value::take) else {
         return Err(err!(Format, "no object \"weight_map\""));

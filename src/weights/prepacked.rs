@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::archive::{Archive, Tensor};
 use super::header::Entry;
-use super::json::{self, Limits, quoted};
+use super::json::{self, Bounds, quoted};
 use super::loading::Progress;
 use super::quantized::Stored;
 use crate::error::{Result, err};
@@ -33,7 +33,7 @@ pub const PACKED_KEY: &str = "vitrum.packed";
 pub const PACKED_VERSION: &str = "1";
 
 /// Tensors that a prepacked matrix is made of at most.
-const LIMITS: Limits = Limits { bytes: 1 << 20, depth: 2, nodes: 1 << 12 };
+const LIMITS: Bounds = Bounds { bytes: 1 << 20, depth: 2, nodes: 1 << 12 };
 
 /// A prepacked matrix of a file.
 #[derive(Debug)]

@@ -6,11 +6,13 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
 
+use super::archive::Archive;
 use super::bundle::Bundle;
 use super::config::Config;
 use super::json::quoted;
 use super::scope::Scope;
 use crate::error::{Error, Result, err};
+use crate::exec::Limits;
 
 /// Names that a message lists; of more it says the number.
 const LISTED: usize = 4;
@@ -110,13 +112,25 @@ const QUIET_TENSORS: &[&str] = &[
 #[derive(Debug, Default)]
 pub struct Review {
     lenient: bool,
+    limits: Limits,
     warnings: Vec<String>,
 }
 
 impl Review {
     /// With `lenient`, what would be refused is warned of.
     pub fn new(lenient: bool) -> Self {
-        Self { lenient, warnings: Vec::new() }
+        Self { lenient, ..Self::default() }
+    }
+
+    /// What the model may ask for, for its [`bind`](crate::models::sam::SamModel::bind): the default limits otherwise.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// What the model may ask for.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The warnings so far.
@@ -207,6 +221,27 @@ impl Review {
             return Ok(());
         }
         self.refuse(err!(Unsupported, "tensors: {} part of the model, but not understood", are(&parts)))
+    }
+
+    /// Refuses weights that are not finite, of those that were read: bytes that are used in place are not, nor what a file
+    /// has packed. If the [limits](Limits::allow_non_finite) allow them, warns of them.
+    ///
+    /// # Errors
+    /// `NonFinite` naming the tensors.
+    pub fn finite(&mut self, archive: &Archive<'_>) -> Result<()> {
+        let names: Vec<String> = archive.non_finite().map(String::from).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let what = match &names[..] {
+            [name] => format!("tensor {}: values that are not finite", quoted(name)),
+            _ => format!("tensors: {} not finite", are(&names)),
+        };
+        if self.limits.allow_non_finite {
+            self.warn(what);
+            return Ok(());
+        }
+        Err(err!(NonFinite, "{what} (NaN or infinity); the context's limit allow_non_finite lets them pass"))
     }
 
     /// Refuses adapters beside the weights, and warns of other side files that nothing has read, but for `quiet` ones, and

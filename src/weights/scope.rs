@@ -314,11 +314,25 @@ impl<'a> Scope<'a> {
                     AlignedVec::try_zeroed((tensor.info().bytes as usize).div_ceil(size_of::<f32>()))?;
                 let bytes = &mut bytemuck::cast_slice_mut(&mut owned)[..tensor.info().bytes as usize];
                 self.archive.read_whole(tensor, bytes, &|bytes| self.count(bytes))?;
+                tensor.mark_finite(elements.are_finite(bytes));
                 owned.into()
             }
         };
         self.archive.mark_used(tensor);
         Ok(Table::new(level, shape, elements, lines))
+    }
+
+    /// Refuses to make a table of `values` f32 of a small one, `what`, if the files are far too small for a model that means
+    /// it: with 32 MiB, and 64 bytes for each of theirs, the largest input of the smallest released model passes.
+    ///
+    /// # Errors
+    /// `Limit`.
+    pub fn check_derived(&self, what: &str, values: usize) -> Result<()> {
+        let (bytes, files) = (4 * values as u64, self.archive.file_bytes());
+        if bytes > (32 << 20) + files.saturating_mul(64) {
+            return Err(err!(Limit, "{what} of {bytes} bytes, to be made of files of {files}"));
+        }
+        Ok(())
     }
 
     fn mark_packed(&self, name: &str) -> Result<()> {

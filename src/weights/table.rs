@@ -5,6 +5,7 @@ use safetensors::Dtype;
 use crate::error::Result;
 use crate::exec::{AlignedVec, Lines};
 use crate::kernels::convert::{bf16_to_f32, f16_to_f32};
+use crate::kernels::finite::{is_finite, is_finite_16};
 use crate::simd::Level;
 
 /// A matrix `[rows, cols]` of which a call reads a few rows: token embeddings. It stays as the file has it, in 16 bits or 32,
@@ -40,6 +41,15 @@ impl Elements {
 
     pub(super) fn bytes(self) -> usize {
         if self == Self::F32 { 4 } else { 2 }
+    }
+
+    /// Whether none of the values in `bytes`, which begin where memory is aligned for f32, is NaN or infinite.
+    pub(super) fn are_finite(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::F32 => is_finite(bytemuck::cast_slice(bytes)),
+            Self::F16 => is_finite_16::<true>(bytemuck::cast_slice(bytes)),
+            Self::Bf16 => is_finite_16::<false>(bytemuck::cast_slice(bytes)),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ static void misuse_structs(void) {
     vitrum_clip_encode_options encode_options;
     vitrum_clip_classify_options classify_options;
     vitrum_context_options context_options;
+    vitrum_limits limits;
     vitrum_context *context = NULL;
     size_t i;
 
@@ -31,6 +32,7 @@ static void misuse_structs(void) {
         CHECK(vitrum_clip_encode_options_init(&encode_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
         CHECK(vitrum_clip_classify_options_init(&classify_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
         CHECK(vitrum_context_options_init(&context_options, wrong[i]) == VITRUM_E_STRUCT_SIZE);
+        CHECK(vitrum_limits_init(&limits, wrong[i]) == VITRUM_E_STRUCT_SIZE);
 
         memset(&context_options, 0, sizeof context_options);
         context_options.struct_size = (uint32_t)wrong[i];
@@ -68,6 +70,7 @@ static void run_serially(void *user, size_t count, void *data, vitrum_work work)
 static void misuse_contexts(void) {
     vitrum_context *context = NULL;
     vitrum_context_options options;
+    vitrum_limits limits;
     vitrum_context_options_init(&options, sizeof options);
 
     EXPECT(VITRUM_E_NULL_POINTER, vitrum_context_new(NULL, NULL, &error));
@@ -90,6 +93,13 @@ static void misuse_contexts(void) {
     options.reserved = 1;
     EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_context_new(&options, &context, &error));
     options.reserved = 0;
+    options.limits = &limits;
+    limits.struct_size = 3;
+    EXPECT(VITRUM_E_STRUCT_SIZE, vitrum_context_new(&options, &context, &error));
+    CHECK(vitrum_limits_init(&limits, sizeof limits) == VITRUM_OK);
+    limits.allow_non_finite = 2;
+    EXPECT(VITRUM_E_INVALID_ARGUMENT, vitrum_context_new(&options, &context, &error));
+    options.limits = NULL;
     options.isa = VITRUM_ISA_SIMD128;
     EXPECT(VITRUM_E_UNSUPPORTED, vitrum_context_new(&options, &context, &error));
     CHECK(context == NULL);

@@ -205,6 +205,8 @@ int main(int argc, char **argv) {
     check_words(sam, clip, image);
     check_progress(sam, embedding, clip, image);
     check_throws(vitrum::status::not_found, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");
+    threads.limits.image_size = 8;
+    check_throws(vitrum::status::limit, [&] { vitrum::sam::load(vitrum::context(threads), argv[1]); }, "a limit");
     std::printf("sam_use: %s\n", failures ? "failed" : "ok");
     return failures != 0;
 }

@@ -297,6 +297,40 @@ static vitrum_context *new_threaded_context(uint32_t threads, vitrum_parallel_fo
     return context;
 }
 
+/* What exceeds a limit of the context is refused; limits that are large enough change nothing. */
+static void check_limits(const char *path, const float *expected) {
+    vitrum_limits limits;
+    vitrum_context_options options;
+    vitrum_context *context = NULL;
+    vitrum_clip *clip = NULL;
+    int i;
+    CHECK(vitrum_limits_init(&limits, sizeof limits) == VITRUM_OK);
+    CHECK(limits.image_size == 2048 && limits.objects == 1024 && limits.weights_bytes == (uint64_t)16 << 30);
+    CHECK(vitrum_context_options_init(&options, sizeof options) == VITRUM_OK);
+    options.threads = 2;
+    options.isa = VITRUM_ISA_PORTABLE;
+    options.limits = &limits;
+    for (i = 0; i < 2; i++) {
+        limits.image_size = i == 0 ? 8 : 0;
+        limits.weights_bytes = i == 0 ? 0 : 1000;
+        EXPECT(VITRUM_OK, vitrum_context_new(&options, &context, &error));
+        EXPECT(VITRUM_E_LIMIT, vitrum_clip_load(context, path, NULL, &clip, &error));
+        CHECK(strstr(error.message, i == 0 ? "limit image_size is 8" : "limit weights_bytes is 1000"));
+        CHECK(clip == NULL);
+        vitrum_context_free(context);
+    }
+    /* Nothing is kept, and every call takes memory again. */
+    memset(&limits, 0, sizeof limits);
+    limits.struct_size = sizeof limits;
+    limits.idle_scratch_bytes = 1;
+    limits.allow_non_finite = 1;
+    EXPECT(VITRUM_OK, vitrum_context_new(&options, &context, &error));
+    EXPECT(VITRUM_OK, vitrum_clip_load(context, path, NULL, &clip, &error));
+    check_same(clip, expected);
+    vitrum_clip_free(clip);
+    vitrum_context_free(context);
+}
+
 int main(int argc, char **argv) {
     vitrum_context *context = NULL;
     vitrum_clip *clip = NULL;
@@ -363,6 +397,8 @@ int main(int argc, char **argv) {
         vitrum_clip_free(clip);
         vitrum_context_free(context);
     }
+
+    check_limits(argv[1], expected);
 
     /* Defaults: the best instruction set, all cores, no AMX. */
     EXPECT(VITRUM_OK, vitrum_context_new(NULL, &context, &error));

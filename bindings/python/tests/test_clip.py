@@ -192,5 +192,12 @@ def test_contexts(demo, clip, pictures):
     for threads in (-1, 5000, 2**40):
         with pytest.raises(ValueError, match="thread"):
             vitrum.Context(threads=threads)
+    limited = vitrum.Context(limits={"image_size": 8})
+    with pytest.raises(ValueError, match="limit image_size is 8"):
+        vitrum.Clip(demo / "clip-nano", context=limited)
+    with pytest.raises(ValueError, match="limit image_size is 8"):
+        vitrum.Clip(demo / "clip-nano", context=pickle.loads(pickle.dumps(limited)))
+    with pytest.raises(TypeError, match="no such limit"):
+        vitrum.Context(limits={"pixel": 8})
     with pytest.raises(TypeError, match=r"vitrum\.Context"):
         vitrum.Clip(demo / "clip-nano", context=4)

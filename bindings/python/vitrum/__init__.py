@@ -19,7 +19,7 @@ Models may be shared by threads, which then work at the same time. They do not s
 from __future__ import annotations
 
 from ._clip import Activation, Clip
-from ._context import Context, Isa
+from ._context import Context, Isa, Limits
 from ._embedding import Embedding
 from ._errors import (
     Cancelled,
@@ -27,6 +27,7 @@ from ._errors import (
     ImageError,
     InvalidArgumentError,
     ModelError,
+    NonFiniteError,
     NotFoundError,
     OutOfMemoryError,
     ReadError,
@@ -60,9 +61,11 @@ __all__ = [
     "ImageError",
     "InvalidArgumentError",
     "Isa",
+    "Limits",
     "MaskStats",
     "Match",
     "ModelError",
+    "NonFiniteError",
     "NotFoundError",
     "Nv12",
     "OutOfMemoryError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ._ffi import Handle, call, count, lib, struct
 
@@ -31,6 +31,29 @@ _AMX = {
 }
 
 
+class Limits(TypedDict, total=False):
+    """What a context, and every model and tracker made with it, may be asked for. What exceeds a limit raises
+    :class:`InvalidArgumentError` before memory is taken for it. Limits may be lowered and raised; 0 is the default.
+    """
+
+    #: Pixels of a picture, a frame, or a mask of their size; 2**28.
+    pixels: int
+    #: Points of a prompt; 16384.
+    points: int
+    #: Objects that a tracker can be made for; 1024.
+    objects: int
+    #: Side of a model's input in pixels, whether its files or the caller ask for it; 2048.
+    image_size: int
+    #: Bytes of a model's weights, counted as float32: 4 for every value in its files; 16 GiB.
+    weights_bytes: int
+    #: Bytes of scratch memory that one step of a call takes at once; 2 GiB.
+    scratch_bytes: int
+    #: Bytes of scratch memory that are kept for the next calls; 512 MiB.
+    idle_scratch_bytes: int
+    #: Weights and results may be NaN or infinite, which raises :class:`NonFiniteError` otherwise; False.
+    allow_non_finite: bool
+
+
 class Context:
     """Threads, an instruction set, and scratch memory that is kept for reuse.
 
@@ -42,18 +65,23 @@ class Context:
         isa: ``"portable"``, ``"avx2"``, ``"avx512"``, ``"neon"`` or ``"simd128"``; ``None`` is the best.
         amx: Multiplies weights in bf16 and int8 with AMX where the CPU has it. On Linux that is a request for the whole
             process, after which small alternate signal stacks are refused.
+        limits: What models may be asked for, where that is not the default.
 
     Raises:
         ValueError: Too many threads, or an unknown instruction set.
         UnsupportedError: This CPU lacks the instruction set.
     """
 
-    def __init__(self, threads: int = 0, isa: Isa | None = None, amx: bool = False) -> None:
+    def __init__(
+        self, threads: int = 0, isa: Isa | None = None, amx: bool = False, limits: Limits | None = None
+    ) -> None:
         if isa not in _ISAS:
             raise ValueError(f"isa: one of {', '.join(map(repr, _ISAS))}, not {isa!r}")
-        self._options = (threads, isa, amx)
+        self._options = (threads, isa, amx, limits)
         options = struct("context_options")
         options.threads, options.isa, options.amx = count("threads", threads), _ISAS[isa], bool(amx)
+        c_limits = _limits(limits or {})
+        options.limits = c_limits
         self._handle = Handle("context")
         call(lib.vitrum_context_new, options, self._handle.place)
 
@@ -94,6 +122,16 @@ class Context:
 
     def __repr__(self) -> str:
         return f"vitrum.Context(threads={self.threads}, isa={self.isa!r}, amx={self._options[2]})"
+
+
+def _limits(limits: Limits) -> Any:
+    """The C struct."""
+    c_limits = struct("limits")
+    for name, value in limits.items():
+        if name not in Limits.__annotations__:
+            raise TypeError(f"{name}: no such limit; there are {', '.join(Limits.__annotations__)}")
+        setattr(c_limits, name, count(name, value, 2**64 - 1))
+    return c_limits
 
 
 _lock = threading.Lock()

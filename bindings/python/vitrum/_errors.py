@@ -28,6 +28,7 @@ class Status(IntEnum):
     OUT_OF_MEMORY = 17
     CANCELLED = 18
     PANIC = 19
+    NON_FINITE = 20
 
 
 class Error(Exception):
@@ -84,6 +85,10 @@ class OutOfMemoryError(Error, MemoryError):
     """Memory could not be allocated. The models in use are unharmed."""
 
 
+class NonFiniteError(Error, ArithmeticError):
+    """Weights or results are not finite: NaN or infinity. ``allow_non_finite`` of :class:`Limits` lets them pass."""
+
+
 class Cancelled(Error):
     """A progress callback returned ``False``."""
 
@@ -104,6 +109,7 @@ _CLASSES: dict[int, type[Error]] = {
     Status.UNSUPPORTED: UnsupportedError,
     Status.OUT_OF_MEMORY: OutOfMemoryError,
     Status.CANCELLED: Cancelled,
+    Status.NON_FINITE: NonFiniteError,
 }
 
 

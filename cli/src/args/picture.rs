@@ -3,7 +3,7 @@
 use clap::Args;
 use vitrum::image::MAX_IMAGE_PIXELS;
 
-use crate::picture::PictureOptions;
+use crate::picture::{MASKS, PictureOptions};
 
 /// Options of all commands that take pictures.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -19,6 +19,12 @@ pub(crate) struct PictureArgs {
 impl PictureArgs {
     /// What was asked for.
     pub(crate) fn options(&self) -> PictureOptions {
-        PictureOptions { exif: !self.no_exif, max_pixels: self.max_pixels.map(|pixels| pixels as usize) }
+        let max_pixels = self.max_pixels.map(|pixels| pixels as usize);
+        PictureOptions { exif: !self.no_exif, max_pixels, ..PictureOptions::default() }
+    }
+
+    /// The same of pictures whose masks are found and drawn.
+    pub(crate) fn options_for_masks(&self) -> PictureOptions {
+        PictureOptions { shown: MASKS, ..self.options() }
     }
 }

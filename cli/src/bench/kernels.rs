@@ -8,17 +8,17 @@ use vitrum::kernels::gemm::{self, Destination, PackedWeights, Rows, WeightFormat
 use vitrum::kernels::norm;
 
 use super::{Bench, Work};
-use crate::failure::Result;
+use crate::failure::{Exit, OrExit, Result};
 
 /// Numbers between −½ and ½.
 fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| (i * 7919 % 1013) as f32 / 1013.0 - 0.5).collect()
 }
 
-fn workspace(req: ScratchReq) -> Workspace {
+fn workspace(req: ScratchReq) -> Result<Workspace> {
     let mut workspace = Workspace::default();
-    workspace.reserve(req).unwrap();
-    workspace
+    workspace.reserve(req).or_exit(Exit::Other)?;
+    Ok(workspace)
 }
 
 /// SAM's global layers, a square, CLIP B/16 and B/32, one token, a text.
@@ -40,8 +40,8 @@ pub(super) fn gemm(bench: &mut Bench<'_>, shapes: &[[usize; 3]]) -> Result<()> {
     for &[m, n, k] in shapes {
         let cx = bench.cx;
         let (lhs, bias, mut out) = (numbers(m * k), numbers(n), vec![0.0; m * n]);
-        let rhs = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k)).unwrap();
-        let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs));
+        let rhs = PackedWeights::pack(bench.packing(), n, k, &numbers(n * k)).or_exit(Exit::Other)?;
+        let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs))?;
         let run = || {
             let (lhs, output) = (Rows::new(&lhs, m, k), Destination::Store { out: &mut out, stride: n });
             gemm::gemm(cx, &lhs, &rhs, Some(&bias), Activation::None, output, workspace.scratch());
@@ -66,7 +66,7 @@ pub(super) fn gemm_cold(bench: &mut Bench<'_>) -> Result<()> {
         let rhs: Vec<_> =
             (0..copies).map(|_| PackedWeights::pack(packing, n, k, &weights).unwrap()).collect();
         let mut next = rhs.iter().cycle();
-        let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs[0]));
+        let mut workspace = workspace(gemm::scratch_req(cx, m, &rhs[0]))?;
         let run = || {
             let (lhs, output) = (Rows::new(&lhs, m, k), Destination::Store { out: &mut out, stride: n });
             let rhs = next.next().expect("copies");
@@ -88,7 +88,7 @@ pub(super) fn attention(bench: &mut Bench<'_>) -> Result<()> {
         let shape = AttentionShape { batches, heads, queries: tokens, keys: tokens, head_dim: 64, bf16 };
         let len = batches * heads * tokens * shape.head_dim;
         let (q, k, v, mut out) = (numbers(len), numbers(len), numbers(len), vec![0.0; len]);
-        let mut workspace = workspace(attention::scratch_req(cx, &shape));
+        let mut workspace = workspace(attention::scratch_req(cx, &shape))?;
         let run = || {
             let bias = if causal { Bias::Causal } else { Bias::None };
             let scale = 0.125;
@@ -108,8 +108,9 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let cx = bench.cx;
         let (rows, depth) = ((side / patch) * (side / patch), 3 * patch * patch);
         let (image, mut out) = (numbers(3 * side * side), vec![0.0; rows * outputs]);
-        let weights = PackedWeights::pack(cx.level(), outputs, depth, &numbers(outputs * depth)).unwrap();
-        let mut workspace = workspace(gemm::scratch_req(cx, rows, &weights));
+        let weights = PackedWeights::pack(cx.level(), outputs, depth, &numbers(outputs * depth))
+            .or_exit(Exit::Other)?;
+        let mut workspace = workspace(gemm::scratch_req(cx, rows, &weights))?;
         let run = || {
             let patches = Patches::new(&image, 3, side, side, patch);
             let output = Destination::Store { out: &mut out, stride: outputs };
@@ -129,7 +130,7 @@ pub(super) fn conv(bench: &mut Bench<'_>) -> Result<()> {
         let weights = shape.weight_shape().iter().product();
         let conv = PackedConv::pack(cx.level(), shape, &numbers(weights)).unwrap();
         let (input, mut out) = (numbers(pixels * shape.inputs), vec![0.0; pixels * shape.outputs]);
-        let mut workspace = workspace(conv::scratch_req(cx, &conv, [SIDE; 2]));
+        let mut workspace = workspace(conv::scratch_req(cx, &conv, [SIDE; 2]))?;
         let run = || {
             let scratch = workspace.scratch();
             conv::conv2d(cx, &conv, [SIDE; 2], &input, None, Activation::None, &mut out, scratch);

@@ -59,7 +59,7 @@ fn of_memory(
     let (attention, encoder) = (&memory.attention, &memory.encoder);
     let counts = [sizes.count, config.tracking.max_pointers];
     let mut workspace = Workspace::default();
-    workspace.reserve(attention.scratch_req(cx, counts).or(encoder.scratch_req(cx))).unwrap();
+    workspace.reserve(attention.scratch_req(cx, counts).or(encoder.scratch_req(cx))).or_exit(Exit::Other)?;
     let mask = wave(side * side);
     let shape = format!("{side}x{side}");
     let flops = sam2_work::memory_encoder(config, sizes);

@@ -1,6 +1,5 @@
 //! `vitrum classify`.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -14,7 +13,7 @@ use crate::name::ImageName;
 use crate::npy::{self, Array};
 use crate::output::Output;
 use crate::text_file::is_stdin;
-use crate::{inputs, labels, model, name};
+use crate::{bounded, inputs, labels, model, name};
 
 /// A label and its probability.
 #[derive(Debug, Serialize)]
@@ -73,10 +72,13 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
     pictures.verdict()
 }
 
+/// Bytes of a file of embeddings at most: a million rows of 1024 values.
+const MAX_EMBEDDINGS: u64 = 4 << 30;
+
 /// The embeddings in the file `path`, a row for each of `labels` labels.
 fn read_embeddings(path: &Path, labels: usize) -> Result<(&Path, Array)> {
     let bad = |message: String| Failure::new(Exit::Input, format!("{}: {message}", path.display()));
-    let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let bytes = bounded::open(path, MAX_EMBEDDINGS, npy::is_npy)?;
     let array = npy::read(&bytes).map_err(bad)?;
     match array.shape[..] {
         [rows, _] if rows == labels => {}

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &EverythingArgs, machine: &Machine, output: &mut Output)
     inputs.add(&args.image);
     inputs.add(Path::new(&args.model.model));
     let files = Files::new(&args.output, false, &inputs, None, output)?;
-    let picture = Picture::open(&args.image, &args.pictures.options())?;
+    let picture = Picture::open(&args.image, &args.pictures.options_for_masks())?;
     let cx = machine.cx()?;
     let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &cx)?;
     let options = args.automatic.options(&sam);

@@ -24,14 +24,13 @@ mod meaning;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use crate::draw::mask_png::Facts;
 use crate::failure::{Exit, Failure, Result};
 use crate::npy::{self, Array, Elements};
-use crate::output;
-use crate::picture::{MAX_FILE, Picture, PictureOptions};
+use crate::picture::{MAX_FILE, Picture, PictureOptions, is_picture};
+use crate::{bounded, output};
 use meaning::{Meaning, notable_shape, of_gray, of_picture};
 
 const FORMS: &str = "a mask is white on black; any one colour on black; 0 and 1; a shape in alpha; or of several objects, \
@@ -58,9 +57,9 @@ pub(super) enum Marks {
 /// Reads the file `path` and tells the user what it was taken for, if it is not plainly a mask.
 pub(super) fn read(path: &Path, options: &PictureOptions) -> Result<MaskFile> {
     let unreadable = |error| Failure::unreadable(path, &error);
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let is_known = |head: &[u8]| is_picture(head) || npy::is_npy(head);
+    let bytes = bounded::read(file, MAX_FILE, is_known).map_err(unreadable)?;
     let name = path.display();
     let bad = |message: String| Failure::new(Exit::Input, format!("{name}: {message}"));
     if bytes.starts_with(b"PK\x03\x04") {

@@ -79,7 +79,7 @@ fn of_pixels(cx: &Cx, gray: &[u8], [width, height]: [usize; 2], side: usize, fit
     let resample =
         Resample::new(1, (width, height), (to_width, to_height), Filter::Bilinear).or_exit(Exit::Input)?;
     let (mut workspace, mut small) = (Workspace::default(), vec![0; to_width * to_height]);
-    workspace.reserve(resample.scratch_req(cx)).unwrap();
+    workspace.reserve(resample.scratch_req(cx)).or_exit(Exit::Input)?;
     resample.run(cx, gray, width, &mut small, workspace.scratch());
 
     let logit = |value: u8| {

@@ -22,18 +22,17 @@ pub(crate) mod track;
 use vitrum::ErrorCode;
 use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
-use crate::failure::{Exit, Failure, OrExit, Result};
+use crate::failure::{Exit, OrExit, Result};
 
 /// Embeddings of `texts`: `[texts, embed_dim]`.
 fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
-    clip.encode_texts(&texts, &EncodeOptions::default().with_normalize(normalize)).map_err(|error| {
-        let exit = match error.code() {
-            ErrorCode::InvalidArgument | ErrorCode::Limit => Exit::Usage,
-            _ => Exit::Model,
-        };
-        Failure::new(exit, error.message())
-    })
+    let embeddings = clip.encode_texts(&texts, &EncodeOptions::default().with_normalize(normalize));
+    let is_of_texts = |error: &vitrum::Error| {
+        clip.tokenizer().is_some() && matches!(error.code(), ErrorCode::InvalidArgument | ErrorCode::Limit)
+    };
+    let exit = if embeddings.as_ref().is_err_and(is_of_texts) { Exit::Usage } else { Exit::Model };
+    embeddings.or_exit(exit)
 }
 
 /// Logits `[images, texts]`; none of no images.

@@ -1,6 +1,5 @@
 //! `vitrum segment`.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -12,12 +11,13 @@ use super::mask_prompt::{self, Fit};
 use super::masks::{self, Record, tinted};
 use crate::args::sam::{Corners, Numbered, Place, PromptArgs, SegmentArgs};
 use crate::args::{LoadArgs, Machine};
+use crate::bounded;
 use crate::draw::{Canvas, color};
 use crate::failure::{Exit, Failure, OrExit, Result};
 use crate::model;
 use crate::name;
 use crate::output::{self, Inputs, Output};
-use crate::picture::Picture;
+use crate::picture::{MAX_FILE, Picture};
 use crate::progress;
 
 /// Finds what was clicked, boxed or named, prints a line or an object for each mask and writes the files asked for.
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &SegmentArgs, machine: &Machine, output: &mut Output) ->
     }
     let other = args.save_embedding.as_deref().map(|path| ("--save-embedding", path));
     let files = Files::new(&args.output, !by_text, &inputs(args)?, other, output)?;
-    let picture = Picture::open(&args.image, &args.pictures.options())?;
+    let picture = Picture::open(&args.image, &args.pictures.options_for_masks())?;
     let task = Task { args, picture, load: machine.load, cx: machine.cx()? };
     let sam = model::load_sam(&args.model.model, args.model.image_size, machine.load, &task.cx)?;
     if by_text { task.find_texts(&sam, &files, output) } else { task.answer(&sam, &files, output) }
@@ -185,7 +185,7 @@ impl Task<'_> {
     }
 
     fn restore(&self, sam: &Sam, path: &Path) -> Result<Embedding> {
-        let bytes = fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let bytes = bounded::open(path, MAX_FILE, |head| head.starts_with(b"vitrumSE"))?;
         let embedding = sam.restore(&bytes);
         let embedding = embedding.map_err(|error| error.within(path.display())).or_exit(Exit::Input)?;
         let ((width, height), picture) = (embedding.image_size(), &self.picture);

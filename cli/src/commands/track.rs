@@ -44,7 +44,7 @@ pub(crate) fn run(args: &TrackArgs, machine: &Machine, output: &mut Output) -> R
     let plan = Plan::new(&args.prompts, &args.pictures.options())?;
     let reader = video::open(
         &args.input,
-        Assumptions { fps: args.fps, matrix: args.matrix, pictures: args.pictures.options() },
+        Assumptions { fps: args.fps, matrix: args.matrix, pictures: args.pictures.options_for_masks() },
     )?;
     let len = [reader.len(), args.frames].into_iter().flatten().min();
     if let Some(len) = len {

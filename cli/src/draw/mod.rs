@@ -109,7 +109,7 @@ impl Canvas {
         let resample = Resample::new(3, (width, height), (to_width, to_height), Filter::Bicubic);
         let resample = resample.or_exit(Exit::Other)?;
         let mut workspace = Workspace::default();
-        workspace.reserve(resample.scratch_req(cx)).unwrap();
+        workspace.reserve(resample.scratch_req(cx)).or_exit(Exit::Other)?;
         let mut target = vec![0; to_width * to_height * 3];
         resample.run(cx, &source, width * 3, &mut target, workspace.scratch());
 

@@ -8,6 +8,9 @@ const BASE: usize = 144 << 20;
 /// decompression bomb has one for thousands.
 const PER_BYTE: usize = 512;
 
+/// Bytes for a pixel of a picture whose masks are found and drawn: the picture, its copy in colours, the canvas, its file.
+pub(crate) const MASKS: usize = 15;
+
 /// How pictures are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PictureOptions {
@@ -16,11 +19,13 @@ pub(crate) struct PictureOptions {
     /// Pixels at most. Without it, as many as the library takes ([`MAX_IMAGE_PIXELS`]), unless the file is far too small
     /// for them.
     pub(crate) max_pixels: Option<usize>,
+    /// Bytes that a command takes for a pixel of the decoded picture: to show it to a model, to draw masks on it.
+    pub(crate) shown: usize,
 }
 
 impl Default for PictureOptions {
     fn default() -> Self {
-        Self { exif: true, max_pixels: None }
+        Self { exif: true, max_pixels: None, shown: 1 }
     }
 }
 
@@ -28,6 +33,7 @@ impl Default for PictureOptions {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     max_pixels: Option<usize>,
+    shown: usize,
     /// Bytes of the file; `None` for a stream, which ends nobody knows where.
     file: Option<usize>,
 }
@@ -35,12 +41,12 @@ pub(crate) struct Limits {
 impl Limits {
     /// Of a picture in a file of `file` bytes.
     pub(crate) fn of_file(options: &PictureOptions, file: usize) -> Self {
-        Self { max_pixels: options.max_pixels, file: Some(file) }
+        Self { max_pixels: options.max_pixels, shown: options.shown, file: Some(file) }
     }
 
     /// Of frames in a stream. Memory must be taken as bytes come.
     pub(crate) fn of_stream(options: &PictureOptions) -> Self {
-        Self { max_pixels: options.max_pixels, file: None }
+        Self { max_pixels: options.max_pixels, shown: options.shown, file: None }
     }
 
     /// Bytes that a picture may take while it is decoded.
@@ -65,7 +71,7 @@ impl Limits {
             return Err(format!("a picture of {width} x {height} pixels is larger than --max-pixels {most}"));
         }
         match self.file {
-            Some(file) if pixels.saturating_mul(bytes) > self.memory() => Err(format!(
+            Some(file) if pixels.saturating_mul(bytes.max(self.shown)) > self.memory() => Err(format!(
                 "a picture of {width} x {height} pixels in {file} bytes, taken for a decompression bomb \
                  (--max-pixels {pixels} reads it)"
             )),
@@ -87,6 +93,10 @@ mod tests {
         let default = limits(None, 100_000);
         assert_eq!(default(8000, 6000, 3), Ok(()));
         assert_eq!(default(16384, 8192, 1), Ok(()));
+        let drawn = PictureOptions { shown: MASKS, ..PictureOptions::default() };
+        assert!(Limits::of_file(&drawn, 100_000).check(8000, 6000, 3).is_err());
+        assert_eq!(Limits::of_file(&drawn, 100_000).check(4000, 3000, 3), Ok(()));
+        assert_eq!(Limits::of_file(&drawn, 3_000_000).check(12000, 8000, 3), Ok(()));
         assert!(default(16384, 8192, 3).unwrap_err().contains("--max-pixels 134217728 reads it"));
         assert_eq!(limits(Some(1 << 28), 1000)(16384, 8192, 3), Ok(()));
         // 200 million pixels, as telephones take them.

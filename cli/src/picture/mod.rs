@@ -15,7 +15,7 @@ mod tiff;
 mod webp;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,9 +23,9 @@ use vitrum::image::{ImageView, PixelFormat};
 
 use crate::draw::Rect;
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::output;
+use crate::{bounded, output};
 pub(crate) use gif::mended as mended_gif;
-pub(crate) use limits::{Limits, PictureOptions};
+pub(crate) use limits::{Limits, MASKS, PictureOptions};
 pub(crate) use png::write_canvas;
 pub(crate) use raw::{RawPicture, RawPixels};
 use sniff::Kind;
@@ -141,13 +141,13 @@ fn name_of(path: &Path) -> String {
 
 /// What messages call a file, and its bytes, or more than a picture may have.
 fn read(path: &Path) -> Result<(String, Vec<u8>)> {
-    let (name, mut bytes) = (name_of(path), Vec::new());
+    let name = name_of(path);
     if path.as_os_str() == "-" {
         if STDIN_READ.swap(true, Ordering::Relaxed) {
             return Err(Failure::usage("standard input can be read only once: give - for one picture"));
         }
-        let read = io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Failure::new(Exit::Input, format!("{name}: {error}")))?;
+        let read = bounded::read(io::stdin().lock(), MAX_FILE, is_picture);
+        let bytes = read.map_err(|error| Failure::new(Exit::Input, format!("{name}: {error}")))?;
         return Ok((name, bytes));
     }
     let unreadable = |error| Failure::unreadable(path, &error);
@@ -155,8 +155,13 @@ fn read(path: &Path) -> Result<(String, Vec<u8>)> {
     if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(Failure::new(Exit::Input, format!("{name}: a directory, not a picture")));
     }
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = bounded::read(file, MAX_FILE, is_picture).map_err(unreadable)?;
     Ok((name, bytes))
+}
+
+/// Whether a file begins as a picture that is read.
+pub(crate) fn is_picture(head: &[u8]) -> bool {
+    Kind::of(head).is_some()
 }
 
 /// Decodes a file's contents and turns the picture as it is to be seen; messages call it `name`.

@@ -55,7 +55,8 @@ impl Gif {
         if width == 0 || height == 0 {
             return Err(failure("damaged GIF: no width or no height".into()));
         }
-        limits.check(width, height, 4).map_err(failure)?;
+        // The picture, what it was before a frame, and the frame's own.
+        limits.check(width, height, 7).map_err(failure)?;
         let len = count(&bytes);
         let mut picture = Picture::blank(width, height, PixelFormat::Rgb8);
         clear(&mut picture, [0, 0, width, height]);

@@ -136,7 +136,8 @@ pub(super) struct Y4m<R> {
     conversion: Conversion,
     /// Planes of a frame.
     planes: Vec<u8>,
-    picture: Picture,
+    /// The frame; `None` before the first one has come: memory is taken as bytes come, whatever the header claims.
+    picture: Option<Picture>,
     /// Frames read.
     count: u64,
 }
@@ -150,14 +151,13 @@ impl<R: BufRead> Y4m<R> {
         };
         let line = line(&mut source).map_err(failure)?.unwrap_or_default();
         let header = Header::parse(&line, Limits::of_stream(options)).map_err(failure)?;
-        let format = if header.chroma == Chroma::None { PixelFormat::Gray8 } else { PixelFormat::Rgb8 };
         Ok(Self {
             name: name.to_owned(),
             source,
             header,
             conversion: Conversion::new(matrix, header.range),
             planes: Vec::new(),
-            picture: Picture::blank(header.width, header.height, format),
+            picture: None,
             count: 0,
         })
     }
@@ -168,7 +168,6 @@ impl<R: BufRead> Y4m<R> {
         if line.split(|&c| c == b' ').next() != Some(b"FRAME") {
             return Err("damaged Y4M: a frame does not begin with FRAME".into());
         }
-        // Memory is taken as bytes come, whatever size the header claims.
         let len = self.header.frame_len();
         self.planes.clear();
         let read = self.source.by_ref().take(len as u64).read_to_end(&mut self.planes);
@@ -183,21 +182,25 @@ impl<R: BufRead> Y4m<R> {
     }
 
     /// Turns the planes into a picture.
-    fn convert(&mut self) {
+    fn convert(&mut self) -> &Picture {
         let Header { width, height, chroma, .. } = self.header;
+        let format = if chroma == Chroma::None { PixelFormat::Gray8 } else { PixelFormat::Rgb8 };
+        let picture = self.picture.get_or_insert_with(|| Picture::blank(width, height, format));
         let (luma, rest) = self.planes.split_at(width * height);
         let rows = luma.chunks_exact(width);
         let Chroma::Shared(across, down) = chroma else {
-            let gray = self.picture.data_mut().chunks_exact_mut(width);
-            return rows.zip(gray).for_each(|(row, gray)| self.conversion.gray(row, gray));
+            let gray = picture.data_mut().chunks_exact_mut(width);
+            rows.zip(gray).for_each(|(row, gray)| self.conversion.gray(row, gray));
+            return picture;
         };
         let (chroma_width, chroma_height) = self.header.chroma_size();
         let (u, v) = rest.split_at(chroma_width * chroma_height);
-        let rgb = self.picture.data_mut().chunks_exact_mut(3 * width);
+        let rgb = picture.data_mut().chunks_exact_mut(3 * width);
         for (y, (row, rgb)) in rows.zip(rgb).enumerate() {
             let [u, v] = [u, v].map(|plane| &plane[y / down * chroma_width..][..chroma_width]);
             self.conversion.row(row, u, v, across, rgb);
         }
+        picture
     }
 }
 
@@ -217,8 +220,8 @@ impl<R: BufRead + Send> Reader for Y4m<R> {
             return Ok(None);
         }
         self.count += 1;
-        self.convert();
-        Ok(Some(Frame { picture: &self.picture, seconds: 1.0 / self.header.rate }))
+        let seconds = 1.0 / self.header.rate;
+        Ok(Some(Frame { picture: self.convert(), seconds }))
     }
 
     fn rewind(&mut self) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod case;
 mod habits;
+mod limits;
 mod masks;
 mod pictures;
 mod text;
@@ -14,8 +15,15 @@ use std::path::Path;
 use case::{CASES, Check};
 
 /// The checks, by folder.
-const CHECKS: [&[Check]; 6] =
-    [habits::CHECKS, masks::CHECKS, pictures::CHECKS, text::CHECKS, torch::CHECKS, weights::CHECKS];
+const CHECKS: [&[Check]; 7] = [
+    habits::CHECKS,
+    limits::CHECKS,
+    masks::CHECKS,
+    pictures::CHECKS,
+    text::CHECKS,
+    torch::CHECKS,
+    weights::CHECKS,
+];
 
 #[test]
 fn every_case_has_a_check() {
@@ -45,4 +53,4 @@ macro_rules! run_checks {
         }
     )*};
 }
-run_checks!(habits masks pictures text torch weights);
+run_checks!(habits limits masks pictures text torch weights);

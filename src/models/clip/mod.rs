@@ -44,9 +44,9 @@ impl ClipModel {
     /// `activation` overrides what the files say, or do not say. `review` hears of what is left over.
     ///
     /// # Errors
-    /// `Config` for impossible sizes, `Unsupported` for tensors and settings that are not understood, and what
-    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors; `Cancelled` by the monitor, which is asked
-    /// after every piece that is read.
+    /// `Config` for impossible sizes, `Limit` for an input beyond the review's limits, `Unsupported` for tensors and settings
+    /// that are not understood, and what [`Scope::f32`](crate::weights::Scope::f32) returns for tensors; `Cancelled` by the
+    /// monitor, which is asked after every piece that is read.
     pub fn bind(
         bundle: &Bundle<'_>,
         packing: impl Into<Packing>,
@@ -57,6 +57,9 @@ impl ClipModel {
         let loading = Loading::new(bundle.archive(), monitor);
         let (naming, scope) = Naming::detect(&bundle.scope(packing).reporting(&loading))?;
         let config = ClipConfig::of(bundle, &scope, naming, activation, review)?;
+        if let Some(vision) = &config.vision {
+            review.limits().check_image_size(vision.image_size)?;
+        }
         let vision = config.vision.map(|config| VisionEncoder::bind(&scope, naming, &config)).transpose()?;
         let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;
         let is_whole = vision.is_some() && text.is_some();

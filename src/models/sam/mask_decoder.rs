@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use self::masks::MaskInputs;
+pub(crate) use self::masks::highest;
 use self::output_mlps::{OutputMlps, OutputTokens};
 use super::attention::Batch;
 use super::config::{PromptHeadConfig, Stability};

@@ -64,7 +64,7 @@ impl SamModel {
     ///
     /// # Errors
     /// `Unsupported` if this is no SAM, or for tensors and settings that are not understood; `Config` for impossible
-    /// sizes, `InvalidArgument` for an impossible `image_size`, and what
+    /// sizes, `InvalidArgument` for an impossible `image_size`, `Limit` for one beyond the review's limits, and what
     /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors; `Cancelled` by the monitor, which is asked
     /// after every piece that is read.
     pub fn bind(
@@ -80,6 +80,7 @@ impl SamModel {
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
+        review.limits().check_image_size(config.image_size)?;
         let image_encoder = ImageEncoder::bind(&scope, naming, &config)?;
         let prompt_head = config.prompt_head(naming);
         let f32_scope = scope.keep_f32();

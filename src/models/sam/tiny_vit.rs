@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use self::block::Block;
 use self::conv::{Separable, bind_conv};
-use super::config::TinyVitConfig;
+use super::config::{StageConfig, TinyVitConfig};
 use super::naming::Naming;
 use super::neck::Neck;
 use crate::error::Result;
@@ -55,6 +55,8 @@ impl TinyVit {
             ConvShape::new(inputs, outputs, [3, 3]).with_stride([2, 2]).with_padding([1, 1])
         };
         let layers = scope.at("layers");
+        let biases = |stage: &StageConfig| stage.depth * stage.heads * stage.window.pow(4);
+        scope.check_derived("attention biases", config.stages.iter().map(biases).sum())?;
         let stage = |i: usize| -> Result<Stage> {
             let inputs = if i == 0 { dim } else { config.stages[i - 1].dim };
             let stage = &config.stages[i];

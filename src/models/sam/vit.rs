@@ -57,6 +57,7 @@ impl Vit {
         if config.has_positions {
             let mut embeddings = scope.f32("pos_embed", &[1, native, native, dim])?;
             if grid != native {
+                scope.check_derived("position embeddings", grid * grid * dim)?;
                 let (from, to) = ((native, native), (grid, grid));
                 embeddings =
                     scope.compute(|cx| positions::resize(cx, Mode::Bicubic, &embeddings, from, to))?;

@@ -171,6 +171,7 @@ fn positions(scope: &Scope<'_>, config: &HieraConfig, side: usize) -> Result<Vec
             side * STRIDE
         ));
     }
+    scope.check_derived("position embeddings", dim * side * side)?;
     let [rows, columns] = config.background;
     let background = scope.f32("pos_embed", &[1, dim, rows, columns])?;
     let window = scope.f32("pos_embed_window", &[1, dim, height, width])?;

@@ -65,8 +65,9 @@ impl Sam2Model {
     ///
     /// # Errors
     /// `Unsupported` if this is no SAM 2, or for tensors and settings that are not understood; `Config` for impossible
-    /// sizes, `InvalidArgument` for an impossible `image_size`, and what [`Scope::f32`](crate::weights::Scope::f32) returns
-    /// for tensors; `Cancelled` by the monitor, which is asked after every piece that is read.
+    /// sizes, `InvalidArgument` for an impossible `image_size`, `Limit` for one beyond the review's limits, and what
+    /// [`Scope::f32`](crate::weights::Scope::f32) returns for tensors; `Cancelled` by the monitor, which is asked after every
+    /// piece that is read.
     pub fn bind(
         bundle: &Bundle<'_>,
         packing: impl Into<Packing>,
@@ -80,6 +81,7 @@ impl Sam2Model {
         if let Some(image_size) = image_size {
             config.set_image_size(image_size)?;
         }
+        review.limits().check_image_size(config.image_size)?;
         let prompt_head = config.prompt_head(naming);
         let f32_scope = scope.keep_f32();
         let prompt_encoder = PromptEncoder::bind(&f32_scope, &prompt_head)?;

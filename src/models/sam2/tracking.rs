@@ -14,6 +14,7 @@ use super::overlap::suppress;
 use super::{FrameFeatures, Memory, ObjectMemory, Sam2Model};
 use crate::error::Result;
 use crate::exec::{Cx, Monitor, ScratchReq, try_zeroed};
+use crate::kernels::finite;
 use crate::kernels::resize::upscale::Upscale;
 use crate::nn::Trace;
 
@@ -67,7 +68,7 @@ impl<'a> Tracking<'a> {
     /// What all objects share on a frame of these features.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`.
+    /// `OutOfMemory`, `Limit`, `Cancelled`.
     pub fn share(&self, cx: &Cx, features: &FrameFeatures, monitor: &Monitor<'_>) -> Result<SharedFrame> {
         let attention = &self.memory.attention;
         let mut attended = try_zeroed(attention.frame_len())?;
@@ -105,7 +106,7 @@ impl<'a> Tracking<'a> {
     /// mask is remembered as black and white. `is_present` says whether the object can be seen.
     ///
     /// # Errors
-    /// `OutOfMemory`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`.
     pub fn encode_memory(
         &self,
         cx: &Cx,
@@ -134,6 +135,7 @@ impl<'a> Tracking<'a> {
         let mut memory = try_zeroed(self.object_lens()[0])?;
         let (scratch, trace) = (workspace.scratch(), &mut Trace::of(cx));
         encoder.forward(cx, &features.top, mask, binarize, is_present, &mut memory, scratch, trace);
+        finite::check_bf16(cx, &memory, "the memory of an object")?;
         Ok(memory)
     }
 }

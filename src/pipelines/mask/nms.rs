@@ -21,7 +21,7 @@ use crate::exec::{TryCollect, TryGrow};
 pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f64) -> Result<Vec<usize>> {
     assert_eq!(boxes.len(), scores.len(), "scores");
     let mut order: Vec<usize> = (0..boxes.len()).try_to_vec()?;
-    order.sort_unstable_by(|&a, &b| descending(scores[a], scores[b]).then(a.cmp(&b)));
+    order.sort_unstable_by(|&a, &b| nan_first(scores[a], scores[b]).then(a.cmp(&b)));
     let mut suppression = Suppression::new(threshold);
     let mut kept = Vec::new();
     for i in order {
@@ -33,8 +33,13 @@ pub fn nms(boxes: &[[f32; 4]], scores: &[f32], threshold: f64) -> Result<Vec<usi
 }
 
 /// Larger scores first, NaN before all.
-pub(crate) fn descending(a: f32, b: f32) -> Ordering {
+fn nan_first(a: f32, b: f32) -> Ordering {
     b.partial_cmp(&a).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+}
+
+/// Larger scores first, NaN after all.
+pub(crate) fn descending(a: f32, b: f32) -> Ordering {
+    b.partial_cmp(&a).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
 /// Suppression of boxes that come in the order of their scores, best first.
@@ -85,6 +90,14 @@ mod tests {
         let boxes: Vec<_> = (0..6).map(apart).collect();
         assert_eq!(nms(&boxes, &[0.5, NAN, 0.5, 0.9, 0.5, NAN], 0.7).unwrap(), [1, 5, 3, 0, 2, 4]);
         assert!(nms(&[], &[], 0.7).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_number_comes_last() {
+        let mut scores = [0.5, NAN, f32::NEG_INFINITY, 0.9, -NAN, f32::INFINITY];
+        scores.sort_by(|a, b| descending(*a, *b));
+        assert_eq!(scores[..4], [f32::INFINITY, 0.9, 0.5, f32::NEG_INFINITY]);
+        assert!(scores[4..].iter().all(|score| score.is_nan()));
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl<'a> MaskView<'a> {
     /// Logits for every pixel of the picture: `out: [height, width]`.
     ///
     /// # Errors
-    /// `BufferTooSmall`.
+    /// `BufferTooSmall`, `Limit`, `OutOfMemory`.
     pub fn logits_into(&self, out: &mut [f32]) -> Result<()> {
         let out = self.pixels(out)?;
         self.upscale(self.logits, out)?;
@@ -60,7 +60,7 @@ impl<'a> MaskView<'a> {
     /// `out: [height, width]`.
     ///
     /// # Errors
-    /// `InvalidArgument` if the threshold is NaN, `BufferTooSmall`.
+    /// `InvalidArgument` if the threshold is NaN, `BufferTooSmall`, `Limit`, `OutOfMemory`.
     pub fn mask_into(&self, threshold: f32, out: &mut [u8]) -> Result<()> {
         let out = self.pixels(out)?;
         check_threshold(threshold)?;
@@ -79,7 +79,7 @@ impl<'a> MaskView<'a> {
     /// The mask as run lengths, from which its area, box, outlines and COCO string are to be had.
     ///
     /// # Errors
-    /// `InvalidArgument` if the threshold is NaN, `OutOfMemory`.
+    /// `InvalidArgument` if the threshold is NaN, `Limit`, `OutOfMemory`.
     pub fn rle(&self, threshold: f32) -> Result<Rle> {
         if self.rivals.is_empty() {
             return self.bits([threshold])?.0.to_rle();

@@ -82,10 +82,12 @@ impl Preprocess {
     ///
     /// # Errors
     /// [`BufferTooSmall`](crate::ErrorCode::BufferTooSmall) if `out` is shorter than that,
-    /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing.
+    /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing,
+    /// [`Limit`](crate::ErrorCode::Limit) beyond the context's limits, [`OutOfMemory`](crate::ErrorCode::OutOfMemory).
     pub fn run(&self, cx: &Cx, image: &ImageView<'_>, out: &mut [f32]) -> Result<()> {
         let (height, width) = self.output;
         let needed = 3 * height * width;
+        cx.limits().check_pixels(image.width(), image.height())?;
         let Some(out) = out.get_mut(..needed) else {
             return Err(err!(BufferTooSmall, "output holds {} values, {needed} needed", out.len()));
         };

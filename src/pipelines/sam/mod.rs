@@ -44,6 +44,7 @@ use super::preprocess::Preprocess;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, ScratchReq};
 use crate::image::{ImageView, PixelFormat};
+use crate::kernels::finite;
 use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::models::sam::Predictor;
 use crate::models::sam2::{FrameFeatures, Sam2Model};
@@ -157,7 +158,8 @@ impl Sam {
     ///
     /// # Errors
     /// Those of [`SamModel::bind`](crate::models::sam::SamModel::bind) or [`Sam2Model::bind`], and of
-    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Unsupported` for tensors, settings and files
+    /// [`Preprocess::sam_from_config`] or [`Preprocess::sam2_from_config`]; `Limit` beyond the context's
+    /// [limits](crate::Limits), `NonFinite` for weights that are not finite, `Unsupported` for tensors, settings and files
     /// that change the result and are not understood.
     pub fn load(cx: &Cx, bundle: &Bundle<'_>, options: &SamOptions) -> Result<Self> {
         Self::load_monitored(cx, bundle, options, &Monitor::none())
@@ -173,7 +175,8 @@ impl Sam {
         options: &SamOptions,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        let mut review = Review::new(options.lenient);
+        cx.limits().check_weights(bundle.archive().f32_bytes())?;
+        let mut review = Review::new(options.lenient).with_limits(*cx.limits());
         let format = options.weights.map_or_else(|| bundle.weight_format(), Ok)?;
         let packing = Packing::new(cx, format);
         monitor.run(|monitor| {
@@ -181,6 +184,7 @@ impl Sam {
             let [preprocess, video_preprocess] = model.preprocess(bundle, &mut review)?;
             let fingerprint = bundle.archive().fingerprint_monitored(monitor)? ^ salt(format);
             review.files(bundle, &QUIET_FILES)?;
+            review.finite(bundle.archive())?;
             let warnings = review.into_warnings();
             Ok(Self { cx: cx.clone(), model, preprocess, video_preprocess, fingerprint, warnings })
         })
@@ -244,8 +248,10 @@ impl Sam {
     /// Encodes a picture, reporting to `monitor` after every block of the encoder.
     ///
     /// # Errors
-    /// `Image` if the picture is so narrow that a side would be resized to nothing, `OutOfMemory`, `Cancelled`.
+    /// `Image` if the picture is so narrow that a side would be resized to nothing, `Limit` beyond the context's
+    /// [limits](crate::Limits), `NonFinite`, `OutOfMemory`, `Cancelled`.
     pub fn encode(&self, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<Embedding> {
+        self.cx.limits().check_pixels(image.width(), image.height())?;
         let (height, width) = self.preprocess.resized(image.height(), image.width())?;
         let geometry = Geometry {
             original: [image.height(), image.width()],
@@ -271,7 +277,7 @@ impl Sam {
     ///
     /// # Errors
     /// `InvalidArgument` for no prompt, or an embedding of another model or input size; those of [`Prompt::check`], with
-    /// the number of the prompt; `OutOfMemory`. `out` then holds no masks.
+    /// the number of the prompt; `Limit` beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`. `out` then holds no masks.
     pub fn predict(
         &self,
         embedding: &Embedding,
@@ -320,7 +326,9 @@ impl Sam {
             return Err(err!(InvalidArgument, "no prompts"));
         }
         for (i, prompt) in prompts.iter().enumerate() {
-            prompt.check(side).map_err(|error| error.within(format_args!("prompt {i}")))?;
+            let limits = self.cx.limits();
+            let checked = prompt.check(side).and_then(|()| limits.check_points(prompt.points.len()));
+            checked.map_err(|error| error.within(format_args!("prompt {i}")))?;
         }
         let Geometry { original, resized, .. } = embedding.geometry;
         let scale = [1, 0].map(|axis: usize| resized[axis] as f64 / original[axis] as f64);
@@ -330,6 +338,13 @@ impl Sam {
             let (scratch, trace) = (workspace.scratch(), Trace::of(cx));
             predictor.forward(cx, cache, prompts, scale, multimask, low_res, iou, scratch, trace, monitor)
         })?;
+        for (i, (iou, logits)) in iou.chunks(masks).zip(low_res.chunks(masks * side * side)).enumerate() {
+            finite::check(&self.cx, iou, format_args!("prompt {i}: the expected IoU"))?;
+            // Others were not computed.
+            if least_iou.is_none_or(|least| iou.iter().any(|&iou| iou > least)) {
+                finite::check(&self.cx, logits, format_args!("prompt {i}: the masks"))?;
+            }
+        }
         Ok(prompts.len())
     }
 
@@ -338,7 +353,8 @@ impl Sam {
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged embedding, `Unsupported` if a later version of the library
-    /// wrote them, `InvalidArgument` if another model or one with another input size made it, `OutOfMemory`.
+    /// wrote them, `InvalidArgument` if another model or one with another input size made it, `Limit` if its picture is
+    /// beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`.
     pub fn restore(&self, bytes: &[u8]) -> Result<Embedding> {
         let saved = Saved::parse(bytes)?;
         let geometry = saved.geometry;
@@ -346,6 +362,7 @@ impl Sam {
         if saved.fingerprint != self.fingerprint || geometry.input != self.image_size() {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
         }
+        self.cx.limits().check_pixels(width, height)?;
         let resized = ImageView::byte_len(width, height, width, PixelFormat::Gray8)
             .and_then(|_| self.preprocess.resized(height, width))
             .map_err(|error| err!(Format, "saved embedding: {error}"))?;
@@ -369,6 +386,9 @@ impl Sam {
         features: FrameFeatures,
         monitor: &Monitor<'_>,
     ) -> Result<Embedding> {
+        for values in features.parts() {
+            finite::check(&self.cx, values, "the embedding")?;
+        }
         let cache = self.model.cache(&self.cx, &features, monitor)?;
         let (values, maps) = (features.top, self.model.mask_decoder().maps());
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);

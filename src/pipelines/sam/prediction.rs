@@ -8,6 +8,7 @@ use super::embedding::Embedding;
 use crate::error::{Result, err};
 use crate::exec::Cx;
 use crate::kernels::resize::upscale::Upscale;
+use crate::models::sam::mask_decoder::highest;
 use crate::pipelines::mask::{MaskView, Rle, clamp_prompt};
 
 /// The masks of some prompts, at the decoder's resolution, with the IoU that the model expects of each.
@@ -63,13 +64,12 @@ impl Prediction {
         &self.iou[prompt * self.masks..][..self.masks]
     }
 
-    /// The mask of a prompt with the highest expected IoU.
+    /// The mask of a prompt with the highest expected IoU, of which NaN is the lowest.
     ///
     /// # Panics
     /// If there is no such prompt.
     pub fn best(&self, prompt: usize) -> usize {
-        let iou = self.iou(prompt);
-        (1..iou.len()).fold(0, |best, mask| if iou[mask] > iou[best] { mask } else { best })
+        highest(self.iou(prompt))
     }
 
     /// Logits of a mask of a prompt, `[mask_side, mask_side]`, over the whole input of the model: what a later prompt

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result, err};
 use crate::exec::{TryCollect, TryGrow, check_memory, try_string};
-use crate::weights::json::{self, Limits};
+use crate::weights::json::{self, Bounds};
 
 use super::added::AddedToken;
 use super::lookup::{Entry, Vocabulary};
@@ -32,7 +32,7 @@ pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
 
 /// `bytes` as JSON, no key repeated.
 pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Value> {
-    const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, depth: 16, nodes: 1 << 20 };
+    const LIMITS: Bounds = Bounds { bytes: MAX_FILE_BYTES, depth: 16, nodes: 1 << 20 };
     let text = utf8(bytes, file)?.as_bytes();
     json::check_escapes(text).and_then(|()| json::parse(text, LIMITS)).map_err(|e| e.within(file))
 }

@@ -8,6 +8,7 @@ use super::{Tracker, tracking};
 use crate::error::{Result, err};
 use crate::exec::{Monitor, ScratchReq, TryCollect, TryGrow};
 use crate::image::ImageView;
+use crate::kernels::finite;
 use crate::models::sam2::FrameFeatures;
 use crate::nn::Trace;
 
@@ -46,8 +47,8 @@ impl Tracker {
     /// the frame of this number if that is held.
     ///
     /// # Errors
-    /// `InvalidArgument` if the video has no such frame, `Image` if its size is not the tracker's, `OutOfMemory`,
-    /// `Cancelled`. The tracker is then as before.
+    /// `InvalidArgument` if the video has no such frame, `Image` if its size is not the tracker's, `Limit` beyond the
+    /// context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`, `Cancelled`. The tracker is then as before.
     pub fn push_at(&mut self, index: u64, image: &ImageView<'_>, monitor: &Monitor<'_>) -> Result<()> {
         self.options.check_frame(index)?;
         let [width, height] = self.size();
@@ -103,6 +104,9 @@ impl Tracker {
             self.sam.video_preprocess().run(cx, image, input)?;
             encoder.forward(cx, input, &mut features, workspace.scratch(), Trace::of(cx), monitor)
         })?;
+        for values in features.parts() {
+            finite::check(cx, values, "the features of a frame")?;
+        }
         Ok(features)
     }
 

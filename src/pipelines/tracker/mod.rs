@@ -122,9 +122,12 @@ impl Tracker {
     ///
     /// # Errors
     /// `Unsupported` if the model is not SAM 2 or its checkpoint is for images only; those of
-    /// [`TrackerOptions::check`]; `Limit` for an impossible size.
+    /// [`TrackerOptions::check`]; `Limit` for an impossible size, and for frames or objects beyond the context's
+    /// [limits](crate::Limits).
     pub fn new(sam: Arc<Sam>, [width, height]: [usize; 2], options: &TrackerOptions) -> Result<Self> {
         options.check()?;
+        sam.cx().limits().check_objects(options.max_objects)?;
+        sam.cx().limits().check_pixels(width, height)?;
         let rules = Rules::new(&tracking(&sam)?.sam2().config, options);
         let side = sam.mask_side();
         let upscale = Upscale::new(side, side, (side, side), (height, width))?;

@@ -24,8 +24,8 @@ impl Tracker {
     /// # Errors
     /// `InvalidArgument` if the frame is not held, for a prompt without points and box or with a mask, for a box that
     /// follows earlier points, for what [`Prompt::check`] refuses, and for a correction of an object without
-    /// conditioning frames; `Limit` for too many objects, points, or corrections without a step; `OutOfMemory`;
-    /// `Cancelled`. The tracker is then as before.
+    /// conditioning frames; `Limit` for too many objects, points, or corrections without a step; `NonFinite`;
+    /// `OutOfMemory`; `Cancelled`. The tracker is then as before.
     pub fn add_prompt(
         &mut self,
         frame: u64,
@@ -51,6 +51,7 @@ impl Tracker {
         let place = self.place(object, &mut ids, &mut objects)?;
         let entry = &mut objects[place];
         let clicks = clicks(entry, frame, prompt, keep_earlier)?;
+        self.sam.cx().limits().check_points(clicks.points.len())?;
         let prompt = Prompt { points: &clicks.points, bounding_box: clicks.bounding_box, mask: None };
 
         let (kind, direction) = self.kind(entry, frame)?;
@@ -95,7 +96,7 @@ impl Tracker {
     ///
     /// # Errors
     /// `InvalidArgument` if the frame is not held or the mask does not have the size of the frames; `Limit` for too many
-    /// objects, or corrections without a step; `OutOfMemory`; `Cancelled`. The tracker is then as before.
+    /// objects, or corrections without a step; `NonFinite`; `OutOfMemory`; `Cancelled`. The tracker is then as before.
     pub fn add_mask(
         &mut self,
         frame: u64,

@@ -13,8 +13,9 @@ use super::runs::{MAX_RUNS, Run, Runs};
 use super::save::{HAS_MASK, HAS_MEMORY, MAGIC, VERSION};
 use super::selection::Rules;
 use super::{Direction, Tracker, TrackerOptions, tracking};
-use crate::error::{Result, err};
-use crate::exec::{TryCollect, check_memory, try_zeroed};
+use crate::error::{ErrorCode, Result, err};
+use crate::exec::{Cx, TryCollect, check_memory, try_zeroed};
+use crate::kernels::finite;
 use crate::models::sam::{Label, Point, Prompt};
 use crate::models::sam2::{FrameFeatures, Tracking};
 use crate::pipelines::sam::Sam;
@@ -25,8 +26,8 @@ impl Tracker {
     ///
     /// # Errors
     /// `Format` if `bytes` are not a whole, undamaged tracker, or one that cannot be; `Unsupported` if a later version
-    /// of the library wrote them; `InvalidArgument` if another model or one with another input size made it;
-    /// `OutOfMemory`.
+    /// of the library wrote them; `InvalidArgument` if another model or one with another input size made it; `Limit` if it
+    /// is for frames or objects beyond the context's [limits](crate::Limits); `NonFinite`; `OutOfMemory`.
     pub fn restore(sam: Arc<Sam>, bytes: &[u8]) -> Result<Self> {
         let Some(rest) = bytes.strip_prefix(&MAGIC) else { return Err(err!(Format, "not a saved tracker")) };
         let mut fields = Fields(rest);
@@ -46,11 +47,14 @@ impl Tracker {
         }
         let [height, width] = [fields.u32()? as usize, fields.u32()? as usize];
         let options = fields.options()?;
-        let mut tracker =
-            Self::new(sam, [width, height], &options).map_err(|error| impossible(error.message()))?;
+        let mut tracker = Self::new(sam, [width, height], &options).map_err(|error| match error.code() {
+            ErrorCode::Limit => error.within("saved tracker"),
+            _ => impossible(error.message()),
+        })?;
         tracker.direction = fields.direction()?;
         let sam = tracker.sam.clone();
-        let mut reader = Reader { fields, model: tracking(&sam)?, options: &options, rules: tracker.rules };
+        let (model, cx) = (tracking(&sam)?, sam.cx());
+        let mut reader = Reader { fields, cx, model, options: &options, rules: tracker.rules };
         let frames = reader.frames()?;
         let held = frames.iter().map(|frame| frame.index).try_to_vec()?;
         let (ids, objects) = reader.objects(&held)?;
@@ -61,6 +65,9 @@ impl Tracker {
         Ok(tracker)
     }
 }
+
+/// What messages call the bytes.
+const SAVED: &str = "saved tracker";
 
 fn cut_off() -> crate::Error {
     err!(Format, "saved tracker is cut off")
@@ -158,6 +165,7 @@ impl<'a> Fields<'a> {
 /// Reads what a tracker of some model and options can hold.
 struct Reader<'a> {
     fields: Fields<'a>,
+    cx: &'a Cx,
     model: Tracking<'a>,
     options: &'a TrackerOptions,
     rules: Rules,
@@ -177,6 +185,13 @@ impl Reader<'_> {
         (0..count).map(read).try_values()
     }
 
+    /// `len` values, which are finite.
+    fn floats(&mut self, len: usize) -> Result<Vec<f32>> {
+        let values = self.fields.floats(len)?;
+        finite::check(self.cx, &values, SAVED)?;
+        Ok(values)
+    }
+
     fn frame(&mut self) -> Result<u64> {
         let frame = self.fields.u64()?;
         self.options.check_frame(frame).map_err(|error| impossible(error.message()))?;
@@ -187,7 +202,7 @@ impl Reader<'_> {
         let frames = self.list(self.options.held_frames, |reader| {
             let index = reader.frame()?;
             let [top, s1, s0] = reader.model.sam2().image_encoder.features_lens();
-            let mut floats = |len| reader.fields.floats(len);
+            let mut floats = |len| reader.floats(len);
             let features = FrameFeatures { top: floats(top)?, s1: floats(s1)?, s0: floats(s0)? };
             Ok(Frame { index, features: Arc::new(features) })
         })?;
@@ -237,13 +252,14 @@ impl Reader<'_> {
         let frame = self.frame()?;
         let [parts] = self.fields.array()?;
         ensure(parts & !(HAS_MEMORY | HAS_MASK) == 0, "a result has unknown parts")?;
-        let object_score = self.fields.f32()?;
-        let iou = self.fields.f32()?;
+        let [object_score, iou] = [self.fields.f32()?, self.fields.f32()?];
+        finite::check(self.cx, &[object_score, iou], SAVED)?;
         let [memory, pointer, mask] = self.model.object_lens();
-        let pointer = Arc::new(self.fields.floats(pointer)?);
+        let pointer = Arc::new(self.floats(pointer)?);
         let memory = if parts & HAS_MEMORY == 0 { 0 } else { memory };
         let memory = Arc::new(self.fields.values(memory, u16::from_le_bytes)?);
-        let mask = Arc::new(self.fields.floats(if parts & HAS_MASK == 0 { 0 } else { mask })?);
+        finite::check_bf16(self.cx, &memory, SAVED)?;
+        let mask = Arc::new(self.floats(if parts & HAS_MASK == 0 { 0 } else { mask })?);
         Ok(FrameResult { frame, memory, pointer, mask, object_score, iou })
     }
 

@@ -49,7 +49,7 @@ impl Tracker {
     ///
     /// # Errors
     /// `InvalidArgument` if the frame is not held, there are no objects, or an object has no prompt that made a
-    /// conditioning frame; `OutOfMemory`; `Cancelled`. The tracker is then as before.
+    /// conditioning frame; `NonFinite`; `Limit`; `OutOfMemory`; `Cancelled`. The tracker is then as before.
     pub fn step_at(&mut self, frame: u64, direction: Direction, monitor: &Monitor<'_>) -> Result<()> {
         let frame = self.held_frame(frame)?;
         if self.objects.is_empty() {

@@ -3,7 +3,7 @@
 /// The first function of a section, and the title before it.
 const SECTIONS: [(&str, &str); 12] = [
     ("vitrum_version_string", "Versions, statuses, memory"),
-    ("vitrum_context_options_init", "Contexts: threads and instruction sets"),
+    ("vitrum_limits_init", "Contexts: limits, threads and instruction sets"),
     ("vitrum_image_init", "Pictures and masks"),
     ("vitrum_clip_options_init", "CLIP: pictures and texts in one space"),
     ("vitrum_sam_options_init", "SAM and SAM 2: models"),

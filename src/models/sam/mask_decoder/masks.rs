@@ -169,14 +169,29 @@ fn is_above(iou: &[f32], least: Option<f32>) -> bool {
     least.is_none_or(|least| iou.iter().any(|&iou| iou > least))
 }
 
-/// The index of the highest value, the first of equals.
-fn highest(values: &[f32]) -> usize {
-    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+/// The index of the highest value, the first of equals. NaN is lower than all others.
+pub(crate) fn highest(values: &[f32]) -> usize {
+    let is_higher = |a: f32, b: f32| a > b || (b.is_nan() && !a.is_nan());
+    (1..values.len()).fold(0, |best, i| if is_higher(values[i], values[best]) { i } else { best })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_number_is_never_the_highest() {
+        const NAN: f32 = f32::NAN;
+        for (values, expected) in [
+            ([0.2, 0.5, 0.5], 1),
+            ([NAN, 0.1, NAN], 1),
+            ([0.1, NAN, f32::NEG_INFINITY], 0),
+            ([NAN, NAN, f32::NEG_INFINITY], 2),
+            ([NAN; 3], 0),
+        ] {
+            assert_eq!(highest(&values), expected, "{values:?}");
+        }
+    }
 
     #[test]
     fn stability_is_a_ratio_of_areas() {

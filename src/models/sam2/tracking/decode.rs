@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use super::{ATTENTION_SHARE, SharedFrame, Tracking};
 use crate::error::Result;
 use crate::exec::{Cx, Monitor, ScratchReq, try_with_capacity, try_zeroed};
+use crate::kernels::finite;
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
-use crate::models::sam::mask_decoder::NO_OBJECT_LOGIT;
+use crate::models::sam::mask_decoder::{NO_OBJECT_LOGIT, highest};
 use crate::models::sam::{DecodeOptions, Decoded, ImageSource, Label, Point, Prompt, PromptImages, Prompts};
 use crate::models::sam2::{FrameFeatures, ObjectMemory};
 use crate::nn::Trace;
@@ -45,7 +46,7 @@ impl Tracking<'_> {
     /// Follows objects to a frame: predicts each from its memories, without a prompt.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`, `Cancelled`.
     pub fn track(
         &self,
         cx: &Cx,
@@ -66,7 +67,7 @@ impl Tracking<'_> {
     /// Predicts the object that a prompt points at: from the object's memories, or from the frame alone.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`, `Cancelled`.
     pub fn predict(
         &self,
         cx: &Cx,
@@ -103,7 +104,7 @@ impl Tracking<'_> {
     /// Takes a `mask` of `[height, width]` for the object's own; the decoder makes its pointer.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Cancelled`, `Limit`.
+    /// `OutOfMemory`, `Limit`, `NonFinite`, `Cancelled`.
     pub fn use_mask(
         &self,
         cx: &Cx,
@@ -201,7 +202,7 @@ impl Tracking<'_> {
         let mut objects = try_with_capacity(count)?;
         for object in 0..count {
             let iou = &iou[object * masks..][..masks];
-            let best = (1..masks).fold(0, |best, mask| if iou[mask] > iou[best] { mask } else { best });
+            let best = highest(iou);
             let token = if multimask && config.tracking.multimask_pointer { 1 + best } else { 0 };
             let token = &mask_tokens[(object * all + token) * dim..][..dim];
             let object_score = object_scores[object];
@@ -213,6 +214,9 @@ impl Tracking<'_> {
             } else {
                 mask.fill(NO_OBJECT_LOGIT);
             }
+            finite::check(cx, &[object_score, iou[best]], "the scores of an object")?;
+            finite::check(cx, &mask, "the mask of an object")?;
+            finite::check(cx, &pointer, "the pointer of an object")?;
             objects.push(ObjectPrediction { pointer, mask, object_score, iou: iou[best] });
         }
         Ok(objects)
