@@ -72,7 +72,9 @@ pub fn mask_file(bytes: &[u8]) {
     let Some((file, note)) = accepted(mask_picture::decode("a file", bytes, &options)) else { return };
     assert!(note.is_none_or(|note| !note.is_empty()));
     match file {
-        MaskFile::Picture([width, height], Marks::Shape { pixels, .. }) => assert_eq!(pixels.len(), width * height),
+        MaskFile::Picture([width, height], Marks::Shape { pixels, .. }) => {
+            assert_eq!(pixels.len(), width * height)
+        }
         MaskFile::Picture([width, height], Marks::Labels { pixels, numbers }) => {
             assert_eq!(pixels.len(), width * height);
             assert!(pixels.iter().all(|&number| number == 0 || numbers.contains(&number)));
@@ -96,6 +98,10 @@ pub fn texts(bytes: &[u8]) {
         assert_eq!(array.values.len(), array.shape.iter().product::<usize>());
     }
     if let Ok(text) = str::from_utf8(bytes) {
-        _ = (text.parse::<Numbered<Place>>(), text.parse::<Numbered<Corners>>(), Numbered::of_path(Path::new(text)));
+        _ = (
+            text.parse::<Numbered<Place>>(),
+            text.parse::<Numbered<Corners>>(),
+            Numbered::of_path(Path::new(text)),
+        );
     }
 }

@@ -24,7 +24,8 @@ pub fn images(data: &[u8]) {
             (stride / 3 * format.bytes() + stride % 3, format)
         }
     };
-    let (chroma_stride, profile, input) = (width + source.below(4), source.below(3), 32 * (1 + source.below(3)));
+    let (chroma_stride, profile, input) =
+        (width + source.below(4), source.below(3), 32 * (1 + source.below(3)));
     let window: [usize; 4] = std::array::from_fn(|_| source.count(24) as usize);
     let is_nv12 = source.one_in(4);
     // As many bytes as the view asks for, and now and then one less.
@@ -35,13 +36,17 @@ pub fn images(data: &[u8]) {
         .with_range(source.pick(&[YuvRange::Limited, YuvRange::Full]));
     let (mut bytes, mut chroma) = (Vec::new(), Vec::new());
     let view = if is_nv12 {
-        let Some((luma, other)) = accepted(ImageView::nv12_len(width, height, stride, chroma_stride)) else { return };
+        let Some((luma, other)) = accepted(ImageView::nv12_len(width, height, stride, chroma_stride)) else {
+            return;
+        };
         let (Some(luma), Some(other)) = (room(luma), room(other)) else { return };
         bytes.extend((0..luma).map(|_| source.byte()));
         chroma.extend((0..other).map(|_| source.byte()));
         ImageView::nv12((&bytes, stride), (&chroma, chroma_stride), width, height, encoding)
     } else {
-        let Some(len) = accepted(ImageView::byte_len(width, height, stride, format)).and_then(room) else { return };
+        let Some(len) = accepted(ImageView::byte_len(width, height, stride, format)).and_then(room) else {
+            return;
+        };
         bytes.extend((0..len).map(|_| source.byte()));
         ImageView::new(&bytes, width, height, stride, format)
     };
@@ -65,7 +70,12 @@ fn rgb(view: &ImageView<'_>) -> Vec<u8> {
 }
 
 fn windowed(rgb: &[u8], row: usize, [x, y, width, height]: [usize; 4]) -> Vec<u8> {
-    rgb.chunks_exact(3 * row).skip(y).take(height).flat_map(|row| &row[3 * x..3 * (x + width)]).copied().collect()
+    rgb.chunks_exact(3 * row)
+        .skip(y)
+        .take(height)
+        .flat_map(|row| &row[3 * x..3 * (x + width)])
+        .copied()
+        .collect()
 }
 
 /// The model's input, from the picture and from a copy of it as RGB.
@@ -78,7 +88,8 @@ fn same_input(view: &ImageView<'_>, profile: usize, input: usize) {
         accepted(preprocess.run(&CONTEXT, view, &mut out)).map(|()| out)
     };
     let copy = rgb(view);
-    let copy = ImageView::packed(&copy, view.width(), view.height(), PixelFormat::Rgb8).expect("the same size");
+    let copy =
+        ImageView::packed(&copy, view.width(), view.height(), PixelFormat::Rgb8).expect("the same size");
     let (input, expected) = (of(view), of(&copy));
     assert!(input == expected, "another input from the same pixels");
     assert!(input.is_none_or(|input| input.iter().all(|value| value.is_finite())));

@@ -1,8 +1,8 @@
 //! Masks: run lengths, COCO strings, outlines, regions, boxes.
 
 use vitrum::Rle;
-use vitrum::mask::parts::{joined, rasterized};
 use vitrum::mask::components::Components;
+use vitrum::mask::parts::{joined, rasterized};
 use vitrum::mask::{BitMask, Regions, nms, parts, polygons, remove_small_regions, replace_small_regions};
 
 use crate::accepted;
@@ -35,7 +35,8 @@ fn counts(source: &mut Source<'_>) {
     }
     // Often one that fits.
     if source.one_in(2)
-        && let Some(rest) = (width.saturating_mul(height) as u64).checked_sub(counts.iter().map(|&n| u64::from(n)).sum())
+        && let Some(rest) =
+            (width.saturating_mul(height) as u64).checked_sub(counts.iter().map(|&n| u64::from(n)).sum())
     {
         counts.push(rest.try_into().unwrap_or(u32::MAX));
     }

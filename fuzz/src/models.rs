@@ -11,6 +11,12 @@ macro_rules! golden {
     };
 }
 
+macro_rules! demo {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/", $name))
+    };
+}
+
 /// A model's files in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Files {
@@ -50,16 +56,13 @@ pub static GELU_CLIP: Files = Files {
 /// A SAM in Meta's naming, whose sizes are found in its tensors.
 pub static SAM: Files =
     Files { weights: golden!("sam_predictor/model.safetensors"), sides: &[], input: Some(32) };
-/// The image encoder of a SAM in Hugging Face's naming.
+/// A SAM in Hugging Face's naming.
 pub static HUGGING_FACE_SAM: Files = Files {
-    weights: golden!("sam_encoder/vit-huggingface/model.safetensors"),
-    sides: &[("config.json", golden!("sam_encoder/vit-huggingface/config.json"))],
-    input: None,
-};
-/// The mask decoder of one.
-pub static SAM_DECODER: Files = Files {
-    weights: golden!("sam_decoder/huggingface/model.safetensors"),
-    sides: &[("config.json", golden!("sam_decoder/huggingface/config.json"))],
+    weights: demo!("sam-nano/model.safetensors"),
+    sides: &[
+        ("config.json", demo!("sam-nano/config.json")),
+        ("preprocessor_config.json", demo!("sam-nano/preprocessor_config.json")),
+    ],
     input: None,
 };
 /// A MobileSAM's encoder.
@@ -90,7 +93,9 @@ impl Files {
     /// Its weights beside other files.
     pub fn bundle_with<'a>(&self, sides: &[(&'a str, &'a [u8])]) -> vitrum::Result<Bundle<'a>> {
         let parts = BundleParts::new(self.weights);
-        Bundle::from_memory(sides.iter().fold(parts, |parts, (name, contents)| parts.with_file(name, contents)))
+        Bundle::from_memory(
+            sides.iter().fold(parts, |parts, (name, contents)| parts.with_file(name, contents)),
+        )
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use vitrum::{
-    AutomaticOptions, Embedding, ImageView, Label, Monitor, PixelFormat, Point, PredictOptions, Prediction, Prompt,
-    Sam,
+    AutomaticOptions, Embedding, ImageView, Label, Monitor, PixelFormat, Point, PredictOptions, Prediction,
+    Prompt, Sam,
 };
 
 use crate::accepted;
@@ -61,7 +61,9 @@ pub fn predict(data: &[u8]) {
     let prompts: Vec<Prompt<'_>> = parts
         .iter()
         .map(|parts| {
-            Prompt::points(&parts.points).with_bounding_box(parts.bounding_box).with_mask(parts.mask.as_deref())
+            Prompt::points(&parts.points)
+                .with_bounding_box(parts.bounding_box)
+                .with_mask(parts.mask.as_deref())
         })
         .collect();
     let options = PredictOptions::default()
@@ -124,7 +126,11 @@ pub fn everything(data: &[u8]) {
     let report = |fraction: f32| {
         let before = f32::from_bits(last.swap(fraction.to_bits(), Ordering::Relaxed));
         assert!((before..=1.0).contains(&fraction), "progress {fraction} after {before}");
-        if reports.fetch_add(1, Ordering::Relaxed) >= stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if reports.fetch_add(1, Ordering::Relaxed) >= stop {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let picture = pixels(WIDTH, HEIGHT);
     let monitor = &report;

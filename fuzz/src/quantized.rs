@@ -40,7 +40,7 @@ fn quantize(directory: &Path, form: &[&str]) -> Written {
     fs::write(source.join("model.safetensors"), CLIP.weights).expect("a file");
     CLIP.sides.iter().for_each(|(name, contents)| fs::write(source.join(name), contents).expect("a file"));
     let target: PathBuf = directory.join(form.join(""));
-    let paths = ["--model".as_ref(), source.as_os_str(), "--output".as_ref(), target.as_os_str()];
+    let paths = [source.as_os_str(), "--output".as_ref(), target.as_os_str()];
     let args = ["vitrum", "quantize"].into_iter().chain(form.iter().copied()).map(AsRef::as_ref);
     assert!(vitrum_cli::fuzzing::run(args.chain(paths)), "vitrum quantize {form:?}");
     let file = fs::read(target.join("model.safetensors")).expect("what the command wrote");
@@ -61,10 +61,12 @@ pub fn model(data: &[u8]) {
     file.extend_from_slice(&written.data);
     let changes = data.get(header.len() + 1..).unwrap_or_default();
     for change in changes.as_chunks::<5>().0 {
-        let place = u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize % written.data.len();
+        let place =
+            u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize % written.data.len();
         file[start + place] = change[4];
     }
-    let bundle = CLIP.sides.iter().fold(BundleParts::new(&file), |it, (name, contents)| it.with_file(name, contents));
+    let bundle =
+        CLIP.sides.iter().fold(BundleParts::new(&file), |it, (name, contents)| it.with_file(name, contents));
     let Some(bundle) = accepted(Bundle::from_memory(bundle)) else { return };
     let options = ClipOptions::default().with_lenient(form & 128 != 0);
     let Some(clip) = accepted(Clip::load(&CONTEXT, &bundle, &options)) else { return };

@@ -1,12 +1,10 @@
 //! Saved embeddings and trackers. The checksum is put right, so that what is behind it is reached.
 
 use vitrum::weights::Fnv64;
-use vitrum::{
-    ImageView, Monitor, PixelFormat, Point, Prompt, PromptOptions, Sam, Tracker,
-};
+use vitrum::{ImageView, Monitor, PixelFormat, Point, Prompt, PromptOptions, Sam, Tracker};
 
-use crate::models::{pixels, sam, sam2};
 use crate::accepted;
+use crate::models::{pixels, sam, sam2};
 
 /// `data` with its checksum behind it.
 fn sealed(data: &[u8]) -> Vec<u8> {

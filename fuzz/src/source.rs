@@ -86,7 +86,16 @@ impl<'a> Source<'a> {
         match self.byte() {
             byte @ 0..232 => f32::from(byte) - 40.0 + f32::from(self.byte()) / 256.0,
             232..240 => f32::from_bits(self.u32()),
-            _ => self.pick(&[0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e9, -1e9, f32::MIN_POSITIVE]),
+            _ => self.pick(&[
+                0.0,
+                -0.0,
+                f32::NAN,
+                f32::INFINITY,
+                f32::NEG_INFINITY,
+                1e9,
+                -1e9,
+                f32::MIN_POSITIVE,
+            ]),
         }
     }
 

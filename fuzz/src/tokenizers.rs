@@ -8,7 +8,8 @@ use vitrum::pipelines::tokenizer::{Cleaning, Tokenizer};
 use crate::{accepted, parts};
 
 /// Texts that use every rule once.
-const TEXTS: [&str; 4] = ["", "A photo of 2 cats, isn't it?", "<|startoftext|> é\u{301} ﬁ ß", "日本語 \u{1f600}\u{200d}\t…"];
+const TEXTS: [&str; 4] =
+    ["", "A photo of 2 cats, isn't it?", "<|startoftext|> é\u{301} ﬁ ß", "日本語 \u{1f600}\u{200d}\t…"];
 
 /// What must hold of the ids of `text`.
 fn check(tokenizer: &Tokenizer, text: &str) {
@@ -69,7 +70,8 @@ static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
     let hugging_face = Tokenizer::from_tokenizer_json(golden!("tokenizer.json")).expect("a tokenizer");
     let openai = Tokenizer::from_openai_bpe(golden!("bpe_simple_vocab.txt")).expect("a tokenizer");
     let cleanings = [Cleaning::Lower, Cleaning::Whitespace, Cleaning::Canonicalize];
-    let cleaned = cleanings.map(|cleaning| openai.clone().with_cleaning(cleaning).expect("OpenAI's vocabulary"));
+    let cleaned =
+        cleanings.map(|cleaning| openai.clone().with_cleaning(cleaning).expect("OpenAI's vocabulary"));
     [hugging_face].into_iter().chain(cleaned).collect()
 });
 

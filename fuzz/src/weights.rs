@@ -20,7 +20,8 @@ pub fn archive(data: &[u8]) {
     let mut total = 0u64;
     for tensor in archive.tensors() {
         total = total.checked_add(tensor.bytes).expect("bytes that fit");
-        let elements = tensor.shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)).expect("a shape that fits");
+        let elements =
+            tensor.shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side)).expect("a shape that fits");
         assert_eq!(tensor.bytes, (elements as u64 * tensor.dtype.bitsize() as u64).div_ceil(8), "{tensor:?}");
     }
     assert_eq!(total, archive.total_bytes());
@@ -56,8 +57,12 @@ fn same_again(bundle: &Bundle<'_>, fingerprint: u64) {
     });
     let written = serialize(views, None).expect("tensors that were accepted");
     let again = Bundle::from_memory(BundleParts::new(&written)).expect("accepted before, refused when saved");
-    assert!(again.archive().tensors().map(|it| (it.name, it.dtype, it.shape)).eq(
-        archive.tensors().map(|it| (it.name, it.dtype, it.shape))
-    ));
+    assert!(
+        again
+            .archive()
+            .tensors()
+            .map(|it| (it.name, it.dtype, it.shape))
+            .eq(archive.tensors().map(|it| (it.name, it.dtype, it.shape)))
+    );
     assert_eq!(again.archive().fingerprint().expect("a fingerprint"), fingerprint);
 }

@@ -80,7 +80,11 @@ fn weights(corpora: &Corpora) {
     for (i, written) in WRITTEN.iter().enumerate() {
         for (first, name) in [(i as u8, "strict"), (i as u8 | 128, "lenient")] {
             corpora.add("quantized", &format!("{name}-{i}"), &chosen(first, &[&written.header]));
-            corpora.add("quantized", &format!("{name}-{i}-changed"), &chosen(first, &[&written.header, &[9, 3, 0, 0, 255]]));
+            corpora.add(
+                "quantized",
+                &format!("{name}-{i}-changed"),
+                &chosen(first, &[&written.header, &[9, 3, 0, 0, 255]]),
+            );
         }
     }
 }
@@ -93,17 +97,29 @@ fn configs(corpora: &Corpora) {
     ];
     for (target, models, names) in all {
         for (i, model) in models.iter().enumerate() {
-            let of = |name: &str| model.sides.iter().find(|(side, _)| *side == name).map_or(&[][..], |(_, text)| text);
+            let of = |name: &str| {
+                model.sides.iter().find(|(side, _)| *side == name).map_or(&[][..], |(_, text)| text)
+            };
             let parts = names.map(of);
-            for first in [i as u8, i as u8 | 128] {
+            // A smaller input, with which the model runs.
+            let small = parts.map(|text| String::from_utf8_lossy(text).replace("128", "64").into_bytes());
+            for flags in [0, 64, 128, 192] {
+                let first = i as u8 | flags;
                 corpora.add(target, &format!("model-{first}"), &chosen(first, &parts));
+                corpora.add(
+                    target,
+                    &format!("model-{first}-small"),
+                    &chosen(first, &small.each_ref().map(|it| &it[..])),
+                );
             }
         }
         // Configurations of published models, which ask for more than the weights have.
-        for (i, path) in files(&Path::new(ROOT).join("demo")).iter().filter(|it| it.ends_with("config.json")).enumerate() {
+        for (i, path) in
+            files(&Path::new(ROOT).join("demo")).iter().filter(|it| it.ends_with("config.json")).enumerate()
+        {
             let other = path.with_file_name("preprocessor_config.json");
             let parts = [&read(path)[..], &read(&other)];
-            corpora.add(target, &format!("demo-{i}"), &chosen(128, &parts));
+            corpora.add(target, &format!("demo-{i}"), &chosen(129, &parts));
         }
     }
 }
@@ -111,7 +127,9 @@ fn configs(corpora: &Corpora) {
 fn tokenizers(corpora: &Corpora) {
     let golden = |name: &str| read(&Path::new(ROOT).join("tests/golden/tokenizer").join(name));
     let sides = SIDES.map(|name| match name {
-        "tokenizer_config.json" | "special_tokens_map.json" => read(&Path::new(ROOT).join("demo/clip-nano").join(name)),
+        "tokenizer_config.json" | "special_tokens_map.json" => {
+            read(&Path::new(ROOT).join("demo/clip-nano").join(name))
+        }
         "added_tokens.json" => br#"{"<new>":400}"#.to_vec(),
         _ => br#"{"model_cfg":{"text_cfg":{"tokenizer_kwargs":{"clean":"canonicalize"}}}}"#.to_vec(),
     });
@@ -129,7 +147,8 @@ fn tokenizers(corpora: &Corpora) {
     corpora.add("tokenizer_lists", "json-beside", &beside(2, &[&golden("tokenizer.json")]));
     corpora.add("tokenizer_lists", "openai-beside", &beside(3, &[&golden("bpe_simple_vocab.txt")]));
     // Small ones, of which more are tried in the same time.
-    let small = br#"{"!":0,"a":1,"b":2,"a</w>":3,"b</w>":4,"ab</w>":5,"<|startoftext|>":6,"<|endoftext|>":7}"#;
+    let small =
+        br#"{"!":0,"a":1,"b":2,"a</w>":3,"b</w>":4,"ab</w>":5,"<|startoftext|>":6,"<|endoftext|>":7}"#;
     corpora.add("tokenizer_lists", "small", &chosen(1, &[small, b"#version: 0.2\na b</w>\n"]));
     corpora.add("tokenizer_lists", "gzip", &chosen(0, &[GZIP]));
     for name in ["tokens.json", "tokens_openai.json", "cleaning.json", "side_files.json"] {
@@ -141,8 +160,9 @@ fn tokenizers(corpora: &Corpora) {
 
 /// A list of one merge, gzipped.
 const GZIP: &[u8] = &[
-    0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x53, 0x2e, 0x4b, 0x2d, 0x2a, 0xce, 0xcc, 0xcf, 0xb3, 0x52, 0x30, 0xd0, 0x33,
-    0xe2, 0x4a, 0x54, 0x48, 0xb2, 0xd1, 0x2f, 0xb7, 0xe3, 2, 0, 0x70, 0x1c, 0x1d, 0x0b, 0x16, 0, 0, 0,
+    0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x53, 0x2e, 0x4b, 0x2d, 0x2a, 0xce, 0xcc, 0xcf, 0xb3, 0x52, 0x30,
+    0xd0, 0x33, 0xe2, 0x4a, 0x54, 0x48, 0xb2, 0xd1, 0x2f, 0xb7, 0xe3, 2, 0, 0x70, 0x1c, 0x1d, 0x0b, 0x16, 0,
+    0, 0,
 ];
 
 fn sessions(corpora: &Corpora) {
@@ -179,7 +199,8 @@ fn masks(corpora: &Corpora) {
 }
 
 fn command(corpora: &Corpora) {
-    let pictures = [".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"];
+    let pictures =
+        [".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"];
     let videos = [".gif", ".webp", ".y4m", ".mjpeg", ".mjpg"];
     for directory in ["tests/cases", "demo", "ffi-examples", "tests/golden"] {
         corpora.add_files("picture", directory, &pictures);
@@ -187,14 +208,25 @@ fn command(corpora: &Corpora) {
         corpora.add_files("gif", directory, &videos[..2]);
         corpora.add_files("y4m", directory, &videos[2..]);
     }
-    for (i, header) in ["C420jpeg", "C444", "C420p10", "C411", "C422", "Cmono", "C444alpha XCOLORRANGE=FULL"].iter().enumerate() {
+    for (i, header) in ["C420jpeg", "C444", "C420p10", "C411", "C422", "Cmono", "C444alpha XCOLORRANGE=FULL"]
+        .iter()
+        .enumerate()
+    {
         let frame = [&b"FRAME\n"[..], &[77; 192]].concat();
         let stream = [format!("YUV4MPEG2 W5 H4 F25:1 Ip {header}\n").as_bytes(), &frame, &frame].concat();
         corpora.add("y4m", &format!("small-{i}"), &stream);
     }
     for (i, text) in [
-        "cat\n dog \r\n\nbird", r#"["cat","dog"]"#, r#"{"0":"cat","1":"dog"}"#, r#"{"0":["n01440764","tench"]}"#,
-        r#"{"cat":0,"dog":1}"#, "\u{feff}cat\ndog", "a.png\0b.png\0", "12.5,-3#4", "1,2,30,40", "mask.png#7",
+        "cat\n dog \r\n\nbird",
+        r#"["cat","dog"]"#,
+        r#"{"0":"cat","1":"dog"}"#,
+        r#"{"0":["n01440764","tench"]}"#,
+        r#"{"cat":0,"dog":1}"#,
+        "\u{feff}cat\ndog",
+        "a.png\0b.png\0",
+        "12.5,-3#4",
+        "1,2,30,40",
+        "mask.png#7",
     ]
     .iter()
     .enumerate()

@@ -97,7 +97,8 @@ impl Picture {
         let pixels: Vec<u8> = (0..luma + chroma).map(|i| (i * (7 + seed) + i / 97 * 31) as u8).collect();
         let mut view = prepared(vitrum_image_init);
         (view.format, view.width, view.height, view.row_stride) = (format, width, height, stride);
-        (view.data, view.chroma, view.chroma_stride) = (pixels.as_ptr(), pixels[luma..].as_ptr(), chroma_stride);
+        (view.data, view.chroma, view.chroma_stride) =
+            (pixels.as_ptr(), pixels[luma..].as_ptr(), chroma_stride);
         (view.yuv_matrix, view.yuv_full_range) = (i32::from(source.one_in(2)), u32::from(source.one_in(2)));
         match source.below(96) {
             88 => view.format = source.u32().cast_signed(),

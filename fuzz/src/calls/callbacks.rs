@@ -117,7 +117,8 @@ fn check(record: *const vitrum_sam_record) {
     assert_eq!(record.struct_size as usize, size_of::<vitrum_sam_record>());
     // SAFETY: as above.
     let counts = unsafe { slice::from_raw_parts(record.counts, record.count_size) };
-    let (even, odd): (Vec<_>, Vec<_>) = counts.chunks(2).map(|pair| (pair[0], pair.get(1).unwrap_or(&0))).unzip();
+    let (even, odd): (Vec<_>, Vec<_>) =
+        counts.chunks(2).map(|pair| (pair[0], pair.get(1).unwrap_or(&0))).unzip();
     let sum = |counts: &[u32]| counts.iter().sum::<u32>();
     let odd: Vec<u32> = odd.into_iter().copied().collect();
     assert_eq!(sum(&even) + sum(&odd), record.width * record.height);
@@ -163,7 +164,11 @@ pub(super) unsafe extern "C" fn read(user: *mut c_void, frame: i64, image: *mut 
 }
 
 /// A `vitrum_frame_callback`.
-pub(super) unsafe extern "C" fn on_frame(user: *mut c_void, tracker: *const vitrum_tracker, frame: i64) -> i32 {
+pub(super) unsafe extern "C" fn on_frame(
+    user: *mut c_void,
+    tracker: *const vitrum_tracker,
+    frame: i64,
+) -> i32 {
     // SAFETY: the library's tracker, valid until the callback returns.
     assert!(unsafe { vitrum_tracker_has_mask(tracker, 1, frame) } <= 1);
     callbacks(user).act()

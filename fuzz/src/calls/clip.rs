@@ -3,8 +3,8 @@
 use vitrum::ffi::clip::{
     vitrum_clip, vitrum_clip_classify, vitrum_clip_classify_options, vitrum_clip_classify_options_init,
     vitrum_clip_embed_dim, vitrum_clip_encode_image, vitrum_clip_encode_options,
-    vitrum_clip_encode_options_init, vitrum_clip_encode_text, vitrum_clip_memory_bytes, vitrum_clip_similarity,
-    vitrum_clip_tokenize, vitrum_clip_warnings,
+    vitrum_clip_encode_options_init, vitrum_clip_encode_text, vitrum_clip_memory_bytes,
+    vitrum_clip_similarity, vitrum_clip_tokenize, vitrum_clip_warnings,
 };
 use vitrum::ffi::status::VITRUM_OK;
 
@@ -48,7 +48,14 @@ impl Calls<'_> {
         let mut out = Output::<f32>::new(&mut self.source);
         let (views, count) = (views.as_ptr(), views.len());
         let status = call!(
-            self, vitrum_clip_encode_image, clip, views, count, &raw const options, out.pointer(), out.capacity(),
+            self,
+            vitrum_clip_encode_image,
+            clip,
+            views,
+            count,
+            &raw const options,
+            out.pointer(),
+            out.capacity(),
             out.needed(),
         );
         are_finite("vitrum_clip_encode_image", out.written("vitrum_clip_encode_image", status));
@@ -58,8 +65,15 @@ impl Calls<'_> {
         let (texts, options) = (texts(&mut self.source), self.encode_options());
         let mut out = Output::<f32>::new(&mut self.source);
         let status = call!(
-            self, vitrum_clip_encode_text, clip, texts.as_ptr(), texts.len(), &raw const options, out.pointer(),
-            out.capacity(), out.needed(),
+            self,
+            vitrum_clip_encode_text,
+            clip,
+            texts.as_ptr(),
+            texts.len(),
+            &raw const options,
+            out.pointer(),
+            out.capacity(),
+            out.needed(),
         );
         are_finite("vitrum_clip_encode_text", out.written("vitrum_clip_encode_text", status));
     }
@@ -72,8 +86,16 @@ impl Calls<'_> {
         }
         let mut out = Output::<f32>::new(&mut self.source);
         let status = call!(
-            self, vitrum_clip_classify, clip, picture.pointer(), labels.as_ptr(), labels.len(), &raw const options,
-            out.pointer(), out.capacity(), out.needed(),
+            self,
+            vitrum_clip_classify,
+            clip,
+            picture.pointer(),
+            labels.as_ptr(),
+            labels.len(),
+            &raw const options,
+            out.pointer(),
+            out.capacity(),
+            out.needed(),
         );
         let probabilities = out.written("vitrum_clip_classify", status);
         if !probabilities.is_empty() {
@@ -86,8 +108,9 @@ impl Calls<'_> {
         // SAFETY: NULL or a handle that lives.
         let dim = unsafe { vitrum_clip_embed_dim(clip) };
         let [images, texts] = [self.source.below(4), self.source.below(4)];
-        let mut values =
-            |count: usize| -> Vec<f32> { (0..count * dim).map(|_| f32::from(self.source.byte()) - 9.0).collect() };
+        let mut values = |count: usize| -> Vec<f32> {
+            (0..count * dim).map(|_| f32::from(self.source.byte()) - 9.0).collect()
+        };
         let (left, right) = (values(images), values(texts));
         let mut out = Output::<f32>::new(&mut self.source);
         // Without the handle's size, it is not known how many values must be there.
@@ -95,15 +118,24 @@ impl Calls<'_> {
             return;
         }
         let status = call!(
-            self, vitrum_clip_similarity, clip, left.as_ptr(), images, right.as_ptr(), texts, out.pointer(),
-            out.capacity(), out.needed(),
+            self,
+            vitrum_clip_similarity,
+            clip,
+            left.as_ptr(),
+            images,
+            right.as_ptr(),
+            texts,
+            out.pointer(),
+            out.capacity(),
+            out.needed(),
         );
         out.written("vitrum_clip_similarity", status);
     }
 
     fn tokenize(&mut self, clip: *mut vitrum_clip) {
         let (text, mut out) = (text(&mut self.source), Output::<u32>::new(&mut self.source));
-        let status = call!(self, vitrum_clip_tokenize, clip, text, out.pointer(), out.capacity(), out.needed());
+        let status =
+            call!(self, vitrum_clip_tokenize, clip, text, out.pointer(), out.capacity(), out.needed());
         let tokens = out.written("vitrum_clip_tokenize", status);
         assert!(status != VITRUM_OK || tokens.len() != 1, "a start without an end");
     }

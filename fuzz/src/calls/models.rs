@@ -89,9 +89,8 @@ fn load_clip(context: *mut vitrum_context) -> *mut vitrum_clip {
     let (files, mut clip) = (CFiles::new(&CLIP), ptr::null_mut());
     let (data, count) = (files.files.as_ptr(), files.files.len());
     // SAFETY: files in memory and a place for the handle.
-    let status = unsafe {
-        vitrum_clip_load_memory(context, data, count, ptr::null(), &raw mut clip, ptr::null_mut())
-    };
+    let status =
+        unsafe { vitrum_clip_load_memory(context, data, count, ptr::null(), &raw mut clip, ptr::null_mut()) };
     assert_eq!(status, VITRUM_OK);
     clip
 }
@@ -120,7 +119,8 @@ unsafe impl Sync for Fixed {}
 /// Contexts of each kind, a CLIP, a SAM and a SAM 2 with threads and without.
 pub(super) fn fixed() -> &'static [Vec<*mut c_void>; 6] {
     static FIXED: LazyLock<Fixed> = LazyLock::new(|| {
-        let (serial_one, pooled, hosts) = (new_context(1, None), new_context(2, None), new_context(3, Some(serial)));
+        let (serial_one, pooled, hosts) =
+            (new_context(1, None), new_context(2, None), new_context(3, Some(serial)));
         let mut handles: [Vec<*mut c_void>; 6] = Default::default();
         handles[Kind::Context as usize] = vec![serial_one.cast(), pooled.cast(), hosts.cast()];
         handles[Kind::Clip as usize] = vec![load_clip(serial_one).cast()];
@@ -151,7 +151,8 @@ fn text_embedding(clip: *mut vitrum_clip) -> Vec<f32> {
         let mut values = vec![0.0; vitrum_clip_embed_dim(clip)];
         let (out, room) = (values.as_mut_ptr(), values.len());
         let (none, no_error) = (ptr::null(), ptr::null_mut());
-        let status = vitrum_clip_encode_text(clip, &raw const text, 1, none, out, room, ptr::null_mut(), no_error);
+        let status =
+            vitrum_clip_encode_text(clip, &raw const text, 1, none, out, room, ptr::null_mut(), no_error);
         assert_eq!(status, VITRUM_OK);
         values
     }
@@ -163,7 +164,8 @@ fn picture_embedding(sam: *mut vitrum_sam) -> Vec<f32> {
     // SAFETY: a handle that lives, a picture, places for the results.
     unsafe {
         let image = picture.pointer();
-        let status = vitrum_sam_encode(sam, image, None, ptr::null_mut(), &raw mut embedding, ptr::null_mut());
+        let status =
+            vitrum_sam_encode(sam, image, None, ptr::null_mut(), &raw mut embedding, ptr::null_mut());
         assert_eq!(status, VITRUM_OK);
         let (out, mut needed) = (values.as_mut_ptr(), 0);
         let status =
@@ -187,7 +189,8 @@ impl Calls<'_> {
         };
         options.isa = self.source.pick(&[0, 0, 0, 1, 2, 4, 77]);
         if self.source.one_in(3) {
-            options.parallel_for = self.source.pick(&[Some(serial as ParallelFor), Some(threaded), Some(careless)]);
+            options.parallel_for =
+                self.source.pick(&[Some(serial as ParallelFor), Some(threaded), Some(careless)]);
         }
         if self.source.one_in(48) {
             options.struct_size = self.source.u32();
@@ -222,10 +225,20 @@ impl Calls<'_> {
             options.activation = self.source.pick(&[0, 0, 1, 2, 3]);
             let mut clip: *mut vitrum_clip = ptr::null_mut();
             let status = self.load(&CLIP, |calls, path, files| match path {
-                Some(path) => call!(calls, vitrum_clip_load, context, path, &raw const options, &raw mut clip),
+                Some(path) => {
+                    call!(calls, vitrum_clip_load, context, path, &raw const options, &raw mut clip)
+                }
                 None => {
                     let (data, count) = (files.as_ptr(), files.len());
-                    call!(calls, vitrum_clip_load_memory, context, data, count, &raw const options, &raw mut clip)
+                    call!(
+                        calls,
+                        vitrum_clip_load_memory,
+                        context,
+                        data,
+                        count,
+                        &raw const options,
+                        &raw mut clip
+                    )
                 }
             });
             assert_eq!(status == VITRUM_OK, !clip.is_null());

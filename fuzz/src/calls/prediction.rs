@@ -6,7 +6,9 @@ use vitrum::ffi::error::{vitrum_error, vitrum_error_init};
 use vitrum::ffi::image::{vitrum_image, vitrum_image_init};
 use vitrum::ffi::polygon::{vitrum_polygon, vitrum_rle_polygons};
 use vitrum::ffi::sam::{vitrum_sam, vitrum_sam_mask_side};
-use vitrum::ffi::sam_embedding::{vitrum_sam_embedding, vitrum_sam_embedding_height, vitrum_sam_embedding_width};
+use vitrum::ffi::sam_embedding::{
+    vitrum_sam_embedding, vitrum_sam_embedding_height, vitrum_sam_embedding_width,
+};
 use vitrum::ffi::sam_prediction::{
     vitrum_sam_mask_stats, vitrum_sam_mask_stats_init, vitrum_sam_predict, vitrum_sam_predict_options,
     vitrum_sam_predict_options_init, vitrum_sam_prediction, vitrum_sam_prediction_logits,
@@ -60,7 +62,8 @@ impl Calls<'_> {
         let embedding: *mut vitrum_sam_embedding = self.world.pick(Kind::Embedding, &mut self.source);
         // SAFETY: NULL or a handle that lives.
         let side = unsafe { vitrum_sam_mask_side(sam) };
-        let prompts: Vec<_> = (0..self.source.below(4)).map(|_| Prompt::new(side, &mut self.source)).collect();
+        let prompts: Vec<_> =
+            (0..self.source.below(4)).map(|_| Prompt::new(side, &mut self.source)).collect();
         let views: Vec<_> = prompts.iter().map(Prompt::view).collect();
         let mut options: vitrum_sam_predict_options = prepared(vitrum_sam_predict_options_init);
         options.multimask = self.source.count(1);
@@ -77,8 +80,14 @@ impl Calls<'_> {
 
     fn scores(&mut self, prediction: *mut vitrum_sam_prediction) {
         let mut out = Output::<f32>::new(&mut self.source);
-        let status =
-            call!(self, vitrum_sam_prediction_scores, prediction, out.pointer(), out.capacity(), out.needed());
+        let status = call!(
+            self,
+            vitrum_sam_prediction_scores,
+            prediction,
+            out.pointer(),
+            out.capacity(),
+            out.needed()
+        );
         are_finite("vitrum_sam_prediction_scores", out.written("vitrum_sam_prediction_scores", status));
     }
 
@@ -90,7 +99,14 @@ impl Calls<'_> {
             8 | 9 => {
                 let mut out = Output::<u8>::new(&mut self.source);
                 let status = call!(
-                    self, vitrum_sam_prediction_mask, it, prompt, mask, threshold, out.pointer(), out.capacity(),
+                    self,
+                    vitrum_sam_prediction_mask,
+                    it,
+                    prompt,
+                    mask,
+                    threshold,
+                    out.pointer(),
+                    out.capacity(),
                     out.needed(),
                 );
                 assert!(out.written("vitrum_sam_prediction_mask", status).iter().all(|&pixel| pixel < 2));
@@ -98,7 +114,14 @@ impl Calls<'_> {
             10 => {
                 let mut out = Output::<u32>::new(&mut self.source);
                 let status = call!(
-                    self, vitrum_sam_prediction_rle, it, prompt, mask, threshold, out.pointer(), out.capacity(),
+                    self,
+                    vitrum_sam_prediction_rle,
+                    it,
+                    prompt,
+                    mask,
+                    threshold,
+                    out.pointer(),
+                    out.capacity(),
                     out.needed(),
                 );
                 let runs = out.written("vitrum_sam_prediction_rle", status);
@@ -106,8 +129,18 @@ impl Calls<'_> {
             }
             11 => self.polygons("vitrum_sam_prediction_polygons", |calls, tolerance, corners, polygons| {
                 call!(
-                    calls, vitrum_sam_prediction_polygons, it, prompt, mask, threshold, tolerance, corners.pointer(),
-                    corners.capacity(), corners.needed(), polygons.pointer().cast(), polygons.capacity(),
+                    calls,
+                    vitrum_sam_prediction_polygons,
+                    it,
+                    prompt,
+                    mask,
+                    threshold,
+                    tolerance,
+                    corners.pointer(),
+                    corners.capacity(),
+                    corners.needed(),
+                    polygons.pointer().cast(),
+                    polygons.capacity(),
                     polygons.needed(),
                 )
             }),
@@ -120,7 +153,14 @@ impl Calls<'_> {
             13 => {
                 let (offset, mut stability) = (self.source.float(), -7.0);
                 let status = call!(
-                    self, vitrum_sam_prediction_stability, it, prompt, mask, threshold, offset, &raw mut stability,
+                    self,
+                    vitrum_sam_prediction_stability,
+                    it,
+                    prompt,
+                    mask,
+                    threshold,
+                    offset,
+                    &raw mut stability,
                 );
                 assert_eq!(status == VITRUM_OK, stability != -7.0);
             }
@@ -132,7 +172,10 @@ impl Calls<'_> {
                 } else {
                     call!(self, vitrum_sam_prediction_low_res, it, prompt, mask, to, room, needed)
                 };
-                are_finite("vitrum_sam_prediction_logits", out.written("vitrum_sam_prediction_logits", status));
+                are_finite(
+                    "vitrum_sam_prediction_logits",
+                    out.written("vitrum_sam_prediction_logits", status),
+                );
             }
         }
     }
@@ -169,8 +212,18 @@ impl Calls<'_> {
         }
         self.polygons("vitrum_rle_polygons", |calls, tolerance, corners, polygons| {
             call!(
-                calls, vitrum_rle_polygons, runs.as_ptr(), runs.len(), width, height, tolerance, corners.pointer(),
-                corners.capacity(), corners.needed(), polygons.pointer().cast(), polygons.capacity(),
+                calls,
+                vitrum_rle_polygons,
+                runs.as_ptr(),
+                runs.len(),
+                width,
+                height,
+                tolerance,
+                corners.pointer(),
+                corners.capacity(),
+                corners.needed(),
+                polygons.pointer().cast(),
+                polygons.capacity(),
                 polygons.needed(),
             )
         });

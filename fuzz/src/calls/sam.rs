@@ -64,8 +64,15 @@ impl Calls<'_> {
         let (picture, progress) = (Picture::new(&mut self.source), self.progress());
         let callbacks = Callbacks::new(&self.world, self.depth, &mut self.source);
         let mut embedding = ptr::null_mut();
-        let status =
-            call!(self, vitrum_sam_encode, sam, picture.pointer(), progress, callbacks.user(), &raw mut embedding);
+        let status = call!(
+            self,
+            vitrum_sam_encode,
+            sam,
+            picture.pointer(),
+            progress,
+            callbacks.user(),
+            &raw mut embedding
+        );
         assert_eq!(status == VITRUM_OK, !embedding.is_null());
         self.world.keep(Kind::Embedding, embedding);
     }
@@ -92,14 +99,14 @@ impl Calls<'_> {
     /// Saves an embedding and restores it, with a model that need not be its own, perhaps damaged.
     fn save_embedding(&mut self, sam: *mut vitrum_sam, embedding: *mut vitrum_sam_embedding) {
         let mut needed = 0;
-        let status =
-            call!(self, vitrum_sam_embedding_save, embedding, ptr::null_mut(), 0, &raw mut needed);
+        let status = call!(self, vitrum_sam_embedding_save, embedding, ptr::null_mut(), 0, &raw mut needed);
         if status != VITRUM_OK {
             return;
         }
         let less = usize::from(self.source.one_in(8));
         let mut out = Output::<u8>::of(needed - less, &mut self.source);
-        let status = call!(self, vitrum_sam_embedding_save, embedding, out.pointer(), out.capacity(), out.needed());
+        let status =
+            call!(self, vitrum_sam_embedding_save, embedding, out.pointer(), out.capacity(), out.needed());
         let saved = self.damaged(out.written("vitrum_sam_embedding_save", status));
         let mut restored = ptr::null_mut();
         let status =
@@ -138,7 +145,8 @@ impl Calls<'_> {
         options.crop_n_layers = u32::from(self.source.one_in(8));
         options.min_mask_region_area = self.source.count(9);
         (options.use_m2m, options.single_mask) = (self.source.count(1), self.source.count(1));
-        (options.pred_iou_thresh, options.stability_score_thresh) = (self.source.fraction() / 4.0, self.source.fraction() / 2.0);
+        (options.pred_iou_thresh, options.stability_score_thresh) =
+            (self.source.fraction() / 4.0, self.source.fraction() / 2.0);
         options.box_nms_thresh = self.source.fraction();
         options
     }
@@ -150,8 +158,15 @@ impl Calls<'_> {
         let mut kept = ptr::null_mut();
         let place = if self.source.one_in(4) { ptr::null_mut() } else { &raw mut kept };
         let status = call!(
-            self, vitrum_sam_everything, sam, picture.pointer(), &raw const options, Some(on_record), progress,
-            callbacks.user(), place,
+            self,
+            vitrum_sam_everything,
+            sam,
+            picture.pointer(),
+            &raw const options,
+            Some(on_record),
+            progress,
+            callbacks.user(),
+            place,
         );
         assert!(status == VITRUM_OK || kept.is_null());
         self.world.keep(Kind::Embedding, kept);
@@ -173,8 +188,16 @@ impl Calls<'_> {
         let callbacks = Callbacks::new(&self.world, self.depth, &mut self.source);
         let mut kept = ptr::null_mut();
         let status = call!(
-            self, vitrum_sam_ground, sam, clip, picture.pointer(), &raw const prompt, Some(on_match), progress,
-            callbacks.user(), &raw mut kept,
+            self,
+            vitrum_sam_ground,
+            sam,
+            clip,
+            picture.pointer(),
+            &raw const prompt,
+            Some(on_match),
+            progress,
+            callbacks.user(),
+            &raw mut kept,
         );
         assert_eq!(status == VITRUM_OK, !kept.is_null());
         self.world.keep(Kind::Embedding, kept);
@@ -184,6 +207,7 @@ impl Calls<'_> {
 /// The defaults of a model; of none, `options` stay.
 fn call_defaults(sam: *mut vitrum_sam, options: &mut vitrum_sam_everything_options) {
     // SAFETY: NULL or a handle that lives, and a struct of this size.
-    let status = unsafe { vitrum_sam_everything_defaults(sam, options, size_of::<vitrum_sam_everything_options>()) };
+    let status =
+        unsafe { vitrum_sam_everything_defaults(sam, options, size_of::<vitrum_sam_everything_options>()) };
     super::check_status("vitrum_sam_everything_defaults", status);
 }

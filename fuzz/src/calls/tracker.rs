@@ -7,8 +7,8 @@ use vitrum::ffi::status::{VITRUM_OK, vitrum_status};
 use vitrum::ffi::tracker::{
     vitrum_tracker, vitrum_tracker_frame, vitrum_tracker_height, vitrum_tracker_held_frames,
     vitrum_tracker_memory_bytes, vitrum_tracker_memory_limit, vitrum_tracker_new, vitrum_tracker_options,
-    vitrum_tracker_options_init, vitrum_tracker_push_frame, vitrum_tracker_push_frame_at, vitrum_tracker_reset,
-    vitrum_tracker_step, vitrum_tracker_step_at, vitrum_tracker_width,
+    vitrum_tracker_options_init, vitrum_tracker_push_frame, vitrum_tracker_push_frame_at,
+    vitrum_tracker_reset, vitrum_tracker_step, vitrum_tracker_step_at, vitrum_tracker_width,
 };
 use vitrum::ffi::tracker_mask::{
     vitrum_tracker_has_mask, vitrum_tracker_logits, vitrum_tracker_low_res, vitrum_tracker_mask,
@@ -77,18 +77,29 @@ impl Calls<'_> {
         if source.one_in(4) {
             let mut limit = 0;
             let status = call!(
-                self, vitrum_tracker_memory_limit, sam, width, height, &raw const options, &raw mut limit,
+                self,
+                vitrum_tracker_memory_limit,
+                sam,
+                width,
+                height,
+                &raw const options,
+                &raw mut limit,
             );
             assert_eq!(status == VITRUM_OK, limit > 0);
         }
         let mut tracker = ptr::null_mut();
-        let status = call!(self, vitrum_tracker_new, sam, width, height, &raw const options, &raw mut tracker);
+        let status =
+            call!(self, vitrum_tracker_new, sam, width, height, &raw const options, &raw mut tracker);
         assert_eq!(status == VITRUM_OK, !tracker.is_null());
         self.world.keep(Kind::Tracker, tracker);
     }
 
     /// The callbacks of a call of `it`, which may free it if it is the caller's own.
-    fn reporting<R>(&mut self, it: *mut vitrum_tracker, call: impl FnOnce(&mut Self, &Callbacks<'_>) -> R) -> R {
+    fn reporting<R>(
+        &mut self,
+        it: *mut vitrum_tracker,
+        call: impl FnOnce(&mut Self, &Callbacks<'_>) -> R,
+    ) -> R {
         let lent = self.world.lent();
         let mut callbacks = Callbacks::new(&lent, self.depth, &mut self.source);
         if self.world.owns(Kind::Tracker, it) {
@@ -127,7 +138,15 @@ impl Calls<'_> {
         self.reporting(it, |calls, callbacks| {
             let (prompt, user) = (prompt.pointer(), callbacks.user());
             call!(
-                calls, vitrum_tracker_add_points, it, frame, object, prompt, &raw const options, progress, user,
+                calls,
+                vitrum_tracker_add_points,
+                it,
+                frame,
+                object,
+                prompt,
+                &raw const options,
+                progress,
+                user,
             )
         });
     }
@@ -165,8 +184,7 @@ impl Calls<'_> {
             _ = vitrum_tracker_memory_bytes(it);
         }
         let mut out = Output::<i64>::new(&mut self.source);
-        let status =
-            call!(self, vitrum_tracker_held_frames, it, out.pointer(), out.capacity(), out.needed());
+        let status = call!(self, vitrum_tracker_held_frames, it, out.pointer(), out.capacity(), out.needed());
         assert!(out.written("vitrum_tracker_held_frames", status).iter().all(|&frame| frame >= 0));
         let mut out = Output::<u32>::new(&mut self.source);
         let status = call!(self, vitrum_tracker_objects, it, out.pointer(), out.capacity(), out.needed());
@@ -190,7 +208,14 @@ impl Calls<'_> {
             23..26 => {
                 let mut out = Output::<u8>::new(&mut self.source);
                 let status = call!(
-                    self, vitrum_tracker_mask, it, object, frame, threshold, out.pointer(), out.capacity(),
+                    self,
+                    vitrum_tracker_mask,
+                    it,
+                    object,
+                    frame,
+                    threshold,
+                    out.pointer(),
+                    out.capacity(),
                     out.needed(),
                 );
                 assert!(out.written("vitrum_tracker_mask", status).iter().all(|&pixel| pixel < 2));
@@ -201,15 +226,32 @@ impl Calls<'_> {
             26 => {
                 let mut out = Output::<u32>::new(&mut self.source);
                 let status = call!(
-                    self, vitrum_tracker_rle, it, object, frame, threshold, out.pointer(), out.capacity(),
+                    self,
+                    vitrum_tracker_rle,
+                    it,
+                    object,
+                    frame,
+                    threshold,
+                    out.pointer(),
+                    out.capacity(),
                     out.needed(),
                 );
                 out.written("vitrum_tracker_rle", status);
             }
             27 => self.polygons("vitrum_tracker_polygons", |calls, tolerance, corners, polygons| {
                 call!(
-                    calls, vitrum_tracker_polygons, it, object, frame, threshold, tolerance, corners.pointer(),
-                    corners.capacity(), corners.needed(), polygons.pointer().cast(), polygons.capacity(),
+                    calls,
+                    vitrum_tracker_polygons,
+                    it,
+                    object,
+                    frame,
+                    threshold,
+                    tolerance,
+                    corners.pointer(),
+                    corners.capacity(),
+                    corners.needed(),
+                    polygons.pointer().cast(),
+                    polygons.capacity(),
                     polygons.needed(),
                 )
             }),

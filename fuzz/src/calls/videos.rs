@@ -31,7 +31,13 @@ impl Calls<'_> {
         let lent = self.world.lent();
         let callbacks = Callbacks::new(&lent, self.depth, &mut self.source).with_frames(size);
         call!(
-            self, vitrum_tracker_propagate, it, &raw const options, Some(read), Some(on_frame), progress,
+            self,
+            vitrum_tracker_propagate,
+            it,
+            &raw const options,
+            Some(read),
+            Some(on_frame),
+            progress,
             callbacks.user(),
         );
     }

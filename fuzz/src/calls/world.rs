@@ -114,13 +114,19 @@ impl World {
     /// Takes a handle of the caller's own out, if there is one.
     pub(super) fn take(&mut self, kind: Kind, source: &mut Source<'_>) -> *mut c_void {
         let (handles, lent) = (&mut self.handles[kind as usize], self.lent[kind as usize]);
-        if handles.len() == lent { ptr::null_mut() } else { handles.remove(lent + source.below(handles.len() - lent)) }
+        if handles.len() == lent {
+            ptr::null_mut()
+        } else {
+            handles.remove(lent + source.below(handles.len() - lent))
+        }
     }
 
     /// Frees all handles of the caller's own; models go before what was made with them.
     pub(super) fn free_all(&mut self) {
         for kind in Kind::ALL {
-            self.handles[kind as usize].drain(self.lent[kind as usize]..).for_each(|handle| kind.free(handle));
+            self.handles[kind as usize]
+                .drain(self.lent[kind as usize]..)
+                .for_each(|handle| kind.free(handle));
         }
     }
 }
