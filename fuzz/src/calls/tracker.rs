@@ -45,7 +45,9 @@ impl Calls<'_> {
     pub(super) fn frame_size(&mut self, it: *mut vitrum_tracker) -> [u32; 2] {
         // SAFETY: NULL or a handle that lives.
         let size = unsafe { [vitrum_tracker_width(it), vitrum_tracker_height(it)] };
-        if size[0] == 0 || self.source.one_in(32) { [24, 18] } else { size }
+        // Pictures that are large take long.
+        let is_small = (1..=1 << 12).contains(&(u64::from(size[0]) * u64::from(size[1])));
+        if !is_small || self.source.one_in(32) { [24, 18] } else { size }
     }
 
     /// The number of a frame: the current one, one nearby, or any.
@@ -65,7 +67,7 @@ impl Calls<'_> {
         let source = &mut self.source;
         if source.one_in(2) {
             (options.max_objects, options.max_prompted_frames) = (source.count(3), source.count(3));
-            (options.held_frames, options.num_frames) = (1 + source.count(3), u64::from(source.count(20)));
+            (options.held_frames, options.num_frames) = (source.count(4), u64::from(source.count(20)));
             (options.fill_hole_area, options.both_directions) = (source.count(9), source.count(1));
             (options.non_overlap_output, options.non_overlap_memory) = (source.count(1), source.count(1));
             (options.binarize_clicked_masks, options.corrections_are_conditioning) =
@@ -73,7 +75,7 @@ impl Calls<'_> {
             (options.clear_memory_around_input, options.dynamic_multimask_via_stability) =
                 (source.count(1), source.count(1));
         }
-        let (width, height) = (1 + source.count(30), 1 + source.count(30));
+        let (width, height) = (source.count(30).max(1), source.count(30).max(1));
         if source.one_in(4) {
             let mut limit = 0;
             let status = call!(
