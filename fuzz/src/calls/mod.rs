@@ -76,9 +76,9 @@ impl Calls<'_> {
             22..34 => self.prediction_call(),
             34..52 => self.tracker_call(),
             52..56 => self.video_call(),
-            56..58 => self.load_call(),
+            56 => self.load_call(),
             58 => self.init_call(),
-            59 => self.polygons_call(),
+            57 | 59 => self.polygons_call(),
             60..62 => self.free_call(),
             _ => self.two_threads(),
         }
