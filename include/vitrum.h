@@ -63,7 +63,7 @@
  * Types and constants come first, then functions; each section's first one:
  *
  *   vitrum_version_string                   Versions, statuses, memory
- *   vitrum_context_options_init             Contexts: threads and instruction sets
+ *   vitrum_limits_init                      Contexts: limits, threads and instruction sets
  *   vitrum_image_init                       Pictures and masks
  *   vitrum_clip_options_init                CLIP: pictures and texts in one space
  *   vitrum_sam_options_init                 SAM and SAM 2: models
@@ -192,6 +192,50 @@ typedef void *VITRUM_NULLABLE (*vitrum_alloc)(void *VITRUM_NULLABLE user, size_t
 /* Frees a block that the `vitrum_alloc` set with it returned for this `size` and `alignment`. Any thread. */
 typedef void (*vitrum_dealloc)(void *VITRUM_NULLABLE user, void *block, size_t size, size_t alignment);
 
+/*
+ * What a context, and every model and tracker made with it, may be asked for: so that a file or a request from a stranger
+ * cannot take more time and memory than the application is willing to spend.
+ *
+ * What exceeds a limit is refused with `VITRUM_E_LIMIT` before memory is taken for it. `vitrum_limits_init` fills in the
+ * defaults; a limit of 0 is the default too. Limits may be lowered and raised; beyond what formats and arithmetic can hold
+ * (2^28 pixels, 16,384 points, 1,024 objects, inputs of 4,096 pixels a side for a SAM and 8,192 for a CLIP), raising them
+ * changes nothing.
+ */
+typedef struct vitrum_limits {
+    /* `sizeof(vitrum_limits)`; set by `vitrum_limits_init`. */
+    uint32_t struct_size;
+    /*
+     * 0, the default: weights and results that are NaN or infinite are an error, `VITRUM_E_NON_FINITE`. 1: they are let
+     * through. Then a NaN in embeddings, logits, probabilities and scores stays one; all probabilities of a picture are NaN
+     * if one is; a pixel whose logit is NaN does not belong to the mask; an object whose score is NaN is not on the frame;
+     * a score that is NaN is worse than all others.
+     */
+    uint32_t allow_non_finite;
+    /* Pixels of a picture, a frame, or a mask of their size. By default 2^28: photographs of 100 and 200 megapixels pass. */
+    uint64_t pixels;
+    /* Points of a prompt; by default 16,384. Each takes about 30 kB of scratch memory in the released models. */
+    uint64_t points;
+    /* `max_objects` of a tracker; by default 1,024. */
+    uint64_t objects;
+    /*
+     * Side of a model's input in pixels, whether its files or the caller ask for it; by default 2,048. Released models have
+     * up to 1,024. The work of attention grows with the fourth power of the side.
+     */
+    uint64_t image_size;
+    /*
+     * Bytes of a model's weights, counted as f32: 4 for every value in its files. By default 16 GiB; SAM's ViT-H has 2.6 GB,
+     * the largest OpenCLIP 10 GB.
+     */
+    uint64_t weights_bytes;
+    /* Bytes of scratch memory that one step of a call takes at once; by default 2 GiB. */
+    uint64_t scratch_bytes;
+    /*
+     * Bytes of scratch memory that the context keeps for its next calls; by default 512 MiB. What comes back beyond that is
+     * freed when a call ends. `vitrum_context_trim` frees the rest.
+     */
+    uint64_t idle_scratch_bytes;
+} vitrum_limits;
+
 /* An instruction set: one of `VITRUM_ISA_*`. */
 typedef int32_t vitrum_isa;
 
@@ -231,6 +275,8 @@ typedef struct vitrum_context_options {
     uint32_t amx;
     /* 0. Here so that the struct does not end in padding. */
     uint32_t reserved;
+    /* What the context, and what is made with it, may be asked for; NULL for the defaults. Only read during the call. */
+    const struct vitrum_limits *VITRUM_NULLABLE limits;
 } vitrum_context_options;
 
 /* Whether a context uses AMX: one of `VITRUM_AMX_*`. */
@@ -838,6 +884,9 @@ typedef int32_t (*vitrum_frame_callback)(void *VITRUM_NULLABLE user,
 /* A bug in this library was caught before it could do harm. Please report it with the error's message. */
 #define VITRUM_E_PANIC 19
 
+/* Weights or results are not finite: NaN or infinity. `allow_non_finite` of `vitrum_limits` lets them pass. */
+#define VITRUM_E_NON_FINITE 20
+
 /* The best that this CPU has. */
 #define VITRUM_ISA_BEST 0
 
@@ -995,21 +1044,32 @@ const char *vitrum_status_string(vitrum_status status);
 vitrum_status vitrum_error_init(struct vitrum_error *error, size_t struct_size);
 
 /*
- * Sets the functions with which the library allocates all of its memory. Only for a library that was built without an
- * operating system (Rust's `std`), which needs them before any other call that takes a `vitrum_error`. `alloc` and
- * `dealloc` both NULL take the functions away again. `user`, which may be NULL, is passed to them. No other call may run
- * at the same time.
+ * Sets the functions with which the library allocates its memory, instead of the C library's `malloc`. They must be set
+ * before any other call that takes a `vitrum_error`. `alloc` and `dealloc` both NULL take the functions away again. `user`,
+ * which may be NULL, is passed to them. No other call may run at the same time.
  *
- * Errors: `VITRUM_E_UNSUPPORTED` in a library with an operating system, which uses the C library's `malloc`;
- * `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated: free all handles
- * first.
+ * A library that was built without an operating system (Rust's `std`) has no memory before this call. In any other, threads
+ * keep some blocks as long as they live: the functions must be callable until the process ends. What comes from elsewhere:
+ * stacks of threads, memory maps, what the operating system's own functions allocate, and 1 MiB that is part of the
+ * library (64 KiB without an operating system), from which small allocations are answered when `alloc` returns NULL, so
+ * that calls end with `VITRUM_E_OUT_OF_MEMORY` and not with the process.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` if only one function is given, or while anything is allocated;
+ * `VITRUM_E_UNSUPPORTED` in a library that is part of a Rust program, which allocates for it.
  */
 vitrum_status vitrum_allocator_set(vitrum_alloc VITRUM_NULLABLE alloc,
                                    vitrum_dealloc VITRUM_NULLABLE dealloc,
                                    void *VITRUM_NULLABLE user,
                                    struct vitrum_error *VITRUM_NULLABLE error);
 
-/* Contexts: threads and instruction sets ------------------------------------------------------------------------ */
+/* Contexts: limits, threads and instruction sets ---------------------------------------------------------------- */
+
+/*
+ * Fills `limits` with the defaults. `struct_size` is `sizeof *limits`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_limits_init(struct vitrum_limits *limits, size_t struct_size);
 
 /*
  * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
@@ -1023,7 +1083,7 @@ vitrum_status vitrum_context_options_init(struct vitrum_context_options *options
  *
  * `options` may be NULL for the defaults; it is only read during the call.
  *
- * Errors: `VITRUM_E_INVALID_ARGUMENT` for too many threads, or an unknown instruction set;
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for too many threads, or an unknown instruction set; `VITRUM_E_STRUCT_SIZE`;
  * `VITRUM_E_UNSUPPORTED` for an instruction set that this CPU lacks, or several threads without `parallel_for`
  * in a library without threads; `VITRUM_E_OUT_OF_MEMORY` if the system refuses the threads.
  */
@@ -1047,7 +1107,8 @@ vitrum_isa vitrum_context_isa(const struct vitrum_context *VITRUM_NULLABLE conte
 vitrum_amx vitrum_context_amx(const struct vitrum_context *VITRUM_NULLABLE context);
 
 /*
- * Frees the scratch memory that is kept for reuse, for instance when an application is short of memory.
+ * Frees the scratch memory that is kept for reuse, for instance when an application is short of memory. What exceeds
+ * `idle_scratch_bytes` of `vitrum_limits` is freed without this call.
  * `context` may be NULL. Any thread.
  */
 void vitrum_context_trim(const struct vitrum_context *VITRUM_NULLABLE context);
@@ -1361,7 +1422,8 @@ size_t vitrum_sam_memory_bytes(const struct vitrum_sam *VITRUM_NULLABLE sam);
  * NULL; it is called with `progress_user` during the call.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown format; `VITRUM_E_IMAGE`, also for a picture so narrow that
- * resizing would leave no pixel of a side; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * resizing would leave no pixel of a side; `VITRUM_E_CANCELLED`; `VITRUM_E_LIMIT` beyond the context's `vitrum_limits`;
+ * `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_sam_encode(const struct vitrum_sam *sam,
                                 const struct vitrum_image *image,
@@ -1487,7 +1549,8 @@ void vitrum_sam_prediction_free(struct vitrum_sam_prediction *VITRUM_NULLABLE pr
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
  * are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
  * or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
- * a prompt; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * a prompt, or fewer by the context's `vitrum_limits`; `VITRUM_E_NON_FINITE`; `VITRUM_E_CANCELLED`;
+ * `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_sam_predict(const struct vitrum_sam *sam,
                                  const struct vitrum_sam_embedding *embedding,
@@ -1660,7 +1723,7 @@ vitrum_status vitrum_sam_everything_defaults(const struct vitrum_sam *sam,
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` for an unknown pixel format or an option outside its domain;
  * `VITRUM_E_LIMIT` for too many points or layers; `VITRUM_E_IMAGE`; `VITRUM_E_CANCELLED`;
- * `VITRUM_E_OUT_OF_MEMORY`.
+ * `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_sam_everything(const struct vitrum_sam *sam,
                                     const struct vitrum_image *image,
@@ -1759,7 +1822,8 @@ uint32_t vitrum_tracker_height(const struct vitrum_tracker *VITRUM_NULLABLE trac
  * NULL; it is called with `progress_user` during the call.
  *
  * Errors: `VITRUM_E_IMAGE`, also for a frame of another size than the tracker's; `VITRUM_E_INVALID_ARGUMENT` for an
- * unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * unknown pixel format, or beyond the end of the video; `VITRUM_E_CANCELLED`; `VITRUM_E_LIMIT` beyond the context's
+ * `vitrum_limits`; `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_push_frame(struct vitrum_tracker *tracker,
                                         const struct vitrum_image *image,
@@ -1806,7 +1870,7 @@ vitrum_status vitrum_tracker_held_frames(const struct vitrum_tracker *tracker,
  * `progress` may be NULL; it is called with `progress_user` during the call.
  *
  * Errors: `VITRUM_E_INVALID_ARGUMENT` before the first frame, if there is no object, or if one has no prompts any
- * more; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
+ * more; `VITRUM_E_CANCELLED`; `VITRUM_E_NON_FINITE`; `VITRUM_E_OUT_OF_MEMORY`.
  */
 vitrum_status vitrum_tracker_step(struct vitrum_tracker *tracker,
                                   vitrum_progress VITRUM_NULLABLE progress,

@@ -16,7 +16,7 @@ const POOL: &str = "exec/pool.rs";
 /// Lines of a handwritten file at most.
 const CEILING: usize = 600;
 /// Directories of handwritten files.
-const HANDWRITTEN: [&str; 12] = [
+const HANDWRITTEN: [&str; 14] = [
     "src",
     "cli",
     "xtask",
@@ -28,6 +28,9 @@ const HANDWRITTEN: [&str; 12] = [
     "ffi-examples",
     "bindings",
     "packaging",
+    // Without the corpora beside them.
+    "fuzz/src",
+    "fuzz/fuzz_targets",
     ".ci",
 ];
 

@@ -180,14 +180,17 @@ fn a_step_that_is_refused_leaves_the_tracker_as_it_was() {
     tracker.add_prompt(0, 1, &Prompt::points(&click), &PromptOptions::default(), &NONE).unwrap();
     tracker.step(&NONE).unwrap();
     tracker.push(&image, &NONE).unwrap();
-    let before = tracker.save();
+    let before = tracker.save().unwrap();
     refused(tracker.step(&NONE), "of an object");
-    assert!(tracker.save() == before, "the tracker has changed");
+    assert!(tracker.save().unwrap() == before, "the tracker has changed");
 
     // Where it is allowed, an object without a score is not on the frame, and what was saved is refused by others.
     let mut tracker = Tracker::restore(demo.sam(lenient()).unwrap(), &before).unwrap();
     tracker.step(&NONE).unwrap();
     assert!(tracker.object_score(1, None).unwrap().is_nan());
     assert_eq!(tracker.rle(1, None, 0.0).unwrap().area(), 0);
-    refused(Tracker::restore(demo.sam(Limits::default()).unwrap(), &tracker.save()), "saved tracker");
+    refused(
+        Tracker::restore(demo.sam(Limits::default()).unwrap(), &tracker.save().unwrap()),
+        "saved tracker",
+    );
 }

@@ -40,7 +40,7 @@ fn split(list: &str) -> Result<Vec<String>> {
 }
 
 /// The labels in a file, whose name's ending says what it is: JSON, or one label a line.
-fn of_file(path: &Path, bytes: &[u8]) -> Result<Vec<String>, String> {
+pub(crate) fn of_file(path: &Path, bytes: &[u8]) -> Result<Vec<String>, String> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     let text = text_file::decode(bytes)?;
     let labels = match ending.as_str() {

@@ -38,7 +38,7 @@ const FORMS: &str = "a mask is white on black; any one colour on black; 0 and 1;
 
 /// What a file holds.
 #[derive(Debug, PartialEq)]
-pub(super) enum MaskFile {
+pub(crate) enum MaskFile {
     /// Width, height, and what is there.
     Picture([usize; 2], Marks),
     /// An array of floats.
@@ -47,7 +47,7 @@ pub(super) enum MaskFile {
 
 /// What a picture marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Marks {
+pub(crate) enum Marks {
     /// One thing: 255 inside, 0 outside, or how sure it is; and the number that the file has for it.
     Shape { pixels: Vec<u8>, number: Option<u16> },
     /// Numbers of things, 0 outside of them.
@@ -60,28 +60,38 @@ pub(super) fn read(path: &Path, options: &PictureOptions) -> Result<MaskFile> {
     let file = File::open(path).map_err(unreadable)?;
     let is_known = |head: &[u8]| is_picture(head) || npy::is_npy(head);
     let bytes = bounded::read(file, MAX_FILE, is_known).map_err(unreadable)?;
-    let name = path.display();
+    let name = path.display().to_string();
+    let (file, note) = decode(&name, &bytes, options)?;
+    if let Some(note) = note {
+        output::complain(&format!("{name}: {note}"), None);
+    }
+    Ok(file)
+}
+
+/// What `bytes` hold, which messages call `name`, and what the user should know of it.
+pub(crate) fn decode(
+    name: &str,
+    bytes: &[u8],
+    options: &PictureOptions,
+) -> Result<(MaskFile, Option<String>)> {
     let bad = |message: String| Failure::new(Exit::Input, format!("{name}: {message}"));
     if bytes.starts_with(b"PK\x03\x04") {
         return Err(bad("an archive (.npz?), not a mask".into()).hint("save one array of it as .npy"));
     }
-    let (size, (marks, note)) = if npy::is_npy(&bytes) {
-        let array = npy::read(&bytes).map_err(bad)?;
+    let (size, (marks, note)) = if npy::is_npy(bytes) {
+        let array = npy::read(bytes).map_err(bad)?;
         if array.elements == Elements::Floats {
-            return Ok(MaskFile::Logits(array));
+            return Ok((MaskFile::Logits(array), None));
         }
         of_array(array).map_err(|message| bad(message).hint(FORMS))?
     } else {
-        let picture = Picture::decode_raw_with(&name.to_string(), &bytes, options)?;
+        let picture = Picture::decode_raw_with(name, bytes, options)?;
         let size = [picture.width, picture.height];
         let is_jpeg = bytes.starts_with(b"\xff\xd8");
-        let read = of_picture(picture, &Facts::of(&bytes), is_jpeg);
+        let read = of_picture(picture, &Facts::of(bytes), is_jpeg);
         (size, read.map_err(|message| bad(message).hint(FORMS))?)
     };
-    if let Some(note) = note {
-        output::complain(&format!("{name}: {note}"), None);
-    }
-    Ok(MaskFile::Picture(size, marks))
+    Ok((MaskFile::Picture(size, marks), note))
 }
 
 /// The pixels of one thing of `marks`, 0 to 255: the one with number `number`, or the only one.

@@ -11,7 +11,7 @@ mod files;
 pub(crate) mod info;
 mod kinds;
 pub(crate) mod man;
-mod mask_picture;
+pub(crate) mod mask_picture;
 mod mask_prompt;
 mod masks;
 pub(crate) mod quantize;

@@ -95,7 +95,7 @@ const HINT: &str =
     "other videos: ffmpeg -i clip.mp4 -f yuv4mpegpipe - | vitrum track - …, or give a directory of pictures";
 
 /// A GIF, WebP, MJPEG or Y4M from `source`, which messages call `name`.
-fn stream(
+pub(crate) fn stream(
     name: &str,
     mut source: impl BufRead + Send + 'static,
     assumptions: Assumptions,

@@ -1,0 +1,4 @@
+//! A safetensors file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vitrum_fuzz::weights::archive(data));

@@ -1,0 +1,4 @@
+//! A text.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vitrum_fuzz::tokenizers::text(data));

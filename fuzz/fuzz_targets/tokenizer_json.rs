@@ -1,0 +1,4 @@
+//! A `tokenizer.json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| vitrum_fuzz::tokenizers::json(data));
