@@ -178,6 +178,25 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "for the test below, which reads what it writes"]
+    fn panics() {
+        let broken = || panic!("tile 8 is broken");
+        // SAFETY: NULL is allowed.
+        assert_eq!(unsafe { guard(ptr::null_mut(), broken) }, VITRUM_E_PANIC);
+        std::panic::catch_unwind(|| panic!("the host is broken")).unwrap_err();
+    }
+
+    #[test]
+    fn only_panics_that_are_not_caught_here_are_written_to_standard_error() {
+        let this = std::env::current_exe().unwrap();
+        let test = ["--exact", "ffi::guard::tests::panics", "--ignored", "--nocapture"];
+        let output = std::process::Command::new(this).args(test).output().unwrap();
+        let written = std::string::String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{written}");
+        assert!(written.contains("the host is broken") && !written.contains("tile 8"), "{written}");
+    }
+
+    #[test]
     fn long_messages_are_cut_between_characters() {
         let mut error = vitrum_error { struct_size: 0, code: 0, message: [0; 512] };
         let long = "ä".repeat(400);
