@@ -49,7 +49,7 @@ fn coco(source: &mut Source<'_>) {
     let (width, height) = sides(source);
     let text = String::from_utf8_lossy(source.rest());
     if let Some(mask) = accepted(Rle::from_coco_string(&text, width, height)) {
-        let string = mask.to_coco_string();
+        let string = mask.to_coco_string().expect("memory");
         let again = Rle::from_coco_string(&string, width, height).expect("a string of our own");
         assert_eq!(again, mask);
         check(&mask, source);
@@ -61,7 +61,7 @@ fn pixels(source: &mut Source<'_>) {
     let mask: Vec<u8> = (0..width * height).map(|_| source.byte() & source.byte() & 1).collect();
     let rle = Rle::from_mask(&mask, width, height).expect("a mask");
     let bits = BitMask::from_mask(&mask, width, height).expect("a mask");
-    assert_eq!((bits.to_rle(), bits.area()), (rle.clone(), rle.area()));
+    assert_eq!((bits.to_rle().expect("memory"), bits.area()), (rle.clone(), rle.area()));
     let mut back = vec![2; mask.len()];
     rle.to_mask(&mut back).expect("room");
     assert_eq!(back, mask);
@@ -76,15 +76,15 @@ fn check(mask: &Rle, source: &mut Source<'_>) {
     let pixels = width as u64 * height as u64;
     assert_eq!(mask.counts().iter().map(|&n| u64::from(n)).sum::<u64>(), pixels);
     assert!(u64::from(mask.area()) <= pixels);
-    assert_eq!(u64::from(mask.complement().area()) + u64::from(mask.area()), pixels);
+    assert_eq!(u64::from(mask.complement().expect("memory").area()) + u64::from(mask.area()), pixels);
     assert_eq!(mask.intersection(mask).expect("of one size"), mask.area());
     if (1..=SMALL).contains(&(width * height)) {
         let mut bytes = vec![2; width * height];
         mask.to_mask(&mut bytes).expect("room");
         assert_eq!(bytes.iter().filter(|&&byte| byte == 1).count(), mask.area() as usize);
         assert_eq!(Rle::from_mask(&bytes, width, height).expect("a mask").area(), mask.area());
-        let found = parts(mask);
-        let area: i64 = polygons(mask).iter().map(|polygon| polygon.signed_area()).sum();
+        let found = parts(mask).expect("memory");
+        let area: i64 = polygons(mask).expect("memory").iter().map(|polygon| polygon.signed_area()).sum();
         assert_eq!(area.unsigned_abs(), u64::from(mask.area()));
         let outlines = found.iter().flat_map(|part| part.polygons()).map(|polygon| &polygon.points[..]);
         let filled = rasterized(outlines, width, height).expect("outlines of a mask");
@@ -92,12 +92,12 @@ fn check(mask: &Rle, source: &mut Source<'_>) {
         assert_eq!(filled.area(), mask.area());
         let tolerance = source.float();
         if tolerance >= 0.0 {
-            found.iter().for_each(|part| _ = part.simplified(tolerance));
+            found.iter().for_each(|part| _ = part.simplified(tolerance).expect("memory"));
         }
-        _ = joined(&found);
+        _ = joined(&found).expect("memory");
         for (regions, value) in [(Regions::Holes, false), (Regions::Islands, true)] {
-            _ = Components::of(mask, value).areas();
-            if let Some(cleaned) = remove_small_regions(mask, source.count(20), regions) {
+            _ = Components::of(mask, value).expect("memory").areas();
+            if let Some(cleaned) = remove_small_regions(mask, source.count(20), regions).expect("memory") {
                 assert_eq!((cleaned.width(), cleaned.height()), (width, height));
             }
         }
@@ -113,7 +113,7 @@ fn boxes(source: &mut Source<'_>) {
     let count = source.below(40);
     let boxes: Vec<[f32; 4]> = (0..count).map(|_| std::array::from_fn(|_| source.float())).collect();
     let scores: Vec<f32> = (0..count).map(|_| source.float()).collect();
-    let kept = nms(&boxes, &scores, source.fraction());
+    let kept = nms(&boxes, &scores, source.fraction()).expect("memory");
     assert!(kept.iter().all(|&i| i < count) && kept.len() <= count);
 }
 
@@ -122,5 +122,5 @@ fn logits(source: &mut Source<'_>) {
     let mut logits: Vec<f32> = (0..width * height).map(|_| source.float()).collect();
     let regions = source.pick(&[Regions::Holes, Regions::Islands]);
     let (threshold, most, value) = (source.float(), source.count(30), source.float());
-    replace_small_regions(&mut logits, width, regions, threshold, most, value);
+    replace_small_regions(&mut logits, width, regions, threshold, most, value).expect("memory");
 }

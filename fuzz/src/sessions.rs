@@ -24,7 +24,7 @@ pub fn embedding(data: &[u8]) {
     accepted(sam.restore(data));
     let Some(embedding) = accepted(sam.restore(&bytes)) else { return };
     assert_eq!(embedding.saved_bytes(), bytes.len());
-    assert!(embedding.save() == bytes, "saved again, it is another");
+    assert!(embedding.save().expect("memory") == bytes, "saved again, it is another");
     let (width, height) = embedding.image_size();
     assert!((1..=1 << 28).contains(&(width * height)));
 }
@@ -34,7 +34,7 @@ pub fn tracker(data: &[u8]) {
     let bytes = sealed(data);
     accepted(Tracker::restore(sam2().clone(), data));
     let Some(mut tracker) = accepted(Tracker::restore(sam2().clone(), &bytes)) else { return };
-    assert!(tracker.save() == bytes, "saved again, it is another");
+    assert!(tracker.save().expect("memory") == bytes, "saved again, it is another");
     let [width, height] = tracker.size();
     if width * height > RUN {
         return;
@@ -58,7 +58,7 @@ pub fn tracker(data: &[u8]) {
     accepted(tracker.add_prompt(frame, object, &prompt, &PromptOptions::default(), &Monitor::none()));
     accepted(tracker.step(&Monitor::none()));
     masks(&tracker);
-    let saved = tracker.save();
+    let saved = tracker.save().expect("memory");
     let again = Tracker::restore(sam2().clone(), &saved).expect("what was just saved");
-    assert!(again.save() == saved);
+    assert!(again.save().expect("memory") == saved);
 }

@@ -171,7 +171,7 @@ fn sessions(corpora: &Corpora) {
     let pixels = pixels(SIZE[0], SIZE[1]);
     let picture = ImageView::packed(&pixels, SIZE[0], SIZE[1], PixelFormat::Rgb8).expect("a picture");
     for (first, sam) in [(0, sam()), (1, sam2())] {
-        let saved = sam.encode(&picture, &Monitor::none()).expect("an embedding").save();
+        let saved = sam.encode(&picture, &Monitor::none()).expect("an embedding").save().expect("memory");
         corpora.add("embedding", &first.to_string(), &chosen(first, &[&saved[..saved.len() - CHECKSUM]]));
     }
     let options = TrackerOptions::default().with_held_frames(2).with_both_directions(true);
@@ -184,10 +184,10 @@ fn sessions(corpora: &Corpora) {
             let (prompt, options) = (Prompt::points(&click), PromptOptions::default());
             tracker.add_prompt(frame, 1 + frame as u32 / 2, &prompt, &options, &none).expect("a prompt");
         }
-        let saved = tracker.save();
+        let saved = tracker.save().expect("memory");
         corpora.add("tracker", &format!("{frame}-pending"), &saved[..saved.len() - CHECKSUM]);
         tracker.step(&none).expect("a step");
-        let saved = tracker.save();
+        let saved = tracker.save().expect("memory");
         corpora.add("tracker", &frame.to_string(), &saved[..saved.len() - CHECKSUM]);
     }
 }
