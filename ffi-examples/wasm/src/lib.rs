@@ -6,7 +6,7 @@
 mod int8;
 
 use safetensors::SafeTensors;
-use vitrum::exec::Cx;
+use vitrum::exec::{Cx, Monitor};
 use vitrum::kernels::activation::Activation;
 use vitrum::kernels::gemm::{self, Destination, PackedWeights, Rows};
 use vitrum::models::clip::ClipModel;
@@ -32,9 +32,9 @@ pub extern "C" fn gemm_error(m: usize, n: usize, k: usize) -> f64 {
     };
 
     let cx = Cx::serial(Level::detect());
-    let packed = PackedWeights::pack(cx.level(), n, k, &rhs);
+    let packed = PackedWeights::pack(cx.level(), n, k, &rhs).unwrap();
     let mut out = vec![f32::NAN; m * n];
-    let mut workspace = cx.workspace(gemm::scratch_req(&cx, m, &packed))?;
+    let mut workspace = cx.workspace(gemm::scratch_req(&cx, m, &packed)).unwrap();
     let output = Destination::Store { out: &mut out, stride: n };
     gemm::gemm(&cx, &Rows::new(&lhs, m, k), &packed, None, Activation::None, output, workspace.scratch());
     relative_error(&out, (0..m * n).map(exact))
@@ -62,14 +62,14 @@ pub extern "C" fn clip_error() -> f64 {
 
     let cx = Cx::serial(Level::detect());
     let bundle = Bundle::from_memory(BundleParts::new(weights)).expect("the weights are well-formed");
-    let model =
-        ClipModel::bind(&bundle, cx.level(), None, &mut Review::default()).expect("the weights are complete");
+    let model = ClipModel::bind(&bundle, cx.level(), None, &mut Review::default(), &Monitor::none())
+        .expect("the weights are complete");
     let vision = model.vision.as_ref().expect("an image tower");
     let size = [shape[0], shape[2], shape[3]];
     let mut out = vec![f32::NAN; expected.len()];
-    let mut workspace = cx.workspace(vision.scratch_req(&cx, size))?;
+    let mut workspace = cx.workspace(vision.scratch_req(&cx, size)).unwrap();
     vision
-        .forward(&cx, &pixels, size, &mut out, workspace.scratch(), Trace::off())
+        .forward(&cx, &pixels, size, &mut out, workspace.scratch(), Trace::off(), &Monitor::none())
         .expect("the golden pixels fit the model");
     relative_error(&out, expected.into_iter().map(f64::from))
 }
