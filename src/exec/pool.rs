@@ -76,12 +76,22 @@ impl RayonPool {
         self.pool().current_thread_index().expect("on a thread of the pool")
     }
 
-    /// Follows the leader, unless this thread is in the team already.
-    fn follow(&self) {
+    /// Follows the leader with as many threads as are free, up to `count`, unless this thread is in the team already: one that
+    /// waits for another pool may be given this as work meanwhile. It must not wait for a follower then, who would wait for the
+    /// leader, who may be that thread.
+    fn follow(&self, count: usize) {
         let in_team = &self.in_team[self.own_index()];
-        if !in_team.swap(true, Ordering::Relaxed) {
-            let _leave = OnDrop(|| in_team.store(false, Ordering::Relaxed));
-            self.team.follow();
+        if in_team.load(Ordering::Relaxed) {
+            return;
+        }
+        match count {
+            0 => (),
+            1 => {
+                in_team.store(true, Ordering::Relaxed);
+                let _leave = OnDrop(|| in_team.store(false, Ordering::Relaxed));
+                self.team.follow();
+            }
+            _ => drop(rayon::join(|| self.follow(count / 2), || self.follow(count - count / 2))),
         }
     }
 }
@@ -147,7 +157,7 @@ impl Runner for RayonPool {
                 });
                 work();
             };
-            rayon::join(lead, || split(1..self.threads(), &|_| self.follow()));
+            rayon::join(lead, || self.follow(self.threads() - 1));
         });
     }
 }
