@@ -41,7 +41,7 @@ fn assert_error<T>(result: Result<T>, code: ErrorCode, words: &str) {
 /// Cases 47 to 53 of the malformed inputs: a configuration value is impossible.
 #[test]
 fn impossible_configurations() {
-    use ErrorCode::{Config, MissingTensor, TensorShape};
+    use ErrorCode::{Config, Limit, MissingTensor, TensorShape};
     let cases: &[(&str, Value, ErrorCode, &str)] = &[
         // 47: no heads.
         ("/vision_config/num_attention_heads", json!(0), Config, "num_attention_heads"),
@@ -53,7 +53,8 @@ fn impossible_configurations() {
         ("/vision_config/patch_size", json!(65), Config, "patch_size"),
         // 50: a gigantic input.
         ("/vision_config/image_size", json!(1u64 << 31), Config, "image_size"),
-        ("/vision_config/image_size", json!(4096), TensorShape, "position_embedding"),
+        ("/vision_config/image_size", json!(4096), Limit, "image_size"),
+        ("/vision_config/image_size", json!(2048), TensorShape, "position_embedding"),
         // 51: values that are no numbers.
         ("/vision_config/hidden_size", json!("12"), Config, "hidden_size"),
         ("/vision_config/hidden_size", json!(16.5), Config, "hidden_size"),

@@ -60,8 +60,12 @@ mod tests {
     fn titles_stand_above_comments() {
         let declared = SECTIONS.map(|(first, _)| format!("/* Doc. */\nint {first}(void);\n")).join("\n");
         let header = insert(&declared).unwrap();
-        let second =
-            format!("\n\n/* {} {} */\n\n/* Doc. */\nint {}(", SECTIONS[1].1, "-".repeat(72), SECTIONS[1].0);
+        let second = format!(
+            "\n\n/* {} {} */\n\n/* Doc. */\nint {}(",
+            SECTIONS[1].1,
+            "-".repeat(110 - SECTIONS[1].1.len()),
+            SECTIONS[1].0
+        );
         assert!(header.contains(&second), "{header}");
         assert_eq!(contents().lines().count(), SECTIONS.len());
         assert!(insert("int f(void);").is_err());
