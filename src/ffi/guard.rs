@@ -46,8 +46,8 @@ mod unwinding {
     use alloc::string::String;
     use core::any::Any;
     use core::cell::Cell;
-    use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
-    use std::sync::{Mutex, Once, PoisonError};
+    use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
+    use std::sync::{Mutex, OnceLock, PoisonError};
     use std::thread;
 
     use crate::error::{Result, err};
@@ -57,24 +57,31 @@ mod unwinding {
         static CATCHES: Cell<bool> = const { Cell::new(false) };
     }
 
+    type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
     /// Keeps panics that are caught here off standard error, which is the host's: they are told by `vitrum_error`. All others
     /// are told as before.
     fn be_quiet() {
-        static HOOK: Once = Once::new();
+        // Not what the closure captures: so that it takes no memory, which would never be given back.
+        static BEFORE: OnceLock<Hook> = OnceLock::new();
         if thread::panicking() {
             return; // The hook cannot be set now.
         }
-        HOOK.call_once(|| {
+        BEFORE.get_or_init(|| {
             let before = panic::take_hook();
-            panic::set_hook(Box::new(move |info| {
+            panic::set_hook(Box::new(|info| {
                 #[cfg(feature = "parallel")]
                 let is_worker = crate::exec::is_worker();
                 #[cfg(not(feature = "parallel"))]
                 let is_worker = false;
-                if !is_worker && !CATCHES.get() {
+                if let Some(before) = BEFORE.get()
+                    && !is_worker
+                    && !CATCHES.get()
+                {
                     before(info);
                 }
             }));
+            before
         });
     }
 

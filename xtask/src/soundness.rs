@@ -274,7 +274,7 @@ fn argument(lines: &[&str]) -> Result<Option<Argument>, String> {
     Ok(Some(Argument { text: without_links(text[..at].join("\n").trim()), tests }))
 }
 
-/// Documentation whose names are not links: [`Name`](path) and [`Name`] become `Name`.
+/// Documentation whose names are not links: ``[`Name`](path)`` and ``[`Name`]`` become `Name`.
 fn without_links(text: &str) -> String {
     let mut parts = text.split("`]");
     let first = parts.next().unwrap_or_default().to_string();
