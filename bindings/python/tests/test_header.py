@@ -43,7 +43,14 @@ def test_every_constant_has_its_value(header):
 
 
 def test_structs_have_the_size_that_the_library_expects():
-    for name in ("limits", "context_options", "clip_options", "sam_prompt", "sam_everything_options", "tracker_options"):
+    for name in (
+        "limits",
+        "context_options",
+        "clip_options",
+        "sam_prompt",
+        "sam_everything_options",
+        "tracker_options",
+    ):
         it = vitrum._ffi.struct(name)
         assert it.struct_size == ffi.sizeof(f"vitrum_{name}")
 
