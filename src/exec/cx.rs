@@ -214,7 +214,7 @@ impl Cx {
     /// `lane < self.threads()`, and no two calls with the same lane run at the same time, so that a lane can own
     /// memory ([`parallel_for_with`](Cx::parallel_for_with)). Which lane gets which task varies from run to run: results must not depend on it.
     ///
-    /// In a [`watched`](Cx::watched) context, lanes ask between tasks whether to go on, and leave out what is left if not:
+    /// In a call that a `Monitor` watches, lanes ask between tasks whether to go on, and leave out what is left if not:
     /// no memory may count as initialised, nor an index as in bounds, because a task was to write it.
     pub fn parallel_for(&self, tasks: usize, work: impl Fn(usize, usize) + Sync) {
         match &self.runner {
