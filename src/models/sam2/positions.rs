@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::f32::consts::PI;
 
 use crate::error::Result;
-use crate::exec::TryCollect;
+use crate::exec::{TryCollect, try_with_capacity};
 
 const TEMPERATURE: f32 = 10_000.0;
 
@@ -31,8 +31,14 @@ pub(super) fn grid(side: usize, channels: usize) -> Result<Vec<f32>> {
         })
         .try_to_vec()?;
     let at = |place: usize| &axis[place * n..][..n];
-    let places = (0..side).flat_map(|y| (0..side).map(move |x| (y, x)));
-    places.flat_map(|(y, x)| at(y).iter().chain(at(x))).copied().try_to_vec()
+    let mut grid = try_with_capacity(side * side * 2 * n)?;
+    for y in 0..side {
+        for x in 0..side {
+            grid.extend_from_slice(at(y));
+            grid.extend_from_slice(at(x));
+        }
+    }
+    Ok(grid)
 }
 
 /// Encoding of a distance in time: `sin(distance / wavelength(i))` for `i < n = out.len() / 2`, then the cosines
