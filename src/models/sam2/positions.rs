@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::f32::consts::PI;
 
 use crate::error::Result;
-use crate::exec::{TryCollect, try_with_capacity};
+use crate::exec::{try_with_capacity, try_zeroed};
 
 const TEMPERATURE: f32 = 10_000.0;
 
@@ -21,15 +21,14 @@ fn wavelengths(n: usize) -> impl Iterator<Item = f32> {
 /// `OutOfMemory`.
 pub(super) fn grid(side: usize, channels: usize) -> Result<Vec<f32>> {
     let n = channels / 2;
-    let axis: Vec<f32> = (0..side)
-        .flat_map(|place| {
-            let place = (place + 1) as f32 / (side as f32 + 1e-6) * (2.0 * PI);
-            wavelengths(n).enumerate().map(move |(i, wavelength)| {
-                let angle = place / wavelength;
-                if i % 2 == 0 { libm::sinf(angle) } else { libm::cosf(angle) }
-            })
-        })
-        .try_to_vec()?;
+    let mut axis = try_zeroed(side * n)?;
+    for (place, out) in axis.chunks_exact_mut(n.max(1)).enumerate() {
+        let place = (place + 1) as f32 / (side as f32 + 1e-6) * (2.0 * PI);
+        for (i, (out, wavelength)) in out.iter_mut().zip(wavelengths(n)).enumerate() {
+            let angle = place / wavelength;
+            *out = if i % 2 == 0 { libm::sinf(angle) } else { libm::cosf(angle) };
+        }
+    }
     let at = |place: usize| &axis[place * n..][..n];
     let mut grid = try_with_capacity(side * side * 2 * n)?;
     for y in 0..side {
