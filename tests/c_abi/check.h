@@ -41,6 +41,15 @@ static inline vitrum_context *new_context(void) {
     return context;
 }
 
+/* Progress that goes on to its end. `user`: the fraction that was told last, and how often one was. */
+static inline int32_t count_steps(void *user, float fraction) {
+    float *last = user;
+    CHECK(fraction >= last[0] && fraction <= 1);
+    last[0] = fraction;
+    last[1] += 1;
+    return 0;
+}
+
 enum { SIDE = 40 };
 static uint8_t pixels[SIDE * SIDE * 4];
 

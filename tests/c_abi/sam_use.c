@@ -35,14 +35,6 @@ static void new_prompts(vitrum_sam_prompt *prompts) {
     }
 }
 
-static int32_t count_steps(void *user, float fraction) {
-    float *last = user;
-    CHECK(fraction >= last[0] && fraction <= 1);
-    last[0] = fraction;
-    last[1] += 1;
-    return 0;
-}
-
 static vitrum_sam_embedding *encode(const vitrum_sam *sam) {
     vitrum_sam_embedding *embedding = NULL;
     const vitrum_image image = new_scene();

@@ -115,14 +115,6 @@ static void check_same(const vitrum_clip *clip, const float *expected) {
     free(embeddings);
 }
 
-static int32_t count_steps(void *user, float fraction) {
-    float *last = user;
-    CHECK(fraction >= last[0] && fraction <= 1);
-    last[0] = fraction;
-    last[1] += 1;
-    return 0;
-}
-
 static int32_t stop(void *user, float fraction) {
     float *last = user;
     last[0] = fraction;
