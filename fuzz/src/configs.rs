@@ -1,6 +1,6 @@
 //! Configurations beside weights.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use vitrum::models::clip::{self as clip_model, ClipConfig};
 use vitrum::models::sam::{self as sam_model, SamConfig};
@@ -9,8 +9,8 @@ use vitrum::pipelines::preprocess::Preprocess;
 use vitrum::simd::Level;
 use vitrum::weights::Review;
 use vitrum::{
-    Bundle, Clip, ClipOptions, EncodeOptions, ImageView, Monitor, PixelFormat, Result, Sam, SamOptions,
-    Tracker, TrackerOptions,
+    Bundle, BundleParts, Clip, ClipOptions, EncodeOptions, ImageView, Monitor, PixelFormat, Result, Sam,
+    SamOptions, Tracker, TrackerOptions,
 };
 
 use crate::models::{self, CONTEXT, Files, pixels};
@@ -29,8 +29,8 @@ impl First {
     /// The model is loaded and runs; otherwise only the configurations are read, of which many more are tried.
     const LOAD: u8 = 64;
 
-    fn model<'m>(self, models: &[&'m Files]) -> &'m Files {
-        models[usize::from(self.0 & 63) % models.len()]
+    fn model<T>(self, models: &[T]) -> &T {
+        &models[usize::from(self.0 & 63) % models.len()]
     }
 
     fn is(self, flag: u8) -> bool {
@@ -38,13 +38,28 @@ impl First {
     }
 }
 
-/// The first byte, and the model that it chooses of `models` beside the contents of `names`, with NULs between them; an
-/// empty one is no file.
-fn chosen<'d>(data: &'d [u8], models: &[&Files], names: &[&'static str]) -> Option<(First, Bundle<'d>)> {
+/// The first byte, and the contents of `names`, with NULs between them; an empty one is no file.
+fn chosen<'d>(data: &'d [u8], names: &[&'static str]) -> Option<(First, Vec<(&'static str, &'d [u8])>)> {
     let (&first, data) = data.split_first()?;
-    let files: Vec<_> =
-        names.iter().copied().zip(parts(data)).filter(|(_, contents)| !contents.is_empty()).collect();
-    Some((First(first), accepted(First(first).model(models).bundle_with(&files))?))
+    let files = names.iter().copied().zip(parts(data)).filter(|(_, contents)| !contents.is_empty());
+    Some((First(first), files.collect()))
+}
+
+/// A weights file with next to nothing in it, for bundles whose configurations alone are read.
+const NO_WEIGHTS: &[u8] =
+    b"\x38\0\0\0\0\0\0\0{\"x\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}   ";
+
+/// `files` without a model.
+fn alone<'d>(files: &[(&'d str, &'d [u8])]) -> Option<Bundle<'d>> {
+    let parts = BundleParts::new(NO_WEIGHTS);
+    accepted(Bundle::from_memory(
+        files.iter().fold(parts, |parts, (name, contents)| parts.with_file(name, contents)),
+    ))
+}
+
+/// `models`, opened once: their headers would take more time than any configuration.
+fn opened<const N: usize>(models: &[&Files; N]) -> [Bundle<'static>; N] {
+    models.map(Files::bundle)
 }
 
 /// The settings of the preprocessing, whichever model they are for.
@@ -71,14 +86,17 @@ pub const CLIP_FILES: [&str; 4] =
 
 /// A CLIP with other configurations.
 pub fn clip(data: &[u8]) {
-    let Some((first, bundle)) = chosen(data, &CLIPS, &CLIP_FILES) else { return };
+    static OPENED: LazyLock<[Bundle<'static>; CLIPS.len()]> = LazyLock::new(|| opened(&CLIPS));
+    let Some((first, files)) = chosen(data, &CLIP_FILES) else { return };
     let lenient = first.is(First::LENIENT);
     if !first.is(First::LOAD) {
-        let (naming, scope) =
-            clip_model::naming::Naming::detect(&bundle.scope(Level::detect())).expect("a CLIP");
+        let Some(bundle) = alone(&files) else { return };
+        let scope = first.model(&*OPENED).scope(Level::detect());
+        let (naming, scope) = clip_model::naming::Naming::detect(&scope).expect("a CLIP");
         accepted(ClipConfig::of(&bundle, &scope, naming, None, &mut Review::new(lenient)));
         return preprocess(&bundle, Preprocess::from_config, 64);
     }
+    let Some(bundle) = accepted(first.model(&CLIPS).bundle_with(&files)) else { return };
     let options = ClipOptions::default().with_lenient(lenient);
     let Some(clip) = accepted(Clip::load(&CONTEXT, &bundle, &options)) else { return };
     let (height, width) = clip.preprocess().output_size();
@@ -100,11 +118,15 @@ pub const SAM_FILES: [&str; 4] =
 
 /// A SAM with other configurations.
 pub fn sam(data: &[u8]) {
-    let Some((first, bundle)) = chosen(data, &SAMS, &SAM_FILES) else { return };
+    static OPENED: LazyLock<[Bundle<'static>; SAMS.len()]> = LazyLock::new(|| opened(&SAMS));
+    let Some((first, files)) = chosen(data, &SAM_FILES) else { return };
     if first.is(First::LOAD) {
-        return load_sam(&bundle, first.is(First::LENIENT));
+        let bundle = accepted(first.model(&SAMS).bundle_with(&files));
+        return bundle.into_iter().for_each(|bundle| load_sam(&bundle, first.is(First::LENIENT)));
     }
-    let (naming, scope) = sam_model::Naming::detect(&bundle.scope(Level::detect())).expect("a SAM");
+    let Some(bundle) = alone(&files) else { return };
+    let scope = first.model(&*OPENED).scope(Level::detect());
+    let (naming, scope) = sam_model::Naming::detect(&scope).expect("a SAM");
     let mut review = Review::new(first.is(First::LENIENT));
     accepted(SamConfig::of(&bundle, &scope, naming, &mut review));
     preprocess(&bundle, Preprocess::sam_from_config, 64);
@@ -112,11 +134,15 @@ pub fn sam(data: &[u8]) {
 
 /// A SAM 2 with other configurations.
 pub fn sam2(data: &[u8]) {
-    let Some((first, bundle)) = chosen(data, &SAM2S, &SAM_FILES) else { return };
+    static OPENED: LazyLock<[Bundle<'static>; SAM2S.len()]> = LazyLock::new(|| opened(&SAM2S));
+    let Some((first, files)) = chosen(data, &SAM_FILES) else { return };
     if first.is(First::LOAD) {
-        return load_sam(&bundle, first.is(First::LENIENT));
+        let bundle = accepted(first.model(&SAM2S).bundle_with(&files));
+        return bundle.into_iter().for_each(|bundle| load_sam(&bundle, first.is(First::LENIENT)));
     }
-    let found = sam2_model::naming::find(&bundle.scope(Level::detect()));
+    let Some(bundle) = alone(&files) else { return };
+    let scope = first.model(&*OPENED).scope(Level::detect());
+    let found = sam2_model::naming::find(&scope);
     let (naming, scope) = found.expect("names that are clear").expect("a SAM 2");
     let mut review = Review::new(first.is(First::LENIENT));
     accepted(Sam2Config::of(&bundle, &scope, naming, &mut review));

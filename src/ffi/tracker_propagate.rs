@@ -125,15 +125,15 @@ pub unsafe extern "C" fn vitrum_tracker_propagate(
             let read = reader.ok_or_else(|| err!(NullPointer, "reader is NULL"))?;
             let on_frame = on_frame.ok_or_else(|| err!(NullPointer, "on_frame is NULL"))?;
             let mut reader = Reader { read, user };
-            let mut stopped = false;
-            let mut each = |tracker: &Tracker, frame: u64| {
-                stopped = lend(handle, tracker, |handle| on_frame(user, handle, frame as i64)) != 0;
-                if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let mut each = |tracker: &Tracker, frame: u64| match lend(handle, tracker, |it| {
+                on_frame(user, it, frame as i64)
+            }) {
+                0 => Ok(ControlFlow::Continue(())),
+                _ => Err(err!(Cancelled, "stopped by on_frame")),
             };
             monitored(progress, user, |monitor| {
-                tracker.propagate(&mut reader, &propagation, monitor, &mut each)
-            })?;
-            if stopped { Err(err!(Cancelled, "stopped by on_frame")) } else { Ok(()) }
+                tracker.try_propagate(&mut reader, &propagation, monitor, &mut each)
+            })
         })
     }
 }

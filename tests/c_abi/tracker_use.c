@@ -156,6 +156,7 @@ struct video {
     int count;
     const vitrum_tracker *tracker;
     vitrum_tracker *other;
+    int stopped;
 };
 
 static vitrum_read_result read_frame(void *user, int64_t frame, vitrum_image *image) {
@@ -189,6 +190,20 @@ static int32_t count_frames(void *user, const vitrum_tracker *tracker, int64_t f
     return 0;
 }
 
+static int32_t stop_after_two(void *user, const vitrum_tracker *tracker, int64_t frame) {
+    struct video *video = user;
+    count_frames(user, tracker, frame);
+    video->stopped = video->count == 2;
+    return video->stopped;
+}
+
+/* Nothing is asked any more once the work is to stop. */
+static int32_t before_the_stop(void *user, float fraction) {
+    struct video *video = user;
+    CHECK(!video->stopped && fraction >= 0 && fraction < 1);
+    return 0;
+}
+
 static void check_propagation(const vitrum_sam *sam) {
     vitrum_tracker *tracker = new_tracker(sam, 1), *other = new_tracker(sam, 1);
     struct video video;
@@ -206,6 +221,10 @@ static void check_propagation(const vitrum_sam *sam) {
     EXPECT(VITRUM_OK, vitrum_tracker_propagate(tracker, through(4, VITRUM_DIRECTION_BACKWARD, 2), read_frame, count_frames,
                                                NULL, &video, &error));
     CHECK(video.count == 3 && video.seen[0] == 4 && video.seen[2] == 2);
+    video.count = 0;
+    EXPECT(VITRUM_E_CANCELLED, vitrum_tracker_propagate(tracker, through(1, VITRUM_DIRECTION_FORWARD, 4), read_frame,
+                                                        stop_after_two, before_the_stop, &video, &error));
+    CHECK(video.stopped && video.count == 2);
     vitrum_tracker_free(tracker);
     vitrum_tracker_free(other);
 }

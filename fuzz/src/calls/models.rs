@@ -1,6 +1,8 @@
 //! Contexts and models: those that stay, and new ones.
 
+use std::backtrace::Backtrace;
 use std::ffi::{CStr, CString, c_void};
+use std::panic;
 use std::ptr;
 use std::sync::{LazyLock, OnceLock};
 use std::thread;
@@ -126,6 +128,8 @@ pub(super) fn fixed() -> &'static [Vec<*mut c_void>; 6] {
         handles[Kind::Clip as usize] = vec![load_clip(serial_one).cast()];
         let sams = [load_sam(hosts, &SAM), load_sam(serial_one, &SAM2), load_sam(pooled, &SAM2)];
         handles[Kind::Sam as usize] = sams.map(|sam| sam.cast()).to_vec();
+        // The library keeps panics of its calls off standard error, and so what callbacks find, too. All of them are findings.
+        panic::set_hook(Box::new(|info| eprintln!("{info}\n{}", Backtrace::force_capture())));
         Fixed(handles)
     });
     &FIXED.0

@@ -58,6 +58,17 @@ impl Tracker {
         monitor: &Monitor<'_>,
         each: &mut dyn FnMut(&Self, u64) -> ControlFlow<()>,
     ) -> Result<()> {
+        self.try_propagate(source, propagation, monitor, &mut |tracker, frame| Ok(each(tracker, frame)))
+    }
+
+    /// [`propagate`](Self::propagate) whose `each` may fail, which ends the call without a last report.
+    pub(crate) fn try_propagate(
+        &mut self,
+        source: &mut dyn FrameSource,
+        propagation: &Propagation,
+        monitor: &Monitor<'_>,
+        each: &mut dyn FnMut(&Self, u64) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let Propagation { start, direction, max_frames } = *propagation;
         let prompted = self.objects.iter().flat_map(|object| object.conditioning_frames()).min();
         let prompted = prompted.ok_or_else(|| err!(InvalidArgument, "no object has prompts"))?;
@@ -96,7 +107,7 @@ impl Tracker {
                     self.push_at(frame, &image, &monitor.part(0.0, 0.5))?;
                 }
                 self.step_at(frame, direction, &monitor.part(if is_held { 0.0 } else { 0.5 }, 1.0))?;
-                if each(self, frame).is_break() || frame == last {
+                if each(self, frame)?.is_break() || frame == last {
                     break;
                 }
             }
