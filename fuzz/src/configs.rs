@@ -26,15 +26,16 @@ struct First(u8);
 impl First {
     /// What is not understood is warned of.
     const LENIENT: u8 = 128;
-    /// The model is loaded and runs; otherwise only the configurations are read, of which many more are tried.
-    const LOAD: u8 = 64;
+    /// The model is loaded and runs, if all of these are set; mostly only the configurations are read, of which hundreds are
+    /// tried in the same time.
+    const LOAD: u8 = 0x70;
 
     fn model<T>(self, models: &[T]) -> &T {
-        &models[usize::from(self.0 & 63) % models.len()]
+        &models[usize::from(self.0 & 15) % models.len()]
     }
 
     fn is(self, flag: u8) -> bool {
-        self.0 & flag != 0
+        self.0 & flag == flag
     }
 }
 

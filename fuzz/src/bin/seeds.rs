@@ -103,7 +103,7 @@ fn configs(corpora: &Corpora) {
             let parts = names.map(of);
             // A smaller input, with which the model runs.
             let small = parts.map(|text| String::from_utf8_lossy(text).replace("128", "64").into_bytes());
-            for flags in [0, 64, 128, 192] {
+            for flags in [0, 0x70, 0x80, 0xf0] {
                 let first = i as u8 | flags;
                 corpora.add(target, &format!("model-{first}"), &chosen(first, &parts));
                 corpora.add(
