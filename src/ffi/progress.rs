@@ -15,7 +15,8 @@ use crate::exec::Monitor;
 /// It runs on the thread that made the call, on one of the context's own, or on one on which the host's
 /// `vitrum_parallel_for` does work; never on two at the same time, but each time on any of them. The call ends only after it has
 /// returned; other threads go on computing meanwhile. It must return: neither an exception nor `longjmp` may leave it. It must
-/// not call what computes with the same context, which would wait for the call that waits for it. While it runs, its thread
+/// not call what computes with the same context, nor wait for another thread that does: that would wait for the call that waits
+/// for it. While it runs, its thread
 /// rounds floats to nearest and takes subnormal ones for zero.
 pub type vitrum_progress = Option<unsafe extern "C" fn(user: Nullable<*mut c_void>, fraction: f32) -> i32>;
 

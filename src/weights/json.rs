@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result, err};
-use crate::exec::{MAX_SMALL, TryGrow, check_memory, try_string};
+use crate::exec::{MAX_SMALL, TryGrow, check_memory, try_string, try_with_capacity};
 
 /// What a JSON text may hold at most.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,10 @@ pub fn parse(text: &[u8], limits: Bounds) -> Result<Value> {
     if text.len() > limits.bytes {
         return Err(err!(Limit, "{} bytes of JSON, at most {} are read", text.len(), limits.bytes));
     }
+    if let escaped @ LONGEST_ESCAPED.. = longest_escaped(text) {
+        // There must be memory for it. Some that is gone by the time it is asked for cannot be told.
+        drop(try_with_capacity::<u8>(2 * escaped)?);
+    }
     let mut reader = Reader { limits, depth: 0, nodes: 0, path: Vec::new(), fault: None };
     let mut json = serde_json::Deserializer::from_slice(text);
     let value = reader.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
@@ -44,20 +48,29 @@ pub fn parse(text: &[u8], limits: Bounds) -> Result<Value> {
     })
 }
 
-/// Refuses long strings with escapes. `serde_json` puts a string without its escapes together in memory of its own, and
-/// ends the process if it gets none: what it needs must be little.
+/// A string with escapes up to this length needs little memory: see [`longest_escaped`].
+const LONGEST_ESCAPED: usize = MAX_SMALL / 2;
+
+/// Refuses long strings with escapes.
 ///
 /// # Errors
 /// [`Limit`](crate::ErrorCode::Limit).
 pub fn check_escapes(text: &[u8]) -> Result<()> {
-    // That memory grows to twice the string at most.
-    const LONGEST: usize = MAX_SMALL / 2;
+    match longest_escaped(text) {
+        0..=LONGEST_ESCAPED => Ok(()),
+        len => Err(err!(Limit, "a string with escapes of {len} bytes, at most {LONGEST_ESCAPED} are read")),
+    }
+}
+
+/// Bytes of the longest string with escapes, or 0 if there is none beyond [`LONGEST_ESCAPED`]. `serde_json` puts a string
+/// without its escapes together in memory of its own, up to twice as much, and ends the process if it gets none.
+fn longest_escaped(text: &[u8]) -> usize {
     // A longer string would span a whole chunk, with no quote in it that is not escaped.
     let has_quote = |chunk: &[u8]| chunk.windows(2).any(|pair| pair[1] == b'"' && pair[0] != b'\\');
-    if text.chunks_exact(LONGEST / 2).all(has_quote) {
-        return Ok(());
+    if text.chunks_exact(LONGEST_ESCAPED / 2).all(has_quote) {
+        return 0;
     }
-    let mut at = 0;
+    let (mut at, mut longest) = (0, 0);
     while let Some(quote) = text[at..].iter().position(|&byte| byte == b'"') {
         let start = at + quote + 1;
         let (mut end, mut has_escapes) = (start, false);
@@ -65,16 +78,12 @@ pub fn check_escapes(text: &[u8]) -> Result<()> {
             has_escapes |= byte == b'\\';
             end += if byte == b'\\' { 2 } else { 1 };
         }
-        if has_escapes && end - start > LONGEST {
-            return Err(err!(
-                Limit,
-                "a string with escapes of {} bytes, at most {LONGEST} are read",
-                end - start
-            ));
+        if has_escapes {
+            longest = longest.max(end - start);
         }
         at = text.len().min(end + 1);
     }
-    Ok(())
+    longest
 }
 
 /// `text`, shortened to what a message can carry.
@@ -270,6 +279,7 @@ mod tests {
             assert!(error.message().contains(message), "{text}: {error}");
         }
     }
+
     #[test]
     fn long_strings_with_escapes_are_refused() {
         let long = "x".repeat(MAX_SMALL / 2 - 2);
