@@ -134,6 +134,7 @@ impl Clip {
             let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
             let (height, width) = preprocess.output_size();
             cx.limits().check_image_size(height.max(width))?;
+            model.vision.as_ref().map_or(Ok(()), |vision| vision.check_input([height, width]))?;
             monitor.poll()?;
             let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
             if let (Err(error), Some(_)) = (&tokenizer, &model.text)

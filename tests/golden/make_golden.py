@@ -21,6 +21,10 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     openai-naming   F16, OpenAI naming with its integer tensors input_resolution, context_length and
                     vocab_size; QuickGELU; no config file
 
+    resnet-openai   F16, OpenAI naming: a ResNet image tower with statistics in its batch norms; the same
+                    weights as TorchScript, model.pt
+    resnet-openclip BF16, OpenCLIP naming; heads of 32 features, so the config is needed
+
   weights           model.safetensors (Hugging Face, OpenAI), open_clip_model.safetensors (OpenCLIP)
   configuration     config.json and preprocessor_config.json, or open_clip_config.json, or nothing
   golden.safetensors
@@ -29,6 +33,8 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     vision.pre_layrnorm, vision.layers.<i>      as named in the checkpoint; <i>: output of block i
     vision.pooled [B, D]                        post_layernorm of the class token
     image_embeds [B, E]                         projected, not normalised
+    vision.stem, vision.layer<1..4> [B, H, W, C], vision.pooled [B, D]
+                                                instead, of a ResNet: its maps, and what attention pools
     input_ids i64 [3, context]                  short, longer and full rows
     text.embeddings [3, context, D], text.layers.<i>, text.final_layer_norm
     text.pooled [3, D], text_embeds [3, E]      projected, not normalised
@@ -40,7 +46,7 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
                                                 {image,text}_embeds_normalized, logits_per_image,
                                                 probabilities
 
-  For the original namings, open_clip's model with the converted tensors is checked to agree.
+  ResNets are open_clip's models. For the other original namings, open_clip's model with the converted tensors is checked to agree.
 
 sam_decoder/<name>/    a tiny SAM with random weights: prompt encoder and mask decoder
 
@@ -247,6 +253,7 @@ from generators import (
     automatic,
     cleaning,
     clip,
+    clip_resnet,
     masks,
     resize,
     sam2_decoder,
@@ -271,6 +278,7 @@ GENERATORS = {
     "resize": resize,
     "masks": masks,
     "clip": clip,
+    "clip_resnet": clip_resnet,
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
     "sam2_decoder": sam2_decoder,

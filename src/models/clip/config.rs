@@ -67,6 +67,8 @@ pub struct VisionConfig {
 pub enum EncoderConfig {
     /// A Vision Transformer.
     Vit(VitConfig),
+    /// CLIP's modified ResNet.
+    ResNet(ResNetConfig),
 }
 
 impl EncoderConfig {
@@ -74,18 +76,22 @@ impl EncoderConfig {
     pub fn embed_dim(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.tower.embed_dim(),
+            Self::ResNet(net) => net.embed_dim,
         }
     }
 
     fn set_activation(&mut self, activation: Activation) {
         match self {
             Self::Vit(vit) => vit.tower.activation = activation,
+            // Its activation is ReLU in every checkpoint.
+            Self::ResNet(_) => (),
         }
     }
 
     fn check(&self) -> Result<()> {
         match self {
             Self::Vit(vit) => limit("patch size", vit.patch_size, MAX_IMAGE),
+            Self::ResNet(net) => limit("width", net.features(), MAX_WIDTH),
         }
     }
 }
@@ -101,6 +107,26 @@ pub struct VitConfig {
     pub has_pre_norm: bool,
     /// Which tokens are the picture's.
     pub pooling: ImagePooling,
+}
+
+/// CLIP's modified ResNet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResNetConfig {
+    /// Channels that the stem makes.
+    pub width: usize,
+    /// Bottleneck blocks of the four layers.
+    pub blocks: [usize; 4],
+    /// Heads of the attention pool.
+    pub heads: usize,
+    /// Features of an embedding.
+    pub embed_dim: usize,
+}
+
+impl ResNetConfig {
+    /// Channels of the last map, 32 times the width: 4 of a block for each of its planes, which double three times.
+    pub fn features(&self) -> usize {
+        32 * self.width
+    }
 }
 
 impl TowerConfig {

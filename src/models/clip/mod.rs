@@ -12,7 +12,9 @@ mod projection;
 pub mod text;
 pub mod vision;
 
-pub use config::{ClipConfig, EncoderConfig, ImagePooling, Pooling, TextConfig, VisionConfig, VitConfig};
+pub use config::{
+    ClipConfig, EncoderConfig, ImagePooling, Pooling, ResNetConfig, TextConfig, VisionConfig, VitConfig,
+};
 pub use text::TextTower;
 pub use vision::VisionEncoder;
 

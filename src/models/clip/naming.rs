@@ -1,6 +1,6 @@
 //! Tensor names of CLIP checkpoints.
 
-use crate::error::{Result, err};
+use crate::error::Result;
 use crate::models::family::mismatch;
 use crate::weights::Scope;
 
@@ -53,27 +53,26 @@ pub struct TextNames {
     pub projection: &'static str,
 }
 
+/// A tensor of every ResNet image tower, whose names OpenAI and OpenCLIP share.
+const RESNET: &str = "visual.layer1.0.conv1.weight";
+
 impl Naming {
     /// Looks for a tensor that only one naming has, of either tower. The scope is the one in which all names are found: a
     /// wrapper's prefix is taken off.
     ///
     /// # Errors
-    /// `Unsupported` if this is no CLIP with a ViT image tower.
+    /// `Unsupported` if this is no CLIP.
     pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
-        const RESNET: &str = "visual.layer1.0.conv1.weight";
         let mut markers = alloc::vec![RESNET];
         for naming in [Self::HuggingFace, Self::HuggingFaceTower, Self::Original, Self::OriginalCustomText] {
             markers.extend([naming.vit().class_embedding, naming.text().token_embedding]);
         }
         let Some(root) = scope.root(&markers)? else {
-            const LOOKED_FOR: &str = "neither \"vision_model.embeddings.class_embedding\" nor \
-                                      \"visual.class_embedding\" is present";
+            const LOOKED_FOR: &str = "none of \"vision_model.embeddings.class_embedding\", \"visual.class_embedding\" and \
+                                      \"visual.layer1.0.conv1.weight\" is present";
             return Err(mismatch(scope, "CLIP", LOOKED_FOR)?);
         };
         let has_part = |naming: &Self| naming.has_image_tower(&root) || naming.has_text_tower(&root);
-        if root.contains(RESNET) {
-            return Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"));
-        }
         // Both original namings have the same image tower.
         let namings = [Self::HuggingFace, Self::HuggingFaceTower, Self::OriginalCustomText, Self::Original];
         let custom_text = Self::OriginalCustomText.has_text_tower(&root);
@@ -84,7 +83,12 @@ impl Naming {
 
     /// Whether the checkpoint `scope` has an image tower.
     pub fn has_image_tower(self, scope: &Scope<'_>) -> bool {
-        scope.contains(self.vit().class_embedding)
+        scope.contains(self.vit().class_embedding) || self.has_resnet(scope)
+    }
+
+    /// Whether the checkpoint `scope` has an image tower that is a ResNet.
+    pub fn has_resnet(self, scope: &Scope<'_>) -> bool {
+        !self.is_hugging_face() && !scope.contains(self.vit().class_embedding) && scope.contains(RESNET)
     }
 
     /// Whether the checkpoint `scope` has a text tower.
