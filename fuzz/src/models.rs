@@ -47,6 +47,12 @@ pub static OPEN_CLIP: Files = Files {
 /// OpenAI's naming, without a configuration.
 pub static OPENAI_CLIP: Files =
     Files { weights: golden!("clip/openai-naming/model.safetensors"), sides: &[], input: None };
+/// A ResNet image tower, with OpenCLIP's configuration.
+pub static RESNET_CLIP: Files = Files {
+    weights: golden!("clip/resnet-openclip/open_clip_model.safetensors"),
+    sides: &[("open_clip_config.json", golden!("clip/resnet-openclip/open_clip_config.json"))],
+    input: None,
+};
 /// Another activation.
 pub static GELU_CLIP: Files = Files {
     weights: golden!("clip/gelu-p14/model.safetensors"),

@@ -42,7 +42,8 @@ pub struct ClipOptions<'a> {
     /// naming with OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, such as OpenCLIP's.
     pub vocabulary: Option<&'a [u8]>,
     /// What the weights of the towers are kept as, and the arithmetic that goes with it; `None` for what
-    /// [`Bundle::weight_format`] says. Tables, norms, patch embeddings and projections are f32 in every format.
+    /// [`Bundle::weight_format`] says. Tables, norms, patch embeddings, a ResNet's stem
+    /// and projections are f32 in every format.
     pub weights: Option<WeightFormat>,
 }
 

@@ -53,8 +53,8 @@ pub struct TextNames {
     pub projection: &'static str,
 }
 
-/// A tensor of every ResNet image tower, whose names OpenAI and OpenCLIP share.
-const RESNET: &str = "visual.layer1.0.conv1.weight";
+/// Tensors of every ResNet image tower, whose names OpenAI and OpenCLIP share.
+const RESNET: [&str; 2] = ["visual.layer1.0.conv1.weight", "visual.attnpool.positional_embedding"];
 
 impl Naming {
     /// Looks for a tensor that only one naming has, of either tower. The scope is the one in which all names are found: a
@@ -63,7 +63,7 @@ impl Naming {
     /// # Errors
     /// `Unsupported` if this is no CLIP.
     pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
-        let mut markers = alloc::vec![RESNET];
+        let mut markers = alloc::vec::Vec::from(RESNET);
         for naming in [Self::HuggingFace, Self::HuggingFaceTower, Self::Original, Self::OriginalCustomText] {
             markers.extend([naming.vit().class_embedding, naming.text().token_embedding]);
         }
@@ -88,7 +88,8 @@ impl Naming {
 
     /// Whether the checkpoint `scope` has an image tower that is a ResNet.
     pub fn has_resnet(self, scope: &Scope<'_>) -> bool {
-        !self.is_hugging_face() && !scope.contains(self.vit().class_embedding) && scope.contains(RESNET)
+        let is_vit = scope.contains(self.vit().class_embedding);
+        !self.is_hugging_face() && !is_vit && RESNET.iter().any(|name| scope.contains(name))
     }
 
     /// Whether the checkpoint `scope` has a text tower.
