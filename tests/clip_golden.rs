@@ -40,6 +40,7 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
     let stages = match model.config.vision.unwrap().encoder {
         EncoderConfig::Vit(vit) => vit.tower.layers + 4,
         EncoderConfig::ResNet(_) => 7,
+        EncoderConfig::SiglipVit(vit) => vit.tower.layers + 3,
     };
     assert_eq!(seen.len(), stages);
     out.fill(f32::NAN);
@@ -79,6 +80,7 @@ fn check(path: &str, other_sizes: &[&str]) {
         check_text(&model, &cx, &golden);
         let (_, logit_scale) = golden.get("logit_scale");
         assert!((model.logit_scale.unwrap() / logit_scale[0].exp() - 1.0).abs() < 1e-6);
+        assert_eq!(model.logit_bias, golden.find("logit_bias").map(|(_, bias)| bias[0]));
         for size in other_sizes {
             check_vision(&model, &cx, &Golden::read(&format!("clip/{directory}/golden_{size}.safetensors")));
         }
@@ -181,4 +183,10 @@ fn resnet_in_openai_naming_as_tensors_and_as_torchscript() {
 #[test]
 fn resnet_in_openclip_naming() {
     check("resnet-openclip", &[]);
+}
+
+#[test]
+fn siglip_and_another_input_size() {
+    check("siglip", &["64x48"]);
+    check("siglip2", &[]);
 }

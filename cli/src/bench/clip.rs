@@ -1,7 +1,9 @@
 //! The towers of a CLIP model.
 
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::config::{EncoderConfig, ResNetConfig, TextConfig, TowerConfig, VitConfig};
+use vitrum::models::clip::config::{
+    EncoderConfig, ResNetConfig, SiglipVitConfig, TextConfig, TowerConfig, VitConfig,
+};
 use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
 use super::{Bench, Work};
@@ -30,6 +32,7 @@ fn image(clip: &Clip, config: &EncoderConfig, bench: &mut Bench<'_>) -> Result<(
     let flops = match config {
         EncoderConfig::Vit(vit) => vit_flops(vit, [height, width]),
         EncoderConfig::ResNet(net) => resnet_flops(net, height * width),
+        EncoderConfig::SiglipVit(vit) => siglip_flops(vit, [height, width]),
     };
     for batch in BATCHES {
         let images = vec![view; batch];
@@ -77,6 +80,15 @@ fn vit_flops(config: &VitConfig, [height, width]: [usize; 2]) -> f64 {
     let embedding = 2.0 * (patches * 3 * patch * patch * config.tower.hidden_size) as f64;
     let tokens = 1 + patches;
     embedding + tower_flops(&config.tower, tokens, tokens * tokens)
+}
+
+/// All layers in full, and the head.
+fn siglip_flops(config: &SiglipVitConfig, [height, width]: [usize; 2]) -> f64 {
+    let SiglipVitConfig { tower, patch_size: patch } = config;
+    let (dim, mlp, tokens) = (tower.hidden_size, tower.intermediate_size, (height / patch) * (width / patch));
+    let layer = 4 * tokens * dim * dim + 2 * tokens * tokens * dim + 2 * tokens * dim * mlp;
+    let head = 2 * tokens * dim * dim + 2 * tokens * dim + dim * dim + 2 * dim * mlp;
+    2.0 * (tokens * 3 * patch * patch * dim + tower.layers * layer + head) as f64
 }
 
 /// Stem, bottlenecks and attention pool, of a picture of `pixels` pixels.

@@ -9,6 +9,8 @@ use super::Lines;
 #[derive(Debug, Serialize)]
 pub(super) struct Sizes {
     embed_dim: usize,
+    /// What makes probabilities of logits.
+    probabilities: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<Image>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +45,9 @@ impl Encoder {
     fn of(config: &EncoderConfig) -> Self {
         match config {
             EncoderConfig::Vit(vit) => Self::Vit { patch: vit.patch_size, tower: Tower::of(&vit.tower) },
+            EncoderConfig::SiglipVit(vit) => {
+                Self::Vit { patch: vit.patch_size, tower: Tower::of(&vit.tower) }
+            }
             &EncoderConfig::ResNet(ResNetConfig { blocks, width, heads, .. }) => {
                 Self::ResNet { blocks, width, heads }
             }
@@ -100,6 +105,7 @@ impl Sizes {
         let config = clip.config();
         Self {
             embed_dim: clip.embed_dim(),
+            probabilities: if clip.has_independent_probabilities() { "sigmoid" } else { "softmax" },
             image: config
                 .vision
                 .map(|vision| Image { size: vision.image_size, encoder: Encoder::of(&vision.encoder) }),
@@ -115,7 +121,7 @@ impl Sizes {
 
 impl Lines for Sizes {
     fn lines(&self) -> Vec<(&'static str, String)> {
-        let Self { embed_dim, image, text } = self;
+        let Self { embed_dim, probabilities, image, text } = self;
         let image = image
             .as_ref()
             .map_or("none".into(), |image| format!("{} px, {}", image.size, image.encoder.line()));
@@ -128,6 +134,15 @@ impl Lines for Sizes {
                 text.tower.line()
             )
         });
-        vec![("image tower", image), ("text tower", text), ("embedding", format!("{embed_dim} features"))]
+        let probabilities = match *probabilities {
+            "sigmoid" => "sigmoid: each label's of its own".into(),
+            other => format!("{other}: those of all labels sum to 1"),
+        };
+        vec![
+            ("image tower", image),
+            ("text tower", text),
+            ("embedding", format!("{embed_dim} features")),
+            ("probabilities", probabilities),
+        ]
     }
 }

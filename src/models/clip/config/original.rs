@@ -204,7 +204,7 @@ fn text(
         has_long_positions: scope.contains(LONG_POSITIONS),
         pooling: Pooling::Argmax,
         is_causal: true,
-        padding: 0,
+        padding: Some(0),
     };
     if let Some(config) = config {
         let key = |name: &str| format!("{TEXT}.{name}");

@@ -1,10 +1,12 @@
 //! The image tower, whichever a checkpoint has.
 
 mod resnet;
+mod siglip;
 mod vit;
 
 pub(super) use resnet::REDUCTION;
 pub use resnet::ResNet;
+pub use siglip::SiglipVit;
 pub use vit::Vit;
 
 use alloc::boxed::Box;
@@ -23,6 +25,8 @@ pub enum VisionEncoder {
     Vit(Box<Vit>),
     /// OpenAI's RN50 to RN50x64, and those of the same architecture.
     ResNet(Box<ResNet>),
+    /// SigLIP's.
+    SiglipVit(Box<SiglipVit>),
 }
 
 impl VisionEncoder {
@@ -33,6 +37,9 @@ impl VisionEncoder {
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VisionConfig) -> Result<Self> {
         Ok(match &config.encoder {
             EncoderConfig::Vit(vit) => Self::Vit(Box::new(Vit::bind(scope, naming, vit, config.image_size)?)),
+            EncoderConfig::SiglipVit(vit) => {
+                Self::SiglipVit(Box::new(SiglipVit::bind(scope, naming, vit, config.image_size)?))
+            }
             EncoderConfig::ResNet(net) => {
                 Self::ResNet(Box::new(ResNet::bind(scope, net, config.image_size)?))
             }
@@ -60,6 +67,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
             Self::ResNet(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
+            Self::SiglipVit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
         }
     }
 
@@ -71,6 +79,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.check_input(size),
             Self::ResNet(net) => net.check_input(size),
+            Self::SiglipVit(vit) => vit.check_input(size),
         }
     }
 
@@ -79,6 +88,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.scratch_req(cx, size),
             Self::ResNet(net) => net.scratch_req(cx, size),
+            Self::SiglipVit(vit) => vit.scratch_req(cx, size),
         }
     }
 
@@ -87,6 +97,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.tokens(size),
             Self::ResNet(net) => net.tokens(size),
+            Self::SiglipVit(vit) => vit.tokens(size),
         }
     }
 
@@ -95,6 +106,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.outputs(),
             Self::ResNet(net) => net.outputs(),
+            Self::SiglipVit(vit) => vit.outputs(),
         }
     }
 
@@ -103,6 +115,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.bytes(),
             Self::ResNet(net) => net.bytes(),
+            Self::SiglipVit(vit) => vit.bytes(),
         }
     }
 }
