@@ -64,8 +64,14 @@ fn preprocess(
 }
 
 /// CLIP's models, and the files that [`clip`] takes beside them.
-pub static CLIPS: [&Files; 5] =
-    [&models::CLIP, &models::GELU_CLIP, &models::OPEN_CLIP, &models::OPENAI_CLIP, &models::RESNET_CLIP];
+pub static CLIPS: [&Files; 6] = [
+    &models::CLIP,
+    &models::GELU_CLIP,
+    &models::OPEN_CLIP,
+    &models::OPENAI_CLIP,
+    &models::RESNET_CLIP,
+    &models::SIGLIP,
+];
 /// In their order.
 pub const CLIP_FILES: [&str; 4] =
     ["config.json", "open_clip_config.json", "preprocessor_config.json", "processor_config.json"];

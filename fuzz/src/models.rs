@@ -53,6 +53,15 @@ pub static RESNET_CLIP: Files = Files {
     sides: &[("open_clip_config.json", golden!("clip/resnet-openclip/open_clip_config.json"))],
     input: None,
 };
+/// A SigLIP.
+pub static SIGLIP: Files = Files {
+    weights: golden!("clip/siglip/model.safetensors"),
+    sides: &[
+        ("config.json", golden!("clip/siglip/config.json")),
+        ("preprocessor_config.json", golden!("clip/siglip/preprocessor_config.json")),
+    ],
+    input: None,
+};
 /// Another activation.
 pub static GELU_CLIP: Files = Files {
     weights: golden!("clip/gelu-p14/model.safetensors"),

@@ -37,7 +37,8 @@ pub(super) fn read(config: &Config, scope: &Scope<'_>, review: &mut Review) -> R
         text: text.filter(|_| has_text).map(|at| text_tower(config, at, review)).transpose()?,
     };
     review.neutral(config, &[("quantization_config", "{}"), ("pruned_heads", "{}")])?;
-    let mut quiet = alloc::vec!["vision_config.model_type", "text_config.model_type"];
+    // Texts are pooled at their last token, whichever it is.
+    let mut quiet = alloc::vec!["vision_config.model_type", "text_config.model_type", "eos_token_id"];
     quiet.extend(
         [("vision_config", has_vision), ("text_config", has_text)].iter().filter(|it| !it.1).map(|it| it.0),
     );
