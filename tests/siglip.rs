@@ -148,7 +148,7 @@ fn impossible_configurations() {
         ("/vision_config/image_size", json!([48, 48]), Config, "image_size"),
         ("/vision_config/image_size", json!(4096), Limit, "image_size"),
         ("/vision_config/image_size", json!(56), TensorShape, "position_embedding"),
-        ("/vision_config/hidden_size", json!(96), TensorShape, "vision_model"),
+        ("/text_config/hidden_size", json!(64), TensorShape, "text_model"),
         ("/vision_config/num_hidden_layers", json!(3), MissingTensor, "vision_model.encoder.layers.2."),
         ("/vision_config/num_hidden_layers", json!(1), Unsupported, "vision_model.encoder.layers.1."),
         ("/vision_config/vision_use_head", json!(false), Unsupported, "vision_use_head"),

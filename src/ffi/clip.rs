@@ -292,9 +292,10 @@ pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: Nullable<*const vitrum_c
 pub unsafe extern "C" fn vitrum_clip_has_independent_probabilities(
     clip: Nullable<*const vitrum_clip>,
 ) -> u32 {
-    // SAFETY: the caller passes NULL or a handle.
     guard_value(0, || {
-        unsafe { peek(clip) }.map_or(0, |clip| clip.clip.has_independent_probabilities().into())
+        // SAFETY: the caller passes NULL or a handle.
+        let clip = unsafe { peek(clip) };
+        clip.map_or(0, |clip| clip.clip.has_independent_probabilities().into())
     })
 }
 
