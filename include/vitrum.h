@@ -1239,6 +1239,13 @@ size_t vitrum_clip_embed_dim(const struct vitrum_clip *VITRUM_NULLABLE clip);
 size_t vitrum_clip_memory_bytes(const struct vitrum_clip *VITRUM_NULLABLE clip);
 
 /*
+ * 1 if a probability says of its label alone whether it fits the picture, as with a SigLIP, so that the labels of a picture may
+ * all be probable, or none of them: the sigmoid of the logit. 0 if probabilities compare labels with each other and sum to 1,
+ * as with a CLIP: a softmax; also 0 if `clip` is NULL. Any thread.
+ */
+uint32_t vitrum_clip_has_independent_probabilities(const struct vitrum_clip *VITRUM_NULLABLE clip);
+
+/*
  * Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
  * says, runs the image tower and projects. Any thread.
  *
@@ -1283,8 +1290,8 @@ vitrum_status vitrum_clip_encode_text(const struct vitrum_clip *clip,
 /*
  * Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
  *
- * `options` may be NULL for the defaults. `probabilities` receives `label_count` floats that sum to 1, in the order of
- * the labels. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+ * `options` may be NULL for the defaults. `probabilities` receives `label_count` floats in the order of the labels, which
+ * sum to 1 unless `vitrum_clip_has_independent_probabilities`. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
  *
  * To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
  *
@@ -1304,7 +1311,8 @@ vitrum_status vitrum_clip_classify(const struct vitrum_clip *clip,
 
 /*
  * Compares embeddings: `logits[i * text_count + j]` becomes the cosine of image `i` and text `j`, multiplied by
- * the scale that the model has learnt. A softmax over a row gives the probabilities of the texts. Any thread.
+ * the scale that the model has learnt, plus a SigLIP's bias. A softmax over a row gives the probabilities of the texts; with
+ * `vitrum_clip_has_independent_probabilities`, the sigmoid of a logit its own. Any thread.
  *
  * `images` and `texts` hold `image_count` and `text_count` embeddings of this model, normalised or not, one
  * after the other. `logits` receives `image_count * text_count` floats and may be one of the inputs.

@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -21,22 +22,27 @@ fn golden(path: &str) -> PathBuf {
     common::path("clip").join(path)
 }
 
-/// Checks the image tower: every stage, and the result without looking.
+/// Checks the image tower: every stage, and the result without looking. Stages that a ResNet shows once for every picture
+/// are parts of one golden tensor.
 fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
     let vision = model.vision.as_ref().unwrap();
     let (shape, pixels) = golden.get("pixels");
     let size = [shape[0], shape[2], shape[3]];
     let mut out = vec![f32::NAN; shape[0] * model.config.embed_dim()];
     let mut workspace = cx.workspace(vision.scratch_req(cx, size)).unwrap();
-    let mut stages = 0;
+    let mut seen: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     let mut observer = |name: std::fmt::Arguments<'_>, values: &[f32]| {
-        golden.check(&name.to_string(), values);
-        stages += 1;
+        seen.entry(name.to_string()).or_default().extend(values);
     };
     let trace = Trace::to(&mut observer);
     vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
-    let EncoderConfig::Vit(vit) = model.config.vision.unwrap().encoder;
-    assert_eq!(stages, vit.tower.layers + 4);
+    seen.iter().for_each(|(name, values)| golden.check(name, values));
+    let stages = match model.config.vision.unwrap().encoder {
+        EncoderConfig::Vit(vit) => vit.tower.layers + 4,
+        EncoderConfig::ResNet(_) => 7,
+        EncoderConfig::SiglipVit(vit) => vit.tower.layers + 3,
+    };
+    assert_eq!(seen.len(), stages);
     out.fill(f32::NAN);
     vision.forward(cx, pixels, size, &mut out, workspace.scratch(), Trace::off(), &Monitor::none()).unwrap();
     golden.check("image_embeds", &out);
@@ -74,6 +80,7 @@ fn check(path: &str, other_sizes: &[&str]) {
         check_text(&model, &cx, &golden);
         let (_, logit_scale) = golden.get("logit_scale");
         assert!((model.logit_scale.unwrap() / logit_scale[0].exp() - 1.0).abs() < 1e-6);
+        assert_eq!(model.logit_bias, golden.find("logit_bias").map(|(_, bias)| bias[0]));
         for size in other_sizes {
             check_vision(&model, &cx, &Golden::read(&format!("clip/{directory}/golden_{size}.safetensors")));
         }
@@ -165,4 +172,21 @@ fn openclip_naming_from_shapes_alone() {
 #[test]
 fn openai_naming_without_configuration() {
     check("openai-naming", &[]);
+}
+
+#[test]
+fn resnet_in_openai_naming_as_tensors_and_as_torchscript() {
+    check("resnet-openai/model.safetensors", &[]);
+    check("resnet-openai/model.pt", &[]);
+}
+
+#[test]
+fn resnet_in_openclip_naming() {
+    check("resnet-openclip", &[]);
+}
+
+#[test]
+fn siglip_and_another_input_size() {
+    check("siglip", &["64x48"]);
+    check("siglip2", &[]);
 }

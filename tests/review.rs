@@ -222,7 +222,7 @@ fn open_clip_settings_are_used_refused_or_checked() {
 }
 
 fn vit(clip: &Clip) -> VitConfig {
-    let EncoderConfig::Vit(vit) = clip.config().vision.unwrap().encoder;
+    let EncoderConfig::Vit(vit) = clip.config().vision.unwrap().encoder else { panic!("a ViT") };
     vit
 }
 

@@ -140,6 +140,13 @@ fn directories_follow_their_order_of_names() {
     assert_eq!(Bundle::open(&index, OpenOptions::new()).unwrap().archive().total_bytes(), 32);
     directory.write("model.safetensors", &file("model"));
     assert_eq!(found(&directory), ["model"]);
+    // timm's weights, beside which OpenCLIP's are those of the whole model.
+    directory.write("config.json", br#"{"architecture": "resnet50_clip", "num_classes": 1024}"#);
+    assert_eq!(found(&directory), ["open_clip"]);
+    directory.write("config.json", br#"{"architecture": "x", "model_type": "clip"}"#);
+    assert_eq!(found(&directory), ["model"]);
+    directory.write("config.json", b"{");
+    assert_eq!(found(&directory), ["model"]);
 }
 
 #[test]

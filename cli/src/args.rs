@@ -254,7 +254,8 @@ Examples:
   vitrum classify photos/ --labels-file labels.txt --label-embeddings labels.npy
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
-fields are separated by tabs. Lines of a picture appear when it is done.")]
+fields are separated by tabs. Lines of a picture appear when it is done. A CLIP's probabilities of a picture sum to 1; a \
+SigLIP's are each label's own.")]
 pub(crate) struct ClassifyArgs {
     /// Pictures; directories of pictures, in the order of counting; @FILE for a list of them, one path a line; - for a
     /// picture from standard input, @- for a list. A file whose name begins with @ or - is ./@… or ./-….

@@ -109,11 +109,8 @@ impl Family {
         }
         let names: Vec<String> = bundle.archive().names().take(3).map(|name| format!("{name:?}")).collect();
         let tensors = if names.is_empty() { "there are none".into() } else { names.join(", ") + " …" };
-        Err(Failure::new(
-            Exit::Model,
-            format!("model {name}: neither a CLIP with a ViT image tower nor a SAM or SAM 2"),
-        )
-        .hint(format!("by the names of its tensors: {tensors}")))
+        Err(Failure::new(Exit::Model, format!("model {name}: neither a CLIP or SigLIP nor a SAM or SAM 2"))
+            .hint(format!("by the names of its tensors: {tensors}")))
     }
 }
 

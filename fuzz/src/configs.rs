@@ -17,7 +17,7 @@ use crate::models::{self, CONTEXT, Files, pixels};
 use crate::{accepted, parts};
 
 /// Side of a model's input in pixels at most, if it is to run: time is what an input may take.
-const RUN: usize = 64;
+const RUN: usize = 96;
 
 /// What the first byte of an input says.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,14 @@ fn preprocess(
 }
 
 /// CLIP's models, and the files that [`clip`] takes beside them.
-pub static CLIPS: [&Files; 4] = [&models::CLIP, &models::GELU_CLIP, &models::OPEN_CLIP, &models::OPENAI_CLIP];
+pub static CLIPS: [&Files; 6] = [
+    &models::CLIP,
+    &models::GELU_CLIP,
+    &models::OPEN_CLIP,
+    &models::OPENAI_CLIP,
+    &models::RESNET_CLIP,
+    &models::SIGLIP,
+];
 /// In their order.
 pub const CLIP_FILES: [&str; 4] =
     ["config.json", "open_clip_config.json", "preprocessor_config.json", "processor_config.json"];

@@ -47,6 +47,21 @@ pub static OPEN_CLIP: Files = Files {
 /// OpenAI's naming, without a configuration.
 pub static OPENAI_CLIP: Files =
     Files { weights: golden!("clip/openai-naming/model.safetensors"), sides: &[], input: None };
+/// A ResNet image tower, with OpenCLIP's configuration.
+pub static RESNET_CLIP: Files = Files {
+    weights: golden!("clip/resnet-openclip/open_clip_model.safetensors"),
+    sides: &[("open_clip_config.json", golden!("clip/resnet-openclip/open_clip_config.json"))],
+    input: None,
+};
+/// A SigLIP.
+pub static SIGLIP: Files = Files {
+    weights: golden!("clip/siglip/model.safetensors"),
+    sides: &[
+        ("config.json", golden!("clip/siglip/config.json")),
+        ("preprocessor_config.json", golden!("clip/siglip/preprocessor_config.json")),
+    ],
+    input: None,
+};
 /// Another activation.
 pub static GELU_CLIP: Files = Files {
     weights: golden!("clip/gelu-p14/model.safetensors"),

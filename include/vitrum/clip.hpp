@@ -68,6 +68,11 @@ public:
     // Values of an embedding.
     std::size_t embed_dim() const noexcept { return vitrum_clip_embed_dim(get()); }
 
+    // Whether a probability says of its label alone whether it fits the picture, as with a SigLIP.
+    bool has_independent_probabilities() const noexcept {
+        return vitrum_clip_has_independent_probabilities(get()) != 0;
+    }
+
     // Bytes that the model occupies.
     std::size_t memory_bytes() const noexcept { return vitrum_clip_memory_bytes(get()); }
 
@@ -98,7 +103,7 @@ public:
         });
     }
 
-    // The probability of each label.
+    // The probability of each label; they sum to 1, unless has_independent_probabilities().
     std::vector<float> classify(const image &picture, const std::vector<std::string> &labels,
                                 const clip_classify_options &options = clip_classify_options(),
                                 const progress &watcher = progress()) const {

@@ -285,6 +285,20 @@ pub unsafe extern "C" fn vitrum_clip_memory_bytes(clip: Nullable<*const vitrum_c
     guard_value(0, || unsafe { peek(clip) }.map_or(0, |clip| clip.clip.memory_bytes()))
 }
 
+/// 1 if a probability says of its label alone whether it fits the picture, as with a SigLIP, so that the labels of a picture may
+/// all be probable, or none of them: the sigmoid of the logit. 0 if probabilities compare labels with each other and sum to 1,
+/// as with a CLIP: a softmax; also 0 if `clip` is NULL. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vitrum_clip_has_independent_probabilities(
+    clip: Nullable<*const vitrum_clip>,
+) -> u32 {
+    guard_value(0, || {
+        // SAFETY: the caller passes NULL or a handle.
+        let clip = unsafe { peek(clip) };
+        clip.map_or(0, |clip| clip.clip.has_independent_probabilities().into())
+    })
+}
+
 /// Embeds `image_count` pictures of any sizes: resizes, crops and normalises each as the model's preprocessing
 /// says, runs the image tower and projects. Any thread.
 ///
@@ -357,8 +371,8 @@ pub unsafe extern "C" fn vitrum_clip_encode_text(
 
 /// Zero-shot classification: how well each of `label_count` labels describes `image`. Any thread.
 ///
-/// `options` may be NULL for the defaults. `probabilities` receives `label_count` floats that sum to 1, in the order of
-/// the labels. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
+/// `options` may be NULL for the defaults. `probabilities` receives `label_count` floats in the order of the labels, which
+/// sum to 1 unless `vitrum_clip_has_independent_probabilities`. `capacity` and `needed` are as for `vitrum_clip_encode_image`.
 ///
 /// To classify many pictures, embed the labels once and compare: `vitrum_clip_similarity`.
 ///
@@ -401,7 +415,8 @@ pub unsafe extern "C" fn vitrum_clip_classify(
 }
 
 /// Compares embeddings: `logits[i * text_count + j]` becomes the cosine of image `i` and text `j`, multiplied by
-/// the scale that the model has learnt. A softmax over a row gives the probabilities of the texts. Any thread.
+/// the scale that the model has learnt, plus a SigLIP's bias. A softmax over a row gives the probabilities of the texts; with
+/// `vitrum_clip_has_independent_probabilities`, the sigmoid of a logit its own. Any thread.
 ///
 /// `images` and `texts` hold `image_count` and `text_count` embeddings of this model, normalised or not, one
 /// after the other. `logits` receives `image_count * text_count` floats and may be one of the inputs.

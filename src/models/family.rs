@@ -26,6 +26,8 @@ const FAMILIES: [(&str, &[&str]); 3] = [
             "vision_model.embeddings.class_embedding",
             "visual.class_embedding",
             "visual.layer1.0.conv1.weight",
+            "vision_model.head.probe",
+            "text_model.head.weight",
         ],
     ),
 ];

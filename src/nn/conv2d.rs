@@ -71,6 +71,30 @@ impl Conv2d {
         conv::conv2d(cx, &self.weight, size, x, self.bias.as_deref(), activation, y, scratch);
     }
 
+    /// [`forward`](Self::forward) of several images `x` of `[batches, height, width]` pixels.
+    ///
+    /// # Panics
+    /// As [`conv2d_batch`](conv::conv2d_batch).
+    pub fn forward_batch(
+        &self,
+        cx: &Cx,
+        size: [usize; 3],
+        x: &[f32],
+        activation: Activation,
+        y: &mut [f32],
+        scratch: Scratch<'_>,
+    ) {
+        conv::conv2d_batch(cx, &self.weight, size, x, self.bias.as_deref(), activation, y, scratch);
+    }
+
+    /// Scratch that [`forward_batch`](Self::forward_batch) needs.
+    ///
+    /// # Panics
+    /// If the input is too small for the kernel.
+    pub fn batch_scratch_req(&self, cx: &Cx, size: [usize; 3]) -> ScratchReq {
+        conv::batch_scratch_req(cx, &self.weight, size)
+    }
+
     /// Scratch that [`forward`](Self::forward) needs.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ mod mlp;
 mod trace;
 
 pub use attention::{WindowAttention, attention_scale};
-pub use batch_norm::BatchNorm;
+pub use batch_norm::{BatchNorm, bind_folded};
 pub use conv2d::{Conv2d, bind_weight};
 pub use fused_qkv::bind_fused;
 pub use layer_norm::LayerNorm;

@@ -1,5 +1,7 @@
 //! CLIP as applications use it: pictures and texts to embeddings, similarities and class probabilities.
 
+mod tokens;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -7,13 +9,14 @@ use super::preprocess::{self, Preprocess};
 use super::tokenizer::Tokenizer;
 use crate::error::{ErrorCode, Result, err};
 use crate::exec::{
-    Cx, Monitor, ScratchReq, TryCollect, check_memory, try_copied, try_filled, try_string_with_capacity,
+    Cx, Monitor, ScratchReq, TryCollect, check_memory, try_copied, try_string_with_capacity,
     try_with_capacity, try_zeroed,
 };
 use crate::image::ImageView;
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::kernels::{finite, norm, softmax};
+use crate::models::clip::naming::Naming;
 use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
 use crate::nn::Trace;
 use crate::setters::setters;
@@ -42,7 +45,8 @@ pub struct ClipOptions<'a> {
     /// naming with OpenAI's vocabulary of 49,408 tokens and no tokenizer beside them, such as OpenCLIP's.
     pub vocabulary: Option<&'a [u8]>,
     /// What the weights of the towers are kept as, and the arithmetic that goes with it; `None` for what
-    /// [`Bundle::weight_format`] says. Tables, norms, patch embeddings and projections are f32 in every format.
+    /// [`Bundle::weight_format`] says. Tables, norms, patch embeddings, a ResNet's stem
+    /// and projections are f32 in every format.
     pub weights: Option<WeightFormat>,
 }
 
@@ -131,9 +135,10 @@ impl Clip {
         let packing = Packing::new(cx, options.weights.map_or_else(|| bundle.weight_format(), Ok)?);
         monitor.run(|monitor| {
             let model = ClipModel::bind(bundle, packing, options.activation, &mut review, monitor)?;
-            let preprocess = load_preprocess(bundle, &model.config, &mut review)?;
+            let preprocess = load_preprocess(bundle, &model, &mut review)?;
             let (height, width) = preprocess.output_size();
             cx.limits().check_image_size(height.max(width))?;
+            model.vision.as_ref().map_or(Ok(()), |vision| vision.check_input([height, width]))?;
             monitor.poll()?;
             let tokenizer = load_tokenizer(bundle, &model, options.vocabulary);
             if let (Err(error), Some(_)) = (&tokenizer, &model.text)
@@ -300,7 +305,7 @@ impl Clip {
         if texts.is_empty() {
             return Err(err!(InvalidArgument, "no texts"));
         }
-        let (text, config) = self.text()?;
+        self.text()?;
         let tokenizer = self.require_tokenizer()?;
         let out = self.embeddings(texts.len(), out)?;
         let encode = |(i, text): (usize, &&str)| {
@@ -313,28 +318,11 @@ impl Clip {
                 check_memory()?;
                 tokens.push(encode(text)?);
             }
-            self.cx.watched(monitor, |cx, monitor| {
-                let (mut rest, mut out_rest) = (&tokens[..], &mut *out);
-                while !rest.is_empty() {
-                    let (mut count, mut length) = text_batch(rest);
-                    let mut padding = tokenizer.padding_id();
-                    if config.is_padded() {
-                        (length, padding) = (config.context_length, config.padding);
-                        count = count.min((TOKENS / length).max(1));
-                    }
-                    let (now, later) = rest.split_at(count);
-                    let (out_now, out_later) = out_rest.split_at_mut(count * self.embed_dim());
-                    let at = |left: &[_]| (tokens.len() - left.len()) as f32 / tokens.len() as f32;
-                    let monitor = monitor.part(at(rest), at(later));
-                    self.encode_tokens(cx, text, now, (length, padding), out_now, &monitor)?;
-                    (rest, out_rest) = (later, out_later);
-                }
-                self.finish(out, options, "text")
-            })
+            self.encode_token_lists(&tokens, tokenizer.padding_id(), options, out, monitor)
         })
     }
 
-    /// Logits `[images, texts]`: cosines of the embeddings times the model's logit scale.
+    /// Logits `[images, texts]`: cosines of the embeddings times the model's logit scale, plus a SigLIP's logit bias.
     ///
     /// Embeddings need not be normalised.
     ///
@@ -346,6 +334,7 @@ impl Clip {
         let scale = self.model.logit_scale;
         let scale =
             scale.ok_or_else(|| err!(Unsupported, "this checkpoint of one tower has no logit scale"))?;
+        let bias = self.model.logit_bias.unwrap_or(0.0);
         for (what, values) in [("image", images), ("text", texts)] {
             if values.is_empty() || !values.len().is_multiple_of(dim) {
                 let len = values.len();
@@ -358,14 +347,15 @@ impl Clip {
         let pairs =
             images.chunks_exact(dim).flat_map(|image| texts.chunks_exact(dim).map(move |text| (image, text)));
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let logits: Vec<f32> = pairs.map(|pair| scale * dot(pair)).try_to_vec()?;
+        let logits: Vec<f32> = pairs.map(|pair| scale * dot(pair) + bias).try_to_vec()?;
         finite::check(&self.cx, &logits, "the logits")?;
         Ok(logits)
     }
 
     /// Zero-shot classification: the probability of each label for `image`.
     ///
-    /// Each label is put into the [`template`](ClassifyOptions::template), and `p = softmax(logits)`. To classify many
+    /// Each label is put into the [`template`](ClassifyOptions::template), and [`probabilities`](Self::probabilities) makes `p`
+    /// of the logits: those of a CLIP sum to 1, those of a SigLIP need not. To classify many
     /// pictures, encode the labels once with [`encode_texts`](Self::encode_texts) and use
     /// [`similarity`](Self::similarity) and [`probabilities`](Self::probabilities).
     ///
@@ -407,31 +397,23 @@ impl Clip {
         })
     }
 
-    /// Turns each row of `logits: [images, labels]` into probabilities: softmax. A row with a NaN or +∞, or of −∞ alone,
-    /// becomes NaN.
+    /// Turns each row of `logits: [images, labels]` into probabilities: softmax, where a row with a NaN or +∞, or of −∞ alone,
+    /// becomes NaN. With [independent probabilities](Self::has_independent_probabilities), the sigmoid of each logit.
     ///
     /// # Panics
     /// If `logits` is not a whole number of rows.
     pub fn probabilities(&self, logits: &mut [f32], labels: usize) {
-        softmax::softmax(&self.cx, logits, labels);
+        if !self.has_independent_probabilities() {
+            return softmax::softmax(&self.cx, logits, labels);
+        }
+        assert!(labels > 0 && logits.len().is_multiple_of(labels), "logits of {labels} labels");
+        logits.iter_mut().for_each(|logit| *logit = 1.0 / (1.0 + libm::expf(-*logit)));
     }
 
-    /// Embeds a batch of tokens, padded to `length` with `padding`.
-    fn encode_tokens(
-        &self,
-        cx: &Cx,
-        text: &TextTower,
-        tokens: &[Vec<u32>],
-        (length, padding): (usize, u32),
-        out: &mut [f32],
-        monitor: &Monitor<'_>,
-    ) -> Result<()> {
-        let mut ids = try_filled(padding, tokens.len() * length)?;
-        for (ids, tokens) in ids.chunks_exact_mut(length).zip(tokens) {
-            ids[..tokens.len()].copy_from_slice(tokens);
-        }
-        let mut workspace = cx.workspace(text.scratch_req(cx, [tokens.len(), length]))?;
-        text.forward(cx, &ids, length, out, workspace.scratch(), Trace::of(cx), monitor)
+    /// Whether a probability says of its label alone whether it fits the picture, as in a SigLIP: the labels of a picture may all
+    /// be probable, or none of them. Those of a CLIP compare its labels with each other and sum to 1.
+    pub fn has_independent_probabilities(&self) -> bool {
+        self.model.has_independent_probabilities()
     }
 
     /// Normalises embeddings, if that is wanted, and refuses those that are not finite; messages call each `what`.
@@ -502,19 +484,6 @@ pub fn prompts(labels: &[&str], template: Option<&str>) -> Result<Vec<String>> {
     labels.iter().map(prompt).try_values()
 }
 
-/// How many of the first texts go through the tower at once, and the length of the longest of them.
-fn text_batch(tokens: &[Vec<u32>]) -> (usize, usize) {
-    let (mut count, mut length) = (0, 0);
-    for ids in tokens {
-        let longest = length.max(ids.len());
-        if count > 0 && (count + 1) * longest > TOKENS {
-            break;
-        }
-        (count, length) = (count + 1, longest);
-    }
-    (count, length)
-}
-
 /// Files beside the weights that say the same as those that were read.
 const QUIET_FILES: [&str; 10] = [
     "open_clip_config.json",
@@ -529,11 +498,11 @@ const QUIET_FILES: [&str; 10] = [
     "bpe_simple_vocab_16e6.txt.gz",
 ];
 
-/// The profile beside the weights, or OpenAI's.
-fn load_preprocess(bundle: &Bundle<'_>, config: &ClipConfig, review: &mut Review) -> Result<Preprocess> {
+/// The profile beside the weights, or OpenAI's, or SigLIP's.
+fn load_preprocess(bundle: &Bundle<'_>, model: &ClipModel, review: &mut Review) -> Result<Preprocess> {
     // Nothing uses the profile of a text tower.
-    let image_size = config.vision.map_or(1, |vision| vision.image_size);
-    if config.vision.is_none() {
+    let image_size = model.config.vision.map_or(1, |vision| vision.image_size);
+    if model.config.vision.is_none() {
         return Preprocess::clip(image_size);
     }
     match preprocess::hugging_face_config(bundle)? {
@@ -549,6 +518,7 @@ fn load_preprocess(bundle: &Bundle<'_>, config: &ClipConfig, review: &mut Review
                 review.settings(&config, &["model_cfg"]);
                 Ok(profile)
             }
+            None if model.naming == Naming::Siglip => Preprocess::siglip(image_size),
             None => Preprocess::clip(image_size),
         },
     }
@@ -562,6 +532,9 @@ fn load_tokenizer(bundle: &Bundle<'_>, model: &ClipModel, vocabulary: Option<&[u
     let Some(text) = &model.config.text else {
         return Err(err!(Unsupported, "the model has only an image tower: texts cannot be encoded"));
     };
+    if model.naming == Naming::Siglip {
+        return Err(err!(Unsupported, "SigLIP's tokenizers are not supported yet"));
+    }
     let fits = !model.naming.is_hugging_face() && text.vocab_size == OPENAI;
     let tokenizer = Tokenizer::from_files(|name| bundle.file(name), vocabulary.filter(|_| fits))?;
     let tokenizer = tokenizer.ok_or_else(|| {

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use super::archive::Archive;
 use super::bundle::{Bundle, MAX_SIDE_FILE, SideFiles, check_side_file};
+use super::config::Config;
 use super::header::{MAX_HEADER, MAX_TENSORS};
 use super::json::{self, Bounds, quoted};
 use super::kind;
@@ -33,6 +34,9 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// Weights of a model directory by name, the preferred first. Between the two rows any other `*.safetensors` comes.
 const SAFETENSORS: [&str; 3] = ["model.safetensors", INDEX, "open_clip_model.safetensors"];
+/// What comes before them where `config.json` is timm's: its weights of an image tower, with names of their own, are in
+/// `model.safetensors` of the repositories that are OpenCLIP's, too.
+const OPEN_CLIP: &str = SAFETENSORS[2];
 const TORCH: [&str; 3] = ["pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"];
 /// Endings of other weights: the only file with one of them is taken.
 const TORCH_ENDINGS: [&str; 3] = ["pt", "pth", "ckpt"];
@@ -82,7 +86,7 @@ impl Bundle<'static> {
     /// more than a model, [`Archive::notes`] say what was taken.
     ///
     /// Of a directory the first of these is taken: `model.safetensors`; the shards that
-    /// `model.safetensors.index.json` names; `open_clip_model.safetensors`; the only `*.safetensors`;
+    /// `model.safetensors.index.json` names; `open_clip_model.safetensors` (before these, if `config.json` is timm's); the only `*.safetensors`;
     /// `pytorch_model.bin`; the shards that `pytorch_model.bin.index.json` names; `open_clip_pytorch_model.bin`; the
     /// only `*.pt`, `*.pth` or `*.ckpt`. Side files come from the same directory.
     ///
@@ -120,6 +124,9 @@ fn find_weights(directory: &Path) -> Result<PathBuf> {
         names.map(|name| directory.join(name)).into_iter().find(|path| fs::symlink_metadata(path).is_ok())
     };
     let only = |endings: &[&str]| only_file(directory, endings);
+    if let Some(path) = present([OPEN_CLIP; 3]).filter(|_| is_timm(directory)) {
+        return Ok(path);
+    }
     if let Some(path) = present(SAFETENSORS) {
         return Ok(path);
     }
@@ -136,6 +143,12 @@ fn find_weights(directory: &Path) -> Result<PathBuf> {
             directory.display()
         )
     })
+}
+
+/// Whether the `config.json` of a directory is timm's.
+fn is_timm(directory: &Path) -> bool {
+    let config = read(&directory.join("config.json")).and_then(|text| Config::parse("config.json", &text));
+    config.is_ok_and(|config| config.has("architecture") && !config.has("model_type"))
 }
 
 /// The file with one of `endings` in a directory, if there is one and no second.

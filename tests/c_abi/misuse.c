@@ -188,6 +188,7 @@ static void misuse_loading(const vitrum_context *context, const char *model) {
     free((void *)files[1].data);
 
     CHECK(vitrum_clip_embed_dim(NULL) == 0);
+    CHECK(vitrum_clip_has_independent_probabilities(NULL) == 0);
     CHECK(vitrum_clip_memory_bytes(NULL) == 0);
     vitrum_clip_free(NULL);
 }

@@ -202,6 +202,7 @@ int main(int argc, char **argv) {
     check_prompts(sam, embedding, image);
     check_everything(sam, image);
     const vitrum::clip clip = vitrum::clip::load(context, argv[2]);
+    check(!clip.has_independent_probabilities(), "a CLIP's probabilities sum to 1");
     check_words(sam, clip, image);
     check_progress(sam, embedding, clip, image);
     check_throws(vitrum::status::not_found, [&] { vitrum::sam::load(context, "no/such/model"); }, "no model");

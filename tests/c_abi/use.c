@@ -72,6 +72,7 @@ static void check_results(const vitrum_clip *clip) {
     double length = 0, raw_length = 0, expected;
     vitrum_clip_classify_options options;
 
+    CHECK(vitrum_clip_has_independent_probabilities(clip) == 0);
     for (i = 0; i < dim; i++) {
         length += (double)images[i] * images[i];
         raw_length += (double)raw[i] * raw[i];

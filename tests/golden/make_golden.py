@@ -21,6 +21,12 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     openai-naming   F16, OpenAI naming with its integer tensors input_resolution, context_length and
                     vocab_size; QuickGELU; no config file
 
+    resnet-openai   F16, OpenAI naming: a ResNet image tower with statistics in its batch norms; the same
+                    weights as TorchScript, model.pt
+    resnet-openclip BF16, OpenCLIP naming; heads of 32 features, so the config is needed
+    siglip          F16, transformers' SiglipModel; 48 pixels in patches of 14; golden_64x48
+    siglip2         BF16, the same with a bilinear processor
+
   weights           model.safetensors (Hugging Face, OpenAI), open_clip_model.safetensors (OpenCLIP)
   configuration     config.json and preprocessor_config.json, or open_clip_config.json, or nothing
   golden.safetensors
@@ -29,18 +35,22 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     vision.pre_layrnorm, vision.layers.<i>      as named in the checkpoint; <i>: output of block i
     vision.pooled [B, D]                        post_layernorm of the class token
     image_embeds [B, E]                         projected, not normalised
+    vision.stem, vision.layer<1..4> [B, H, W, C], vision.pooled [B, D]
+                                                instead, of a ResNet: its maps, and what attention pools
+    vision.post_layernorm [B, N, D]             of a SigLIP, before its head pools
     input_ids i64 [3, context]                  short, longer and full rows
     text.embeddings [3, context, D], text.layers.<i>, text.final_layer_norm
     text.pooled [3, D], text_embeds [3, E]      projected, not normalised
     logit_scale []                              as stored; logits use exp(logit_scale)
+    logit_bias [1]                              of a SigLIP
     logits_per_image [B, 3]                     exp(logit_scale) * cosine
   golden_<H>x<W>.safetensors                    the vision stages for another input size: positions by
                                                 bicubic interpolation, align_corners false, no antialias
   end_to_end.{safetensors,json}                 image.<i> u8, template and labels -> pixels, input_ids,
                                                 {image,text}_embeds_normalized, logits_per_image,
-                                                probabilities
+                                                probabilities; of a SigLIP, from token ids
 
-  For the original namings, open_clip's model with the converted tensors is checked to agree.
+  ResNets are open_clip's models. For the other original namings, open_clip's model with the converted tensors is checked to agree.
 
 sam_decoder/<name>/    a tiny SAM with random weights: prompt encoder and mask decoder
 
@@ -247,6 +257,7 @@ from generators import (
     automatic,
     cleaning,
     clip,
+    clip_resnet,
     masks,
     resize,
     sam2_decoder,
@@ -256,6 +267,7 @@ from generators import (
     sam_decoder,
     sam_encoder,
     sam_predictor,
+    siglip,
     tokenizer,
     tokenizer_files,
     torch_cases,
@@ -271,6 +283,8 @@ GENERATORS = {
     "resize": resize,
     "masks": masks,
     "clip": clip,
+    "clip_resnet": clip_resnet,
+    "siglip": siglip,
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
     "sam2_decoder": sam2_decoder,

@@ -23,6 +23,7 @@ def test_classify_is_a_softmax_over_similarities(clip, pictures):
     logits = clip.similarity(images, texts)
     assert logits.shape == (3, 4) and logits.dtype == np.float32
     assert np.allclose(logits, clip.logit_scale * images @ texts.T, atol=1e-4)
+    assert clip.logit_bias == pytest.approx(0, abs=1e-6) and not clip.has_independent_probabilities
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     for path, expected in zip(pictures, probabilities):
         got = clip.classify(path, LABELS)

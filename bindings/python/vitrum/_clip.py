@@ -128,10 +128,28 @@ class Clip(Model):
 
     @property
     def logit_scale(self) -> float:
-        """The scale that the model has learnt: logits are cosines multiplied by it."""
+        """The scale that the model has learnt: logits are cosines multiplied by it, plus ``logit_bias``."""
+        same, opposite = self._extreme_logits()
+        return (same - opposite) / 2
+
+    @property
+    def logit_bias(self) -> float:
+        """What a SigLIP adds to its logits; 0 of a CLIP."""
+        same, opposite = self._extreme_logits()
+        return (same + opposite) / 2
+
+    @property
+    def has_independent_probabilities(self) -> bool:
+        """Whether a probability says of its label alone whether it fits the picture, as with a SigLIP."""
+        with self._handle as clip:
+            return bool(lib.vitrum_clip_has_independent_probabilities(clip))
+
+    def _extreme_logits(self) -> tuple[float, float]:
+        """The logits of an embedding and itself, and of it and its opposite."""
         unit = np.zeros((1, self.embed_dim), np.float32)
         unit[0, 0] = 1
-        return float(self.similarity(unit, unit)[0, 0])
+        same, opposite = self.similarity(unit, np.concatenate([unit, -unit]))[0]
+        return float(same), float(opposite)
 
     def encode_images(
         self,
@@ -231,6 +249,8 @@ class Clip(Model):
     ) -> NDArray[np.float32]:
         """How well each label describes a picture: float32 ``[len(labels)]``, which sum to 1.
 
+        With ``has_independent_probabilities`` they need not: each says of its label alone whether it fits.
+
         In ``template``, ``{}`` stands for the label. For many pictures, :class:`ZeroShotClassifier` embeds labels once.
         ``progress`` is called with the fraction done, on the calling thread. ``False`` stops the call.
 
@@ -259,10 +279,10 @@ class Clip(Model):
         return probabilities
 
     def similarity(self, images: ArrayLike, texts: ArrayLike) -> NDArray[np.float32]:
-        """Logits of embeddings: float32 ``[images, texts]``, their cosines multiplied by ``logit_scale``.
+        """Logits of embeddings: float32 ``[images, texts]``, their cosines multiplied by ``logit_scale``, plus ``logit_bias``.
 
         Both are ``[n, embed_dim]``, or ``[embed_dim]`` for one, normalised or not. A softmax over a row gives the
-        probabilities of the texts.
+        probabilities of the texts, or with ``has_independent_probabilities`` the sigmoid of each.
 
         Raises:
             ValueError: Arrays of another shape, or without any embedding.

@@ -64,7 +64,7 @@ class ZeroShotClassifier:
         return self.clip.similarity(self.clip.encode_images(X, format=self.format), self._weights)
 
     def predict_proba(self, X: Iterable[Image] | Image) -> NDArray[np.float32]:
-        """Probabilities of the labels: float32 ``[n, labels]``; each row sums to 1."""
+        """Probabilities of the labels among each other: float32 ``[n, labels]``; each row sums to 1, whatever the model."""
         logits = self.decision_function(X)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)

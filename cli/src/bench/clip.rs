@@ -1,7 +1,9 @@
 //! The towers of a CLIP model.
 
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::config::{EncoderConfig, TextConfig, TowerConfig, VitConfig};
+use vitrum::models::clip::config::{
+    EncoderConfig, ResNetConfig, SiglipVitConfig, TextConfig, TowerConfig, VitConfig,
+};
 use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
 use super::{Bench, Work};
@@ -15,8 +17,7 @@ const BATCHES: [usize; 2] = [1, 8];
 pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     let clip = model::load(name, bench.load, bench.cx)?;
     if let Some(config) = clip.config().vision {
-        let EncoderConfig::Vit(vit) = config.encoder;
-        image(&clip, &vit, bench)?;
+        image(&clip, &config.encoder, bench)?;
     }
     match (clip.config().text, clip.tokenizer()) {
         (Some(config), Some(_)) => text(&clip, &config, bench),
@@ -24,14 +25,15 @@ pub(super) fn run(name: &str, bench: &mut Bench<'_>) -> Result<()> {
     }
 }
 
-fn image(clip: &Clip, config: &VitConfig, bench: &mut Bench<'_>) -> Result<()> {
+fn image(clip: &Clip, config: &EncoderConfig, bench: &mut Bench<'_>) -> Result<()> {
     let (height, width) = clip.preprocess().output_size();
     let pixels: Vec<u8> = (0..height * width * 3).map(|i| (i * 31 % 251) as u8).collect();
     let view = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).or_exit(Exit::Other)?;
-    let patch = config.patch_size;
-    let patches = (height / patch) * (width / patch);
-    let embedding = 2.0 * (patches * 3 * patch * patch * config.tower.hidden_size) as f64;
-    let flops = embedding + vision_flops(&config.tower, 1 + patches);
+    let flops = match config {
+        EncoderConfig::Vit(vit) => vit_flops(vit, [height, width]),
+        EncoderConfig::ResNet(net) => resnet_flops(net, height * width),
+        EncoderConfig::SiglipVit(vit) => siglip_flops(vit, [height, width]),
+    };
     for batch in BATCHES {
         let images = vec![view; batch];
         let mut out = vec![0.0; batch * clip.embed_dim()];
@@ -72,8 +74,41 @@ fn tower_flops(tower: &TowerConfig, tokens: usize, pairs: usize) -> f64 {
     2.0 * (tower.layers * attention + ((tower.layers - 1) * tokens + 1) * rest) as f64
 }
 
-fn vision_flops(tower: &TowerConfig, tokens: usize) -> f64 {
-    tower_flops(tower, tokens, tokens * tokens)
+fn vit_flops(config: &VitConfig, [height, width]: [usize; 2]) -> f64 {
+    let patch = config.patch_size;
+    let patches = (height / patch) * (width / patch);
+    let embedding = 2.0 * (patches * 3 * patch * patch * config.tower.hidden_size) as f64;
+    let tokens = 1 + patches;
+    embedding + tower_flops(&config.tower, tokens, tokens * tokens)
+}
+
+/// All layers in full, and the head.
+fn siglip_flops(config: &SiglipVitConfig, [height, width]: [usize; 2]) -> f64 {
+    let SiglipVitConfig { tower, patch_size: patch } = config;
+    let (dim, mlp, tokens) = (tower.hidden_size, tower.intermediate_size, (height / patch) * (width / patch));
+    let layer = 4 * tokens * dim * dim + 2 * tokens * tokens * dim + 2 * tokens * dim * mlp;
+    let head = 2 * tokens * dim * dim + 2 * tokens * dim + dim * dim + 2 * dim * mlp;
+    2.0 * (tokens * 3 * patch * patch * dim + tower.layers * layer + head) as f64
+}
+
+/// Stem, bottlenecks and attention pool, of a picture of `pixels` pixels.
+fn resnet_flops(config: &ResNetConfig, pixels: usize) -> f64 {
+    let ResNetConfig { width, blocks, embed_dim, .. } = *config;
+    let half = width / 2;
+    let mut products = pixels / 4 * 9 * (3 * half + half * half + half * width);
+    // The map that comes in, and its channels.
+    let (mut map, mut inputs) = (pixels / 16, width);
+    for (i, blocks) in blocks.into_iter().enumerate() {
+        let planes = width << i;
+        let outer = if i == 0 { map } else { map / 4 };
+        products += map * (inputs * planes + 9 * planes * planes);
+        products += outer * (4 * planes * planes + inputs * 4 * planes);
+        products += (blocks - 1) * outer * (4 * planes * planes + 9 * planes * planes + 4 * planes * planes);
+        (map, inputs) = (outer, 4 * planes);
+    }
+    let tokens = 1 + map;
+    products += 2 * tokens * inputs * inputs + 2 * tokens * inputs + inputs * inputs + inputs * embed_dim;
+    2.0 * products as f64
 }
 
 /// A token meets itself and those before it.
@@ -85,6 +120,7 @@ fn text_flops(tower: &TowerConfig, tokens: usize) -> f64 {
 mod tests {
     use super::*;
     use vitrum::kernels::activation::Activation;
+    use vitrum::models::clip::config::ImagePooling;
 
     #[test]
     fn operations_of_the_base_towers() {
@@ -99,10 +135,19 @@ mod tests {
         };
         // Published as 4.4 and 3.0 GMACs (B/32, patch embedding included, and 77 tokens with every pair counted);
         // less the last layer's out-projection and MLP for 49 and 76 tokens, 0.26 and 0.18.
-        let patches = 2.0 * (49 * 3 * 32 * 32 * 768) as f64;
-        let vision = (vision_flops(&tower(768, 12), 50) + patches) / 2e9;
+        let vit = VitConfig {
+            tower: tower(768, 12),
+            patch_size: 32,
+            has_pre_norm: true,
+            pooling: ImagePooling::ClassToken,
+        };
+        let vision = vit_flops(&vit, [224; 2]) / 2e9;
         let text = text_flops(&tower(512, 8), 77) / 2e9;
         assert!((4.14..4.16).contains(&vision), "{vision}");
         assert!((2.76..2.78).contains(&text), "{text}");
+        // OpenCLIP's profile has 6.12 GMACs for the image tower of RN50, with all queries of the attention pool: 0.4 more.
+        let net = ResNetConfig { width: 64, blocks: [3, 4, 6, 3], heads: 32, embed_dim: 1024 };
+        let resnet = resnet_flops(&net, 224 * 224) / 2e9;
+        assert!((5.6..5.9).contains(&resnet), "{resnet}");
     }
 }

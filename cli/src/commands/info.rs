@@ -189,12 +189,13 @@ pub(crate) fn run(args: &InfoArgs, machine: &Machine, output: &mut Output) -> Re
             let clip = model::bind(&args.model, &bundle, machine.load, &cx)?;
             let (memory_bytes, scratch_bytes) = (clip.memory_bytes(), clip.image_scratch_bytes(1));
             let sizes = clip::Sizes::of(&clip);
+            let family = if clip.has_independent_probabilities() { "SigLIP" } else { "CLIP" };
             drop(clip);
             let by_format = by_format(machine, |load| {
                 Ok(Clip::load(&cx, &bundle, &model::clip_options(load)).or_exit(Exit::Model)?.memory_bytes())
             })?;
             let loaded = Loaded { memory_bytes, scratch_bytes, by_format };
-            Info::new(&args.model, &bundle, "CLIP", sizes, loaded, machine, &cx)?.print(output)
+            Info::new(&args.model, &bundle, family, sizes, loaded, machine, &cx)?.print(output)
         }
         Family::Sam => {
             let sam = model::bind_sam(&args.model, &bundle, None, machine.load, &cx)?;

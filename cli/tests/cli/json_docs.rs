@@ -271,7 +271,9 @@ fn sam_objects_are_documented() {
 #[test]
 fn other_objects_are_documented() {
     let commands = documented();
-    let clip = json(&["info", "demo:clip", "--tensors", "--json"]);
+    let resnet = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/clip/resnet-openclip");
+    let mut clip = json(&["info", "demo:clip", "--tensors", "--json"]);
+    clip.extend(json(&["info", resnet, "--json"]));
     check_all(&commands, "info", &clip, &["a tensor", "a CLIP"], &["unused_tensors[]", "extensions[]"]);
     let mut sam = json(&["info", "demo:sam", "--json"]);
     sam.extend(json(&["info", "demo:sam2", "--json"]));

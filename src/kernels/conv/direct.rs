@@ -7,15 +7,24 @@ use super::windows::Windows;
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{self, Destination};
+use crate::kernels::len::len_of;
 
 /// Scratch that [`conv2d`] needs for an input of `[height, width]` pixels.
 ///
 /// # Panics
 /// If the input is too small: see [`ConvShape::output_size`](super::ConvShape::output_size).
-pub fn scratch_req(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> ScratchReq {
-    let [height, width] = conv.shape().output_size(size).expect("an input of possible size");
+pub fn scratch_req(cx: &Cx, conv: &PackedConv, [height, width]: [usize; 2]) -> ScratchReq {
+    batch_scratch_req(cx, conv, [1, height, width])
+}
+
+/// Scratch that [`conv2d_batch`] needs for inputs of `[batches, height, width]` pixels.
+///
+/// # Panics
+/// As [`scratch_req`].
+pub fn batch_scratch_req(cx: &Cx, conv: &PackedConv, [batches, height, width]: [usize; 3]) -> ScratchReq {
+    let [height, width] = conv.shape().output_size([height, width]).expect("an input of possible size");
     match conv.weights() {
-        Weights::Groups(groups) => gemm::scratch_req(cx, height * width, &groups[0]),
+        Weights::Groups(groups) => gemm::scratch_req(cx, batches * height * width, &groups[0]),
         Weights::Depthwise(_) => ScratchReq::NONE,
     }
 }
@@ -33,17 +42,37 @@ pub fn scratch_req(cx: &Cx, conv: &PackedConv, size: [usize; 2]) -> ScratchReq {
 pub fn conv2d(
     cx: &Cx,
     conv: &PackedConv,
-    size: [usize; 2],
+    [height, width]: [usize; 2],
+    input: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    out: &mut [f32],
+    scratch: Scratch<'_>,
+) {
+    conv2d_batch(cx, conv, [1, height, width], input, bias, activation, out, scratch);
+}
+
+/// [`conv2d`] of several images, one after the other in `input` and `out`: in one product, so that weights are read once
+/// for all.
+///
+/// # Panics
+/// As [`conv2d`].
+#[allow(clippy::too_many_arguments, reason = "weights, an input, an output and what happens in between")]
+pub fn conv2d_batch(
+    cx: &Cx,
+    conv: &PackedConv,
+    [batches, height, width]: [usize; 3],
     input: &[f32],
     bias: Option<&[f32]>,
     activation: Activation,
     out: &mut [f32],
     mut scratch: Scratch<'_>,
 ) {
-    let shape = conv.shape();
+    let (shape, size) = (conv.shape(), [height, width]);
     let outputs = shape.output_size(size).expect("an input of possible size");
-    assert_eq!(input.len(), size[0] * size[1] * shape.inputs, "input of size {size:?}, {shape:?}");
-    assert_eq!(out.len(), outputs[0] * outputs[1] * shape.outputs, "output of size {outputs:?}, {shape:?}");
+    let (input_len, out_len) = (height * width * shape.inputs, outputs[0] * outputs[1] * shape.outputs);
+    assert_eq!(input.len(), len_of([batches, input_len]), "{batches} inputs of size {size:?}, {shape:?}");
+    assert_eq!(out.len(), len_of([batches, out_len]), "{batches} outputs of size {outputs:?}, {shape:?}");
     assert!(bias.is_none_or(|bias| bias.len() == shape.outputs), "bias of {shape:?}");
     match conv.weights() {
         Weights::Groups(groups) => {
@@ -52,7 +81,7 @@ pub fn conv2d(
                 let first = group * columns;
                 gemm::gemm(
                     cx,
-                    &Windows::new(shape, size, input, group),
+                    &Windows::batch(shape, [batches, height, width], input, group),
                     weights,
                     bias.map(|bias| &bias[first..][..columns]),
                     activation,
@@ -61,6 +90,10 @@ pub fn conv2d(
                 );
             }
         }
-        Weights::Depthwise(weights) => depthwise(cx, shape, size, input, weights, bias, activation, out),
+        Weights::Depthwise(weights) => {
+            for (input, out) in input.chunks_exact(input_len).zip(out.chunks_exact_mut(out_len)) {
+                depthwise(cx, shape, size, input, weights, bias, activation, out);
+            }
+        }
     }
 }

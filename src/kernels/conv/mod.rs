@@ -12,7 +12,8 @@
 //! and output. The depthwise kernel touches taps that lie on the image only, for all outputs of a strip: `depthwise`
 //! says which.
 //!
-//! Tests: `conv::kernels_strides_and_paddings`, `conv::depthwise_kernels_strides_and_paddings`,
+//! Tests: `conv::kernels_strides_and_paddings`, `conv::images_of_a_batch_are_convolved_alone`,
+//! `conv::depthwise_kernels_strides_and_paddings`,
 //! `conv::depthwise_channels_of_every_tail`, `shape::impossible_sizes_are_errors`.
 
 mod depthwise;
@@ -24,7 +25,7 @@ mod shape;
 mod tests;
 mod windows;
 
-pub use direct::{conv2d, scratch_req};
+pub use direct::{batch_scratch_req, conv2d, conv2d_batch, scratch_req};
 pub use packed::PackedConv;
 pub use patches::Patches;
 pub use shape::{ConvShape, Layout};

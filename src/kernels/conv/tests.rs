@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{ConvShape, Layout, PackedConv, conv2d, scratch_req};
+use super::{ConvShape, Layout, PackedConv, batch_scratch_req, conv2d, conv2d_batch, scratch_req};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
@@ -232,7 +232,37 @@ fn same_bits_for_any_threads() {
 }
 
 #[test]
-#[should_panic = "input of size [4, 4]"]
+fn images_of_a_batch_are_convolved_alone() {
+    for shape in [
+        ConvShape::new(5, 7, [3, 3]).with_padding([1, 1]).with_stride([2, 1]),
+        ConvShape::new(3, 6, [2, 3]).with_padding([0, 2]).planar(),
+        ConvShape::new(6, 8, [3, 3]).with_groups(2),
+        ConvShape::depthwise(9, [3, 3]).with_padding([1, 1]),
+    ] {
+        let [one, other] = [Problem::new(shape, [5, 4]), Problem::new(shape, [5, 4])];
+        let mut input = one.input.clone();
+        input.extend(other.input.iter().rev());
+        for level in Level::available() {
+            let cx = Cx::serial(level);
+            let conv = PackedConv::pack(level, shape, &one.weights).unwrap();
+            let [rows, columns] = shape.output_size(one.size).unwrap();
+            let len = rows * columns * shape.outputs;
+            let run = |batches: usize, input: &[f32]| {
+                let size = [batches, 5, 4];
+                let mut out = Guarded::unwritten(batches * len, Place::End);
+                let mut workspace = nan_workspace(batch_scratch_req(&cx, &conv, size));
+                let (bias, input) = (Some(&one.bias[..]), Guarded::new(input, Place::End));
+                conv2d_batch(&cx, &conv, size, &input, bias, Activation::Relu, &mut out, workspace.scratch());
+                out.to_vec()
+            };
+            let (first, second) = input.split_at(one.input.len());
+            assert_eq!(run(2, &input), [run(1, first), run(1, second)].concat(), "{shape:?}");
+        }
+    }
+}
+
+#[test]
+#[should_panic = "inputs of size [4, 4]"]
 fn an_input_of_another_size_panics() {
     let mut problem = Problem::new(ConvShape::new(2, 2, [3, 3]), [4, 4]);
     problem.input.pop();

@@ -4,16 +4,20 @@ use core::ops::Range;
 
 use super::{ConvShape, Layout};
 use crate::kernels::gemm::{Lhs, RowWriter};
+use crate::kernels::len::len_of;
 
 /// The windows of one group of a convolution, as rows of a matrix.
 ///
-/// Row `y · output_width + x` is the window of the output at `(x, y)`; its elements are in the order
+/// Row `(image · output_height + y) · output_width + x` is the window of the output at `(x, y)`; its elements are in the order
 /// `(row, column, channel)` for tokens and `(channel, row, column)` for planes. Either way the pixels that a window
 /// shares with a line of the input are one run in memory, or one run per pixel if there are several groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows<'a> {
-    /// `planes · height` lines of `width` pixels, from the group's first channel on.
-    image: &'a [f32],
+    /// Images of `planes · height` lines of `width` pixels, from the group's first channel on.
+    images: &'a [f32],
+    batches: usize,
+    /// Distance of images.
+    image: usize,
     planes: usize,
     height: usize,
     width: usize,
@@ -29,28 +33,59 @@ pub struct Windows<'a> {
 }
 
 impl<'a> Windows<'a> {
-    /// The windows of `group` over `input`, of `[height, width]` pixels.
+    /// The windows of `group` over `input`, one image of `[height, width]` pixels.
     ///
     /// # Panics
     /// If `input` does not have that size, it is too small for the kernel, or there is no such group.
     pub fn new(shape: &ConvShape, [height, width]: [usize; 2], input: &'a [f32], group: usize) -> Self {
+        Self::batch(shape, [1, height, width], input, group)
+    }
+
+    /// The windows of `group` over `input`, images of `[batches, height, width]` pixels.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn batch(
+        shape: &ConvShape,
+        [batches, height, width]: [usize; 3],
+        input: &'a [f32],
+        group: usize,
+    ) -> Self {
         let outputs = shape.output_size([height, width]).expect("an input of possible size");
-        assert_eq!(input.len(), height * width * shape.inputs, "input of [{height}, {width}] and {shape:?}");
+        let image = height * width * shape.inputs;
+        assert_eq!(
+            input.len(),
+            len_of([batches, image]),
+            "input of [{batches}, {height}, {width}] and {shape:?}"
+        );
         assert!(group < shape.groups, "group {group} of {shape:?}");
         let group_channels = shape.inputs / shape.groups;
         let first = group * group_channels;
-        let (image, planes, pixel, channels) = match shape.layout {
+        let (images, planes, pixel, channels) = match shape.layout {
             Layout::Tokens => (&input[first..], 1, shape.inputs, group_channels),
             Layout::Planar => (&input[first * height * width..], group_channels, 1, 1),
         };
         let ConvShape { kernel, stride, padding, .. } = *shape;
-        Self { image, planes, height, width, pixel, channels, kernel, stride, padding, outputs }
+        Self {
+            images,
+            batches,
+            image,
+            planes,
+            height,
+            width,
+            pixel,
+            channels,
+            kernel,
+            stride,
+            padding,
+            outputs,
+        }
     }
 }
 
 impl Lhs for Windows<'_> {
     fn rows(&self) -> usize {
-        self.outputs[0] * self.outputs[1]
+        self.batches * self.outputs[0] * self.outputs[1]
     }
 
     fn depth(&self) -> usize {
@@ -64,7 +99,9 @@ impl Lhs for Windows<'_> {
         for (r, row) in rows.enumerate() {
             let mut to = RowWriter::new(out, count, r);
             // The window's corner in the padded image, and which of its columns lie on the image.
-            let top = row / self.outputs[1] * self.stride[0];
+            let line = row / self.outputs[1];
+            let image = &self.images[line / self.outputs[0] * self.image..];
+            let top = line % self.outputs[0] * self.stride[0];
             let left = row % self.outputs[1] * self.stride[1];
             let first = self.padding[1].saturating_sub(left).min(kernel_width);
             let end = (width + self.padding[1]).saturating_sub(left).min(kernel_width);
@@ -77,7 +114,7 @@ impl Lhs for Windows<'_> {
                         continue;
                     }
                     let x = left + first - self.padding[1];
-                    let pixels = &self.image[((plane * height + y) * width + x) * pixel..];
+                    let pixels = &image[((plane * height + y) * width + x) * pixel..];
                     to.zeros(first * channels);
                     if channels == pixel {
                         to.copy(&pixels[..(end - first) * channels]);

@@ -2,6 +2,7 @@
 
 mod hugging_face;
 mod original;
+mod siglip;
 
 use super::naming::Naming;
 use crate::error::{Result, err};
@@ -67,6 +68,10 @@ pub struct VisionConfig {
 pub enum EncoderConfig {
     /// A Vision Transformer.
     Vit(VitConfig),
+    /// CLIP's modified ResNet.
+    ResNet(ResNetConfig),
+    /// SigLIP's Vision Transformer.
+    SiglipVit(SiglipVitConfig),
 }
 
 impl EncoderConfig {
@@ -74,18 +79,25 @@ impl EncoderConfig {
     pub fn embed_dim(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.tower.embed_dim(),
+            Self::ResNet(net) => net.embed_dim,
+            Self::SiglipVit(vit) => vit.tower.embed_dim(),
         }
     }
 
     fn set_activation(&mut self, activation: Activation) {
         match self {
             Self::Vit(vit) => vit.tower.activation = activation,
+            // Its activation is ReLU in every checkpoint.
+            Self::ResNet(_) => (),
+            Self::SiglipVit(vit) => vit.tower.activation = activation,
         }
     }
 
     fn check(&self) -> Result<()> {
         match self {
             Self::Vit(vit) => limit("patch size", vit.patch_size, MAX_IMAGE),
+            Self::ResNet(net) => limit("width", net.features(), MAX_WIDTH),
+            Self::SiglipVit(vit) => limit("patch size", vit.patch_size, MAX_IMAGE),
         }
     }
 }
@@ -101,6 +113,35 @@ pub struct VitConfig {
     pub has_pre_norm: bool,
     /// Which tokens are the picture's.
     pub pooling: ImagePooling,
+}
+
+/// SigLIP's Vision Transformer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SiglipVitConfig {
+    /// The transformer, whose features are the embedding.
+    pub tower: TowerConfig,
+    /// Side of a patch.
+    pub patch_size: usize,
+}
+
+/// CLIP's modified ResNet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResNetConfig {
+    /// Channels that the stem makes.
+    pub width: usize,
+    /// Bottleneck blocks of the four layers.
+    pub blocks: [usize; 4],
+    /// Heads of the attention pool.
+    pub heads: usize,
+    /// Features of an embedding.
+    pub embed_dim: usize,
+}
+
+impl ResNetConfig {
+    /// Channels of the last map, 32 times the width: 4 of a block for each of its planes, which double three times.
+    pub fn features(&self) -> usize {
+        32 * self.width
+    }
 }
 
 impl TowerConfig {
@@ -125,8 +166,8 @@ pub struct TextConfig {
     pub pooling: Pooling,
     /// Whether a token attends only to those before it.
     pub is_causal: bool,
-    /// The id that fills a text up to the context, where that reaches the embedding.
-    pub padding: u32,
+    /// The id that fills a text up to the context, where that reaches the embedding; `None` for the tokenizer's.
+    pub padding: Option<u32>,
 }
 
 impl TextConfig {
@@ -176,7 +217,10 @@ impl ClipConfig {
             let mut config = bundle.config("config.json")?.ok_or_else(|| {
                 err!(NotFound, "config.json is needed beside weights in Hugging Face naming")
             })?;
-            hugging_face::read(&mut config, scope, naming, review)?
+            match naming {
+                Naming::Siglip => siglip::read(&config, scope, review)?,
+                _ => hugging_face::read(&mut config, scope, naming, review)?,
+            }
         } else {
             let config = bundle.config("open_clip_config.json")?;
             original::read(scope, naming, config.as_ref(), activation.is_some(), review)?
@@ -211,6 +255,11 @@ impl ClipConfig {
         }
         let image = self.vision.map(|vision| vision.encoder.embed_dim());
         let text = self.text.map(|text| text.tower.embed_dim());
+        if let (Some(image), Some(text)) = (image, text)
+            && image != text
+        {
+            return Err(err!(Config, "embeddings of {image} features for pictures and {text} for texts"));
+        }
         image.into_iter().chain(text).try_for_each(|dim| limit("embedding", dim, MAX_WIDTH))
     }
 }

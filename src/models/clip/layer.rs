@@ -32,7 +32,7 @@ impl Layer {
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &TowerConfig) -> Result<Self> {
         let dim = config.hidden_size;
         let (norm1, norm2, out_proj, fc1, fc2) = match naming {
-            Naming::HuggingFace | Naming::HuggingFaceTower => {
+            Naming::HuggingFace | Naming::HuggingFaceTower | Naming::Siglip => {
                 ("layer_norm1", "layer_norm2", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
             }
             Naming::Original | Naming::OriginalCustomText => {

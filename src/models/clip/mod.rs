@@ -1,4 +1,5 @@
-//! CLIP (Radford et al., 2021): an image tower and a text tower with a common embedding space.
+//! CLIP (Radford et al., 2021): an image tower and a text tower with a common embedding space; and SigLIP (Zhai et al., 2023),
+//! which was trained to tell of every pair alone whether it belongs together.
 //!
 //! - [`config`]: the sizes, from `config.json`, `open_clip_config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
@@ -12,7 +13,10 @@ mod projection;
 pub mod text;
 pub mod vision;
 
-pub use config::{ClipConfig, EncoderConfig, ImagePooling, Pooling, TextConfig, VisionConfig, VitConfig};
+pub use config::{
+    ClipConfig, EncoderConfig, ImagePooling, Pooling, ResNetConfig, SiglipVitConfig, TextConfig,
+    VisionConfig, VitConfig,
+};
 pub use text::TextTower;
 pub use vision::VisionEncoder;
 
@@ -36,9 +40,17 @@ pub struct ClipModel {
     pub text: Option<TextTower>,
     /// `exp(logit_scale)`, the factor from cosine to logit; `None` where a checkpoint of one tower has none.
     pub logit_scale: Option<f32>,
+    /// What is added to every logit of a SigLIP; `None` for a CLIP.
+    pub logit_bias: Option<f32>,
 }
 
 impl ClipModel {
+    /// Whether a probability says of a picture and a text alone whether they belong together, as in SigLIP: the sigmoid of the
+    /// logit. Otherwise it compares texts: softmax.
+    pub fn has_independent_probabilities(&self) -> bool {
+        self.naming == Naming::Siglip
+    }
+
     /// Binds a checkpoint in Hugging Face's, OpenAI's or OpenCLIP's naming, with both towers or one of them.
     ///
     /// `activation` overrides what the files say, or do not say. `review` hears of what is left over.
@@ -65,13 +77,15 @@ impl ClipModel {
         let is_whole = vision.is_some() && text.is_some();
         let has_scale = is_whole || scope.contains("logit_scale");
         let logit_scale = has_scale.then(|| scope.scalar("logit_scale").map(libm::expf)).transpose()?;
+        let has_bias = naming == Naming::Siglip && has_scale;
+        let logit_bias = has_bias.then(|| scope.scalar("logit_bias")).transpose()?;
         // OpenAI's archives keep their sizes as tensors.
         let sizes: &[&str] = match naming.is_hugging_face() {
             true => &[],
             false => &["input_resolution", "context_length", "vocab_size"],
         };
         review.tensors(&scope, sizes)?;
-        Ok(Self { naming, config, vision, text, logit_scale })
+        Ok(Self { naming, config, vision, text, logit_scale, logit_bias })
     }
 
     /// Bytes of weights held.

@@ -1,6 +1,6 @@
 //! Tensor names of CLIP checkpoints.
 
-use crate::error::{Result, err};
+use crate::error::Result;
 use crate::models::family::mismatch;
 use crate::weights::Scope;
 
@@ -12,6 +12,8 @@ pub enum Naming {
     /// One tower of `transformers` saved alone without a projection, by its fifth version (`CLIPVisionModel`,
     /// `CLIPTextModel`): as [`HuggingFace`](Self::HuggingFace), without the tower's scope.
     HuggingFaceTower,
+    /// `transformers`' SigLIP: as [`HuggingFace`](Self::HuggingFace), with a head on each tower.
+    Siglip,
     /// OpenAI and OpenCLIP: `visual.transformer.resblocks.0.attn.in_proj_weight`.
     Original,
     /// OpenCLIP's models with a custom text tower: as [`Original`](Self::Original), with the text tower's
@@ -53,26 +55,34 @@ pub struct TextNames {
     pub projection: &'static str,
 }
 
+/// Tensors of every ResNet image tower, whose names OpenAI and OpenCLIP share.
+const RESNET: [&str; 2] = ["visual.layer1.0.conv1.weight", "visual.attnpool.positional_embedding"];
+
+/// Tensors of SigLIP's image tower that CLIP's does not have.
+const SIGLIP_IMAGE: [&str; 2] = ["vision_model.head.probe", "vision_model.embeddings.patch_embedding.bias"];
+
+/// Those of its text tower.
+const SIGLIP_TEXT: [&str; 2] = ["text_model.head.weight", "text_model.head.bias"];
+
 impl Naming {
     /// Looks for a tensor that only one naming has, of either tower. The scope is the one in which all names are found: a
     /// wrapper's prefix is taken off.
     ///
     /// # Errors
-    /// `Unsupported` if this is no CLIP with a ViT image tower.
+    /// `Unsupported` if this is no CLIP.
     pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
-        const RESNET: &str = "visual.layer1.0.conv1.weight";
-        let mut markers = alloc::vec![RESNET];
+        let mut markers = [RESNET, SIGLIP_IMAGE, SIGLIP_TEXT].concat();
         for naming in [Self::HuggingFace, Self::HuggingFaceTower, Self::Original, Self::OriginalCustomText] {
             markers.extend([naming.vit().class_embedding, naming.text().token_embedding]);
         }
         let Some(root) = scope.root(&markers)? else {
-            const LOOKED_FOR: &str = "neither \"vision_model.embeddings.class_embedding\" nor \
-                                      \"visual.class_embedding\" is present";
+            const LOOKED_FOR: &str = "none of \"vision_model.embeddings.class_embedding\", \"visual.class_embedding\" and \
+                                      \"visual.layer1.0.conv1.weight\" is present";
             return Err(mismatch(scope, "CLIP", LOOKED_FOR)?);
         };
         let has_part = |naming: &Self| naming.has_image_tower(&root) || naming.has_text_tower(&root);
-        if root.contains(RESNET) {
-            return Err(err!(Unsupported, "CLIP with a ResNet image tower is not supported yet"));
+        if [SIGLIP_IMAGE, SIGLIP_TEXT].concat().iter().any(|name| root.contains(name)) {
+            return Ok((Self::Siglip, root));
         }
         // Both original namings have the same image tower.
         let namings = [Self::HuggingFace, Self::HuggingFaceTower, Self::OriginalCustomText, Self::Original];
@@ -84,12 +94,22 @@ impl Naming {
 
     /// Whether the checkpoint `scope` has an image tower.
     pub fn has_image_tower(self, scope: &Scope<'_>) -> bool {
-        scope.contains(self.vit().class_embedding)
+        if self == Self::Siglip {
+            return SIGLIP_IMAGE.iter().any(|name| scope.contains(name));
+        }
+        scope.contains(self.vit().class_embedding) || self.has_resnet(scope)
+    }
+
+    /// Whether the checkpoint `scope` has an image tower that is a ResNet.
+    pub fn has_resnet(self, scope: &Scope<'_>) -> bool {
+        let is_vit = scope.contains(self.vit().class_embedding);
+        !self.is_hugging_face() && !is_vit && RESNET.iter().any(|name| scope.contains(name))
     }
 
     /// Whether the checkpoint `scope` has a text tower.
     pub fn has_text_tower(self, scope: &Scope<'_>) -> bool {
-        scope.contains(self.text().token_embedding)
+        let has_head = self == Self::Siglip && SIGLIP_TEXT.iter().any(|name| scope.contains(name));
+        has_head || scope.contains(self.text().token_embedding)
     }
 
     /// Names of an image tower that is a Vision Transformer.
@@ -104,7 +124,7 @@ impl Naming {
                 final_norm: "post_layernorm",
                 projection: "visual_projection.weight",
             },
-            Self::HuggingFace => VitNames {
+            Self::HuggingFace | Self::Siglip => VitNames {
                 class_embedding: "vision_model.embeddings.class_embedding",
                 patch_embedding: "vision_model.embeddings.patch_embedding.weight",
                 positions: "vision_model.embeddings.position_embedding.weight",
@@ -142,6 +162,7 @@ impl Naming {
                 final_norm: "text_model.final_layer_norm",
                 projection: "text_projection.weight",
             },
+            Self::Siglip => TextNames { projection: "text_model.head", ..Self::HuggingFace.text() },
             Self::Original => TextNames {
                 token_embedding: "token_embedding.weight",
                 positions: "positional_embedding",
@@ -166,6 +187,6 @@ impl Naming {
 
     /// Whether `transformers` gave the names.
     pub fn is_hugging_face(self) -> bool {
-        matches!(self, Self::HuggingFace | Self::HuggingFaceTower)
+        matches!(self, Self::HuggingFace | Self::HuggingFaceTower | Self::Siglip)
     }
 }

@@ -16,7 +16,8 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    /// Binds the projection `name` from `dim` to `embed` features. In OpenCLIP it may have a bias, and is then a layer.
+    /// Binds the projection `name` from `dim` to `embed` features. In OpenCLIP it may have a bias, and is then a layer, as in
+    /// SigLIP.
     pub(super) fn bind(
         scope: &Scope<'_>,
         naming: Naming,
@@ -26,7 +27,7 @@ impl Projection {
     ) -> Result<Self> {
         let Some(embed) = embed else { return Ok(Self { linear: None, dim }) };
         let layer = scope.at(name);
-        let linear = if naming.transposed_projections() && layer.contains("weight") {
+        let linear = if layer.contains("weight") || naming == Naming::Siglip {
             Linear::bind(&layer, [embed, dim])?
         } else if naming.transposed_projections() {
             let weight = scope.f32(name, &[dim, embed])?;

@@ -14,6 +14,9 @@ use crate::weights::Config;
 /// Mean and standard deviation of OpenAI's training pictures, for values in 0…1.
 const OPENAI: [[f64; 3]; 2] = [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
 
+/// Those of SigLIP's.
+const STANDARD: [[f64; 3]; 2] = [[0.5; 3]; 2];
+
 pub(super) const SIDES: RangeInclusive<usize> = 1..=MAX_INPUT_SIDE;
 
 impl Preprocess {
@@ -43,33 +46,36 @@ pub(super) fn check_image_size(image_size: usize) -> Result<()> {
     }
 }
 
-/// The attributes of `CLIPImageProcessor`.
+/// The attributes of `CLIPImageProcessor`, or of `SiglipImageProcessor`, which resizes to both sides and does not crop.
 fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
+    let mut is_siglip = false;
     for key in ["image_processor_type", "feature_extractor_type"] {
         let kind = config.str_or(key, "CLIPImageProcessor")?;
-        if !kind.starts_with("CLIPImageProcessor") && kind != "CLIPFeatureExtractor" {
+        is_siglip |= kind.starts_with("SiglipImageProcessor");
+        if !is_siglip && !kind.starts_with("CLIPImageProcessor") && kind != "CLIPFeatureExtractor" {
             return Err(err!(
                 Unsupported,
-                "{}: {key} is {kind:?}, expected \"CLIPImageProcessor\"",
+                "{}: {key} is {kind:?}, expected \"CLIPImageProcessor\" or \"SiglipImageProcessor\"",
                 config.file()
             ));
         }
     }
     let resize = match config.bool_or("do_resize", true)? {
+        true if is_siglip && !config.has("size") => Resize::Exact(image_size, image_size),
         true => hugging_face_size(config, image_size)?,
         false => Resize::Keep,
     };
     let filter = hugging_face_filter(config, Filter::Bicubic)?;
-    let output = match (config.bool_or("do_center_crop", true)?, resize) {
+    let output = match (config.bool_or("do_center_crop", !is_siglip)?, resize) {
         (true, _) => hugging_face_crop(config, image_size)?,
         (false, Resize::Exact(height, width)) => (height, width),
         // The size of the input would depend on the picture.
         (false, _) => return Err(config.unusable("do_center_crop", "true unless size has height and width")),
     };
-    // Pixels always become RGB: CLIP has no other input.
+    // Pixels always become RGB: the models have no other input.
     config.bool_or("do_convert_rgb", true)?;
 
-    let values = hugging_face_values(config, OPENAI)?;
+    let values = hugging_face_values(config, if is_siglip { STANDARD } else { OPENAI })?;
     let padding = [0, 1, 2].map(|c: usize| values[c][0]);
     Ok(Preprocess {
         resize,

@@ -65,6 +65,15 @@ impl Preprocess {
         Self::from_config(&Config::parse("preprocessor_config.json", b"{}")?, image_size)
     }
 
+    /// SigLIP's: both sides to `image_size` (bicubic), values from −1 to 1.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorCode::Config) for an impossible `image_size`.
+    pub fn siglip(image_size: usize) -> Result<Self> {
+        let processor = br#"{"image_processor_type": "SiglipImageProcessor"}"#;
+        Self::from_config(&Config::parse("preprocessor_config.json", processor)?, image_size)
+    }
+
     /// Height and width of the model input.
     pub fn output_size(&self) -> (usize, usize) {
         self.output

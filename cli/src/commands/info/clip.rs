@@ -1,7 +1,7 @@
 //! The sizes of a CLIP.
 
 use serde::Serialize;
-use vitrum::models::clip::config::{EncoderConfig, TowerConfig};
+use vitrum::models::clip::config::{EncoderConfig, ResNetConfig, TowerConfig};
 use vitrum::pipelines::clip::Clip;
 
 use super::Lines;
@@ -9,6 +9,8 @@ use super::Lines;
 #[derive(Debug, Serialize)]
 pub(super) struct Sizes {
     embed_dim: usize,
+    /// What makes probabilities of logits.
+    probabilities: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<Image>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,9 +20,48 @@ pub(super) struct Sizes {
 #[derive(Debug, Serialize)]
 struct Image {
     size: usize,
-    patch: usize,
     #[serde(flatten)]
-    tower: Tower,
+    encoder: Encoder,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Encoder {
+    Vit {
+        patch: usize,
+        #[serde(flatten)]
+        tower: Tower,
+    },
+    ResNet {
+        /// Of each layer.
+        blocks: [usize; 4],
+        width: usize,
+        /// Of the attention pool.
+        heads: usize,
+    },
+}
+
+impl Encoder {
+    fn of(config: &EncoderConfig) -> Self {
+        match config {
+            EncoderConfig::Vit(vit) => Self::Vit { patch: vit.patch_size, tower: Tower::of(&vit.tower) },
+            EncoderConfig::SiglipVit(vit) => {
+                Self::Vit { patch: vit.patch_size, tower: Tower::of(&vit.tower) }
+            }
+            &EncoderConfig::ResNet(ResNetConfig { blocks, width, heads, .. }) => {
+                Self::ResNet { blocks, width, heads }
+            }
+        }
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::Vit { patch, tower } => format!("patch {patch}, {}", tower.line()),
+            Self::ResNet { blocks: [a, b, c, d], width, heads } => {
+                format!("ResNet of {a}, {b}, {c} and {d} blocks, width {width}, {heads} heads pool")
+            }
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -64,10 +105,10 @@ impl Sizes {
         let config = clip.config();
         Self {
             embed_dim: clip.embed_dim(),
-            image: config.vision.map(|vision| {
-                let EncoderConfig::Vit(vit) = vision.encoder;
-                Image { size: vision.image_size, patch: vit.patch_size, tower: Tower::of(&vit.tower) }
-            }),
+            probabilities: if clip.has_independent_probabilities() { "sigmoid" } else { "softmax" },
+            image: config
+                .vision
+                .map(|vision| Image { size: vision.image_size, encoder: Encoder::of(&vision.encoder) }),
             text: config.text.map(|text| Text {
                 context: text.context_length,
                 vocabulary: text.vocab_size,
@@ -80,10 +121,10 @@ impl Sizes {
 
 impl Lines for Sizes {
     fn lines(&self) -> Vec<(&'static str, String)> {
-        let Self { embed_dim, image, text } = self;
-        let image = image.as_ref().map_or("none".into(), |image| {
-            format!("{} px, patch {}, {}", image.size, image.patch, image.tower.line())
-        });
+        let Self { embed_dim, probabilities, image, text } = self;
+        let image = image
+            .as_ref()
+            .map_or("none".into(), |image| format!("{} px, {}", image.size, image.encoder.line()));
         let text = text.as_ref().map_or("none".into(), |text| {
             let tokenizer = if text.tokenizer { "" } else { ", no tokenizer: texts cannot be encoded" };
             format!(
@@ -93,6 +134,15 @@ impl Lines for Sizes {
                 text.tower.line()
             )
         });
-        vec![("image tower", image), ("text tower", text), ("embedding", format!("{embed_dim} features"))]
+        let probabilities = match *probabilities {
+            "sigmoid" => "sigmoid: each label's of its own".into(),
+            other => format!("{other}: those of all labels sum to 1"),
+        };
+        vec![
+            ("image tower", image),
+            ("text tower", text),
+            ("embedding", format!("{embed_dim} features")),
+            ("probabilities", probabilities),
+        ]
     }
 }

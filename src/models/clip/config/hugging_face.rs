@@ -152,6 +152,6 @@ fn text_tower(
         has_long_positions: false,
         pooling: if eos == 2 { Pooling::Argmax } else { Pooling::FirstEos(eos as u32) },
         is_causal: true,
-        padding: 0,
+        padding: Some(0),
     })
 }

@@ -1,6 +1,8 @@
 //! The sizes of a checkpoint in OpenAI's and OpenCLIP's naming: from the shapes of its tensors, and from
 //! `open_clip_config.json` for what shapes do not tell.
 
+mod resnet;
+
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -56,7 +58,7 @@ pub(super) fn read(
     is_activation_given: bool,
     review: &mut Review,
 ) -> Result<ClipConfig> {
-    let activation = activation(scope, config, is_activation_given, review)?;
+    let activation = activation(scope, naming, config, is_activation_given, review)?;
     let (has_vision, has_text) = (naming.has_image_tower(scope), naming.has_text_tower(scope));
     if !(has_vision && has_text) {
         review.warn(format_args!(
@@ -64,8 +66,12 @@ pub(super) fn read(
             if has_vision { "image" } else { "text" }
         ));
     }
+    let vision = |review: &mut Review| match naming.has_resnet(scope) {
+        true => resnet::read(scope, config, review),
+        false => vit(scope, naming, config, activation, review),
+    };
     let read = ClipConfig {
-        vision: has_vision.then(|| vit(scope, naming, config, activation, review)).transpose()?,
+        vision: has_vision.then(|| vision(review)).transpose()?,
         text: has_text.then(|| text(scope, naming, config, activation, review)).transpose()?,
     };
     if let Some(config) = config {
@@ -88,6 +94,7 @@ pub(super) fn read(
 /// QuickGELU or GELU, which no shape tells.
 fn activation(
     scope: &Scope<'_>,
+    naming: Naming,
     config: Option<&Config>,
     is_given: bool,
     review: &mut Review,
@@ -98,7 +105,9 @@ fn activation(
         Some(config) => config.bool_or("model_cfg.quick_gelu", false)?,
         None => is_openai,
     };
-    if config.is_none() && !is_openai && !is_given {
+    // A ResNet alone has no MLP.
+    let matters = naming.has_text_tower(scope) || !naming.has_resnet(scope);
+    if config.is_none() && !is_openai && !is_given && matters {
         review.warn(
             "activation: nothing beside the weights tells it, and OpenCLIP's GELU is assumed; OpenAI's weights and those \
              made from them need QuickGELU",
@@ -195,7 +204,7 @@ fn text(
         has_long_positions: scope.contains(LONG_POSITIONS),
         pooling: Pooling::Argmax,
         is_causal: true,
-        padding: 0,
+        padding: Some(0),
     };
     if let Some(config) = config {
         let key = |name: &str| format!("{TEXT}.{name}");

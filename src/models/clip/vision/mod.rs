@@ -1,7 +1,12 @@
 //! The image tower, whichever a checkpoint has.
 
+mod resnet;
+mod siglip;
 mod vit;
 
+pub(super) use resnet::REDUCTION;
+pub use resnet::ResNet;
+pub use siglip::SiglipVit;
 pub use vit::Vit;
 
 use alloc::boxed::Box;
@@ -16,8 +21,12 @@ use crate::weights::Scope;
 /// Pictures to embeddings.
 #[derive(Debug)]
 pub enum VisionEncoder {
-    /// OpenAI's, and most of OpenCLIP's.
+    /// Most of OpenAI's and OpenCLIP's.
     Vit(Box<Vit>),
+    /// OpenAI's RN50 to RN50x64, and those of the same architecture.
+    ResNet(Box<ResNet>),
+    /// SigLIP's.
+    SiglipVit(Box<SiglipVit>),
 }
 
 impl VisionEncoder {
@@ -28,14 +37,19 @@ impl VisionEncoder {
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VisionConfig) -> Result<Self> {
         Ok(match &config.encoder {
             EncoderConfig::Vit(vit) => Self::Vit(Box::new(Vit::bind(scope, naming, vit, config.image_size)?)),
+            EncoderConfig::SiglipVit(vit) => {
+                Self::SiglipVit(Box::new(SiglipVit::bind(scope, naming, vit, config.image_size)?))
+            }
+            EncoderConfig::ResNet(net) => {
+                Self::ResNet(Box::new(ResNet::bind(scope, net, config.image_size)?))
+            }
         })
     }
 
     /// Embeds `pixels: [batches, 3, height, width]`, normalised, into `out: [batches, outputs]`, which are not.
     ///
     /// # Errors
-    /// `InvalidArgument` if the tower cannot take pictures of this size; `Cancelled` by the monitor, which is asked after every
-    /// layer.
+    /// `InvalidArgument` as [`check_input`](Self::check_input); `Cancelled` by the monitor, which is asked after every layer.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
@@ -52,6 +66,20 @@ impl VisionEncoder {
     ) -> Result<()> {
         match self {
             Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
+            Self::ResNet(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
+            Self::SiglipVit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
+        }
+    }
+
+    /// Whether the tower takes pictures of `[height, width]`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if not.
+    pub fn check_input(&self, size: [usize; 2]) -> Result<()> {
+        match self {
+            Self::Vit(vit) => vit.check_input(size),
+            Self::ResNet(net) => net.check_input(size),
+            Self::SiglipVit(vit) => vit.check_input(size),
         }
     }
 
@@ -59,13 +87,17 @@ impl VisionEncoder {
     pub fn scratch_req(&self, cx: &Cx, size: [usize; 3]) -> ScratchReq {
         match self {
             Self::Vit(vit) => vit.scratch_req(cx, size),
+            Self::ResNet(net) => net.scratch_req(cx, size),
+            Self::SiglipVit(vit) => vit.scratch_req(cx, size),
         }
     }
 
-    /// Tokens of a picture of `[height, width]`, by which callers bound their batches.
+    /// Tokens of a picture of `[height, width]`, or pixels of a map, by which callers bound their batches.
     pub fn tokens(&self, size: [usize; 2]) -> usize {
         match self {
             Self::Vit(vit) => vit.tokens(size),
+            Self::ResNet(net) => net.tokens(size),
+            Self::SiglipVit(vit) => vit.tokens(size),
         }
     }
 
@@ -73,6 +105,8 @@ impl VisionEncoder {
     pub fn outputs(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.outputs(),
+            Self::ResNet(net) => net.outputs(),
+            Self::SiglipVit(vit) => vit.outputs(),
         }
     }
 
@@ -80,6 +114,8 @@ impl VisionEncoder {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.bytes(),
+            Self::ResNet(net) => net.bytes(),
+            Self::SiglipVit(vit) => vit.bytes(),
         }
     }
 }

@@ -88,13 +88,7 @@ impl Vit {
     ) -> Result<()> {
         let dim = self.class_embedding.len();
         let (rows, columns) = (height / self.patch_size, width / self.patch_size);
-        if rows == 0 || columns == 0 {
-            let patch = self.patch_size;
-            return Err(err!(
-                InvalidArgument,
-                "input of {width}x{height} is smaller than a patch of {patch}x{patch}"
-            ));
-        }
+        self.check_input([height, width])?;
         assert_eq!(
             pixels.len(),
             batches * 3 * height * width,
@@ -148,6 +142,21 @@ impl Vit {
         trace.stage(format_args!("vision.pooled"), pooled);
         self.projection.forward(cx, pooled, out, scratch);
         trace.stage(format_args!("image_embeds"), out);
+        Ok(())
+    }
+
+    /// Whether inputs may have `[height, width]` pixels.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if a side is shorter than a patch.
+    pub fn check_input(&self, [height, width]: [usize; 2]) -> Result<()> {
+        let patch = self.patch_size;
+        if height < patch || width < patch {
+            return Err(err!(
+                InvalidArgument,
+                "input of {width}x{height} is smaller than a patch of {patch}x{patch}"
+            ));
+        }
         Ok(())
     }
 

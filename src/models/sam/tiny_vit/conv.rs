@@ -1,35 +1,28 @@
 //! Convolutions with batch norms folded into them, and what TinyViT builds of them.
 
-use alloc::vec::Vec;
-
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Destination, Rows};
-use crate::nn::{BatchNorm, Conv2d, Linear, bind_weight};
+use crate::nn::{Conv2d, Linear, bind_folded};
 use crate::weights::Scope;
 
 /// Added to the variance in batch norms.
 const EPS: f32 = 1e-5;
 
-/// Weight and bias of the convolution `c` with the batch norm `bn` folded into it.
-fn fold(scope: &Scope<'_>, shape: ConvShape) -> Result<(Vec<f32>, Vec<f32>)> {
-    shape.check()?;
-    let mut weight = bind_weight(&scope.at("c"), shape)?;
-    let bias = BatchNorm::bind(&scope.at("bn"), shape.outputs, EPS)?.fold(&mut weight);
-    Ok((weight, bias))
-}
+/// The names of a convolution and its batch norm.
+const NAMES: [&str; 2] = ["c", "bn"];
 
 /// A convolution with its batch norm.
 pub(super) fn bind_conv(scope: &Scope<'_>, shape: ConvShape) -> Result<Conv2d> {
-    let (weight, bias) = fold(scope, shape)?;
+    let (weight, bias) = bind_folded(scope, NAMES, shape, EPS)?;
     Conv2d::new(scope.packing(), shape, &weight, Some(bias))
 }
 
 /// A convolution of 1 × 1 with its batch norm.
 fn bind_pointwise(scope: &Scope<'_>, [inputs, outputs]: [usize; 2]) -> Result<Linear> {
-    let (weight, bias) = fold(scope, ConvShape::new(inputs, outputs, [1, 1]))?;
+    let (weight, bias) = bind_folded(scope, NAMES, ConvShape::new(inputs, outputs, [1, 1]), EPS)?;
     Linear::new(scope.packing(), [outputs, inputs], &weight, Some(bias))
 }
 
