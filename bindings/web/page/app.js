@@ -18,8 +18,8 @@ export const $ = (id) => {
 };
 
 const SAMPLES = [
-  { file: "garden-scene-3d.png", name: "a garden" },
   { file: "octopus-3d.png", name: "an octopus" },
+  { file: "garden-scene-3d.png", name: "a garden" },
   { file: "strawberry-3d.png", name: "a strawberry" },
   { file: "bicycle-3d.png", name: "a bicycle" },
 ];
@@ -32,6 +32,8 @@ class App {
     this.stage = new Stage($("stage"));
     /** @type {Picture | null} */
     this.picture = null;
+    /** Whether the picture was chosen: until then, each tab shows the one that suits it. */
+    this.isChosen = false;
     /** Which of several jobs is the newest. @type {AbortController | null} */
     this.job = null;
     this.kinds = /** @type {const} */ ({ words: "clip", cutout: "sam", follow: "sam2" });
@@ -56,8 +58,8 @@ class App {
       document.documentElement.dataset.version = version;
     }).catch((error) => this.fail(error));
     this.select(this.tabOfAddress(), false);
-    await this.sample(SAMPLES[0].file);
     if (this.tab === "follow") await this.tabs.follow.begin();
+    else await this.enter();
     document.documentElement.dataset.ready = "yes";
   }
 
@@ -137,6 +139,7 @@ class App {
       return this.fail(new Error(`${file.name} is neither a picture, a clip nor a model`));
     }
     if (this.tab === "follow") this.select("cutout");
+    this.isChosen = true;
     await this.open(file, file.name);
   }
 
@@ -171,7 +174,7 @@ class App {
       this.tabs.words.reset();
       this.tabs.cutout.reset();
       this.showSamples();
-      if (this.tab !== "follow") await this.enter();
+      if (this.tab !== "follow") await this.showPicture();
     } catch (error) {
       this.fail(error);
     }
@@ -186,13 +189,17 @@ class App {
       button.setAttribute("aria-pressed", String(file === shown));
       const image = Object.assign(document.createElement("img"), { src: `samples/${file}`, alt: `Sample: ${name}` });
       button.append(image);
-      button.addEventListener("click", () => void (isFollow ? this.tabs.follow.sample(file) : this.sample(file)));
+      button.addEventListener("click", () => {
+        if (isFollow) return void this.tabs.follow.sample(file);
+        this.isChosen = true;
+        void this.sample(file);
+      });
       return button;
     }));
-    $("choose-text").textContent = isFollow ? "Choose a clip" : "Choose a picture";
+    $("choose-text").textContent = isFollow ? " a clip" : " a picture";
     $("picture-file").accept = isFollow ? "image/gif,video/*" : "image/*";
     $("photo-file").accept = isFollow ? "video/*" : "image/*";
-    $("photo").querySelector("span").textContent = isFollow ? "Film one" : "Take a photo";
+    $("photo-text").textContent = isFollow ? "Film" : "Photo";
   }
 
   /** @param {keyof App["kinds"]} name */
@@ -224,6 +231,12 @@ class App {
 
   /** Shows the current tab's state of the picture. */
   async enter() {
+    const suits = SAMPLES[this.tab === "words" ? 0 : 1].file;
+    if (!this.isChosen && this.picture?.name !== suits) await this.sample(suits);
+    else await this.showPicture();
+  }
+
+  async showPicture() {
     if (!this.picture) return;
     const { canvas, width, height } = this.picture;
     this.stage.clear();
@@ -238,7 +251,7 @@ class App {
     if (this.kind === "sam") this.tabs.cutout.forget();
     if (this.kind === "sam2") this.tabs.follow.forget();
     this.showModel();
-    void (this.tab === "follow" ? this.tabs.follow.begin() : this.enter());
+    void (this.tab === "follow" ? this.tabs.follow.begin() : this.showPicture());
   }
 
   showModel() {

@@ -8,7 +8,14 @@ import { save } from "./save.js";
 /** @typedef {import("./stage.js").Box} Box */
 
 export const COLORS = ["#2fd6a8", "#ffb02e", "#6aa5ff", "#ff6f91", "#b98cff", "#d7e34a", "#3fd0e6", "#ff8a4c"];
-const HINT = "Click a thing, or drag a box around it. By keyboard: arrows, Enter, Backspace.";
+/** Holes and islands up to this area, in values of a low-resolution mask, are none that anyone wants to cut out. */
+const SPECK = 24;
+
+const TIDY = { maxHoleArea: SPECK, maxSprinkleArea: SPECK };
+
+/** How to point, with what there is to point with. */
+export const HINT = matchMedia("(pointer: coarse)").matches ? "Tap a thing. For a box, tap or drag its corners."
+  : "Click a thing, or drag a box around it. By keyboard: arrows, Enter, Backspace.";
 
 export class Cutout {
   /** @param {import("./app.js").AppType} app */
@@ -113,8 +120,21 @@ export class Cutout {
 
   /** @param {Dot} dot */
   async dot(dot) {
+    // Of the things that were found, one is taken as it is.
+    if (this.found.length > 1 && dot.label === 1) {
+      const at = Math.floor(dot.y) * (this.app.picture?.width ?? 0) + Math.floor(dot.x);
+      const one = this.found.findLast(({ data }) => data[at]);
+      if (one) return this.take(one);
+    }
     const before = this.masks[this.chosen];
     await this.step({ dots: [...this.dots, dot], box: this.box, lowRes: before?.lowRes });
+  }
+
+  /** @param {import("./stage.js").Layer} layer */
+  take({ data, width, height }) {
+    this.found = [{ data, width, height, color: COLORS[0] }];
+    this.show();
+    this.tell(`${area(data)} pixels.`);
   }
 
   /** @param {Box} box */
@@ -147,7 +167,7 @@ export class Cutout {
     };
     const prediction = await app.work("Asking", async (signal) => {
       const sam = await app.model("sam");
-      const answer = await sam.predict(embedding, prompt, { signal, multimask, lowRes: true });
+      const answer = await sam.predict(embedding, prompt, { signal, multimask, lowRes: true, ...TIDY });
       app.took("A click", contexts.pictures.lastMilliseconds);
       return answer;
     });
@@ -164,7 +184,7 @@ export class Cutout {
     if (radio && this.masks.length > 1) /** @type {HTMLInputElement} */ (radio).checked = true;
     this.show();
     const mask = this.masks[index];
-    if (mask) this.tell(`${mask.area.toLocaleString("en")} pixels, sure to ${(100 * Math.min(1, mask.score)).toFixed(0)} %.`);
+    if (mask) this.tell(`${area(mask.pixels)} pixels, estimated quality ${(100 * Math.min(1, mask.score)).toFixed(0)} %.`);
   }
 
   /** What is selected, in words. @param {string} text */
@@ -227,7 +247,7 @@ export class Cutout {
         const { x, y } = this.wanted;
         const { embedding, turn } = this;
         const sam = await this.app.model("sam");
-        const { best } = await sam.predict(embedding, { points: [[x, y]] }, { only: "best" });
+        const { best } = await sam.predict(embedding, { points: [[x, y]] }, { only: "best", ...TIDY });
         if (turn !== this.turn || embedding !== this.embedding || !this.wanted || this.app.tab !== "cutout") break;
         if (this.steps.length > 0 || this.found.length > 0) break;
         stage.preview = { data: best.pixels, color: "#ffffff", width: best.width, height: best.height };
@@ -249,16 +269,21 @@ export class Cutout {
     this.clear();
     const result = await app.work("Looking everywhere", async (signal, progress) => {
       const sam = await app.model("sam");
-      const answer = await sam.everything(picture.image, { signal, progress });
+      const answer = await sam.everything(picture.image, { signal, progress, minMaskRegionArea: SPECK });
       app.took("Everything", contexts.pictures.lastMilliseconds);
       return answer;
     });
     if (!result) return;
     this.keep(result.embedding, picture);
     if (picture !== app.picture) return;
-    // Large ones below, so that small ones stay in sight.
+    // Large ones below, so that small ones stay in sight; a pixel has the colour of the smallest that it is in.
     this.found = [...result.records].sort((a, b) => b.area - a.area).map((record, i) => (
       { data: record.pixels, color: COLORS[i % COLORS.length], width: record.width, height: record.height }));
+    const taken = new Uint8Array(picture.width * picture.height);
+    for (const layer of this.found.toReversed()) {
+      layer.own = layer.data.map((value, i) => (value && !taken[i] ? 1 : 0));
+      layer.data.forEach((value, i) => (taken[i] |= value));
+    }
     this.show();
     this.tell(`${this.found.length} things were found. Click one to cut it out.`);
   }
@@ -334,4 +359,9 @@ export class Cutout {
     this.keep(embedding, picture);
     this.tell("The embedding is of this picture: click a thing.");
   }
+}
+
+/** @param {Uint8Array} data */
+function area(data) {
+  return data.reduce((sum, it) => sum + it, 0).toLocaleString("en");
 }

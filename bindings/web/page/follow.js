@@ -1,7 +1,7 @@
 // The tab that follows: SAM 2 through a clip.
 import { Rle, Tracker } from "./vitrum/src/index.js";
 import { $ } from "./app.js";
-import { COLORS } from "./cutout.js";
+import { COLORS, HINT } from "./cutout.js";
 import { MOST_FRAMES, readClip } from "./frames.js";
 import { contexts } from "./models.js";
 import { save } from "./save.js";
@@ -68,6 +68,7 @@ export class Follow {
     this.app.stage.mode = /** @type {any} */ (document.querySelector('input[name="follow-mode"]:checked')).value;
     if (!this.clip) await this.sample("tree.gif");
     else this.go(this.frame);
+    if (!this.clip?.isCut) this.app.hint(HINT);
   }
 
   /** The model is another one. */
@@ -253,6 +254,7 @@ export class Follow {
     };
     this.timer = setTimeout(next, 0);
     this.button(true);
+    this.app.stage.cursor = null;
   }
 
   pause() {

@@ -2,7 +2,7 @@
 
 /** @typedef {{ x: number, y: number, label: 0 | 1 }} Dot */
 /** @typedef {[number, number, number, number]} Box */
-/** @typedef {{ data: Uint8Array, color: string, width: number, height: number }} Layer */
+/** `own`: the pixels that take the layer's colour, if not all of it. @typedef {{ data: Uint8Array, color: string, width: number, height: number, own?: Uint8Array }} Layer */
 
 /** How far, in pixels of the screen, a pointer moves before it draws a box. */
 const DRAG = 6;
@@ -27,8 +27,8 @@ export class Stage extends EventTarget {
     this.box = null;
     /** Whether what is not in a layer is darkened. */
     this.dims = false;
-    /** What a click does. @type {"add" | "remove" | "box"} */
-    this.mode = "add";
+    /** @type {"add" | "remove" | "box"} */
+    this.does = "add";
     /** Where the keyboard points. @type {{ x: number, y: number } | null} */
     this.cursor = null;
     /** The corner at which a box was begun, by pointer or keyboard. @type {{ x: number, y: number } | null} */
@@ -38,6 +38,19 @@ export class Stage extends EventTarget {
     this.drawn = new WeakMap();
     this.listen();
     new ResizeObserver(() => this.redraw()).observe(canvas);
+  }
+
+  /** What a click does. */
+  get mode() {
+    return this.does;
+  }
+
+  set mode(mode) {
+    this.does = mode;
+    this.corner = null;
+    // A finger that draws a box does not scroll.
+    this.canvas.style.touchAction = mode === "box" ? "none" : "";
+    this.redraw();
   }
 
   /** @param {CanvasImageSource} picture @param {number} width @param {number} height */
@@ -177,14 +190,14 @@ export class Stage extends EventTarget {
     context.imageSmoothingQuality = "high";
     context.drawImage(this.picture, 0, 0, w, h);
     const zoom = w / this.width;
-    if (this.dims && this.layers.length > 0) this.dim(w, h, zoom);
-    for (const layer of this.layers) this.layer(layer, this.dims ? 0.12 : 0.5, zoom, scale);
+    if (this.dims && this.layers.length > 0) this.dim(w, h);
+    for (const layer of this.layers) this.layer(layer, this.dims ? 0 : 0.5, zoom, scale);
     if (this.preview) this.layer(this.preview, 0.3, zoom, scale);
     this.marks(zoom, scale);
   }
 
-  /** Darkens what is in no layer. @param {number} w @param {number} h @param {number} zoom */
-  dim(w, h, zoom) {
+  /** Darkens what is in no layer. @param {number} w @param {number} h */
+  dim(w, h) {
     const veil = Object.assign(document.createElement("canvas"), { width: this.width, height: this.height });
     const context = /** @type {CanvasRenderingContext2D} */ (veil.getContext("2d"));
     context.fillStyle = "#0b1020a6";
@@ -192,7 +205,6 @@ export class Stage extends EventTarget {
     context.globalCompositeOperation = "destination-out";
     for (const layer of this.layers) context.drawImage(this.prepared(layer).tint, 0, 0);
     this.context.drawImage(veil, 0, 0, w, h);
-    void zoom;
   }
 
   /** @param {Layer} layer @param {number} opacity @param {number} zoom @param {number} scale */
@@ -216,11 +228,11 @@ export class Stage extends EventTarget {
   prepared(layer) {
     const known = this.drawn.get(layer);
     if (known) return known;
-    const { data, width, height } = layer;
+    const { data, width, height, own = data } = layer;
     const tint = Object.assign(document.createElement("canvas"), { width, height });
     const context = /** @type {CanvasRenderingContext2D} */ (tint.getContext("2d"));
     const image = context.createImageData(width, height);
-    for (let i = 0; i < data.length; i++) if (data[i]) image.data[4 * i + 3] = 255;
+    for (let i = 0; i < own.length; i++) if (own[i]) image.data[4 * i + 3] = 255;
     context.putImageData(image, 0, 0);
     context.globalCompositeOperation = "source-in";
     context.fillStyle = layer.color;
@@ -284,27 +296,51 @@ function boxOf(a, b) {
   return [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
 }
 
-/** The edges between pixels of a mask and others, and those at the border. @param {Uint8Array} data @param {number} width @param {number} height */
+/**
+ * The line around a mask, smoothed: through the middles of the edges between its pixels and others.
+ * @param {Uint8Array} data
+ * @param {number} width
+ * @param {number} height
+ */
 function outlineOf(data, width, height) {
   const path = new Path2D();
-  const get = (/** @type {number} */ x, /** @type {number} */ y) =>
-    x >= 0 && y >= 0 && x < width && y < height && data[y * width + x] !== 0;
-  for (let y = 0; y <= height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (get(x, y) === get(x, y - 1)) continue;
-      const begin = x;
-      while (x < width && get(x, y) !== get(x, y - 1)) x++;
-      path.moveTo(begin, y);
-      path.lineTo(x, y);
+  const row = width + 1;
+  /** Ends of edges by their beginnings; the mask is on their right. @type {Map<number, number[]>} */
+  const edges = new Map();
+  const add = (/** @type {number} */ from, /** @type {number} */ to) => {
+    const known = edges.get(from);
+    if (known) known.push(to);
+    else edges.set(from, [to]);
+  };
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (!data[i]) continue;
+      const corner = y * row + x;
+      if (y === 0 || !data[i - width]) add(corner, corner + 1);
+      if (x === width - 1 || !data[i + 1]) add(corner + 1, corner + row + 1);
+      if (y === height - 1 || !data[i + width]) add(corner + row + 1, corner + row);
+      if (x === 0 || !data[i - 1]) add(corner + row, corner);
     }
   }
-  for (let x = 0; x <= width; x++) {
-    for (let y = 0; y < height; y++) {
-      if (get(x, y) === get(x - 1, y)) continue;
-      const begin = y;
-      while (y < height && get(x, y) !== get(x - 1, y)) y++;
-      path.moveTo(x, begin);
-      path.lineTo(x, y);
+  const point = (/** @type {number} */ corner) => [corner % row, Math.floor(corner / row)];
+  for (const [begin, first] of edges) {
+    while (first.length > 0) {
+      const loop = [];
+      for (let at = begin; ; ) {
+        const next = edges.get(at)?.pop();
+        if (next === undefined) break;
+        loop.push(at);
+        at = next;
+        if (at === begin) break;
+      }
+      loop.forEach((corner, k) => {
+        const [x, y] = point(corner);
+        const [nextX, nextY] = point(loop[(k + 1) % loop.length]);
+        const [lastX, lastY] = point(loop[(k + loop.length - 1) % loop.length]);
+        if (k === 0) path.moveTo((lastX + x) / 2, (lastY + y) / 2);
+        path.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+      });
+      path.closePath();
     }
   }
   return path;

@@ -3,7 +3,7 @@ import { $ } from "./app.js";
 import { contexts } from "./models.js";
 
 const SHOWN = 7;
-const START = "strawberry, octopus, bicycle, house, tree, dog, red apple, teddy bear, soccer ball, rocket, cake";
+const START = "strawberry, octopus, bicycle, house, tree, dog, crab, teddy bear, soccer ball, rocket, cake";
 
 export class Words {
   /** @param {import("./app.js").AppType} app */
@@ -31,7 +31,7 @@ export class Words {
   }
 
   async enter() {
-    this.app.hint("Drop a picture anywhere, or paste one.");
+    this.app.hint(matchMedia("(pointer: coarse)").matches ? "Choose a picture, or take a photo." : "Drop a picture anywhere, or paste one.");
     if (!this.hasAnswer) await this.ask();
   }
 
