@@ -34,6 +34,8 @@ class App {
     this.picture = null;
     /** Whether the picture was chosen: until then, each tab shows the one that suits it. */
     this.isChosen = false;
+    /** How many pictures were opened. */
+    this.opened = 0;
     /** Which of several jobs is the newest. @type {AbortController | null} */
     this.job = null;
     this.kinds = /** @type {const} */ ({ words: "clip", cutout: "sam", follow: "sam2" });
@@ -174,6 +176,7 @@ class App {
       this.tabs.words.reset();
       this.tabs.cutout.reset();
       this.showSamples();
+      document.documentElement.dataset.opened = String(++this.opened);
       if (this.tab !== "follow") await this.showPicture();
     } catch (error) {
       this.fail(error);

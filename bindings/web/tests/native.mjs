@@ -53,6 +53,11 @@ export function iou(a, b) {
   return either === 0 ? 1 : both / either;
 }
 
+/** The programs in a page of documentation. @param {string} text */
+export function programsOf(text) {
+  return [...text.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, program]) => program);
+}
+
 /** The floats of an array in NumPy's format. @param {Buffer} bytes */
 export function npy(bytes) {
   const header = bytes.subarray(10, 10 + bytes.readUInt16LE(8)).toString("latin1");

@@ -1,6 +1,7 @@
 // The installed package under Node against the native command, on the demo's pictures. Run by bindings/web/check.
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -346,6 +347,15 @@ test("models come from directories, files, bytes and servers", async () => {
   abort.abort();
   await assert.rejects(loading, { name: "AbortError" });
   server.close();
+});
+
+test("the program of the documentation runs", async () => {
+  const [program] = native.programsOf(await readFile(process.env.VITRUM_DOCS ?? "", "utf8")).filter((it) => it.includes("node:"));
+  await writeFile("program.mjs", program);
+  await copyFile(picturePath("octopus-3d.png"), "picture.png");
+  const printed = execFileSync(process.execPath, ["program.mjs"], { encoding: "utf8", timeout: 60_000 });
+  const [octopus, house] = printed.match(/0\.\d+/g)?.map(Number) ?? [];
+  assert(octopus > 0.9 && house < 0.1, printed);
 });
 
 test("what is closed is freed: memory does not grow", async () => {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { PNG } from "pngjs";
 import { chromium } from "playwright-core";
 import { Sam, demo as demoFiles } from "vitrum";
-import { demo, iou, json, picture, picturePath, pixelsOf, vitrum } from "./native.mjs";
+import { demo, iou, json, picture, picturePath, pixelsOf, programsOf, vitrum } from "./native.mjs";
 import { serve } from "./serve.mjs";
 
 const screenshots = process.env.VITRUM_SCREENSHOTS ?? tmpdir();
@@ -59,6 +59,13 @@ class Visit {
   async until(selector, pattern) {
     await this.page.waitForFunction(([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ""),
       /** @type {const} */ ([selector, pattern.source]), { timeout: 90_000 });
+  }
+
+  /** Chooses a picture, and waits until it is shown. @param {string} path */
+  async choose(path) {
+    const before = await this.page.evaluate(() => document.documentElement.dataset.opened);
+    await this.page.setInputFiles("#picture-file", path);
+    await this.page.waitForFunction((before) => document.documentElement.dataset.opened !== before, before);
   }
 
   /** @param {string} selector */
@@ -150,7 +157,7 @@ async function expected(prompt, multimask) {
 /** @param {Visit} visit */
 async function words(visit) {
   const { page } = visit;
-  await page.setInputFiles("#picture-file", OCTOPUS);
+  await visit.choose(OCTOPUS);
   await visit.until("#answers li", /octopus/);
   const asked = (await page.inputValue("#words")).replaceAll(", ", ",");
   const [{ labels }] = json("classify", OCTOPUS, "--labels", asked);
@@ -178,7 +185,7 @@ async function words(visit) {
 async function cutout(visit, name) {
   const { page } = visit;
   await page.click("#tab-cutout");
-  await page.setInputFiles("#picture-file", GARDEN);
+  await visit.choose(GARDEN);
   await page.waitForSelector("#save-embedding:enabled", { state: "attached" });
 
   // Hovering shows the mask of a click in white, within the time of some frames.
@@ -392,6 +399,31 @@ async function accessible(visit) {
   assert.deepEqual(problems, []);
 }
 
+/** The programs of the documentation, each in a page with a picture. @param {Visit} visit */
+async function documentation(visit) {
+  const programs = programsOf(await readFile(process.env.VITRUM_DOCS ?? "", "utf8")).filter((it) => !it.includes("node:"));
+  assert(programs.length >= 4);
+  // A service worker would ask the server itself for the page that is made here.
+  const context = await browser.newContext({ serviceWorkers: "block" });
+  for (const program of programs) {
+    const page = await context.newPage();
+    /** @type {string[]} */
+    const said = [];
+    page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
+    page.on("pageerror", (error) => said.push(`error: ${error.message}`));
+    const html = `<!doctype html><meta charset="utf-8">
+      <script type="importmap">{ "imports": { "vitrum": "./vitrum/src/index.js" } }</script>
+      <img src="samples/octopus-3d.png"><script type="module">${program}\ndocument.title = "done";</script>`;
+    await page.route("**/program.html", (route) => route.fulfill({ body: html, contentType: "text/html" }));
+    await page.goto(`${visit.server.address}program.html`);
+    await page.waitForFunction(() => document.title === "done").catch((error) => assert.fail(`${program}\n${said.join("\n")}\n${error}`));
+    assert(said.length > 0 && !said.some((it) => it.startsWith("error")), said.join("\n"));
+    await page.close();
+  }
+  await context.close();
+  console.log(`   ${programs.length} programs of the documentation run`);
+}
+
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 const DESKTOP = { viewport: { width: 1440, height: 900 } };
 try {
@@ -401,6 +433,7 @@ try {
     const visit = await Visit.begin(isolated, { ...DESKTOP, colorScheme: isolated ? "dark" : "light" });
     assert.equal(await visit.page.evaluate(() => crossOriginIsolated), isolated);
     await visit.shoot(`${name}-words`);
+    if (isolated) await documentation(visit);
     // Everything is there now: from here on, the server is asked for nothing, and there is no network.
     await visit.open();
     visit.requests.length = 0;
