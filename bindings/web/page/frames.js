@@ -27,6 +27,8 @@ async function readVideo(file, progress) {
   const url = URL.createObjectURL(file);
   try {
     await event(video, "loadeddata", () => (video.src = url));
+    // Of a film that was recorded in a browser, the length is known when its end was sought.
+    if (!Number.isFinite(video.duration)) await event(video, "durationchange", () => (video.currentTime = 1e7));
     const scale = Math.min(1, LONGEST_SIDE / Math.max(video.videoWidth, video.videoHeight));
     const [width, height] = [video.videoWidth, video.videoHeight].map((it) => Math.max(1, Math.round(it * scale)));
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
