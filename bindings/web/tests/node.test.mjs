@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Clip, Context, Embedding, Rle, Sam, Tracker, VitrumError, demo as demoFiles } from "vitrum";
+import { decodeGif } from "./gif.js";
 import * as native from "./native.mjs";
 
 const { demo, iou, json, pixelsOf, picture, picturePath } = native;
@@ -236,6 +237,24 @@ test("track follows as the command does, also when it is saved and restored on t
   assert.deepEqual(await restored.objects(), []);
   restored.close();
   sam2.close();
+});
+
+test("damaged GIFs are errors, and end", async () => {
+  const bytes = new Uint8Array(await readFile(join(demo, "clips/tree.gif")));
+  const { frames } = decodeGif(bytes, 4);
+  assert.deepEqual(frames.map(({ seconds }) => seconds > 0), [true, true, true, true]);
+  for (let end = 0; end < 3000; end += 7) assert.throws(() => decodeGif(bytes.subarray(0, end)), Error);
+  let seed = 1;
+  const random = (/** @type {number} */ below) => (seed = (seed * 48271) % 0x7fffffff) % below;
+  for (let i = 0; i < 200; i++) {
+    const damaged = bytes.slice(0, 20_000);
+    for (let k = 0; k < 4; k++) damaged[13 + random(5000)] = random(256);
+    try {
+      assert(decodeGif(damaged, 2).frames.length <= 2);
+    } catch (error) {
+      assert.match(/** @type {Error} */ (error).message, /GIF/);
+    }
+  }
 });
 
 test("calls stop at once where memory is shared, and are dropped where it is not", async () => {

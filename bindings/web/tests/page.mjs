@@ -449,6 +449,7 @@ async function documentation(visit) {
   assert(programs.length >= 4);
   // A service worker would ask the server itself for the page that is made here.
   const context = await browser.newContext({ serviceWorkers: "block" });
+  visit.requests.length = 0;
   for (const program of programs) {
     const page = await context.newPage();
     /** @type {string[]} */
@@ -465,6 +466,10 @@ async function documentation(visit) {
     await page.close();
   }
   await context.close();
+  // Two programs load the CLIP, and the second takes it from the cache.
+  const fetched = visit.requests.filter((path) => path.endsWith(".safetensors"));
+  assert.equal(fetched.length, 3);
+  assert.equal(new Set(fetched).size, 3);
   console.log(`   ${programs.length} programs of the documentation run`);
 }
 

@@ -9,7 +9,7 @@ const entries = await readdir(directory, { recursive: true, withFileTypes: true 
 const files = entries
   .filter((entry) => entry.isFile())
   .map((entry) => relative(directory, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join("/"))
-  .filter((file) => file !== "offline.json" && file !== "sw.js" && !file.endsWith(".md"))
+  .filter((file) => file !== "offline.json" && file !== "sw.js" && !/\.md$|^LICENSE|^NOTICE/.test(file))
   .sort();
 const hash = createHash("sha256");
 for (const file of [...files, "sw.js"]) hash.update(file).update("\0").update(await readFile(join(directory, file)));
