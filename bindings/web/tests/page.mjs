@@ -36,6 +36,8 @@ class Visit {
     self.requests = /** @type {string[]} */ ([]);
     self.server = await serve(pageDirectory, { isolated, onRequest: (path) => self.requests.push(path) });
     self.context = await browser.newContext({ acceptDownloads: true, ...options });
+    // Machines that build other things meanwhile are slow.
+    self.context.setDefaultTimeout(90_000);
     self.page = await self.context.newPage();
     self.trouble = /** @type {string[]} */ ([]);
     self.foreign = /** @type {string[]} */ ([]);
@@ -371,7 +373,9 @@ async function film(visit) {
     input.files = files.files;
     input.dispatchEvent(new Event("change"));
   });
-  await visit.until("#frame-number", /^1 \/ (9|1\d)$/);
+  // It is none of the samples.
+  await page.waitForSelector('#samples [aria-pressed="true"]', { state: "detached" });
+  await visit.until("#frame-number", /^1 \/ \d+$/);
   await visit.click(70, 110, { width: 320, height: 240 });
   await visit.until("#follow-say", /Now follow it/);
   await page.click("#follow");
@@ -384,7 +388,7 @@ async function film(visit) {
     pixels.forEach((value, i) => value && ((sum += i % 320), area++));
     return sum / area;
   });
-  assert(middles.length >= 9 && middles.at(-1) > middles[0] + 40, String(middles));
+  assert(middles.length >= 8 && middles.at(-1) > middles[0] + 40, String(middles));
 }
 
 /** @param {Visit} visit */

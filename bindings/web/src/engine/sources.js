@@ -150,25 +150,24 @@ export class Reader {
     const told = response.headers.get("content-encoding") ? 0 : Number(response.headers.get("content-length") ?? 0);
     this.total += told;
     if (!response.body) return new Uint8Array(await response.arrayBuffer());
-    /** @type {Uint8Array[]} */
-    const chunks = [];
+    // With its length known, the file is in memory once.
+    let bytes = new Uint8Array(told || 1 << 16);
     let size = 0;
     const reader = response.body.getReader();
     for (;;) {
       this.signal.throwIfAborted();
       const { done, value } = await reader.read();
       if (done) break;
-      chunks.push(value);
+      if (size + value.length > bytes.length) {
+        const larger = new Uint8Array(Math.max(2 * bytes.length, size + value.length));
+        larger.set(bytes.subarray(0, size));
+        bytes = larger;
+      }
+      bytes.set(value, size);
       size += value.length;
       this.advance(value.length);
     }
-    if (told !== 0 && size !== told) throw new VitrumError(C.E_IO, `${address}: ended after ${size} of ${told} bytes`);
-    const bytes = new Uint8Array(size);
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    if (told !== 0 && size !== told) throw new VitrumError(C.E_IO, `${address}: ${size} bytes came of ${told}`);
+    return bytes.subarray(0, size);
   }
 }
