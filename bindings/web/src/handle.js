@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // What lives in the worker and is freed: models, embeddings, trackers.
 import { invalid } from "./errors.js";
 
