@@ -3,7 +3,7 @@ import { C } from "./abi.js";
 import { VitrumError, invalid } from "./errors.js";
 
 /** @typedef {import("./types.js").CallOptions} CallOptions */
-/** @typedef {{ resolve: (result: any) => void, reject: (error: unknown) => void, message: { id: number, method: string, params: any }, transfer: Transferable[], options: CallOptions, isSettled: boolean, discard?: (result: any) => void }} Call */
+/** @typedef {{ resolve: (result: any) => void, reject: (error: unknown) => void, message: { id: number, method: string, params: any }, transfer: Transferable[], options: CallOptions, isSettled: boolean, discard?: (result: any) => void, onAbort?: () => void }} Call */
 /** @typedef {{ postMessage(message: unknown, transfer?: readonly any[]): void, terminate(): unknown, ref?(): void, unref?(): void }} AnyWorker */
 
 /** What a context may be asked for: fields of `vitrum_limits`. */
@@ -136,7 +136,8 @@ export class Context {
       const message = { id: ++this.lastId, method, params: { ...params, reports: options.progress !== undefined } };
       /** @type {Call} */
       const call = { resolve, reject, message, transfer, options, isSettled: false, discard };
-      signal?.addEventListener("abort", () => this.abort(call), { once: true });
+      call.onAbort = () => this.abort(call);
+      signal?.addEventListener("abort", call.onAbort, { once: true });
       this.queue.push(call);
       this.next();
     });
@@ -160,6 +161,8 @@ export class Context {
   settle(call, tell) {
     if (call.isSettled) return;
     call.isSettled = true;
+    // A signal may serve many calls.
+    if (call.onAbort) call.options.signal?.removeEventListener("abort", call.onAbort);
     tell();
   }
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
+import { getEventListeners } from "node:events";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -269,6 +270,11 @@ test("calls stop at once where memory is shared, and are dropped where it is not
   await assert.rejects(sam.everything(garden, { signal: abort.signal }), { name: "AbortError" });
   await clip.tokenize("the worker is free again");
   assert(performance.now() - stopped < whole / 2, `${performance.now() - stopped} of ${whole} ms`);
+
+  // One signal serves any number of calls.
+  const many = new AbortController();
+  for (let i = 0; i < 30; i++) await clip.classify(await picture("octopus-3d.png"), labels, { signal: many.signal });
+  assert.equal(getEventListeners(many.signal, "abort").length, 0);
 
   // One that waits is not begun; one that is aborted before is not sent.
   const waits = new AbortController();
