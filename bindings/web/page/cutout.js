@@ -30,6 +30,8 @@ export class Cutout {
     this.found = [];
     /** Dots and boxes in their order, each with the mask that was shown before it. @type {{ dots: Dot[], box: Box | null, lowRes?: Float32Array }[]} */
     this.steps = [];
+    /** @type {{ picture: import("./app.js").Picture, work: Promise<void> } | null} */
+    this.encoding = null;
     /** Which answer is the newest. */
     this.turn = 0;
     /** @type {{ x: number, y: number } | null} */
@@ -89,10 +91,22 @@ export class Cutout {
     if (this.app.tab === "cutout") this.app.hint(this.embedding ? HINT : "The picture must be encoded first.");
   }
 
+  /** Encodes the picture; who asks meanwhile waits for the same. */
   async encode() {
-    const { app } = this;
-    const { picture } = app;
+    const { picture } = this.app;
     if (!picture) return;
+    if (this.encoding?.picture !== picture) {
+      const work = this.encodeNow(picture).finally(() => {
+        if (this.encoding?.work === work) this.encoding = null;
+      });
+      this.encoding = { picture, work };
+    }
+    await this.encoding.work;
+  }
+
+  /** @param {import("./app.js").Picture} picture */
+  async encodeNow(picture) {
+    const { app } = this;
     app.hint("The picture is encoded, once. Then clicks are fast.");
     const embedding = await app.work("Encoding the picture", async (signal, progress) => {
       const sam = await app.model("sam");
@@ -159,7 +173,7 @@ export class Cutout {
       return this.show();
     }
     const embedding = await this.ready();
-    if (!embedding) return;
+    if (!embedding || turn !== this.turn) return;
     // One click may mean a part or the whole; more of it means one thing.
     const multimask = step.dots.length === 1 && !step.box;
     const prompt = {

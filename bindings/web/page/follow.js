@@ -28,6 +28,8 @@ export class Follow {
     this.isFollowed = false;
     /** What the frame that is prompted was encoded to. @type {{ frame: number, embedding: any } | null} */
     this.encoded = null;
+    /** @type {{ clip: import("./frames.js").Clip, frame: number, work: Promise<any> } | null} */
+    this.encoding = null;
     this.turn = 0;
     /** @type {ReturnType<typeof setTimeout> | null} */
     this.timer = null;
@@ -186,16 +188,13 @@ export class Follow {
     if (isEmpty) here.delete(object);
     this.show();
     if (isEmpty) return;
-    const mask = await app.work("Asking", async (signal, progress) => {
+    const embedding = await this.encode(frame);
+    if (!embedding || turn !== this.turn) return;
+    const mask = await app.work("Asking", async (signal) => {
       const sam = await app.model("sam2");
-      if (this.encoded?.frame !== frame) {
-        this.encoded?.embedding.close();
-        this.encoded = null;
-        this.encoded = { frame, embedding: await sam.encode(clip.frames[frame].image, { signal, progress }) };
-      }
       const prompt = { points: dots, ...(box && { box }) };
       const multimask = dots.length === 1 && !box;
-      const { best } = await sam.predict(this.encoded.embedding, prompt, { signal, multimask, only: "best" });
+      const { best } = await sam.predict(embedding, prompt, { signal, multimask, only: "best" });
       app.took("A click", contexts.clips.lastMilliseconds);
       return best;
     });
@@ -203,6 +202,26 @@ export class Follow {
     here.set(object, mask.pixels);
     this.tell(this.isFollowed ? "Follow again to take this into account." : "Now follow it, or click to put the mask right.");
     this.show();
+  }
+
+  /** The frame, encoded; who asks meanwhile waits for the same. @param {number} frame @returns {Promise<any>} */
+  async encode(frame) {
+    const { app, clip } = this;
+    if (!clip || this.encoded?.frame === frame) return this.encoded?.embedding;
+    if (this.encoding?.clip !== clip || this.encoding.frame !== frame) {
+      const work = app.work("Encoding the frame", async (signal, progress) => {
+        const sam = await app.model("sam2");
+        return sam.encode(clip.frames[frame].image, { signal, progress });
+      }).then((embedding) => {
+        if (this.encoding?.work === work) this.encoding = null;
+        if (!embedding || clip !== this.clip) return embedding?.close();
+        this.encoded?.embedding.close();
+        this.encoded = { frame, embedding };
+        return embedding;
+      });
+      this.encoding = { clip, frame, work };
+    }
+    return this.encoding.work;
   }
 
   async follow() {
