@@ -7,7 +7,7 @@ import { Clip, Context, Sam, demo } from "./vitrum/src/index.js";
 export const ABOUT = {
   clip: {
     demo: "Demo CLIP", note: "knows emoji and nothing else; for photographs, use a published one.",
-    help: "model.safetensors, config.json, preprocessor_config.json and tokenizer.json of a CLIP, as they are published. ViT-B/32 takes 600 MB of memory and about a second for a picture.",
+    help: "model.safetensors, config.json, preprocessor_config.json and tokenizer.json of a CLIP, as they are published. ViT-B/32 takes 1.2 GB of memory and about a second for a picture.",
   },
   sam: {
     demo: "Demo SAM", note: "was trained on emoji; for photographs, use a published one.",
