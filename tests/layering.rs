@@ -185,7 +185,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
-        .filter(|path| !path.ends_with("target") && !path.ends_with("build"))
+        .filter(|path| !["target", "build", "node_modules"].iter().any(|product| path.ends_with(product)))
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
 }
@@ -214,7 +214,8 @@ fn lib_rs_declares_the_layers_in_order() {
 
 #[test]
 fn files_are_short() {
-    let extensions = ["rs", "py", "c", "cpp", "hpp", "h", "mjs", "sh", "swift", "kt"];
+    let extensions =
+        ["rs", "py", "c", "cpp", "hpp", "h", "js", "mjs", "ts", "css", "html", "sh", "swift", "kt"];
     let mut long = Vec::new();
     for path in HANDWRITTEN.iter().flat_map(|dir| files(&root().join(dir))) {
         if !path.extension().is_some_and(|ext| extensions.iter().any(|&known| ext == known)) {

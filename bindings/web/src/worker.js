@@ -1,0 +1,138 @@
+// The worker: receives calls one after the other, runs them with the library, and sends results back.
+import { C } from "./abi.js";
+import * as clip from "./engine/clip.js";
+import { Engine } from "./engine/engine.js";
+import { Arena } from "./engine/module.js";
+import * as sam from "./engine/sam.js";
+import { Reader, readAddress } from "./engine/sources.js";
+import * as tracker from "./engine/tracker.js";
+import { VitrumError } from "./errors.js";
+
+/** @typedef {{ id: number, method: string, params: any }} Request */
+
+/** Functions of the engine by name. @type {Record<string, Record<string, (engine: Engine, params: any) => unknown>>} */
+const METHODS = { clip, sam, tracker };
+
+/** Milliseconds between two reports of a call. */
+const REPORT_EVERY = 40;
+
+/** @type {{ postMessage(message: unknown, transfer: Transferable[]): void }} */
+let port;
+/** @type {Engine | null} */
+let engine = null;
+/** The number of the call that is to stop, where memory can be shared. @type {Int32Array | null} */
+let stop = null;
+/** For what can be stopped while it waits. @type {{ id: number, controller: AbortController } | null} */
+let waiting = null;
+
+/** @param {{ source: WebAssembly.Module | string, limits: Record<string, number>, stop: SharedArrayBuffer | null }} params */
+async function start(params) {
+  stop = params.stop && new Int32Array(params.stop);
+  const reader = new Reader({ cache: null, signal: new AbortController().signal, onBytes: () => {} });
+  const source = typeof params.source === "string" ? await reader.read({ name: "wasm", from: params.source }) : params.source;
+  engine = await Engine.start(/** @type {BufferSource} */ (source), params.limits);
+  return engine.about();
+}
+
+/** @param {Request} request */
+async function load({ id, method, params }) {
+  const running = /** @type {Engine} */ (engine);
+  const controller = new AbortController();
+  waiting = { id, controller };
+  const onBytes = throttled((/** @type {number} */ loaded, /** @type {number} */ total) =>
+    send({ id, progress: { stage: "download", fraction: total ? loaded / total : 0, loadedBytes: loaded, totalBytes: total } }));
+  const reader = new Reader({ cache: params.cache, signal: controller.signal, onBytes });
+  const isClip = method === "clip.load";
+  const { module } = running;
+  const arena = new Arena(module);
+  try {
+    /** @type {import("./types.js").LoadedFile[]} */
+    const files = [];
+    /** @param {string} name @param {Uint8Array} bytes */
+    const keep = (name, bytes) => files.push({ name, start: arena.bytes(bytes), size: bytes.length });
+    if (params.address !== undefined) {
+      for (const { name, bytes } of await readAddress(params.address, reader, isClip)) keep(name, bytes);
+    } else {
+      // One after the other, so that only one of them is outside of the module's memory.
+      for (const source of params.sources) keep(source.name, await reader.read(source));
+    }
+    const model = (isClip ? clip : sam).load(running, { files, options: params.options });
+    return { ...model, warnings: [...model.warnings, ...reader.warnings] };
+  } finally {
+    waiting = null;
+    arena.free();
+  }
+}
+
+/** @param {Request} request */
+async function run(request) {
+  const { id, method, params } = request;
+  if (method === "start") return start(params);
+  if (!engine) throw new VitrumError(C.E_INVALID_ARGUMENT, "the context was not started");
+  const report = throttled((/** @type {number} */ fraction) => send({ id, progress: { stage: "compute", fraction } }));
+  engine.module.callbacks.progress = (fraction) => {
+    if (params?.reports) report(fraction);
+    return stop !== null && Atomics.load(stop, 0) === id;
+  };
+  switch (method) {
+    case "free": return params.ids.forEach((/** @type {number} */ it) => engine?.free(it));
+    case "trim": return engine.trim();
+    case "about": return engine.about();
+    case "clip.load":
+    case "sam.load": return load(request);
+  }
+  const [group, name] = method.split(".");
+  return METHODS[group][name](engine, params);
+}
+
+/** Calls `body` at most every `REPORT_EVERY` milliseconds. @template {unknown[]} A @param {(...args: A) => void} body */
+function throttled(body) {
+  let last = -Infinity;
+  return (/** @type {A} */ ...args) => {
+    const now = performance.now();
+    if (now - last < REPORT_EVERY) return;
+    last = now;
+    body(...args);
+  };
+}
+
+/** Sends a message; buffers in it are moved, not copied. @param {Record<string, unknown>} message */
+function send(message) {
+  port.postMessage(message, buffersIn(message.result, new Set()));
+}
+
+/** @param {unknown} value @param {Set<ArrayBuffer>} found @returns {ArrayBuffer[]} */
+function buffersIn(value, found) {
+  if (ArrayBuffer.isView(value)) found.add(/** @type {ArrayBuffer} */ (value.buffer));
+  else if (value && typeof value === "object") for (const it of Object.values(value)) buffersIn(it, found);
+  return [...found];
+}
+
+/** @param {Request | { abort: number }} message */
+async function receive(message) {
+  if ("abort" in message) {
+    if (waiting?.id === message.abort) waiting.controller.abort();
+    return;
+  }
+  const { id } = message;
+  try {
+    const begin = performance.now();
+    const result = await run(message);
+    send({ id, result, milliseconds: performance.now() - begin, memoryBytes: engine?.module.memoryBytes ?? 0 });
+  } catch (error) {
+    const { name, message: text } = error instanceof Error ? error : { name: "Error", message: String(error) };
+    const cancelled = name === "AbortError";
+    const status = error instanceof VitrumError ? error.status : cancelled ? C.E_CANCELLED : null;
+    send({ id, error: { status, message: text }, broken: engine?.module.broken !== null && engine !== null });
+  }
+}
+
+if (typeof postMessage === "function") {
+  port = /** @type {any} */ (globalThis);
+  addEventListener("message", (event) => void receive(event.data));
+} else {
+  const threads = "node:worker_threads";
+  const { parentPort } = await import(/* @vite-ignore */ threads);
+  port = parentPort;
+  parentPort.on("message", (/** @type {Request} */ message) => void receive(message));
+}
