@@ -1,6 +1,7 @@
-//! CLIP's tokenizer: byte-level BPE over normalised words, as Hugging Face's `CLIPTokenizerFast`.
+//! Tokenizers of text towers: CLIP's, byte-level BPE over normalised words, as Hugging Face's `CLIPTokenizerFast`; those that a
+//! `tokenizer.json` describes in parts, such as SigLIP 2's, XLM-R's and BERT's (`pipeline`); SigLIP's `spiece.model` (`sentencepiece`).
 //!
-//! A text goes through these steps, one file each. With Hugging Face's files:
+//! With CLIP's, a text goes through these steps, one file each. With Hugging Face's files:
 //!
 //! 1. `added`: special tokens written in the text are taken out and keep their ids;
 //! 2. `normalize`: NFC, whitespace runs to one space, lower case;
@@ -23,6 +24,7 @@
 mod added;
 mod bpe;
 mod clean;
+mod document;
 mod files;
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -30,6 +32,8 @@ mod json;
 mod lists;
 mod lookup;
 mod normalize;
+mod pipeline;
+mod sentencepiece;
 mod settings;
 mod split;
 mod unicode;
@@ -46,13 +50,15 @@ use added::{AddedTokens, Piece};
 use bpe::{Bpe, Workspace};
 pub use clean::Cleaning;
 pub use files::FILES;
+use pipeline::Pipeline;
+use sentencepiece::Siglip;
 
 /// Context length of every published CLIP.
 pub const CONTEXT_LENGTH: usize = 77;
 
-/// Largest tokenizer file, also after decompression (the published ones have 1–4 MB). A string with escapes in JSON may
+/// Largest tokenizer file, also after decompression (the published ones have up to 34 MB). A string with escapes in JSON may
 /// have 64 KiB of it, 4 KiB without the feature `std`.
-pub const MAX_FILE_BYTES: usize = 16 << 20;
+pub const MAX_FILE_BYTES: usize = 64 << 20;
 
 /// Largest text.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
@@ -72,8 +78,10 @@ pub enum Overlong {
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     rules: Rules,
-    bpe: Bpe,
     vocabulary: u32,
+    /// What is put before a text, and after it.
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
     start: u32,
     end: u32,
     padding: u32,
@@ -87,9 +95,13 @@ pub struct Tokenizer {
 #[derive(Clone, Debug)]
 enum Rules {
     /// `CLIPTokenizer`'s.
-    HuggingFace { added: AddedTokens, specials_in_pattern: bool },
+    HuggingFace { added: AddedTokens, specials_in_pattern: bool, bpe: Bpe },
     /// `SimpleTokenizer`'s, with its spelling of the start and end token.
-    OpenAi { cleaning: Cleaning, specials: [&'static str; 2] },
+    OpenAi { cleaning: Cleaning, specials: [&'static str; 2], bpe: Bpe },
+    /// Those of the parts of a `tokenizer.json`.
+    Parts(Pipeline),
+    /// `SiglipTokenizer`'s.
+    Siglip(Siglip),
 }
 
 impl Tokenizer {
@@ -159,8 +171,13 @@ impl Tokenizer {
     /// # Errors
     /// `InvalidArgument` below 2.
     pub fn with_context_length(self, length: usize) -> Result<Self> {
-        if length < 2 {
-            return Err(err!(InvalidArgument, "context length {length}: start and end need 2"));
+        let framed = self.prefix.len() + self.suffix.len();
+        if length < framed.max(2) {
+            return Err(err!(
+                InvalidArgument,
+                "context length {length}: start and end need {}",
+                framed.max(2)
+            ));
         }
         Ok(Self { context_length: length.min(self.longest), ..self })
     }
@@ -222,16 +239,19 @@ impl Tokenizer {
             return Err(err!(Limit, "text of {length} bytes, the limit is {MAX_TEXT_BYTES}"));
         }
         let mut ids = Vec::with_capacity(self.context_length.min(64));
-        ids.push(self.start);
+        ids.try_extend(&self.prefix)?;
         // One more than the room before the end token tells that the text is too long.
-        let room = self.context_length - 1;
+        let room = self.context_length - self.suffix.len();
         self.append(text, room + 1, &mut ids)?;
         if ids.len() > room && self.overlong == Overlong::Reject {
             let context = self.context_length;
             return Err(err!(Limit, "text of more than the {context} tokens of the context"));
         }
         ids.truncate(room);
-        ids.push(self.end);
+        // SigLIP's text that ends with an end token gets no other.
+        if !matches!(self.rules, Rules::Siglip(_)) || ids.last() != Some(&self.end) {
+            ids.try_extend(&self.suffix)?;
+        }
         Ok(ids)
     }
 
@@ -260,16 +280,18 @@ impl Tokenizer {
     /// Append the tokens of `text`; stop after the word with which `ids` reaches `enough`.
     fn append(&self, text: &str, enough: usize, ids: &mut Vec<u32>) -> Result<()> {
         match &self.rules {
-            Rules::HuggingFace { added, specials_in_pattern } => {
-                self.append_pieces(text, added, *specials_in_pattern, enough, ids)
+            Rules::HuggingFace { added, specials_in_pattern, bpe } => {
+                append_pieces(text, added, *specials_in_pattern, bpe, enough, ids)
             }
-            Rules::OpenAi { cleaning, specials } => {
+            Rules::Parts(pipeline) => pipeline.append(text, enough, ids),
+            Rules::Siglip(siglip) => siglip.append(text, enough, ids),
+            Rules::OpenAi { cleaning, specials, bpe } => {
                 let mut workspace = Workspace::default();
                 for word in split::simple_words(&cleaning.run(text)?, *specials) {
                     match specials.iter().position(|special| *special == word) {
                         Some(0) => ids.try_push(self.start)?,
                         Some(_) => ids.try_push(self.end)?,
-                        None => self.bpe.encode(word.as_bytes(), &mut workspace, ids)?,
+                        None => bpe.encode(word.as_bytes(), &mut workspace, ids)?,
                     }
                     if ids.len() >= enough {
                         break;
@@ -279,39 +301,39 @@ impl Tokenizer {
             }
         }
     }
+}
 
-    /// [`append`](Self::append) with Hugging Face's rules.
-    fn append_pieces(
-        &self,
-        text: &str,
-        added: &AddedTokens,
-        specials_in_pattern: bool,
-        enough: usize,
-        ids: &mut Vec<u32>,
-    ) -> Result<()> {
-        let mut workspace = Workspace::default();
-        for piece in added.plain.split(text) {
-            let text = match piece {
-                Piece::Text(text) => normalize::normalize(text)?,
-                Piece::Token(id) => {
-                    ids.try_push(id)?;
-                    continue;
-                }
-            };
-            for piece in added.normalized.split(&text) {
-                match piece {
-                    Piece::Token(id) => ids.try_push(id)?,
-                    Piece::Text(text) => {
-                        for word in split::words(text, specials_in_pattern) {
-                            self.bpe.encode(word.as_bytes(), &mut workspace, ids)?;
-                            if ids.len() >= enough {
-                                return Ok(());
-                            }
+/// [`Tokenizer::append`] with Hugging Face's rules.
+fn append_pieces(
+    text: &str,
+    added: &AddedTokens,
+    specials_in_pattern: bool,
+    bpe: &Bpe,
+    enough: usize,
+    ids: &mut Vec<u32>,
+) -> Result<()> {
+    let mut workspace = Workspace::default();
+    for piece in added.plain.split(text) {
+        let text = match piece {
+            Piece::Text(text) => normalize::normalize(text)?,
+            Piece::Token(id) => {
+                ids.try_push(id)?;
+                continue;
+            }
+        };
+        for piece in added.normalized.split(&text) {
+            match piece {
+                Piece::Token(id) => ids.try_push(id)?,
+                Piece::Text(text) => {
+                    for word in split::words(text, specials_in_pattern) {
+                        bpe.encode(word.as_bytes(), &mut workspace, ids)?;
+                        if ids.len() >= enough {
+                            return Ok(());
                         }
                     }
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
 }
