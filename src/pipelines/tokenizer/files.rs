@@ -94,7 +94,7 @@ pub(super) fn load<'f>(
         }
         if fallback.is_some() {
             // The settings of a tokenizer whose vocabulary is missing say at least whether it is CLIP's.
-            settings(&mut read)?;
+            settings(&mut read)?.require_clip()?;
         }
     }
     let Some(list) = list.as_deref().or(fallback) else { return Ok(None) };

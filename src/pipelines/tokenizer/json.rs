@@ -299,7 +299,10 @@ pub(super) fn added_token(value: &Value, content: &str, id: u32) -> Result<Added
 
 /// `Unsupported` if an added token is looked for in another way than here.
 pub(super) fn check_flags(value: &Value) -> Result<()> {
-    if value["single_word"] == true { Err(unsupported("added token", value)) } else { Ok(()) }
+    match value["single_word"] == true {
+        true => Err(err!(Unsupported, "an added token is a single_word, which is not known: {}", shown(value))),
+        false => Ok(()),
+    }
 }
 
 /// `Unsupported` unless the normaliser is what [`super::normalize`] does.

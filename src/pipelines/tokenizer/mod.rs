@@ -109,14 +109,19 @@ impl Tokenizer {
     /// there is one. `None` if none of them has a vocabulary and `fallback` is `None`.
     ///
     /// The vocabulary is that of `tokenizer.json`; without one, of `vocab.json` and `merges.txt`; without those,
-    /// of OpenAI's `bpe_simple_vocab_16e6.txt[.gz]`; without any, the merge list `fallback`. Beside the first two,
-    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read as transformers 5 reads
-    /// them for a `CLIPTokenizer`: added tokens, special tokens, `model_max_length`, `split_special_tokens`.
-    /// Beside the last two, `open_clip_config.json` says how texts are cleaned.
+    /// of OpenAI's `bpe_simple_vocab_16e6.txt[.gz]`, BERT's `vocab.txt` or SigLIP's `spiece.model`; without any, the merge list
+    /// `fallback`. `spiece.model` comes before `tokenizer.json` if the `tokenizer_class` is `SiglipTokenizer`. Beside all but
+    /// OpenAI's, `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read as transformers 5 reads
+    /// them: added tokens, special tokens, `model_max_length`, `split_special_tokens`, for BERT and SigLIP lower case.
+    /// Beside OpenAI's, and for open_clip's wrapper of a tokenizer of transformers, `open_clip_config.json` says how texts
+    /// are cleaned.
+    ///
+    /// SigLIP's towers take texts of 64 ids: [`with_context_length`](Self::with_context_length) of the model's length, then
+    /// [`encode_batch`](Self::encode_batch), whose padding they attend to.
     ///
     /// # Errors
-    /// Those of the other constructors, `read`'s, `Unsupported` naming a setting that changes the ids and is not
-    /// CLIP's (another `tokenizer_class` or `hf_tokenizer_name`, left truncation or padding, …) or another
+    /// Those of the other constructors, `read`'s, `Unsupported` naming a setting that changes the ids and is not known
+    /// (another `tokenizer_class` or `hf_tokenizer_name`, left truncation or padding, …) or another
     /// tokenizer's file, and `NotFound` if `vocab.json` and `merges.txt` are not both there.
     pub fn from_files<'f>(
         read: impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
@@ -128,8 +133,8 @@ impl Tokenizer {
     /// From the contents of a `tokenizer.json`: exactly what it says, no cleaning of texts.
     ///
     /// # Errors
-    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), `OutOfMemory`, and `Unsupported`
-    /// if its normaliser, pattern, post-processor or model are not CLIP's.
+    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), `OutOfMemory`, and `Unsupported`, naming its
+    /// place, for a part that is not known.
     pub fn from_tokenizer_json(json: &[u8]) -> Result<Self> {
         json::tokenizer(json)
     }
@@ -214,12 +219,13 @@ impl Tokenizer {
         self.context_length
     }
 
-    /// The id of `<|startoftext|>`.
+    /// The id of the start token, `<|startoftext|>` with CLIP's; that of the end token where nothing is put before a text, as
+    /// with SigLIP's.
     pub fn start_id(&self) -> u32 {
         self.start
     }
 
-    /// The id of `<|endoftext|>`.
+    /// The id of the end token, `<|endoftext|>` with CLIP's; that of padding where nothing is put after a text.
     pub fn end_id(&self) -> u32 {
         self.end
     }
@@ -229,7 +235,8 @@ impl Tokenizer {
         self.padding
     }
 
-    /// The ids of `text` between start and end token, at most the context length, not padded.
+    /// The ids of `text` between start and end token, or what else the files put around a text, at most the context length,
+    /// not padded.
     ///
     /// # Errors
     /// `Limit` if `text` exceeds [`MAX_TEXT_BYTES`], or the context under [`Overlong::Reject`]; `OutOfMemory`.

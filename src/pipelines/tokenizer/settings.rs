@@ -75,6 +75,8 @@ const SPECIALS: [&str; 7] =
 #[derive(Debug)]
 pub(super) struct Settings {
     class: Class,
+    /// Its name, null if no file says.
+    class_name: Value,
     /// `do_lower_case` and other flags of the configuration that BERT and SigLIP go by.
     config: Value,
     /// Added tokens by id that replace those of other files.
@@ -149,6 +151,7 @@ impl Settings {
         }
         let split_specials = config["split_special_tokens"] == true;
         let longest = longest(&config["model_max_length"]).map_err(|e| e.within(CONFIG))?;
+        let config_class = &config["tokenizer_class"];
         let mut flags = serde_json::Map::new();
         for key in ["do_lower_case", "strip_accents", "tokenize_chinese_chars", "legacy"] {
             check_memory()?;
@@ -159,14 +162,16 @@ impl Settings {
             }
         }
         let config = Value::Object(flags);
-        Ok(Self { class, config, decoder, added: by_id, specials, split_specials, longest })
+        let class_name = match config_class.as_str() {
+            Some(name) => Value::String(try_string(name)?),
+            None => Value::Null,
+        };
+        Ok(Self { class, class_name, config, decoder, added: by_id, specials, split_specials, longest })
     }
 
     /// Change what the vocabulary's file declares, CLIP's. `frames` says whether it has start and end tokens itself.
     pub(super) fn apply<'a>(&'a self, declared: &mut Declared<'a>, frames: bool) -> Result<()> {
-        if !matches!(self.class, Class::Unknown | Class::Clip | Class::FileAsIs) {
-            return Err(err!(Unsupported, "{CONFIG}: tokenizer_class is not CLIP's, the vocabulary is"));
-        }
+        self.require_clip()?;
         let file_as_is = self.class == Class::FileAsIs;
         if file_as_is && !frames {
             let class = FILE_CLASSES[0];
@@ -178,12 +183,27 @@ impl Settings {
         self.apply_to(declared, file_as_is)
     }
 
+    /// `Unsupported` if the class is not CLIP's.
+    pub(super) fn require_clip(&self) -> Result<()> {
+        match self.class {
+            Class::Unknown | Class::Clip | Class::FileAsIs => Ok(()),
+            _ => Err(self.is_other("CLIP's")),
+        }
+    }
+
+    /// The error for a vocabulary that is `whose`, and another class.
+    fn is_other(&self, whose: &str) -> Error {
+        err!(
+            Unsupported,
+            "{CONFIG}: tokenizer_class is {}, the vocabulary is {whose}",
+            shown(&self.class_name)
+        )
+    }
+
     /// Change what a `tokenizer.json` in parts declares.
     pub(super) fn apply_to_parts<'a>(&'a self, described: &mut Described<'a>) -> Result<()> {
         match self.class {
-            Class::Clip => {
-                return Err(err!(Unsupported, "{CONFIG}: tokenizer_class is CLIP's, the vocabulary is not"));
-            }
+            Class::Clip => return Err(self.is_other("not CLIP's")),
             Class::Bert => described.normalize_as_bert(&self.config)?,
             Class::Siglip2 => {
                 described.lower()?;
@@ -198,7 +218,7 @@ impl Settings {
     /// Change what BERT's `vocab.txt` declares.
     pub(super) fn apply_to_bert<'a>(&'a self, described: &mut Described<'a>) -> Result<()> {
         if !matches!(self.class, Class::Unknown | Class::Bert) {
-            return Err(err!(Unsupported, "{CONFIG}: tokenizer_class is not BERT's, the vocabulary is"));
+            return Err(self.is_other("BERT's"));
         }
         described.normalize_as_bert(&self.config)?;
         self.apply_to(&mut described.declared, true)
@@ -207,7 +227,7 @@ impl Settings {
     /// Change what SigLIP's `spiece.model` declares.
     pub(super) fn apply_to_siglip<'a>(&'a self, declared: &mut Declared<'a>) -> Result<()> {
         if !matches!(self.class, Class::Unknown | Class::Siglip) {
-            return Err(err!(Unsupported, "{CONFIG}: tokenizer_class is not SigLIP's, the vocabulary is"));
+            return Err(self.is_other("SigLIP's"));
         }
         self.apply_to(declared, false)
     }

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Result;
+use crate::exec::TryGrow;
 
 use super::super::bpe::{Merges, Workspace};
 use super::bytes::ByteTokens;
@@ -33,7 +34,7 @@ impl CharBpe {
         ids: &mut Vec<u32>,
     ) -> Result<()> {
         if let Some(id) = self.whole.as_ref().and_then(|words| words.get(word)) {
-            return crate::exec::TryGrow::try_push(ids, id);
+            return ids.try_push(id);
         }
         workspace.begin(word.len())?;
         // As in the reference, an unknown token waits until a character with a token of its own comes.
@@ -49,10 +50,10 @@ impl CharBpe {
             let text = &word[at..at + character.len_utf8()];
             if let Some(bytes) = self.bytes.as_ref().filter(|bytes| bytes.has_all(text)) {
                 bytes.of(text).try_for_each(|id| workspace.push(id))?;
-            } else if let Some(unknown) = self.unknown {
-                if let Some(earlier) = waiting.replace(unknown).filter(|_| !self.fuses_unknown) {
-                    workspace.push(earlier)?;
-                }
+            } else if let Some(unknown) = self.unknown
+                && let Some(earlier) = waiting.replace(unknown).filter(|_| !self.fuses_unknown)
+            {
+                workspace.push(earlier)?;
             }
         }
         if let Some(unknown) = waiting {

@@ -143,8 +143,6 @@ impl Trie {
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
-
     use super::*;
 
     #[test]
@@ -186,6 +184,6 @@ mod tests {
         assert_eq!(twice.message(), "piece \"a\" appears twice");
         let long = "x".repeat(MAX_PIECE_BYTES + 1);
         let error = Trie::new([(&*long, 0)].into_iter()).unwrap_err();
-        assert_eq!(error.code(), crate::ErrorCode::Limit, "{}", format!("{error}"));
+        assert_eq!(error.code(), crate::ErrorCode::Limit, "{error}");
     }
 }
