@@ -155,7 +155,8 @@ impl Declared<'_> {
 
     pub(super) fn merge_ids(&self, tokens: &[Listed<'_>]) -> Result<Vec<Merge>> {
         let mut joined = String::new();
-        // In vocabularies as they are made, each merge makes the token after that of the one before: no need to look.
+        // In vocabularies as they are made, each merge makes the token after that of the one before, or the same: no need
+        // to look.
         let mut next = 0;
         let find = |rank: usize, token: &str| {
             self.vocabulary
@@ -168,10 +169,9 @@ impl Declared<'_> {
                 joined.clear();
                 joined.try_push_str(left)?;
                 joined.try_push_str(right)?;
-                let token = match tokens.get(next as usize) {
-                    Some((id, token, true)) if *token == joined => *id,
-                    _ => find(rank, &joined)?,
-                };
+                let near = tokens[(next as usize).saturating_sub(1).min(tokens.len())..].iter().take(2);
+                let token = near.rev().find(|(_, token, is_listed)| *is_listed && *token == joined);
+                let token = token.map_or_else(|| find(rank, &joined), |token| Ok(token.0))?;
                 next = token + 1;
                 Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token })
             })
