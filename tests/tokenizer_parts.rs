@@ -170,7 +170,7 @@ fn bert_goes_by_its_configuration_and_by_lists() {
     tokens.sort_unstable();
     for end in ["\n", "\r\n"] {
         let list: String = tokens.iter().flat_map(|(_, token)| [token, end]).collect();
-        let read = |name: &str| Ok((name == "vocab.txt").then(|| Cow::Borrowed(list.as_bytes())));
+        let read = |name: &str| Ok((name == "vocab.txt").then_some(Cow::Borrowed(list.as_bytes())));
         let tokenizer = Tokenizer::from_files(read, None).unwrap().unwrap();
         assert_eq!((tokenizer.start_id(), tokenizer.end_id(), tokenizer.padding_id()), (2, 3, 0));
         for (text, ids) in rows(&golden().join("bert")).iter().filter(|row| row.1.len() <= 77) {
@@ -346,7 +346,7 @@ fn hostile_models_of_sentencepiece_are_refused() {
     use ErrorCode::{Format, Tokenizer as Inconsistent, Unsupported, Utf8};
 
     let load = |bytes: &[u8]| {
-        let read = |name: &str| Ok((name == "spiece.model").then(|| Cow::Borrowed(bytes)));
+        let read = |name: &str| Ok((name == "spiece.model").then_some(Cow::Borrowed(bytes)));
         Tokenizer::from_files(read, None).map(|tokenizer| tokenizer.expect("a model"))
     };
     let golden = fs::read(golden().join("siglip-spiece/spiece.model")).unwrap();

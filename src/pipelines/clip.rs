@@ -516,7 +516,7 @@ fn text_batch(tokens: &[Vec<u32>]) -> (usize, usize) {
 }
 
 /// Files beside the weights that say the same as those that were read.
-const QUIET_FILES: [&str; 10] = [
+const QUIET_FILES: [&str; 14] = [
     "open_clip_config.json",
     "preprocessor_config.json",
     "processor_config.json",
@@ -527,6 +527,10 @@ const QUIET_FILES: [&str; 10] = [
     "merges.txt",
     "bpe_simple_vocab_16e6.txt",
     "bpe_simple_vocab_16e6.txt.gz",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
 ];
 
 /// The profile beside the weights, or OpenAI's.

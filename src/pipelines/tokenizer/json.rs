@@ -300,7 +300,9 @@ pub(super) fn added_token(value: &Value, content: &str, id: u32) -> Result<Added
 /// `Unsupported` if an added token is looked for in another way than here.
 pub(super) fn check_flags(value: &Value) -> Result<()> {
     match value["single_word"] == true {
-        true => Err(err!(Unsupported, "an added token is a single_word, which is not known: {}", shown(value))),
+        true => {
+            Err(err!(Unsupported, "an added token is a single_word, which is not known: {}", shown(value)))
+        }
         false => Ok(()),
     }
 }

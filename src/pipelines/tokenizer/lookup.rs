@@ -67,12 +67,29 @@ impl<'t> Vocabulary<'t> {
 
     /// The id of `token`.
     pub(super) fn get(&self, token: &str) -> Option<u32> {
-        let bucket = bucket(token, self.starts.len() - 1);
-        let bucket = self.starts[bucket] as usize..self.starts[bucket + 1] as usize;
+        self.get_each([token])[0]
+    }
+
+    /// The ids of several tokens. What one search waits for in memory the others wait for at the same time.
+    pub(super) fn get_each<const N: usize>(&self, tokens: [&str; N]) -> [Option<u32>; N] {
+        let buckets = tokens.map(|token| bucket(token, self.starts.len() - 1));
+        let ranges = buckets.map(|bucket| [self.starts[bucket] as usize, self.starts[bucket + 1] as usize]);
+        let firsts = ranges.map(|[start, _]| self.heads.get(start).copied().unwrap_or_default());
+        core::array::from_fn(|i| {
+            let ([start, end], token, first) = (ranges[i], tokens[i], firsts[i]);
+            if end == start + 1 && token.len() <= HEAD {
+                return (first >> 32 == head(token) >> 32).then_some(first as u32);
+            }
+            self.search(start..end, token)
+        })
+    }
+
+    /// The id of `token` among some entries.
+    fn search(&self, bucket: core::ops::Range<usize>, token: &str) -> Option<u32> {
         let heads = &self.heads[bucket.clone()];
         let (head, after) = (head(token), head(token) | u128::from(u32::MAX));
-        let first = if heads.len() == 1 { 0 } else { heads.partition_point(|&other| other < head) };
-        let found = heads.get(first).filter(|&&found| head <= found && found <= after)?;
+        let first = heads.partition_point(|&other| other < head);
+        let found = heads.get(first).filter(|&&found| found <= after)?;
         if token.len() <= HEAD {
             return Some(*found as u32);
         }
@@ -115,8 +132,9 @@ mod tests {
     #[test]
     fn finds_what_a_map_finds() {
         for count in [0, 1, 2, 3, 1000] {
-            let names: BTreeMap<_, u32> =
-                (0..count).map(|i| (format!("{} {}", NAMES[i as usize % 2], i * 7919 % 4096 * 3), i)).collect();
+            let names: BTreeMap<_, u32> = (0..count)
+                .map(|i| (format!("{} {}", NAMES[i as usize % 2], i * 7919 % 4096 * 3), i))
+                .collect();
             let entries = names.iter().map(|(name, &id)| (Cow::Borrowed(name.as_str()), id)).collect();
             let vocabulary = Vocabulary::new(entries, |token| unreachable!("{token}")).unwrap();
             assert_eq!(

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result, err};
-use crate::exec::{TryCollect, TryGrow, TryGrowText, try_filled, try_with_capacity};
+use crate::exec::{TryGrow, TryGrowText, try_filled, try_with_capacity};
 
 use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, Bytes, Merge};
@@ -163,9 +163,14 @@ impl Declared<'_> {
                 .get(token)
                 .ok_or_else(|| err!(Tokenizer, "merge {rank}: {} is not in the vocabulary", excerpt(token)))
         };
-        let merges = self.merges.iter().enumerate();
-        merges
-            .map(|(rank, (left, right))| {
+        let mut merges = try_with_capacity(self.merges.len())?;
+        for (block, pairs) in self.merges.chunks(BLOCK).enumerate() {
+            let left = |i: usize| pairs.get(i).map_or("", |pair| pair.0);
+            let right = |i: usize| pairs.get(i).map_or("", |pair| pair.1);
+            let lefts: [_; BLOCK] = self.vocabulary.get_each(core::array::from_fn(left));
+            let rights: [_; BLOCK] = self.vocabulary.get_each(core::array::from_fn(right));
+            for (i, (left, right)) in pairs.iter().enumerate() {
+                let rank = block * BLOCK + i;
                 joined.clear();
                 joined.try_push_str(left)?;
                 joined.try_push_str(right)?;
@@ -173,11 +178,16 @@ impl Declared<'_> {
                 let token = near.rev().find(|(_, token, is_listed)| *is_listed && *token == joined);
                 let token = token.map_or_else(|| find(rank, &joined), |token| Ok(token.0))?;
                 next = token + 1;
-                Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token })
-            })
-            .try_values()
+                let known = |id: Option<u32>, token| id.map_or_else(|| find(rank, token), Ok);
+                merges.push(Merge { left: known(lefts[i], left)?, right: known(rights[i], right)?, token });
+            }
+        }
+        Ok(merges)
     }
 }
+
+/// Merges that are looked up together.
+const BLOCK: usize = 16;
 
 /// The id of `token`, from the vocabulary or the added tokens.
 pub(super) fn find(token: &str, vocabulary: &Vocabulary<'_>, added: &[AddedToken]) -> Option<u32> {

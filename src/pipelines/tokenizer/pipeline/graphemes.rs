@@ -73,7 +73,7 @@ fn first_length(text: &str) -> Option<usize> {
             | (Break::Syllable | Break::Trailing, Break::Trailing)
             | (_, Break::Extender)
             | (Break::Prefix, _) => true,
-            (Break::Regional, Break::Regional) => flags % 2 == 1,
+            (Break::Regional, Break::Regional) => !flags.is_multiple_of(2),
             _ => {
                 linked && in_packed(&CONSONANTS, next)
                     || last == '\u{200D}' && after_pictograph && in_packed(&PICTOGRAPHS, next)
