@@ -325,18 +325,18 @@ impl Described<'_> {
                     bytes: bytes(has_bytes)?,
                     unknown: unknown.map(special).transpose()?,
                     fuses_unknown,
-                    whole: if ignores_merges { Some(Trie::new(all())?) } else { None },
+                    whole: if ignores_merges { Some(Trie::new(&mut all())?) } else { None },
                     merges: Merges::new(&declared.merge_ids(&tokens)?, size)?,
                 })
             }
             Kind::Unigram { scores, unknown, has_bytes } => {
-                Model::Unigram(Unigram::new(Trie::new(all())?, scores, unknown, bytes(has_bytes)?)?)
+                Model::Unigram(Unigram::new(Trie::new(&mut all())?, scores, unknown, bytes(has_bytes)?)?)
             }
             Kind::WordPiece { unknown, prefix, longest } => {
                 let later = all().filter_map(|(token, id)| Some((token.strip_prefix(prefix)?, id)));
                 Model::WordPiece(WordPiece {
-                    first: Trie::new(all())?,
-                    later: Trie::new(later.filter(|(token, _)| !token.is_empty()))?,
+                    first: Trie::new(&mut all())?,
+                    later: Trie::new(&mut later.filter(|(token, _)| !token.is_empty()))?,
                     unknown: special(unknown)?,
                     longest,
                 })

@@ -49,7 +49,7 @@ impl Trie {
     ///
     /// # Errors
     /// `Limit` for a piece longer than [`MAX_PIECE_BYTES`], `Tokenizer` for one that is there twice, `OutOfMemory`.
-    pub(in super::super) fn new<'p>(pieces: impl Iterator<Item = (&'p str, u32)>) -> Result<Self> {
+    pub(in super::super) fn new<'p>(pieces: &mut dyn Iterator<Item = (&'p str, u32)>) -> Result<Self> {
         let sorted = |(piece, id): (&'p str, u32)| {
             let length = piece.len();
             if length > MAX_PIECE_BYTES {
@@ -159,7 +159,7 @@ mod tests {
             let mut pieces: Vec<String> = (0..60).map(|_| word(5)).collect();
             pieces.sort();
             pieces.dedup();
-            let trie = Trie::new(pieces.iter().map(String::as_str).zip(0..)).unwrap();
+            let trie = Trie::new(&mut pieces.iter().map(String::as_str).zip(0..)).unwrap();
             for _ in 0..50 {
                 let text = word(9);
                 let mut found = Vec::new();
@@ -178,12 +178,12 @@ mod tests {
 
     #[test]
     fn what_is_no_vocabulary() {
-        let empty = Trie::new(core::iter::empty()).unwrap();
+        let empty = Trie::new(&mut core::iter::empty()).unwrap();
         assert_eq!(empty.longest(b"a"), None);
-        let twice = Trie::new([("a", 0), ("b", 1), ("a", 2)].into_iter()).unwrap_err();
+        let twice = Trie::new(&mut [("a", 0), ("b", 1), ("a", 2)].into_iter()).unwrap_err();
         assert_eq!(twice.message(), "piece \"a\" appears twice");
         let long = "x".repeat(MAX_PIECE_BYTES + 1);
-        let error = Trie::new([(&*long, 0)].into_iter()).unwrap_err();
+        let error = Trie::new(&mut [(&*long, 0)].into_iter()).unwrap_err();
         assert_eq!(error.code(), crate::ErrorCode::Limit, "{error}");
     }
 }

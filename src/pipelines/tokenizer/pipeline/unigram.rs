@@ -189,7 +189,7 @@ mod tests {
                     pieces.push((name, -f64::from(random(4000)) / 256.0));
                 }
             }
-            let trie = Trie::new(pieces.iter().map(|piece| piece.0).zip(0..)).unwrap();
+            let trie = Trie::new(&mut pieces.iter().map(|piece| piece.0).zip(0..)).unwrap();
             let scores = pieces.iter().map(|piece| piece.1).collect();
             let model = Unigram::new(trie, scores, 0, None).unwrap();
             for _ in 0..20 {

@@ -79,7 +79,7 @@ pub(super) fn tokenizer(bytes: &[u8], settings: &Settings) -> Result<Tokenizer> 
     let specials = declared.added.iter().filter(|token| token.special).map(|token| token.id).try_to_vec()?;
     let unknown = try_string(declared.unknown.unwrap_or(UNKNOWN))?;
     let mut unknown_pieces = 0;
-    model.encode(&unknown, |_, _| {
+    model.encode(&unknown, &mut |_, _| {
         unknown_pieces += 1;
         Ok(())
     })?;
@@ -121,7 +121,7 @@ impl Siglip {
                 Piece::Text(text) => {
                     let text = self.canonical(text)?;
                     let mut skipped = 0;
-                    self.model.encode(&text, |piece, id| {
+                    self.model.encode(&text, &mut |piece, id| {
                         if skipped < self.unknown_pieces {
                             skipped += 1;
                             return Ok(());

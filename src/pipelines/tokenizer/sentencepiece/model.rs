@@ -178,9 +178,9 @@ impl Model {
         let normal = file.pieces.iter().filter(|entry| entry.kind == NORMAL);
         let lowest = normal.fold(f32::MAX, |lowest, entry| lowest.min(entry.score));
         Ok(Self {
-            pieces: Trie::new(of_kinds(&[NORMAL, USER_DEFINED]))?,
-            ids: Trie::new(entries().map(|(entry, id)| (entry.piece, id)))?,
-            user_defined: Trie::new(of_kinds(&[USER_DEFINED]))?,
+            pieces: Trie::new(&mut of_kinds(&[NORMAL, USER_DEFINED]))?,
+            ids: Trie::new(&mut entries().map(|(entry, id)| (entry.piece, id)))?,
+            user_defined: Trie::new(&mut of_kinds(&[USER_DEFINED]))?,
             scores: file.pieces.iter().map(|entry| entry.score).try_to_vec()?,
             wins: file.pieces.iter().map(|entry| entry.kind == USER_DEFINED).try_to_vec()?,
             unknown,
@@ -245,7 +245,7 @@ impl Model {
     }
 
     /// Give `each` the pieces of `text`, neighbours without a piece as one, with their ids.
-    pub(super) fn encode(&self, text: &str, mut each: impl FnMut(&str, u32) -> Result<()>) -> Result<()> {
+    pub(super) fn encode(&self, text: &str, each: &mut dyn FnMut(&str, u32) -> Result<()>) -> Result<()> {
         let text = self.normalize(text)?;
         let mut best = Vec::new();
         best.try_reserve_exact(text.len() + 1).map_err(|_| out_of_memory())?;
