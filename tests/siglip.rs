@@ -54,7 +54,7 @@ fn end_to_end() {
         let bundle = Bundle::open(&common::path("clip").join(name), OpenOptions::default()).unwrap();
         let clip = Clip::load(&cx(), &bundle, &ClipOptions::default()).unwrap();
         assert!(clip.has_independent_probabilities());
-        assert_eq!(clip.warnings(), ["texts cannot be encoded: SigLIP's tokenizers are not supported yet"]);
+        assert!(matches!(clip.warnings(), [warning] if warning.contains("no tokenizer beside the weights")));
         let pictures: Vec<_> = (0..).map_while(|i| reference.image(&format!("image.{i}"))).collect();
         let views: Vec<_> = pictures
             .iter()
@@ -117,12 +117,12 @@ fn preprocessing_without_a_file_is_siglips() {
 fn texts_need_a_tokenizer_and_token_ids_do_not() {
     let clip = load(&[("config.json", &read("config.json"))]).unwrap();
     let options = EncodeOptions::default();
-    let unsupported = "SigLIP's tokenizers are not supported yet";
-    assert_error(clip.encode_texts(&["cat"], &options), ErrorCode::Unsupported, unsupported);
+    let missing = "no tokenizer beside the weights";
+    assert_error(clip.encode_texts(&["cat"], &options), ErrorCode::NotFound, missing);
     let picture = [0; 12];
     let view = ImageView::packed(&picture, 2, 2, PixelFormat::Rgb8).unwrap();
     let result = clip.classify(&view, &["cat"], &ClassifyOptions::default());
-    assert_error(result, ErrorCode::Unsupported, unsupported);
+    assert_error(result, ErrorCode::NotFound, missing);
 
     use ErrorCode::InvalidArgument;
     assert_error(clip.encode_tokens(&[], &options), InvalidArgument, "no texts");
@@ -132,6 +132,30 @@ fn texts_need_a_tokenizer_and_token_ids_do_not() {
     assert_error(clip.encode_tokens(&[&[]], &options), InvalidArgument, "text 0 of 0 tokens");
     assert_error(clip.encode_tokens(&[&[120; 10]], &options), InvalidArgument, "120 is outside");
     assert_eq!(clip.encode_tokens(&[&whole], &options).unwrap().len(), clip.embed_dim());
+}
+
+/// The pooled token is the last of the context, and padding is attended to.
+#[test]
+fn texts_are_cut_and_padded_by_the_tokenizer_beside_the_weights() {
+    let tokenizer = common::path("tokenizer_parts/siglip/tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(tokenizer).unwrap()).unwrap();
+    // As many pieces as the model has embeddings for.
+    tokenizer["model"]["vocab"].as_array_mut().unwrap().truncate(120);
+    let clip =
+        load(&[("config.json", &read("config.json")), ("tokenizer.json", tokenizer.to_string().as_bytes())])
+            .unwrap();
+    assert_eq!(clip.warnings(), [""; 0]);
+    let cut = clip.tokenizer().unwrap();
+    assert_eq!(cut.context_length(), 10);
+    let texts = ["a", "the one and the other, and more of it than fits"];
+    let mut ids = vec![0; 2 * 10];
+    cut.encode_batch(&texts, &mut ids).unwrap();
+    assert!(cut.encode("a").unwrap().len() < 10 && ids[9] == cut.padding_id());
+    let options = EncodeOptions::default();
+    let found = clip.encode_texts(&texts, &options).unwrap();
+    assert_eq!(found, clip.encode_tokens(&[&ids[..10], &ids[10..]], &options).unwrap());
+    // More texts than go through the tower at once are the same.
+    assert_eq!(clip.encode_texts(&texts.repeat(40), &options).unwrap(), found.repeat(40));
 }
 
 #[test]

@@ -208,7 +208,11 @@ fn files_that_are_not_understood_are_refused_by_name() {
         let error = load(&self::files(&[(name, contents)]), Some(LIST)).unwrap_err();
         assert!(error.code() == ErrorCode::NotFound && error.message().contains(culprit), "{error}");
     }
-    for name in ["vocab.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"] {
+    for (name, code) in [("vocab.txt", ErrorCode::Tokenizer), ("spiece.model", ErrorCode::Format)] {
+        let error = load(&self::files(&[(name, "x")]), Some(LIST)).unwrap_err();
+        assert!(error.code() == code && error.message().contains(name), "{error}");
+    }
+    for name in ["sentencepiece.bpe.model", "tokenizer.model"] {
         let error = load(&self::files(&[(name, "x")]), Some(LIST)).unwrap_err();
         assert!(error.code() == ErrorCode::Unsupported && error.message().contains(name), "{error}");
     }

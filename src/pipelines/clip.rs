@@ -485,7 +485,7 @@ pub fn prompts(labels: &[&str], template: Option<&str>) -> Result<Vec<String>> {
 }
 
 /// Files beside the weights that say the same as those that were read.
-const QUIET_FILES: [&str; 10] = [
+const QUIET_FILES: [&str; 14] = [
     "open_clip_config.json",
     "preprocessor_config.json",
     "processor_config.json",
@@ -496,6 +496,10 @@ const QUIET_FILES: [&str; 10] = [
     "merges.txt",
     "bpe_simple_vocab_16e6.txt",
     "bpe_simple_vocab_16e6.txt.gz",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
 ];
 
 /// The profile beside the weights, or OpenAI's, or SigLIP's.
@@ -532,16 +536,13 @@ fn load_tokenizer(bundle: &Bundle<'_>, model: &ClipModel, vocabulary: Option<&[u
     let Some(text) = &model.config.text else {
         return Err(err!(Unsupported, "the model has only an image tower: texts cannot be encoded"));
     };
-    if model.naming == Naming::Siglip {
-        return Err(err!(Unsupported, "SigLIP's tokenizers are not supported yet"));
-    }
     let fits = !model.naming.is_hugging_face() && text.vocab_size == OPENAI;
     let tokenizer = Tokenizer::from_files(|name| bundle.file(name), vocabulary.filter(|_| fits))?;
     let tokenizer = tokenizer.ok_or_else(|| {
         err!(
             NotFound,
             "no tokenizer beside the weights: tokenizer.json, vocab.json and merges.txt, \
-             or bpe_simple_vocab_16e6.txt[.gz]"
+             bpe_simple_vocab_16e6.txt[.gz], vocab.txt or spiece.model"
         )
     })?;
     let (tokens, embeddings) = (tokenizer.vocabulary_size(), text.vocab_size);

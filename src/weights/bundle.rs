@@ -38,8 +38,8 @@ pub const SIDE_FILES: [&str; 18] = [
 /// The key of the weights' format in the metadata of their files.
 pub const WEIGHT_FORMAT_KEY: &str = "vitrum.weights";
 
-/// Bytes of a side file at most. CLIP's `tokenizer.json` has 2.2 MB.
-pub const MAX_SIDE_FILE: usize = 16 << 20;
+/// Bytes of a side file at most. CLIP's `tokenizer.json` has 2.2 MB, SigLIP 2's 34 MB.
+pub const MAX_SIDE_FILE: usize = 64 << 20;
 
 /// A model directory, a single weights file, or the same in memory.
 #[derive(Debug)]

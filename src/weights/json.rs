@@ -48,6 +48,29 @@ pub fn parse(text: &[u8], limits: Bounds) -> Result<Value> {
     })
 }
 
+/// Reads values that are parts of a text, strictly as [`parse`] does, all of them together within the limits.
+pub struct Strict(Reader);
+
+impl Strict {
+    /// Nothing read yet.
+    pub fn new(limits: Bounds) -> Self {
+        Self(Reader { limits, depth: 0, nodes: 0, path: Vec::new(), fault: None })
+    }
+
+    /// What is wrong with the value at which the reader stopped, if that was not the grammar.
+    pub fn fault(self) -> Option<Error> {
+        self.0.fault
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
+        DeserializeSeed::deserialize(&mut self.0, json)
+    }
+}
+
 /// A string with escapes up to this length needs little memory: see [`longest_escaped`].
 const LONGEST_ESCAPED: usize = MAX_SMALL / 2;
 

@@ -121,6 +121,12 @@ sam2_predictor/     whole small SAM 2s with random weights: input 128, padded wi
                                 rows 48 to 80 of the input, of transformers' resized by Pillow
   original/automatic.{png,json} records of SAM2AutomaticMaskGenerator, as in automatic/
 
+tokenizer_parts/<name>/    small tokenizers with the structure of published files, trained on generators/corpus.txt and strings.py
+
+    gemma…, siglip, t5…, xlm-r, bert…, other    tokenizer.json; ids.json: texts with the ids of tokenizers
+    siglip-spiece, siglip-symbols               spiece.model, tokenizer_config.json; ids.json: those of transformers'
+                                                SiglipTokenizer, cut to 64
+
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
 
     vocab.json + merges.txt, tokenizer.json, bpe_simple_vocab.txt     the same tokenizer three times
@@ -270,6 +276,7 @@ from generators import (
     siglip,
     tokenizer,
     tokenizer_files,
+    tokenizer_parts,
     torch_cases,
     torch_files,
     tracker,
@@ -280,6 +287,7 @@ GENERATORS = {
     "tokenizer": tokenizer,
     "cleaning": cleaning,
     "tokenizer_files": tokenizer_files,
+    "tokenizer_parts": tokenizer_parts,
     "resize": resize,
     "masks": masks,
     "clip": clip,

@@ -146,6 +146,20 @@ fn tokenizers(corpora: &Corpora) {
     corpora.add("tokenizer_lists", "lists-beside", &beside(1, &[&vocabulary, &merges]));
     corpora.add("tokenizer_lists", "json-beside", &beside(2, &[&golden("tokenizer.json")]));
     corpora.add("tokenizer_lists", "openai-beside", &beside(3, &[&golden("bpe_simple_vocab.txt")]));
+    let parts = |name: &str| read(&Path::new(ROOT).join("tests/golden/tokenizer_parts").join(name));
+    for name in ["gemma", "gemma-unknown", "siglip", "t5-bytes", "xlm-r", "other", "bert"] {
+        corpora.add("tokenizer_json", name, &parts(&format!("{name}/tokenizer.json")));
+    }
+    for (name, file) in PARTS {
+        corpora.add("tokenizer_json", &format!("small-{name}"), file.as_bytes());
+        corpora.add("tokenizer_lists", &format!("small-{name}"), &chosen(2, &[file.as_bytes()]));
+    }
+    corpora.add("tokenizer_lists", "spiece", &chosen(4, &[&parts("siglip-spiece/spiece.model")]));
+    corpora.add("tokenizer_lists", "spiece-small", &chosen(4, &[SPIECE]));
+    corpora.add("tokenizer_lists", "vocab-txt", &chosen(5, &[b"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n##b\n"]));
+    for (i, line) in parts("t5/ids.json").split(|&byte| byte == b'\n').skip(220).enumerate() {
+        corpora.add("tokenize", &format!("parts-{i}"), &line[..line.len().min(500)]);
+    }
     // Small ones, of which more are tried in the same time.
     let small =
         br#"{"!":0,"a":1,"b":2,"a</w>":3,"b</w>":4,"ab</w>":5,"<|startoftext|>":6,"<|endoftext|>":7}"#;
@@ -157,6 +171,25 @@ fn tokenizers(corpora: &Corpora) {
         }
     }
 }
+
+/// Small tokenizers in parts, every part once.
+const PARTS: [(&str, &str); 3] = [
+    (
+        "bpe",
+        r#"{"version":"1.0","normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"[a-c ]+"},"behavior":"MergedWithPrevious","invert":false},"post_processor":{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"<e>","type_id":0}}],"pair":[],"special_tokens":{"<e>":{"id":"<e>","ids":[0],"tokens":["<e>"]}}},"added_tokens":[{"id":0,"content":"<e>","special":true,"lstrip":true}],"model":{"type":"BPE","unk_token":"<e>","fuse_unk":true,"byte_fallback":true,"ignore_merges":true,"vocab":{"<e>":0,"a":1,"b":2,"ab":3,"<0x63>":4},"merges":["a b"]}}"#,
+    ),
+    (
+        "unigram",
+        r#"{"normalizer":{"type":"Sequence","normalizers":[{"type":"Precompiled","precompiled_charsmap":"BAAAAAAAAABhAA=="},{"type":"Nmt"},{"type":"NFD"},{"type":"StripAccents"},{"type":"NFC"},{"type":"Strip","strip_left":true,"strip_right":true},{"type":"Prepend","prepend":"b"},{"type":"Lowercase"}]},"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Digits","individual_digits":true},{"type":"Punctuation","behavior":"MergedWithNext"},{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true}]},"post_processor":{"type":"BertProcessing","sep":["b",2],"cls":["a",1]},"model":{"type":"Unigram","unk_id":0,"byte_fallback":true,"vocab":[["<unk>",0],["a",-1.5],["b",-2],["ab",-2.5],["<0x63>",0.0]]}}"#,
+    ),
+    (
+        "wordpiece",
+        r###"{"normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"type":"WordPiece","unk_token":"[U]","continuing_subword_prefix":"##","max_input_chars_per_word":9,"vocab":{"[U]":0,"a":1,"##b":2,"##ab":3}}}"###,
+    ),
+];
+
+/// A model of SentencePiece of five pieces.
+const SPIECE: &[u8] = b"\x0a\x0e\x0a\x05<pad>\x15\0\0\0\0\x18\x03\x0a\x0d\x0a\x04</s>\x15\0\0\0\0\x18\x03\x0a\x0e\x0a\x05<unk>\x15\0\0\0\0\x18\x02\x0a\x08\x0a\x01a\x15\0\0\x80\xbf\x0a\x0a\x0a\x01b\x15\0\0\0\xc0\x18\x04\x1a\x04\x18\x01\x20\x01";
 
 /// A list of one merge, gzipped.
 const GZIP: &[u8] = &[

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use crate::error::Result;
-use crate::exec::{TryCollect, TryGrow, out_of_memory, try_with_capacity};
+use crate::exec::{TryCollect, TryGrow, out_of_memory, try_copied, try_filled, try_zeroed};
 
 /// `left right -> token`, the earlier in the file the lower the rank.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +22,16 @@ pub(super) struct Bytes {
     pub(super) last: [Option<u32>; 256],
 }
 
-/// The merge rules.
+/// Byte-level BPE: the symbols of bytes, and the merge rules.
 #[derive(Clone, Debug)]
 pub(super) struct Bpe {
     bytes: Bytes,
+    merges: Merges,
+}
+
+/// The merge rules.
+#[derive(Clone, Debug)]
+pub(super) struct Merges {
     /// The rules whose left side is `left` are `rules[starts[left]..starts[left + 1]]`.
     starts: Vec<u32>,
     /// Ordered by left, then by right side.
@@ -63,24 +69,74 @@ pub(super) struct Workspace {
     queue: BinaryHeap<Reverse<Candidate>>,
 }
 
+impl Workspace {
+    /// Forget the last word, with room for `symbols` of the next.
+    pub(super) fn begin(&mut self, symbols: usize) -> Result<()> {
+        self.symbols.clear();
+        self.symbols.try_reserve(symbols).map_err(|_| out_of_memory())
+    }
+
+    /// Add a symbol to the word.
+    pub(super) fn push(&mut self, token: u32) -> Result<()> {
+        let position = self.symbols.len() as u32; // words are shorter than 2³² bytes
+        let previous = position.checked_sub(1).unwrap_or(NONE);
+        self.symbols.try_push(Symbol { token, previous, next: position + 1 })
+    }
+}
+
 impl Bpe {
     /// The rules in order of rank; tokens are below `vocabulary`. Of two rules for one pair the
     /// later counts.
     pub(super) fn new(bytes: Bytes, merges: &[Merge], vocabulary: u32) -> Result<Self> {
-        let rule = |(rank, merge): (u32, &Merge)| (merge.left, Rule { right: merge.right, rank });
-        let mut ranked: Vec<(u32, Rule)> = (0..).zip(merges).map(rule).try_to_vec()?;
-        ranked.sort_unstable_by_key(|(left, rule)| (*left, rule.right, Reverse(rule.rank)));
-        ranked.dedup_by_key(|(left, rule)| (*left, rule.right));
+        Ok(Self { bytes, merges: Merges::new(merges, vocabulary)? })
+    }
 
-        let mut starts = try_with_capacity(vocabulary as usize + 1)?;
-        let mut start = 0;
-        for left in 0..=vocabulary {
-            start += ranked[start..].partition_point(|rule| rule.0 < left);
-            starts.push(start as u32);
+    /// Append the tokens of `word`: its bytes become symbols, which are merged.
+    pub(super) fn encode(&self, word: &[u8], workspace: &mut Workspace, ids: &mut Vec<u32>) -> Result<()> {
+        let Some((last, inner)) = word.split_last() else { return Ok(()) };
+        workspace.begin(word.len())?;
+        let tokens = inner.iter().map(|&byte| self.bytes.inner[usize::from(byte)]);
+        let mut tokens = tokens.chain([self.bytes.last[usize::from(*last)]]).flatten();
+        tokens.try_for_each(|token| workspace.push(token))?;
+        self.merges.merge(workspace, ids)
+    }
+}
+
+impl Merges {
+    /// The rules in order of rank; tokens are below `vocabulary`. Of two rules for one pair the
+    /// later counts.
+    pub(super) fn new(merges: &[Merge], vocabulary: u32) -> Result<Self> {
+        let mut starts: Vec<u32> = try_zeroed(vocabulary as usize + 1)?;
+        for merge in merges {
+            starts[merge.left as usize + 1] += 1;
         }
-        let rules = ranked.iter().map(|(_, rule)| *rule).try_to_vec()?;
+        for left in 0..vocabulary as usize {
+            starts[left + 1] += starts[left];
+        }
+        let mut next = try_copied(&starts)?;
+        let mut rules = try_filled(Rule { right: 0, rank: 0 }, merges.len())?;
+        for (rank, merge) in (0..).zip(merges) {
+            let place = &mut next[merge.left as usize];
+            rules[*place as usize] = Rule { right: merge.right, rank };
+            *place += 1;
+        }
+        let (mut begin, mut kept) = (0, 0);
+        for start in &mut starts[1..] {
+            let end = *start as usize;
+            rules[begin..end].sort_unstable_by_key(|rule| (rule.right, Reverse(rule.rank)));
+            let first = kept;
+            for i in begin..end {
+                if kept == first || rules[kept - 1].right != rules[i].right {
+                    rules[kept] = rules[i];
+                    kept += 1;
+                }
+            }
+            *start = kept as u32;
+            begin = end;
+        }
+        rules.truncate(kept);
         let made = merges.iter().map(|merge| merge.token).try_to_vec()?;
-        Ok(Self { bytes, starts, rules, made })
+        Ok(Self { starts, rules, made })
     }
 
     /// The rank of the rule that merges `left` and `right`.
@@ -90,24 +146,13 @@ impl Bpe {
         row.binary_search_by_key(&right, |rule| rule.right).ok().map(|i| row[i].rank)
     }
 
-    /// Append the tokens of `word`.
+    /// Append the tokens of the word in `workspace`.
     ///
-    /// The bytes become symbols, then the possible merge of lowest rank, leftmost first, is made
-    /// until none is left; O(n log n). (OpenAI's code makes all merges of one rank before it looks
-    /// for a lower rank; with merges from training, whose parts always precede them, the results
-    /// are equal.)
-    pub(super) fn encode(&self, word: &[u8], workspace: &mut Workspace, ids: &mut Vec<u32>) -> Result<()> {
+    /// The possible merge of lowest rank, leftmost first, is made until none is left; O(n log n). (OpenAI's
+    /// code makes all merges of one rank before it looks for a lower rank; with merges from training, whose
+    /// parts always precede them, the results are equal.)
+    pub(super) fn merge(&self, workspace: &mut Workspace, ids: &mut Vec<u32>) -> Result<()> {
         let Workspace { symbols, queue } = workspace;
-        let Some((last, inner)) = word.split_last() else { return Ok(()) };
-        symbols.clear();
-        symbols.try_reserve(word.len()).map_err(|_| out_of_memory())?;
-        let tokens = inner.iter().map(|&byte| self.bytes.inner[usize::from(byte)]);
-        let tokens = tokens.chain([self.bytes.last[usize::from(*last)]]).flatten();
-        symbols.extend((0..).zip(tokens).map(|(position, token): (u32, u32)| Symbol {
-            token,
-            previous: position.checked_sub(1).unwrap_or(NONE),
-            next: position + 1,
-        }));
         let Some(end) = symbols.last_mut() else { return Ok(()) };
         end.next = NONE;
 
@@ -169,10 +214,10 @@ mod tests {
         let mut ids: Vec<u32> = word.iter().map(|&byte| byte.into()).collect();
         *ids.last_mut().unwrap() += 256;
         loop {
-            let ranks = ids.windows(2).map(|pair| bpe.rank(pair[0], pair[1]));
+            let ranks = ids.windows(2).map(|pair| bpe.merges.rank(pair[0], pair[1]));
             let best = ranks.enumerate().filter_map(|(i, rank)| Some((rank?, i))).min();
             let Some((rank, i)) = best else { return ids };
-            ids.splice(i..i + 2, [bpe.made[rank as usize]]);
+            ids.splice(i..i + 2, [bpe.merges.made[rank as usize]]);
         }
     }
 

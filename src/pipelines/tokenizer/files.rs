@@ -7,27 +7,27 @@ use serde_json::Value;
 use crate::error::{Result, err};
 
 use super::clean::Cleaning;
+use super::document::{self, is_clip};
 use super::json::{self, parse};
+use super::pipeline::Described;
 use super::settings::Settings;
 use super::vocabulary::excerpt;
-use super::{Rules, Tokenizer, lists};
+use super::{Rules, Tokenizer, lists, pipeline, sentencepiece};
 
 const TOKENIZER: &str = "tokenizer.json";
 const VOCAB: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
 const OPENAI: [&str; 2] = ["bpe_simple_vocab_16e6.txt", "bpe_simple_vocab_16e6.txt.gz"];
+const WORDPIECE: &str = "vocab.txt";
+const SPIECE: &str = sentencepiece::FILE;
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 const ADDED_TOKENS: &str = "added_tokens.json";
 const OPEN_CLIP: &str = "open_clip_config.json";
 
 /// Vocabularies of other tokenizers, and what they are.
-const FOREIGN: [(&str, &str); 4] = [
-    ("vocab.txt", "a WordPiece vocabulary, BERT's"),
-    ("spiece.model", "a SentencePiece model"),
-    ("sentencepiece.bpe.model", "a SentencePiece model"),
-    ("tokenizer.model", "a SentencePiece model"),
-];
+const FOREIGN: [(&str, &str); 2] =
+    [("sentencepiece.bpe.model", "a SentencePiece model"), ("tokenizer.model", "a SentencePiece model")];
 
 /// The names of the files that [`Tokenizer::from_files`] asks for.
 pub const FILES: [&str; 13] = [
@@ -40,10 +40,10 @@ pub const FILES: [&str; 13] = [
     SPECIAL_TOKENS,
     ADDED_TOKENS,
     OPEN_CLIP,
+    WORDPIECE,
+    SPIECE,
     FOREIGN[0].0,
     FOREIGN[1].0,
-    FOREIGN[2].0,
-    FOREIGN[3].0,
 ];
 
 /// The tokenizer of the files that `read` returns; see [`Tokenizer::from_files`].
@@ -52,12 +52,7 @@ pub(super) fn load<'f>(
     fallback: Option<&[u8]>,
 ) -> Result<Option<Tokenizer>> {
     if let Some(contents) = read(TOKENIZER)? {
-        let settings = settings(&mut read)?;
-        check_open_clip(&mut read, TOKENIZER)?;
-        let file = parse(&contents, TOKENIZER)?;
-        let mut declared = json::declared(&file)?;
-        settings.apply(&mut declared, !file["post_processor"].is_null())?;
-        return declared.build().map_err(|e| e.within(TOKENIZER)).map(Some);
+        return of_tokenizer_json(&contents, &mut read).map(Some);
     }
     let (vocab, merges) = (read(VOCAB)?, read(MERGES)?);
     if let (Some(vocab), Some(merges)) = (&vocab, &merges) {
@@ -80,6 +75,18 @@ pub(super) fn load<'f>(
                 return Err(err!(NotFound, "{name} without {missing}"));
             }
         }
+        if let Some(contents) = read(WORDPIECE)? {
+            let settings = settings(&mut read)?;
+            let mut described = pipeline::of_vocab_txt(&contents)?;
+            settings.apply_to_bert(&mut described)?;
+            clean_as_open_clip(&mut read, &mut described)?;
+            return described.build().map(Some);
+        }
+        if let Some(contents) = read(SPIECE)? {
+            let settings = settings(&mut read)?;
+            check_open_clip(&mut read, SPIECE)?;
+            return sentencepiece::tokenizer(&contents, &settings).map(Some);
+        }
         for (name, kind) in FOREIGN {
             if read(name)?.is_some() {
                 return Err(err!(Unsupported, "{name} is {kind}; CLIP's tokenizer is byte-level BPE"));
@@ -87,13 +94,13 @@ pub(super) fn load<'f>(
         }
         if fallback.is_some() {
             // The settings of a tokenizer whose vocabulary is missing say at least whether it is CLIP's.
-            settings(&mut read)?;
+            settings(&mut read)?.require_clip()?;
         }
     }
     let Some(list) = list.as_deref().or(fallback) else { return Ok(None) };
     let mut tokenizer = lists::openai(list)?;
     if let Some(config) = open_clip(&mut read)?
-        && let Rules::OpenAi { cleaning, specials } = &mut tokenizer.rules
+        && let Rules::OpenAi { cleaning, specials, .. } = &mut tokenizer.rules
     {
         if let Some(name) = hugging_face_tokenizer(&config) {
             return Err(err!(
@@ -107,6 +114,50 @@ pub(super) fn load<'f>(
         *specials = ["<start_of_text>", "<end_of_text>"];
     }
     Ok(Some(tokenizer))
+}
+
+/// The tokenizer of `tokenizer.json` with what lies beside it.
+fn of_tokenizer_json<'f>(
+    contents: &[u8],
+    read: &mut impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
+) -> Result<Tokenizer> {
+    let settings = settings(read)?;
+    if settings.is_siglip()
+        && let Some(contents) = read(SPIECE)?
+    {
+        // The class knows no other file.
+        check_open_clip(read, SPIECE)?;
+        return sentencepiece::tokenizer(&contents, &settings);
+    }
+    let document = document::read(contents)?;
+    let is_clip = document.as_ref().map_or(true, |document| is_clip(&document.file));
+    if is_clip {
+        check_open_clip(read, TOKENIZER)?;
+        let (mut declared, file) = match &document {
+            Ok(document) => (json::declared_of(document)?, &document.file),
+            Err(file) => (json::declared(file)?, file),
+        };
+        settings.apply(&mut declared, !file["post_processor"].is_null())?;
+        return declared.build().map_err(|e| e.within(TOKENIZER));
+    }
+    let Ok(document) = &document else { return Err(err!(Tokenizer, "{TOKENIZER} is no object")) };
+    let mut described = pipeline::described(document).map_err(|e| e.within(TOKENIZER))?;
+    settings.apply_to_parts(&mut described)?;
+    clean_as_open_clip(read, &mut described)?;
+    described.build().map_err(|e| e.within(TOKENIZER))
+}
+
+/// Let texts be cleaned as open_clip's wrapper of a tokenizer of transformers does, if there is one.
+fn clean_as_open_clip<'f>(
+    read: &mut impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
+    described: &mut Described<'_>,
+) -> Result<()> {
+    if let Some(config) = open_clip(read)?
+        && hugging_face_tokenizer(&config).is_some()
+    {
+        described.clean(wanted_cleaning(&config)?.unwrap_or(Cleaning::Whitespace));
+    }
+    Ok(())
 }
 
 /// What the files beside Hugging Face's vocabularies say.

@@ -1,4 +1,4 @@
-//! `tokenizer.json` of Hugging Face's `tokenizers`, as far as it describes a CLIP tokenizer.
+//! `tokenizer.json` of Hugging Face's `tokenizers`, where it describes a CLIP tokenizer; the others: [`super::pipeline`].
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -14,11 +14,12 @@ use crate::exec::{TryCollect, TryGrow, check_memory, try_string};
 use crate::weights::json::{self, Bounds};
 
 use super::added::AddedToken;
+use super::document::{self, Document, Vocab, is_clip};
 use super::lookup::{Entry, Vocabulary};
 use super::vocabulary::{Declared, END, START, WORD_END, excerpt, find, merge_fields, not_two_fields, utf8};
-use super::{MAX_FILE_BYTES, Tokenizer};
+use super::{MAX_FILE_BYTES, Tokenizer, pipeline};
 
-const FILE: &str = "tokenizer.json";
+pub(super) const FILE: &str = "tokenizer.json";
 
 /// CLIP's pattern, and what `CLIPTokenizerFast` puts before it; see [`super::split`].
 const PATTERN: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -26,8 +27,15 @@ const SPECIAL_PATTERNS: &str = r"<\|startoftext\|>|<\|endoftext\|>|";
 
 /// A tokenizer from the contents of `tokenizer.json`.
 pub(super) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer> {
-    let file = parse(bytes, FILE)?;
-    declared(&file)?.build().map_err(|e| e.within(FILE))
+    let document = match document::read(bytes)? {
+        Ok(document) => document,
+        Err(value) => return declared(&value)?.build().map_err(|e| e.within(FILE)),
+    };
+    if is_clip(&document.file) {
+        return declared_of(&document)?.build().map_err(|e| e.within(FILE));
+    }
+    let described = pipeline::described(&document).map_err(|e| e.within(FILE))?;
+    described.build().map_err(|e| e.within(FILE))
 }
 
 /// `bytes` as JSON, no key repeated.
@@ -70,7 +78,7 @@ pub(super) fn vocabulary_of<'t>(text: &'t str, file: &str) -> Result<Vocabulary<
     Vocabulary::new(entries.iter().map(owned).try_values()?, repeated).map_err(|e| e.within(file))
 }
 
-fn repeated(token: &str) -> Error {
+pub(super) fn repeated(token: &str) -> Error {
     err!(Format, "token {} appears twice", excerpt(token))
 }
 
@@ -104,7 +112,7 @@ impl<'de> Visitor<'de> for Ids {
 }
 
 /// Reads an id.
-struct Id;
+pub(super) struct Id;
 
 impl<'de> DeserializeSeed<'de> for Id {
     type Value = u32;
@@ -131,7 +139,7 @@ impl Visitor<'_> for Id {
 }
 
 /// Reads a string in place where it is possible.
-struct Token;
+pub(super) struct Token;
 
 impl<'de> DeserializeSeed<'de> for Token {
     type Value = Cow<'de, str>;
@@ -163,15 +171,37 @@ pub(super) fn id(value: &Value) -> Option<u32> {
 
 /// What a parsed `tokenizer.json` declares.
 pub(super) fn declared(file: &Value) -> Result<Declared<'_>> {
-    declared_within(file).map_err(|e| e.within(FILE))
+    let model = &file["model"];
+    let declared = declared_with(file, || vocabulary(&model["vocab"]), || merges(&model["merges"]));
+    declared.map_err(|e| e.within(FILE))
 }
 
-fn declared_within(file: &Value) -> Result<Declared<'_>> {
+/// What a `tokenizer.json` declares.
+pub(super) fn declared_of<'d>(document: &'d Document<'_>) -> Result<Declared<'d>> {
+    let merges = || match &document.merges {
+        Some(merges) => merges.iter().map(|(left, right)| (left.as_ref(), right.as_ref())).try_to_vec(),
+        None => merges(&Value::Null),
+    };
+    let vocabulary = || match &document.vocabulary {
+        Vocab::Ids(entries) => {
+            let borrowed = entries.iter().map(|(token, id)| (Cow::Borrowed(token.as_ref()), *id));
+            Vocabulary::new(borrowed.try_to_vec()?, repeated)
+        }
+        Vocab::None | Vocab::Scores(_) => vocabulary(&Value::Null),
+    };
+    declared_with(&document.file, vocabulary, merges).map_err(|e| e.within(FILE))
+}
+
+fn declared_with<'a>(
+    file: &'a Value,
+    vocabulary: impl FnOnce() -> Result<Vocabulary<'a>>,
+    merges: impl FnOnce() -> Result<Vec<(&'a str, &'a str)>>,
+) -> Result<Declared<'a>> {
     check_normalizer(&file["normalizer"])?;
     let specials_in_pattern = specials_in_pattern(&file["pre_tokenizer"])?;
     let model = &file["model"];
     check_model(model)?;
-    let vocabulary = vocabulary(&model["vocab"])?;
+    let vocabulary = vocabulary()?;
     let added = added_tokens(&file["added_tokens"])?;
     let (start, end) = match &file["post_processor"] {
         Value::Null => (START, END),
@@ -185,7 +215,7 @@ fn declared_within(file: &Value) -> Result<Declared<'_>> {
         processor => return Err(unsupported("post_processor", processor)),
     };
     Ok(Declared {
-        merges: merges(&model["merges"])?,
+        merges: merges()?,
         unknown: match &model["unk_token"] {
             Value::Null => None,
             Value::String(token) => Some(token),
@@ -241,7 +271,7 @@ fn merge(rank: usize, value: &Value) -> Result<(&str, &str)> {
     }
 }
 
-fn added_tokens(value: &Value) -> Result<Vec<AddedToken>> {
+pub(super) fn added_tokens(value: &Value) -> Result<Vec<AddedToken>> {
     let tokens = match value {
         Value::Null => &[][..],
         Value::Array(tokens) => tokens,
@@ -263,13 +293,18 @@ pub(super) fn added_token(value: &Value, content: &str, id: u32) -> Result<Added
     let special = value["special"] == true;
     // Where nothing is said, special tokens are looked for as they are.
     let normalized = value["normalized"].as_bool().unwrap_or(!special);
-    Ok(AddedToken { content: try_string(content)?, id, normalized, special })
+    let strips = ["lstrip", "rstrip"].map(|key| value[key] == true);
+    Ok(AddedToken { content: try_string(content)?, id, normalized, special, strips })
 }
 
 /// `Unsupported` if an added token is looked for in another way than here.
 pub(super) fn check_flags(value: &Value) -> Result<()> {
-    // lstrip and rstrip take spaces beside the token, which give no tokens anyway.
-    if value["single_word"] == true { Err(unsupported("added token", value)) } else { Ok(()) }
+    match value["single_word"] == true {
+        true => {
+            Err(err!(Unsupported, "an added token is a single_word, which is not known: {}", shown(value)))
+        }
+        false => Ok(()),
+    }
 }
 
 /// `Unsupported` unless the normaliser is what [`super::normalize`] does.
@@ -337,7 +372,7 @@ pub(super) fn shown(value: &Value) -> String {
 }
 
 /// `value` as JSON in quotes, cut if it is long.
-fn excerpt_of(value: &Value) -> String {
+pub(super) fn excerpt_of(value: &Value) -> String {
     excerpt(&beginning(value, 41))
 }
 

@@ -34,7 +34,8 @@ pub(super) fn declared<'a>(vocab: &'a [u8], merges: &'a [u8]) -> Result<Declared
     let merges = merges_of(lines).map_err(|e| e.within(FILE))?;
     let special = |token: &str| {
         let id = vocabulary.get(token);
-        id.map(|id| AddedToken { content: token.into(), id, normalized: false, special: true })
+        let strips = [false; 2];
+        id.map(|id| AddedToken { content: token.into(), id, normalized: false, special: true, strips })
     };
     let added = [START, END].into_iter().filter_map(special).collect();
     Ok(Declared { added, specials_in_pattern: true, ..plain(vocabulary, merges) })

@@ -1,6 +1,7 @@
-//! CLIP's tokenizer: byte-level BPE over normalised words, as Hugging Face's `CLIPTokenizerFast`.
+//! Tokenizers of text towers: CLIP's, byte-level BPE over normalised words, as Hugging Face's `CLIPTokenizerFast`; those that a
+//! `tokenizer.json` describes in parts, such as SigLIP 2's, XLM-R's and BERT's (`pipeline`); SigLIP's `spiece.model` (`sentencepiece`).
 //!
-//! A text goes through these steps, one file each. With Hugging Face's files:
+//! With CLIP's, a text goes through these steps, one file each. With Hugging Face's files:
 //!
 //! 1. `added`: special tokens written in the text are taken out and keep their ids;
 //! 2. `normalize`: NFC, whitespace runs to one space, lower case;
@@ -23,6 +24,7 @@
 mod added;
 mod bpe;
 mod clean;
+mod document;
 mod files;
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -30,6 +32,8 @@ mod json;
 mod lists;
 mod lookup;
 mod normalize;
+mod pipeline;
+mod sentencepiece;
 mod settings;
 mod split;
 mod unicode;
@@ -46,13 +50,15 @@ use added::{AddedTokens, Piece};
 use bpe::{Bpe, Workspace};
 pub use clean::Cleaning;
 pub use files::FILES;
+use pipeline::Pipeline;
+use sentencepiece::Siglip;
 
 /// Context length of every published CLIP.
 pub const CONTEXT_LENGTH: usize = 77;
 
-/// Largest tokenizer file, also after decompression (the published ones have 1–4 MB). A string with escapes in JSON may
+/// Largest tokenizer file, also after decompression (the published ones have up to 34 MB). A string with escapes in JSON may
 /// have 64 KiB of it, 4 KiB without the feature `std`.
-pub const MAX_FILE_BYTES: usize = 16 << 20;
+pub const MAX_FILE_BYTES: usize = 64 << 20;
 
 /// Largest text.
 pub const MAX_TEXT_BYTES: usize = 16 << 20;
@@ -72,8 +78,10 @@ pub enum Overlong {
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     rules: Rules,
-    bpe: Bpe,
     vocabulary: u32,
+    /// What is put before a text, and after it.
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
     start: u32,
     end: u32,
     padding: u32,
@@ -87,9 +95,13 @@ pub struct Tokenizer {
 #[derive(Clone, Debug)]
 enum Rules {
     /// `CLIPTokenizer`'s.
-    HuggingFace { added: AddedTokens, specials_in_pattern: bool },
+    HuggingFace { added: AddedTokens, specials_in_pattern: bool, bpe: Bpe },
     /// `SimpleTokenizer`'s, with its spelling of the start and end token.
-    OpenAi { cleaning: Cleaning, specials: [&'static str; 2] },
+    OpenAi { cleaning: Cleaning, specials: [&'static str; 2], bpe: Bpe },
+    /// Those of the parts of a `tokenizer.json`.
+    Parts(Pipeline),
+    /// `SiglipTokenizer`'s.
+    Siglip(Siglip),
 }
 
 impl Tokenizer {
@@ -97,14 +109,19 @@ impl Tokenizer {
     /// there is one. `None` if none of them has a vocabulary and `fallback` is `None`.
     ///
     /// The vocabulary is that of `tokenizer.json`; without one, of `vocab.json` and `merges.txt`; without those,
-    /// of OpenAI's `bpe_simple_vocab_16e6.txt[.gz]`; without any, the merge list `fallback`. Beside the first two,
-    /// `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read as transformers 5 reads
-    /// them for a `CLIPTokenizer`: added tokens, special tokens, `model_max_length`, `split_special_tokens`.
-    /// Beside the last two, `open_clip_config.json` says how texts are cleaned.
+    /// of OpenAI's `bpe_simple_vocab_16e6.txt[.gz]`, BERT's `vocab.txt` or SigLIP's `spiece.model`; without any, the merge list
+    /// `fallback`. `spiece.model` comes before `tokenizer.json` if the `tokenizer_class` is `SiglipTokenizer`. Beside all but
+    /// OpenAI's, `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` are read as transformers 5 reads
+    /// them: added tokens, special tokens, `model_max_length`, `split_special_tokens`, for BERT and SigLIP lower case.
+    /// Beside OpenAI's, and for open_clip's wrapper of a tokenizer of transformers, `open_clip_config.json` says how texts
+    /// are cleaned.
+    ///
+    /// SigLIP's towers take texts of 64 ids: [`with_context_length`](Self::with_context_length) of the model's length, then
+    /// [`encode_batch`](Self::encode_batch), whose padding they attend to.
     ///
     /// # Errors
-    /// Those of the other constructors, `read`'s, `Unsupported` naming a setting that changes the ids and is not
-    /// CLIP's (another `tokenizer_class` or `hf_tokenizer_name`, left truncation or padding, …) or another
+    /// Those of the other constructors, `read`'s, `Unsupported` naming a setting that changes the ids and is not known
+    /// (another `tokenizer_class` or `hf_tokenizer_name`, left truncation or padding, …) or another
     /// tokenizer's file, and `NotFound` if `vocab.json` and `merges.txt` are not both there.
     pub fn from_files<'f>(
         read: impl FnMut(&str) -> Result<Option<Cow<'f, [u8]>>>,
@@ -116,8 +133,8 @@ impl Tokenizer {
     /// From the contents of a `tokenizer.json`: exactly what it says, no cleaning of texts.
     ///
     /// # Errors
-    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), `OutOfMemory`, and `Unsupported`
-    /// if its normaliser, pattern, post-processor or model are not CLIP's.
+    /// `Utf8`, `Format` (not JSON), `Limit` (size), `Tokenizer` (inconsistent), `OutOfMemory`, and `Unsupported`, naming its
+    /// place, for a part that is not known.
     pub fn from_tokenizer_json(json: &[u8]) -> Result<Self> {
         json::tokenizer(json)
     }
@@ -159,8 +176,13 @@ impl Tokenizer {
     /// # Errors
     /// `InvalidArgument` below 2.
     pub fn with_context_length(self, length: usize) -> Result<Self> {
-        if length < 2 {
-            return Err(err!(InvalidArgument, "context length {length}: start and end need 2"));
+        let framed = self.prefix.len() + self.suffix.len();
+        if length < framed.max(2) {
+            return Err(err!(
+                InvalidArgument,
+                "context length {length}: start and end need {}",
+                framed.max(2)
+            ));
         }
         Ok(Self { context_length: length.min(self.longest), ..self })
     }
@@ -197,12 +219,13 @@ impl Tokenizer {
         self.context_length
     }
 
-    /// The id of `<|startoftext|>`.
+    /// The id of the start token, `<|startoftext|>` with CLIP's; that of the end token where nothing is put before a text, as
+    /// with SigLIP's.
     pub fn start_id(&self) -> u32 {
         self.start
     }
 
-    /// The id of `<|endoftext|>`.
+    /// The id of the end token, `<|endoftext|>` with CLIP's; that of padding where nothing is put after a text.
     pub fn end_id(&self) -> u32 {
         self.end
     }
@@ -212,7 +235,8 @@ impl Tokenizer {
         self.padding
     }
 
-    /// The ids of `text` between start and end token, at most the context length, not padded.
+    /// The ids of `text` between start and end token, or what else the files put around a text, at most the context length,
+    /// not padded.
     ///
     /// # Errors
     /// `Limit` if `text` exceeds [`MAX_TEXT_BYTES`], or the context under [`Overlong::Reject`]; `OutOfMemory`.
@@ -222,16 +246,19 @@ impl Tokenizer {
             return Err(err!(Limit, "text of {length} bytes, the limit is {MAX_TEXT_BYTES}"));
         }
         let mut ids = Vec::with_capacity(self.context_length.min(64));
-        ids.push(self.start);
+        ids.try_extend(&self.prefix)?;
         // One more than the room before the end token tells that the text is too long.
-        let room = self.context_length - 1;
+        let room = self.context_length - self.suffix.len();
         self.append(text, room + 1, &mut ids)?;
         if ids.len() > room && self.overlong == Overlong::Reject {
             let context = self.context_length;
             return Err(err!(Limit, "text of more than the {context} tokens of the context"));
         }
         ids.truncate(room);
-        ids.push(self.end);
+        // SigLIP's text that ends with an end token gets no other.
+        if !matches!(self.rules, Rules::Siglip(_)) || ids.last() != Some(&self.end) {
+            ids.try_extend(&self.suffix)?;
+        }
         Ok(ids)
     }
 
@@ -260,16 +287,18 @@ impl Tokenizer {
     /// Append the tokens of `text`; stop after the word with which `ids` reaches `enough`.
     fn append(&self, text: &str, enough: usize, ids: &mut Vec<u32>) -> Result<()> {
         match &self.rules {
-            Rules::HuggingFace { added, specials_in_pattern } => {
-                self.append_pieces(text, added, *specials_in_pattern, enough, ids)
+            Rules::HuggingFace { added, specials_in_pattern, bpe } => {
+                append_pieces(text, added, *specials_in_pattern, bpe, enough, ids)
             }
-            Rules::OpenAi { cleaning, specials } => {
+            Rules::Parts(pipeline) => pipeline.append(text, enough, ids),
+            Rules::Siglip(siglip) => siglip.append(text, enough, ids),
+            Rules::OpenAi { cleaning, specials, bpe } => {
                 let mut workspace = Workspace::default();
                 for word in split::simple_words(&cleaning.run(text)?, *specials) {
                     match specials.iter().position(|special| *special == word) {
                         Some(0) => ids.try_push(self.start)?,
                         Some(_) => ids.try_push(self.end)?,
-                        None => self.bpe.encode(word.as_bytes(), &mut workspace, ids)?,
+                        None => bpe.encode(word.as_bytes(), &mut workspace, ids)?,
                     }
                     if ids.len() >= enough {
                         break;
@@ -279,39 +308,39 @@ impl Tokenizer {
             }
         }
     }
+}
 
-    /// [`append`](Self::append) with Hugging Face's rules.
-    fn append_pieces(
-        &self,
-        text: &str,
-        added: &AddedTokens,
-        specials_in_pattern: bool,
-        enough: usize,
-        ids: &mut Vec<u32>,
-    ) -> Result<()> {
-        let mut workspace = Workspace::default();
-        for piece in added.plain.split(text) {
-            let text = match piece {
-                Piece::Text(text) => normalize::normalize(text)?,
-                Piece::Token(id) => {
-                    ids.try_push(id)?;
-                    continue;
-                }
-            };
-            for piece in added.normalized.split(&text) {
-                match piece {
-                    Piece::Token(id) => ids.try_push(id)?,
-                    Piece::Text(text) => {
-                        for word in split::words(text, specials_in_pattern) {
-                            self.bpe.encode(word.as_bytes(), &mut workspace, ids)?;
-                            if ids.len() >= enough {
-                                return Ok(());
-                            }
+/// [`Tokenizer::append`] with Hugging Face's rules.
+fn append_pieces(
+    text: &str,
+    added: &AddedTokens,
+    specials_in_pattern: bool,
+    bpe: &Bpe,
+    enough: usize,
+    ids: &mut Vec<u32>,
+) -> Result<()> {
+    let mut workspace = Workspace::default();
+    for piece in added.plain.split(text) {
+        let text = match piece {
+            Piece::Text(text) => normalize::normalize(text)?,
+            Piece::Token(id) => {
+                ids.try_push(id)?;
+                continue;
+            }
+        };
+        for piece in added.normalized.split(&text) {
+            match piece {
+                Piece::Token(id) => ids.try_push(id)?,
+                Piece::Text(text) => {
+                    for word in split::words(text, specials_in_pattern) {
+                        bpe.encode(word.as_bytes(), &mut workspace, ids)?;
+                        if ids.len() >= enough {
+                            return Ok(());
                         }
                     }
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -26,19 +26,28 @@ pub(super) fn normalize(text: &str) -> Result<String> {
 }
 
 /// Canonical composition (Unicode Standard Annex #15), one character at a time to `emit`.
-pub(super) fn nfc(text: &str, mut emit: impl FnMut(char) -> Result<()>) -> Result<()> {
+pub(super) fn nfc(text: &str, emit: impl FnMut(char) -> Result<()>) -> Result<()> {
+    canonical(text, true, emit)
+}
+
+/// Canonical decomposition, one character at a time to `emit`.
+pub(super) fn nfd(text: &str, emit: impl FnMut(char) -> Result<()>) -> Result<()> {
+    canonical(text, false, emit)
+}
+
+fn canonical(text: &str, composes: bool, mut emit: impl FnMut(char) -> Result<()>) -> Result<()> {
     // (character, combining class), fully decomposed, since the last ASCII character: ASCII stands
     // for itself and composes only with what follows.
     let mut segment: Vec<(char, u8)> = Vec::new();
     for c in text.chars() {
         if c.is_ascii() {
-            flush(&mut segment, &mut emit)?;
+            flush(&mut segment, composes, &mut emit)?;
             segment.try_push((c, 0))?;
         } else {
             push_decomposed(c, &mut segment)?;
         }
     }
-    flush(&mut segment, &mut emit)
+    flush(&mut segment, composes, &mut emit)
 }
 
 /// Append the full canonical decomposition of `c`.
@@ -48,13 +57,19 @@ fn push_decomposed(c: char, segment: &mut Vec<(char, u8)>) -> Result<()> {
     second.map_or(Ok(()), |second| segment.try_push((second, combining_class(second))))
 }
 
-/// Reorder the marks of a decomposed segment, compose it, emit it and leave it empty.
-fn flush(segment: &mut Vec<(char, u8)>, emit: &mut impl FnMut(char) -> Result<()>) -> Result<()> {
+/// Reorder the marks of a decomposed segment, perhaps compose it, emit it and leave it empty.
+fn flush(
+    segment: &mut Vec<(char, u8)>,
+    composes: bool,
+    emit: &mut impl FnMut(char) -> Result<()>,
+) -> Result<()> {
     if segment.len() > 1 {
         for marks in segment.chunk_by_mut(|a, b| (a.1 == 0) == (b.1 == 0)) {
             order(marks)?;
         }
-        compose_segment(segment);
+        if composes {
+            compose_segment(segment);
+        }
     }
     segment.drain(..).try_for_each(|(c, _)| emit(c))
 }

@@ -18,6 +18,7 @@ use crate::exec::{TryCollect, TryGrow, check_memory, out_of_memory, try_string};
 
 use super::added::AddedToken;
 use super::json::{added_token, beginning, check_flags, id, shown, unsupported};
+use super::pipeline::Described;
 use super::vocabulary::{Declared, excerpt, find};
 
 const CONFIG: &str = "tokenizer_config.json";
@@ -29,6 +30,43 @@ const CLIP_CLASSES: [&str; 2] = ["CLIPTokenizer", "CLIPTokenizerFast"];
 /// Classes that take `tokenizer.json` as it is.
 const FILE_CLASSES: [&str; 3] = ["PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend"];
 
+/// Classes whose `tokenizer.json` says what they do.
+const PART_CLASSES: [&str; 9] = [
+    "GemmaTokenizer",
+    "GemmaTokenizerFast",
+    "T5Tokenizer",
+    "T5TokenizerFast",
+    "XLMRobertaTokenizer",
+    "XLMRobertaTokenizerFast",
+    SIGLIP_CLASS,
+    SIGLIP_2_CLASS,
+    "SiglipTokenizerFast",
+];
+
+/// Classes that normalise as their configuration says.
+const BERT_CLASSES: [&str; 2] = ["BertTokenizer", "BertTokenizerFast"];
+
+pub(super) const SIGLIP_CLASS: &str = "SiglipTokenizer";
+
+/// Gemma's, and lower case before all else.
+const SIGLIP_2_CLASS: &str = "Siglip2Tokenizer";
+
+/// Ids per text of SigLIP's, unless a file says otherwise.
+pub(super) const SIGLIP_LENGTH: usize = 64;
+
+/// How transformers goes about the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// No file says.
+    Unknown,
+    Clip,
+    FileAsIs,
+    Parts,
+    Bert,
+    Siglip,
+    Siglip2,
+}
+
 /// Names of special tokens in transformers' order, in which new ones get their ids.
 const SPECIALS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -36,8 +74,11 @@ const SPECIALS: [&str; 7] =
 /// What the side files say.
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// `tokenizer.json` counts as it is, not CLIP's rules with its vocabulary.
-    file_as_is: bool,
+    class: Class,
+    /// Its name, null if no file says.
+    class_name: Value,
+    /// `do_lower_case` and other flags of the configuration that BERT and SigLIP go by.
+    config: Value,
     /// Added tokens by id that replace those of other files.
     decoder: Option<BTreeMap<u32, AddedToken>>,
     /// More added tokens.
@@ -53,6 +94,7 @@ pub(super) struct Settings {
 struct Special {
     content: String,
     normalized: bool,
+    strips: [bool; 2],
     /// Why it cannot be an added token, if it cannot.
     fault: Option<Error>,
 }
@@ -60,7 +102,7 @@ struct Special {
 impl Settings {
     /// From the parsed files, null for those that are missing.
     pub(super) fn new(config: &Value, special_tokens: &Value, added: &Value) -> Result<Self> {
-        let file_as_is = is_file_as_is(config).map_err(|e| e.within(CONFIG))?;
+        let class = class(config).map_err(|e| e.within(CONFIG))?;
         let decoder = decoder(&config["added_tokens_decoder"]).map_err(|e| e.within(CONFIG))?;
         let sources: &[&Value] = if decoder.is_some() { &[config] } else { &[config, special_tokens] };
         let entries = || sources.iter().rev().filter_map(|source| source.as_object()).flatten();
@@ -103,25 +145,111 @@ impl Settings {
                 })?;
                 let special = special_texts.contains(content.as_str());
                 let content = try_string(content)?;
-                by_id.insert(id, AddedToken { content, id, normalized: !special, special });
+                let strips = [false; 2];
+                by_id.insert(id, AddedToken { content, id, normalized: !special, special, strips });
             }
         }
         let split_specials = config["split_special_tokens"] == true;
         let longest = longest(&config["model_max_length"]).map_err(|e| e.within(CONFIG))?;
-        Ok(Self { file_as_is, decoder, added: by_id, specials, split_specials, longest })
+        let config_class = &config["tokenizer_class"];
+        let mut flags = serde_json::Map::new();
+        for key in ["do_lower_case", "strip_accents", "tokenize_chinese_chars", "legacy"] {
+            check_memory()?;
+            if let Value::Bool(flag) = config[key] {
+                flags.insert(try_string(key)?, Value::Bool(flag));
+            } else if !config[key].is_null() {
+                return Err(err!(Tokenizer, "{CONFIG}: {key} is {}", shown(&config[key])));
+            }
+        }
+        let config = Value::Object(flags);
+        let class_name = match config_class.as_str() {
+            Some(name) => Value::String(try_string(name)?),
+            None => Value::Null,
+        };
+        Ok(Self { class, class_name, config, decoder, added: by_id, specials, split_specials, longest })
     }
 
-    /// Change what the vocabulary's file declares. `frames` says whether it has start and end tokens itself.
+    /// Change what the vocabulary's file declares, CLIP's. `frames` says whether it has start and end tokens itself.
     pub(super) fn apply<'a>(&'a self, declared: &mut Declared<'a>, frames: bool) -> Result<()> {
-        if self.file_as_is && !frames {
+        self.require_clip()?;
+        let file_as_is = self.class == Class::FileAsIs;
+        if file_as_is && !frames {
             let class = FILE_CLASSES[0];
             return Err(err!(
                 Unsupported,
                 "tokenizer_class is {class} or the like, and nothing adds start and end"
             ));
         }
+        self.apply_to(declared, file_as_is)
+    }
+
+    /// `Unsupported` if the class is not CLIP's.
+    pub(super) fn require_clip(&self) -> Result<()> {
+        match self.class {
+            Class::Unknown | Class::Clip | Class::FileAsIs => Ok(()),
+            _ => Err(self.is_other("CLIP's")),
+        }
+    }
+
+    /// The error for a vocabulary that is `whose`, and another class.
+    fn is_other(&self, whose: &str) -> Error {
+        err!(
+            Unsupported,
+            "{CONFIG}: tokenizer_class is {}, the vocabulary is {whose}",
+            shown(&self.class_name)
+        )
+    }
+
+    /// Change what a `tokenizer.json` in parts declares.
+    pub(super) fn apply_to_parts<'a>(&'a self, described: &mut Described<'a>) -> Result<()> {
+        match self.class {
+            Class::Clip => return Err(self.is_other("not CLIP's")),
+            Class::Bert => described.normalize_as_bert(&self.config)?,
+            Class::Siglip2 => {
+                described.lower()?;
+                described.length_or(SIGLIP_LENGTH);
+            }
+            Class::Siglip => described.length_or(SIGLIP_LENGTH),
+            Class::Unknown | Class::FileAsIs | Class::Parts => {}
+        }
+        self.apply_to(&mut described.declared, true)
+    }
+
+    /// Change what BERT's `vocab.txt` declares.
+    pub(super) fn apply_to_bert<'a>(&'a self, described: &mut Described<'a>) -> Result<()> {
+        if !matches!(self.class, Class::Unknown | Class::Bert) {
+            return Err(self.is_other("BERT's"));
+        }
+        described.normalize_as_bert(&self.config)?;
+        self.apply_to(&mut described.declared, true)
+    }
+
+    /// Change what SigLIP's `spiece.model` declares.
+    pub(super) fn apply_to_siglip<'a>(&'a self, declared: &mut Declared<'a>) -> Result<()> {
+        if !matches!(self.class, Class::Unknown | Class::Siglip) {
+            return Err(self.is_other("SigLIP's"));
+        }
+        self.apply_to(declared, false)
+    }
+
+    /// Whether the class is SigLIP's, which reads SentencePiece's file.
+    pub(super) fn is_siglip(&self) -> bool {
+        self.class == Class::Siglip
+    }
+
+    /// Whether SigLIP's texts become lower case.
+    pub(super) fn lowercases(&self) -> bool {
+        self.config["do_lower_case"] != false
+    }
+
+    /// Whether SentencePiece is told to put no space before texts.
+    pub(super) fn is_without_prefix(&self) -> bool {
+        self.config["legacy"] == false
+    }
+
+    fn apply_to<'a>(&'a self, declared: &mut Declared<'a>, file_as_is: bool) -> Result<()> {
         match &self.decoder {
-            Some(tokens) if !self.file_as_is => {
+            Some(tokens) if !file_as_is => {
                 declared.added = tokens.values().map(AddedToken::try_clone).try_values()?;
                 for content in [declared.start, declared.end] {
                     if !declared.added.iter().any(|token| token.content == content)
@@ -133,6 +261,7 @@ impl Settings {
                             id,
                             normalized: false,
                             special: true,
+                            strips: [false; 2],
                         })?;
                     }
                 }
@@ -178,9 +307,9 @@ impl Settings {
                 }
             };
             match name.as_str() {
-                "bos_token" if !self.file_as_is => declared.start = &special.content,
-                "eos_token" if !self.file_as_is => declared.end = &special.content,
-                "unk_token" if !self.file_as_is && declared.vocabulary.get(&special.content).is_some() => {
+                "bos_token" if !file_as_is => declared.start = &special.content,
+                "eos_token" if !file_as_is => declared.end = &special.content,
+                "unk_token" if !file_as_is && declared.vocabulary.get(&special.content).is_some() => {
                     declared.unknown = Some(&special.content);
                 }
                 "pad_token" => declared.padding = Some(id),
@@ -201,7 +330,8 @@ impl Special {
         let Some(content) = value.as_str().or_else(|| value["content"].as_str()) else { return Ok(None) };
         check_memory()?;
         let (content, normalized) = (try_string(content)?, value["normalized"] == true);
-        Ok(Some(Self { content, normalized, fault: check_flags(value).err() }))
+        let strips = ["lstrip", "rstrip"].map(|key| value[key] == true);
+        Ok(Some(Self { content, normalized, strips, fault: check_flags(value).err() }))
     }
 
     fn token(&self, id: u32) -> Result<AddedToken> {
@@ -209,7 +339,8 @@ impl Special {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        Ok(AddedToken { content: try_string(&self.content)?, id, normalized: self.normalized, special: true })
+        let (content, normalized, strips) = (try_string(&self.content)?, self.normalized, self.strips);
+        Ok(AddedToken { content, id, normalized, special: true, strips })
     }
 }
 
@@ -224,9 +355,9 @@ fn next_id(declared: &Declared<'_>) -> u32 {
     ids.max().map_or(0, |id| id.saturating_add(1))
 }
 
-/// Whether the class of the configuration takes `tokenizer.json` as it is; `Unsupported` if it is another
-/// tokenizer's, or something of it changes ids in a way that is not CLIP's.
-fn is_file_as_is(config: &Value) -> Result<bool> {
+/// The class of the configuration; `Unsupported` if it is another one, or something of it changes ids in a way that is not
+/// known.
+fn class(config: &Value) -> Result<Class> {
     for side in ["truncation_side", "padding_side"] {
         if !matches!(config[side].as_str(), None | Some("right")) {
             return Err(unsupported(side, &config[side]));
@@ -237,9 +368,13 @@ fn is_file_as_is(config: &Value) -> Result<bool> {
         return Err(unsupported("auto_map.AutoTokenizer", code));
     }
     match &config["tokenizer_class"] {
-        Value::Null => Ok(false),
-        Value::String(class) if CLIP_CLASSES.contains(&class.as_str()) => Ok(false),
-        Value::String(class) if FILE_CLASSES.contains(&class.as_str()) => Ok(true),
+        Value::Null => Ok(Class::Unknown),
+        Value::String(class) if CLIP_CLASSES.contains(&class.as_str()) => Ok(Class::Clip),
+        Value::String(class) if FILE_CLASSES.contains(&class.as_str()) => Ok(Class::FileAsIs),
+        Value::String(class) if class == SIGLIP_CLASS => Ok(Class::Siglip),
+        Value::String(class) if class == SIGLIP_2_CLASS => Ok(Class::Siglip2),
+        Value::String(class) if BERT_CLASSES.contains(&class.as_str()) => Ok(Class::Bert),
+        Value::String(class) if PART_CLASSES.contains(&class.as_str()) => Ok(Class::Parts),
         class => Err(unsupported("tokenizer_class", class)),
     }
 }

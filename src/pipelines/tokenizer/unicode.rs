@@ -34,6 +34,13 @@ fn contains(ranges: &[(u32, u32)], c: char) -> bool {
     ranges.binary_search_by(|&(first, last)| compare(first, last, c)).is_ok()
 }
 
+/// Whether one of the ranges, in order, has `c`: first code point `<< 11`, code points after it.
+pub(super) fn in_packed(ranges: &[u32], c: char) -> bool {
+    let c = u32::from(c);
+    let after = ranges.partition_point(|range| range >> 11 <= c);
+    after > 0 && c - (ranges[after - 1] >> 11) <= ranges[after - 1] & 0x7FF
+}
+
 /// Where the range stands relative to `c`.
 fn compare(first: u32, last: u32, c: char) -> Ordering {
     let c = u32::from(c);

@@ -4,11 +4,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::{Error, Result, err};
-use crate::exec::{TryCollect, TryGrow, TryGrowText, try_with_capacity};
+use crate::exec::{TryGrow, TryGrowText, try_filled, try_with_capacity};
 
 use super::added::{AddedToken, AddedTokens};
 use super::bpe::{Bpe, Bytes, Merge};
 use super::lookup::Vocabulary;
+use super::normalize::normalize;
 use super::{CONTEXT_LENGTH, Cleaning, MAX_FILE_BYTES, Overlong, Rules, Tokenizer};
 
 pub(super) const START: &str = "<|startoftext|>";
@@ -41,7 +42,7 @@ pub(super) struct Declared<'a> {
 }
 
 /// An id, its token, and whether the vocabulary has it, not only the added tokens.
-type Listed<'a> = (u32, &'a str, bool);
+pub(super) type Listed<'a> = (u32, &'a str, bool);
 
 impl Declared<'_> {
     /// Check everything, then build.
@@ -54,17 +55,23 @@ impl Declared<'_> {
         if padding >= size {
             return Err(err!(Tokenizer, "padding id {padding} in a vocabulary of {size}"));
         }
+        let bpe = Bpe::new(self.bytes()?, &self.merge_ids(&tokens)?, size)?;
         let rules = match self.cleaning {
-            Some(cleaning) => Rules::OpenAi { cleaning, specials: [START, END] },
+            Some(cleaning) => Rules::OpenAi { cleaning, specials: [START, END], bpe },
             None => Rules::HuggingFace {
-                added: AddedTokens::new(&self.added, self.split_specials)?,
+                added: AddedTokens::new(&self.added, self.split_specials, normalize)?,
                 specials_in_pattern: self.specials_in_pattern,
+                bpe,
             },
         };
+        let (mut prefix, mut suffix) = (Vec::new(), Vec::new());
+        prefix.try_push(start)?;
+        suffix.try_push(end)?;
         Ok(Tokenizer {
             rules,
-            bpe: Bpe::new(self.bytes()?, &self.merge_ids(&tokens)?, size)?,
             vocabulary: size,
+            prefix,
+            suffix,
             start,
             end,
             padding,
@@ -75,7 +82,7 @@ impl Declared<'_> {
     }
 
     /// The tokens in the order of their ids, if these are 0, 1, 2 … each once.
-    fn tokens(&self) -> Result<Vec<Listed<'_>>> {
+    pub(super) fn tokens(&self) -> Result<Vec<Listed<'_>>> {
         let mut tokens = try_with_capacity(self.vocabulary.iter().len() + self.added.len())?;
         tokens.extend(self.vocabulary.iter().map(|(token, id)| (id, token, true)));
         for AddedToken { content, id, .. } in &self.added {
@@ -91,6 +98,11 @@ impl Declared<'_> {
                 }
             }
         }
+        if self.are_in_place(&tokens)? {
+            let mut ordered = try_filled((0, "", false), tokens.len())?;
+            tokens.into_iter().for_each(|token| ordered[token.0 as usize] = token);
+            return Ok(ordered);
+        }
         tokens.sort_unstable();
         for (expected, &(id, token, _)) in (0..).zip(&tokens) {
             if id < expected {
@@ -104,7 +116,15 @@ impl Declared<'_> {
         Ok(tokens)
     }
 
-    fn special(&self, token: &str) -> Result<u32> {
+    /// Whether the ids are 0, 1, 2 … each once.
+    fn are_in_place(&self, tokens: &[Listed<'_>]) -> Result<bool> {
+        let mut taken = try_filled(false, tokens.len())?;
+        let is_new =
+            |id: u32| taken.get_mut(id as usize).is_some_and(|taken| !core::mem::replace(taken, true));
+        Ok(tokens.iter().map(|token| token.0).all(is_new))
+    }
+
+    pub(super) fn special(&self, token: &str) -> Result<u32> {
         find(token, &self.vocabulary, &self.added)
             .ok_or_else(|| err!(Tokenizer, "special token {} is not in the vocabulary", excerpt(token)))
     }
@@ -133,31 +153,41 @@ impl Declared<'_> {
         Ok(bytes)
     }
 
-    fn merge_ids(&self, tokens: &[Listed<'_>]) -> Result<Vec<Merge>> {
+    pub(super) fn merge_ids(&self, tokens: &[Listed<'_>]) -> Result<Vec<Merge>> {
         let mut joined = String::new();
-        // In vocabularies as they are made, each merge makes the token after that of the one before: no need to look.
+        // In vocabularies as they are made, each merge makes the token after that of the one before, or the same: no need
+        // to look.
         let mut next = 0;
         let find = |rank: usize, token: &str| {
             self.vocabulary
                 .get(token)
                 .ok_or_else(|| err!(Tokenizer, "merge {rank}: {} is not in the vocabulary", excerpt(token)))
         };
-        let merges = self.merges.iter().enumerate();
-        merges
-            .map(|(rank, (left, right))| {
+        let mut merges = try_with_capacity(self.merges.len())?;
+        for (block, pairs) in self.merges.chunks(BLOCK).enumerate() {
+            let left = |i: usize| pairs.get(i).map_or("", |pair| pair.0);
+            let right = |i: usize| pairs.get(i).map_or("", |pair| pair.1);
+            let lefts: [_; BLOCK] = self.vocabulary.get_each(core::array::from_fn(left));
+            let rights: [_; BLOCK] = self.vocabulary.get_each(core::array::from_fn(right));
+            for (i, (left, right)) in pairs.iter().enumerate() {
+                let rank = block * BLOCK + i;
                 joined.clear();
                 joined.try_push_str(left)?;
                 joined.try_push_str(right)?;
-                let token = match tokens.get(next as usize) {
-                    Some((id, token, true)) if *token == joined => *id,
-                    _ => find(rank, &joined)?,
-                };
+                let near = tokens[(next as usize).saturating_sub(1).min(tokens.len())..].iter().take(2);
+                let token = near.rev().find(|(_, token, is_listed)| *is_listed && *token == joined);
+                let token = token.map_or_else(|| find(rank, &joined), |token| Ok(token.0))?;
                 next = token + 1;
-                Ok(Merge { left: find(rank, left)?, right: find(rank, right)?, token })
-            })
-            .try_values()
+                let known = |id: Option<u32>, token| id.map_or_else(|| find(rank, token), Ok);
+                merges.push(Merge { left: known(lefts[i], left)?, right: known(rights[i], right)?, token });
+            }
+        }
+        Ok(merges)
     }
 }
+
+/// Merges that are looked up together.
+const BLOCK: usize = 16;
 
 /// The id of `token`, from the vocabulary or the added tokens.
 pub(super) fn find(token: &str, vocabulary: &Vocabulary<'_>, added: &[AddedToken]) -> Option<u32> {

@@ -17,7 +17,7 @@ const NEAR: usize = 16;
 /// All characters become what they become anywhere, except Σ: it is ς at the end of a word, which is after a cased
 /// character and not before one, where characters that Unicode calls case-ignorable do not count. So each piece with a
 /// sigma goes between two characters that stand for the text before and after it.
-pub(super) fn lower(text: &str) -> Result<String> {
+pub(in super::super) fn lower(text: &str) -> Result<String> {
     let mut out = try_string_with_capacity(text.len())?;
     let mut at = 0;
     while at < text.len() {

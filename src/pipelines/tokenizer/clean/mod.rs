@@ -12,7 +12,7 @@ mod tables;
 
 use alloc::string::String;
 
-use lower::lower;
+pub(super) use lower::lower;
 
 use crate::error::Result;
 use crate::exec::try_string_with_capacity;
