@@ -47,7 +47,7 @@ fn framing() -> Vec<Case> {
         (3, claims(0), Format, "header is not a JSON object"),
         (3, raw(0, b"", b""), Format, "header is not a JSON object"),
         (4, claims(u64::MAX), Limit, "18446744073709551615 bytes"),
-        (5, claims(MAX_HEADER as u64 + 1), Limit, "67108865 bytes, at most 16777216"),
+        (5, claims(MAX_HEADER as u64 + 1), Limit, "16777217 bytes, at most 16777216"),
         (6, claims(n + 17), Format, "claims a header of 74 bytes, but 73 follow"),
         (7, raw(8, &[0xff; 8], b""), Format, "header is not a JSON object"),
         (7, raw(9, b"{\"\xff\xff\":{}}", b""), Format, "header: not JSON"),
@@ -267,7 +267,7 @@ fn case_5_a_sparse_file_is_not_read() {
     for mmap in [false, true] {
         let error = Bundle::open(&path, OpenOptions::new().with_mmap(mmap)).unwrap_err();
         assert_eq!(error.code(), Limit);
-        assert!(error.message().contains("claims a header of 67108865 bytes"), "{error}");
+        assert!(error.message().contains("claims a header of 16777217 bytes"), "{error}");
     }
 }
 
