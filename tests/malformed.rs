@@ -394,7 +394,7 @@ fn memory_parts_are_checked() {
             ErrorCode::InvalidArgument,
             "config.json is given twice",
         ),
-        (parts.clone().with_file("config.json", &large), Limit, "config.json: 16777217 bytes"),
+        (parts.clone().with_file("config.json", &large), Limit, "config.json: 67108865 bytes"),
         (parts.clone().with_shard(b""), Format, "weights[1]: empty (0 bytes)"),
     ];
     for (parts, code, message) in cases {

@@ -200,7 +200,7 @@ fn side_files_that_are_none() {
     }
     let path = directory.write("tokenizer.json", b"");
     File::options().write(true).open(&path).unwrap().set_len(MAX_SIDE_FILE as u64 + 1).unwrap();
-    expect(&bundle.file("tokenizer.json").unwrap_err(), ErrorCode::Limit, "tokenizer.json: 16777217 bytes");
+    expect(&bundle.file("tokenizer.json").unwrap_err(), ErrorCode::Limit, "tokenizer.json: 67108865 bytes");
 }
 
 #[test]
