@@ -19,6 +19,8 @@ mod reserve;
 mod scratch;
 mod set_once;
 mod shared;
+#[cfg(any(feature = "parallel", feature = "capi"))]
+pub(crate) mod sync;
 #[cfg(feature = "parallel")]
 mod team;
 mod watch;

@@ -14,15 +14,15 @@
 //! compare and exchange, of a region that cannot end before it returns.
 //!
 //! Tests: `pool::teams_run_every_lane_once`, `pool::a_panic_in_a_lane_reaches_the_caller_and_the_pool_goes_on`,
-//! `pool::panics_that_panic_when_they_are_dropped_leave_no_lane_behind`.
+//! `pool::panics_that_panic_when_they_are_dropped_leave_no_lane_behind`; in all orders that the memory model allows:
+//! `tests/loom`.
 
 use alloc::boxed::Box;
 use core::any::Any;
-use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::PoisonError;
+
+use super::sync::{AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering, UnsafeCell, spin_loop, yield_now};
 
 /// Rounds of active waiting before a thread offers its core to others, some 100 µs.
 const SPINS: u32 = 4096;
@@ -32,8 +32,8 @@ type Lanes = *const (dyn Fn(usize) + Sync + 'static);
 
 /// A leader's regions and who takes part in them.
 pub(super) struct Team {
-    /// The current region: its number, its lanes, and how many are claimed: `number << 32 | lanes << 16 | claimed`.
-    region: AtomicU64,
+    /// The current region: its lanes, and how many are claimed: `lanes << 16 | claimed`.
+    region: AtomicU32,
     /// Written by the leader before it opens a region, read by who has claimed a lane of it.
     lanes: UnsafeCell<Option<Lanes>>,
     /// Lanes of the region that have returned.
@@ -52,7 +52,7 @@ unsafe impl Send for Team {}
 impl Team {
     pub(super) fn new() -> Self {
         Self {
-            region: AtomicU64::new(0),
+            region: AtomicU32::new(0),
             lanes: UnsafeCell::new(None),
             returned: AtomicUsize::new(0),
             panic: Mutex::new(None),
@@ -91,10 +91,9 @@ impl Team {
         // SAFETY: only the lifetime is changed; no lane is called after this function has returned.
         let lanes: Lanes = unsafe { core::mem::transmute::<&(dyn Fn(usize) + Sync), Lanes>(lanes) };
         // SAFETY: every lane of the previous region has returned, so nobody reads.
-        unsafe { *self.lanes.get() = Some(lanes) };
+        self.lanes.with_mut(|place| unsafe { *place = Some(lanes) });
         self.returned.store(0, Ordering::Relaxed);
-        let number = (self.region.load(Ordering::Relaxed) >> 32).wrapping_add(1);
-        self.region.store(number << 32 | u64::from(count) << 16, Ordering::Release);
+        self.region.store(u32::from(count) << 16, Ordering::Release);
         while self.take_lane() {}
         let mut waiting = Waiting::default();
         while self.returned.load(Ordering::Acquire) < usize::from(count) {
@@ -107,21 +106,22 @@ impl Team {
     }
 
     /// Claims a lane of the current region and runs it, if one is left.
-    fn take_lane(&self) -> bool {
-        let mut region = self.region.load(Ordering::Acquire);
+    pub(super) fn take_lane(&self) -> bool {
+        let mut region = self.region.load(Ordering::Relaxed);
         let lane = loop {
-            let (count, claimed) = (region >> 16 & 0xffff, region & 0xffff);
+            let (count, claimed) = (region >> 16, region & 0xffff);
             if claimed >= count {
                 return false;
             }
-            match self.region.compare_exchange_weak(region, region + 1, Ordering::AcqRel, Ordering::Acquire) {
+            match self.region.compare_exchange_weak(region, region + 1, Ordering::Acquire, Ordering::Relaxed)
+            {
                 Ok(_) => break claimed as usize,
                 Err(now) => region = now,
             }
         };
         // SAFETY: a lane of this region is claimed and has not returned, so the leader is still in `run`: it does
         // not write `lanes`, and what it points to lives.
-        let run = unsafe { &*(*self.lanes.get()).expect("a region is open") };
+        let run = self.lanes.with(|lanes| unsafe { &*(*lanes).expect("a region is open") });
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(lane))) {
             // To drop what another lane's panic left could panic again, and leave the region before its lanes have returned.
             let mut first = self.panic.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,9 +143,9 @@ impl Waiting {
     fn wait(&mut self) {
         if self.0 < SPINS {
             self.0 += 1;
-            core::hint::spin_loop();
+            spin_loop();
         } else {
-            thread::yield_now();
+            yield_now();
         }
     }
 }

@@ -11,13 +11,12 @@
 use alloc::alloc::{Layout, alloc};
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
-use core::hint;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::args::check_pointer;
 use crate::error::{Result, err};
+use crate::exec::sync::{AtomicPtr, AtomicU32, Ordering, spin_loop};
 
 /// The struct that C knows a kind of handle by.
 pub(super) trait Handle {
@@ -208,7 +207,7 @@ pub(super) unsafe fn lend<H: Handle, R>(
     // Threads that the callback left behind may still read: their calls are short.
     shell.users.fetch_and(!LENT, Ordering::AcqRel);
     while shell.users.load(Ordering::Acquire) & !(CHANGING | GONE) != 0 {
-        hint::spin_loop();
+        spin_loop();
     }
     result
 }
