@@ -1,5 +1,6 @@
 //! How soon a call can be stopped: `cargo bench --bench monitor -- MODEL…`, with directories of SAM, SAM 2 or CLIP models; those
-//! of `demo/` without any. `benches/peers` makes models of published sizes with random weights.
+//! of `demo/` without any. `benches/peers` makes models of published sizes with random weights. `--only=load` leaves out all calls
+//! but those whose names begin so.
 //!
 //! Each call runs once with a callback that is asked wherever that is possible: `gap` is the time between two questions, `wait` the
 //! time from a random moment to the next one. Then it is stopped at moments all over its length: `stop` is the time from the
@@ -28,13 +29,18 @@ const STOPS: u32 = 40;
 const SIDE: usize = 1024;
 
 /// Measures calls, and remembers whether all of them can be stopped in time.
-struct Bench {
+struct Bench<'a> {
+    /// What the names of the calls begin with that are measured.
+    only: &'a str,
     threads: usize,
     in_time: bool,
 }
 
-impl Bench {
+impl Bench<'_> {
     fn measure(&mut self, name: &str, call: impl Fn(&Monitor<'_>) -> Result<()>) -> Result<()> {
+        if !name.starts_with(self.only) {
+            return Ok(());
+        }
         // What is allocated once is allocated.
         call(&Monitor::none())?;
         let times = Mutex::new(Vec::with_capacity(1 << 20));
@@ -114,7 +120,7 @@ fn view(rgb: &[u8]) -> Result<ImageView<'_>> {
     ImageView::packed(rgb, SIDE, SIDE, PixelFormat::Rgb8)
 }
 
-fn clip(bench: &mut Bench, cx: &Cx, bundle: &Bundle<'_>) -> Result<()> {
+fn clip(bench: &mut Bench<'_>, cx: &Cx, bundle: &Bundle<'_>) -> Result<()> {
     let options = ClipOptions::default();
     bench.measure("load", |monitor| Clip::load_monitored(cx, bundle, &options, monitor).map(drop))?;
     let (clip, rgb, options) = (Clip::load(cx, bundle, &options)?, picture(0), EncodeOptions::default());
@@ -130,7 +136,7 @@ fn clip(bench: &mut Bench, cx: &Cx, bundle: &Bundle<'_>) -> Result<()> {
     })
 }
 
-fn sam(bench: &mut Bench, cx: &Cx, bundle: &Bundle<'_>) -> Result<()> {
+fn sam(bench: &mut Bench<'_>, cx: &Cx, bundle: &Bundle<'_>) -> Result<()> {
     let options = SamOptions::default();
     bench.measure("load", |monitor| Sam::load_monitored(cx, bundle, &options, monitor).map(drop))?;
     let (sam, rgb) = (Arc::new(Sam::load(cx, bundle, &options)?), picture(0));
@@ -152,7 +158,7 @@ fn sam(bench: &mut Bench, cx: &Cx, bundle: &Bundle<'_>) -> Result<()> {
     }
 }
 
-fn track(bench: &mut Bench, sam: &Arc<Sam>) -> Result<()> {
+fn track(bench: &mut Bench<'_>, sam: &Arc<Sam>) -> Result<()> {
     let none = Monitor::none();
     let mut tracker = Tracker::new(sam.clone(), [SIDE; 2], &TrackerOptions::default())?;
     for frame in 0..4 {
@@ -176,8 +182,13 @@ fn track(bench: &mut Bench, sam: &Arc<Sam>) -> Result<()> {
 }
 
 fn main() -> Result<ExitCode> {
-    let mut models: Vec<PathBuf> =
-        std::env::args().skip(1).filter(|arg| arg != "--bench").map(PathBuf::from).collect();
+    let (mut models, mut only) = (Vec::new(), String::new());
+    for arg in std::env::args().skip(1).filter(|arg| arg != "--bench") {
+        match arg.strip_prefix("--only=") {
+            Some(name) => only = name.to_owned(),
+            None => models.push(PathBuf::from(arg)),
+        }
+    }
     if models.is_empty() {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
         models.extend(["clip-nano", "sam-nano", "sam2-nano"].map(|name| demo.join(name)));
@@ -194,7 +205,7 @@ fn main() -> Result<ExitCode> {
         let bundle = Bundle::open(model, OpenOptions::default())?;
         for &threads in &threads {
             let cx = Cx::new(&CxOptions::default().with_threads(threads))?;
-            let mut bench = Bench { threads, in_time };
+            let mut bench = Bench { only: &only, threads, in_time };
             match Sam::load(&cx, &bundle, &SamOptions::default()) {
                 Ok(_) => sam(&mut bench, &cx, &bundle)?,
                 Err(_) => clip(&mut bench, &cx, &bundle)?,
