@@ -14,8 +14,8 @@
 //! compare and exchange, of a region that cannot end before it returns.
 //!
 //! Tests: `pool::teams_run_every_lane_once`, `pool::a_panic_in_a_lane_reaches_the_caller_and_the_pool_goes_on`,
-//! `pool::panics_that_panic_when_they_are_dropped_leave_no_lane_behind`; in all orders that the memory model allows:
-//! `tests/loom`.
+//! `pool::panics_that_panic_when_they_are_dropped_leave_no_lane_behind`; in every order that the memory model allows:
+//! `team_models::regions_one_after_another`, `team_models::two_followers`, `team_models::a_panic_leaves_no_lane_behind`.
 
 use alloc::boxed::Box;
 use core::any::Any;

@@ -13,7 +13,8 @@
 //! panic crosses the border (`guard`), and results are copied out at the end, within the size that the caller gave.
 //!
 //! Tests: `guard::a_panic_becomes_a_status_and_a_message`, `runner::every_task_is_done_once_whatever_the_host_does`,
-//! `c_abi::misuse_is_reported`, `c_abi::handles_are_told_apart_and_used_one_call_at_a_time`.
+//! `c_abi::misuse_is_reported`, `c_abi::handles_are_told_apart_and_used_one_call_at_a_time`; in every order that the memory
+//! model allows: `handle_models::lent_while_a_thread_tries_to_read`, `handle_models::freed_while_it_is_read`.
 #![allow(non_camel_case_types, reason = "types carry their C names")]
 #![allow(clippy::missing_safety_doc, reason = "doc comments state each contract in the terms of C")]
 

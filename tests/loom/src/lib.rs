@@ -1,6 +1,6 @@
 //! The library's own files that share memory between threads without locks, compiled with the model checker's atomics: a model
 //! runs once for every order of its threads' steps, and every value that a load may see by the C11 memory model.
-//! `cargo test --release --manifest-path tests/loom/Cargo.toml`.
+//! `.ci/sanitizers orders` runs them.
 //!
 //! A cell of the model checker fails a model in which two threads use it, one of them to write, without an order between them.
 
