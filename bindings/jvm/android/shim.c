@@ -15,6 +15,13 @@ int *__errno(void) {
     return &errno;
 }
 
+/* There are none. */
+int __system_property_get(const char *name, char *value) {
+    (void)name;
+    value[0] = '\0';
+    return 0;
+}
+
 /* Of POSIX, not of GNU, which glibc calls by another name. */
 extern int __xpg_strerror_r(int number, char *text, size_t size);
 int Xtrerror_r(int number, char *text, size_t size) {
