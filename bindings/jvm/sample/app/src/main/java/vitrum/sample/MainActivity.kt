@@ -32,7 +32,7 @@ class MainActivity : Activity() {
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         status = TextView(this).apply { text = "Pick a picture" }
-        picture = PictureView(this).apply { onTap = ::cutOut }
+        picture = PictureView(this).apply { onTap = { x, y -> cutOut(x, y) } }
         val pick = Button(this).apply {
             text = "Picture"
             setOnClickListener {
@@ -66,12 +66,12 @@ class MainActivity : Activity() {
     }
 
     private fun cutOut(x: Float, y: Float) = inBackground {
-        val picture = embedding ?: return@inBackground
-        sam?.predict(picture, Prompt.click(x.toDouble(), y.toDouble()))?.use { prediction ->
+        val encoded = embedding ?: return@inBackground
+        sam?.predict(encoded, Prompt.click(x.toDouble(), y.toDouble()))?.use { prediction ->
             val best = prediction.best()
             val pixels = best.pixels()
             show("%d pixels, score %.2f".format(best.area, best.score)) {
-                this.picture.showMask(pixels, picture.width, picture.height)
+                picture.showMask(pixels, encoded.width, encoded.height)
             }
         }
     }
