@@ -14,7 +14,7 @@ public final class AndroidPictures {
      * A copy of a bitmap.
      *
      * @param bitmap of {@code ARGB_8888}; one of another kind, such as {@code HARDWARE}, is copied to that first, with the time and
-     *     the memory that takes. Its transparency is dropped, not blended.
+     *     the memory that takes. Its transparency is dropped, not blended; Android keeps colours multiplied by it.
      * @return the picture
      */
     public static Picture of(Bitmap bitmap) {
