@@ -215,7 +215,7 @@ fn lib_rs_declares_the_layers_in_order() {
 #[test]
 fn files_are_short() {
     let extensions =
-        ["rs", "py", "c", "cpp", "hpp", "h", "js", "mjs", "ts", "css", "html", "sh", "swift", "kt"];
+        ["rs", "py", "c", "cpp", "hpp", "h", "java", "js", "mjs", "ts", "css", "html", "sh", "swift", "kt"];
     let mut long = Vec::new();
     for path in HANDWRITTEN.iter().flat_map(|dir| files(&root().join(dir))) {
         if !path.extension().is_some_and(|ext| extensions.iter().any(|&known| ext == known)) {

@@ -1,0 +1,1 @@
+/* `jni.h` of JDKs includes it and uses nothing of it. */
