@@ -8,6 +8,7 @@ mod header;
 mod release;
 mod soundness;
 mod toolchain;
+mod xcframework;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -31,7 +32,10 @@ commands:
                     dist's options but --prefix, and
       --snapshot        of a version that is still being made
   unsafe [--check]  write docs/unsafe.md, the list of all unsafe code with its proofs, or check that it is up to date
-  wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too";
+  wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too
+  xcframework [OPTIONS] build the Swift package with its XCFramework, and that as a zip file
+      --prefix DIR      where to; target/swift/ by default
+      --debug           with cargo's profile dev";
 
 /// Runs a script of the repository.
 fn run(root: &Path, script: &str) -> Result<(), String> {
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         ["unsafe", "--check"] => soundness::check(root),
         ["wheel"] => run(root, "bindings/python/build_wheel"),
         ["release", ref options @ ..] => release::make(root, options),
+        ["xcframework", ref options @ ..] => xcframework::build(root, options),
         _ => Err(USAGE.into()),
     };
     match result {

@@ -119,8 +119,8 @@ public final class Clip: Sendable {
         vitrum_clip_has_independent_probabilities(handle.pointer) != 0
     }
 
-    /// How well each label describes the picture: probabilities in the order of the labels.
-    /// - Parameter template: A sentence in which a label takes the place of `{}`; "a photo of a {}" by default.
+    /// How well each label describes the picture: probabilities in the order of the labels. `template` is a sentence in which a label
+    /// takes the place of `{}`; "a photo of a {}" by default.
     /// - Throws: ``VitrumError``: `invalidArgument` for no labels, an empty one, or a template without `{}`; `notFound` without a
     ///   tokenizer; `image`; `CancellationError`.
     public func classify(
@@ -143,8 +143,8 @@ public final class Clip: Sendable {
         }
     }
 
-    /// Embeddings of pictures of any sizes: ``embeddingSize`` numbers for each.
-    /// - Parameter normalizes: Whether embeddings have length 1; otherwise they are the output of the model's projection.
+    /// Embeddings of pictures of any sizes: ``embeddingSize`` numbers for each, of length 1, or with `normalizes: false` the output of the
+    /// model's projection.
     /// - Throws: ``VitrumError``: `invalidArgument` for no pictures; `unsupported` without an image tower; `image`; `CancellationError`.
     public func embed(
         pictures: [Picture], normalizes: Bool = true, progress: ProgressHandler? = nil

@@ -3,9 +3,9 @@ import Vitrum
 
 /// Threads, an instruction set, and scratch memory that is kept for reuse.
 ///
-/// A context works on one long call at a time; others wait in the order in which they were made. Only ``Sam/predict(_:_:options:progress:)-swift.method``
-/// and its like have a line of their own, so that a click need not wait for a picture. For long calls at the same time, make a
-/// context for each.
+/// A context works on one long call at a time; others wait in the order in which they were made. Only
+/// `predict` of a ``Sam`` has a line of its own, so that a click need not wait for a picture. For long calls at the same time, make
+/// a context for each.
 public final class Context: Sendable {
     /// What products of matrices are computed with.
     public struct InstructionSet: RawRepresentable, Hashable, Sendable {

@@ -162,8 +162,8 @@ extension Sam {
         }
     }
 
-    /// Finds what texts describe: text by text, the best mask first. Everything is segmented; `clip` compares the masks with the texts.
-    /// - Parameter texts: What is looked for, with articles: "a red apple".
+    /// Finds what texts describe: text by text, the best mask first. Everything is segmented; `clip` compares the masks with the texts,
+    /// which have articles: "a red apple".
     /// - Throws: ``VitrumError``: `invalidArgument` for no texts, an empty one, a template without `{}` or a number outside its domain;
     ///   `notFound` if `clip` has no tokenizer; `limit`; `image`; `outOfMemory`; `CancellationError`.
     public func ground(

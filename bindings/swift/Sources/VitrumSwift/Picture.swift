@@ -66,10 +66,8 @@ public struct Picture: Sendable {
         self.source = source
     }
 
-    /// Copies pixels: row after row from the top.
-    /// - Parameters:
-    ///   - pixels: `[UInt8]`, `Data`, or another collection of bytes.
-    ///   - bytesPerRow: From the beginning of a row to that of the next; without gaps by default.
+    /// Copies pixels, row after row from the top, from `[UInt8]`, `Data`, or another collection of bytes. `bytesPerRow` are those from the
+    /// beginning of a row to that of the next; by default there are no gaps.
     /// - Throws: ``VitrumError``: `image` for too few bytes, `outOfMemory`.
     public init(
         _ pixels: some Collection<UInt8>, width: Int, height: Int, format: PixelFormat, bytesPerRow: Int? = nil
@@ -83,8 +81,7 @@ public struct Picture: Sendable {
     }
 
     /// Copies a picture in NV12: a plane of luma, and one of half as many rows with a pair of bytes, U and V, for every 2 × 2 pixels.
-    /// - Parameters:
-    ///   - isFullRange: Whether luma goes from 0 to 255, and not from 16 to 235.
+    /// With `isFullRange`, luma goes from 0 to 255, and not from 16 to 235.
     /// - Throws: ``VitrumError``: `image` for too few bytes, `outOfMemory`.
     public init(
         luma: some Collection<UInt8>, lumaBytesPerRow: Int? = nil,
@@ -103,10 +100,8 @@ public struct Picture: Sendable {
         self.init(width: width, height: height, source: Memory(image, owner: copy))
     }
 
-    /// Pixels in memory of the application, which are not copied.
-    /// - Parameters:
-    ///   - pixels: Rows from the top. They must stay there, unchanged, until `release` is called.
-    ///   - release: Called when the picture and its copies are gone, on any thread.
+    /// Pixels in memory of the application, row after row from the top, which are not copied. They must stay there, unchanged, until
+    /// `release` is called: on any thread, when the picture, its copies, and the calls that use them are gone.
     /// - Throws: ``VitrumError``: `image` for too few bytes. Then `release` is not called.
     public init(
         sharing pixels: UnsafeRawBufferPointer, width: Int, height: Int, format: PixelFormat, bytesPerRow: Int,

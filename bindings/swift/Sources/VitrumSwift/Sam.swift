@@ -91,7 +91,7 @@ public final class Sam: Sendable {
     /// Bytes of memory that the model occupies.
     public var memoryBytes: Int { vitrum_sam_memory_bytes(handle.pointer) }
 
-    /// Runs the image encoder: the slow part, once for a picture. Then ``predict(_:_:options:progress:)-(_,Prompt,_,_)`` answers prompts.
+    /// Runs the image encoder: the slow part, once for a picture. Then `predict` answers prompts.
     ///
     /// When the task is cancelled, the work ends within milliseconds.
     /// - Throws: ``VitrumError``: `image`, also for a picture so narrow that resizing would leave no pixel of a side; `limit`;

@@ -131,7 +131,7 @@ public final class Tracker: Sendable {
 
     /// Says by clicks, by a box, or by both where object number `object` is on a frame that is held. The first prompt with a new number
     /// adds the object. Its mask on this frame can be read at once; other frames change with the next step.
-    /// - Parameter keepsEarlier: Adds the clicks to those of earlier prompts for the object on the frame; otherwise they replace them.
+    /// With `keepsEarlier`, the clicks are added to those of earlier prompts for the object on the frame; otherwise they replace them.
     /// - Throws: ``VitrumError``: `invalidArgument` for a frame that is not held, an empty prompt, one with a mask, or numbers outside
     ///   their domain; `limit` for too many objects or points; `CancellationError`.
     public func add(
