@@ -3,6 +3,7 @@
 mod abi;
 mod api;
 mod cross;
+mod csharp;
 mod dist;
 mod header;
 mod release;
@@ -20,6 +21,7 @@ commands:
   abi [--check]     write include/vitrum.abi from include/vitrum.h, or check that the C ABI is the listed one
   api [--check]     write api.txt from src, or check that the Rust API is the listed one
   cross [TARGET]    compile the library for targets without a standard library, phones and wasm
+  csharp [--check]  write bindings/csharp/Native.cs from include/vitrum.abi, or check that it is up to date
   dist [OPTIONS]    build and install libraries, headers, CMake and pkg-config files, licences, the command
       --prefix DIR      where to; dist/ by default
       --target TRIPLE   what for; this machine by default
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         ["api", "--check"] => api::check(root),
         ["cross"] => cross::build(root, ""),
         ["cross", target] => cross::build(root, target),
+        ["csharp"] => csharp::write(root),
+        ["csharp", "--check"] => csharp::check(root),
         ["dist", ref options @ ..] => dist::install(root, options),
         ["header"] => header::write(root),
         ["header", "--check"] => header::check(root),
