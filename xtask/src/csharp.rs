@@ -16,7 +16,11 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
 /// Fails if the file is not what [`write`] would write.
 pub(crate) fn check(root: &Path) -> Result<(), String> {
     let present = fs::read_to_string(root.join(FILE)).map_err(|error| format!("{FILE}: {error}"))?;
-    if present == of(root)? { Ok(()) } else { Err(format!("{FILE} is out of date: run `cargo run -p xtask -- csharp`")) }
+    if present == of(root)? {
+        Ok(())
+    } else {
+        Err(format!("{FILE} is out of date: run `cargo run -p xtask -- csharp`"))
+    }
 }
 
 fn of(root: &Path) -> Result<String, String> {

@@ -147,7 +147,8 @@ fn files(archive: &[u8]) -> Result<Vec<File>, String> {
     let mut at = 8;
     while at < archive.len() {
         let header = archive.get(at..at + HEADER).ok_or("an archive is cut short")?;
-        let text = |range: std::ops::Range<usize>| String::from_utf8_lossy(&header[range]).trim_end().to_owned();
+        let text =
+            |range: std::ops::Range<usize>| String::from_utf8_lossy(&header[range]).trim_end().to_owned();
         let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text} is no number"));
         let size = number(&text(48..58))?;
         let (mut name, mut start) = (text(0..16), at + HEADER);
@@ -308,7 +309,8 @@ mod tests {
     /// An object with a symbol of each kind, as a compiler writes it.
     fn object(names: &[(&str, u8, u16)]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let words = |bytes: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|w| bytes.extend(w.to_le_bytes()));
+        let words =
+            |bytes: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|w| bytes.extend(w.to_le_bytes()));
         let after = 32 + 24 + 24;
         words(&mut bytes, &[MAGIC_64, ARM.0, ARM.1, 1, 2, 48, 0, 0]);
         words(&mut bytes, &[LC_BUILD_VERSION, 24, 2, 13 << 16 | 4 << 8, 0, 0]);
@@ -338,10 +340,14 @@ mod tests {
         table.extend(strings);
         let mut bytes = b"!<arch>\n".to_vec();
         let table = (String::from("__.SYMDEF"), table);
-        let objects = objects.iter().enumerate().map(|(i, it)| (format!("a long name of object {i}.o"), it.clone()));
+        let objects =
+            objects.iter().enumerate().map(|(i, it)| (format!("a long name of object {i}.o"), it.clone()));
         for (name, contents) in [table].into_iter().chain(objects) {
             let (length, size) = (name.len(), name.len() + contents.len());
-            bytes.extend(format!("{:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", format!("#1/{length}"), 0, 0, 0, 644).bytes());
+            bytes.extend(
+                format!("{:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", format!("#1/{length}"), 0, 0, 0, 644)
+                    .bytes(),
+            );
             bytes.extend(name.bytes().chain(contents));
             bytes.resize(bytes.len().next_multiple_of(2), b'\n');
         }
@@ -349,7 +355,12 @@ mod tests {
     }
 
     fn example() -> Vec<u8> {
-        let first = object(&[("_mine", 0x0f, 0), ("_same", 0x0f, N_WEAK_DEF), ("_local", 0x0e, 0), ("_other", 0x01, 0)]);
+        let first = object(&[
+            ("_mine", 0x0f, 0),
+            ("_same", 0x0f, N_WEAK_DEF),
+            ("_local", 0x0e, 0),
+            ("_other", 0x01, 0),
+        ]);
         let second = object(&[("_mine", 0x01, 0), ("_more", 0x0f, 0), ("_wanted", 0x01, 0)]);
         archive(&[first, second], &["_mine", "_same", "_more"])
     }
@@ -373,7 +384,8 @@ mod tests {
         // Its definition, its use, and the list.
         assert_eq!(rename(&mut bytes, |name| (name == "_mine").then(|| "_yours"[..5].into())), Ok(3));
         assert_eq!(read(&bytes).unwrap().strong, set(&["_more", "_your"]));
-        let listed: Vec<String> = table_of_contents(&bytes).unwrap().into_iter().map(|(_, name)| name).collect();
+        let listed: Vec<String> =
+            table_of_contents(&bytes).unwrap().into_iter().map(|(_, name)| name).collect();
         assert_eq!(listed, ["_your", "_same", "_more"]);
         assert!(rename(&mut bytes, |_| Some("short".into())).unwrap_err().contains("not as long"));
         assert_eq!(read(&bytes).unwrap().strong, set(&["_more", "_your"]), "nothing is changed by halves");

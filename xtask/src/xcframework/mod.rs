@@ -96,7 +96,9 @@ pub(crate) fn build(root: &Path, args: &[&str]) -> Result<(), String> {
     let checksum = checksum.split_whitespace().next().unwrap_or_default();
     println!("{:>10} bytes  {}", read(&archive)?.len(), archive.display());
     println!("VitrumSwift {VERSION} is in {}; to fetch the framework instead:", package.display());
-    println!(".binaryTarget(name: \"Vitrum\", url: \"https://…/Vitrum.xcframework.zip\", checksum: \"{checksum}\")");
+    println!(
+        ".binaryTarget(name: \"Vitrum\", url: \"https://…/Vitrum.xcframework.zip\", checksum: \"{checksum}\")"
+    );
     Ok(())
 }
 
@@ -105,10 +107,22 @@ fn compile(root: &Path, target: &str, debug: bool) -> Result<PathBuf, String> {
     let oldest = |(major, minor): (u16, u8)| format!("{major}.{minor}");
     let mut cargo = Toolchain::with_sources()?.cargo(root, "rustc", "std,panic_unwind", target);
     cargo
-        .args(["--quiet", "--locked", "-p", "vitrum", "--lib", "--features", "heap", "--crate-type", "staticlib"])
+        .args([
+            "--quiet",
+            "--locked",
+            "-p",
+            "vitrum",
+            "--lib",
+            "--features",
+            "heap",
+            "--crate-type",
+            "staticlib",
+        ])
         // Part of the names of all symbols, also those of the standard library: they are not those of another library in Rust
         // that the application contains, even if the same compiler made it.
-        .env("RUSTFLAGS", "-Cmetadata=vitrum-xcframework")
+        .env("RUSTFLAGS", "-Cmetadata=vitrum")
+        // Nobody steps through what is only checked, and lines take more room than code.
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("IPHONEOS_DEPLOYMENT_TARGET", oldest(OLDEST_IOS))
         .env("MACOSX_DEPLOYMENT_TARGET", oldest(OLDEST_MACOS));
     if !debug {
@@ -146,15 +160,17 @@ fn check(library: &[u8], slice: &Slice, cpu: Cpu, functions: &BTreeSet<String>) 
         let differ: Vec<_> = exported.symmetric_difference(functions).collect();
         return Err(format!("header and library differ in {differ:?}"));
     }
-    if contents.segments.contains("__LLVM") {
-        return Err("it carries the compiler's bitcode".into());
+    if let Some(left) = ["__LLVM", "__DWARF"].into_iter().find(|&segment| contents.segments.contains(segment))
+    {
+        return Err(format!("the compiler left {left} in it"));
     }
     Ok(())
 }
 
 /// The functions that the header declares.
 fn functions(root: &Path) -> Result<BTreeSet<String>, String> {
-    let list = String::from_utf8(read(&root.join("include/vitrum.abi"))?).map_err(|error| error.to_string())?;
+    let list =
+        String::from_utf8(read(&root.join("include/vitrum.abi"))?).map_err(|error| error.to_string())?;
     let functions: BTreeSet<String> = list
         .lines()
         .filter_map(|line| line.strip_prefix("function ")?.split_once(' ').map(|(name, _)| name.to_owned()))
@@ -197,19 +213,21 @@ fn property_list() -> String {
 /// The wrapper, and what licences ask to be handed on.
 fn copy_sources(root: &Path, package: &Path) -> Result<(), String> {
     let swift = root.join("bindings/swift");
-    copy_all(&swift.join("Sources/VitrumSwift"), &package.join("Sources/VitrumSwift"))?;
+    copy_all(&swift.join("Sources"), &package.join("Sources"))?;
     copy_all(&swift.join("Tests"), &package.join("Tests"))?;
-    for (from, to) in [
-        (swift.join("Package.swift"), "Package.swift"),
-        (swift.join("README.md"), "README.md"),
-        (root.join("LICENSE-APACHE"), "LICENSE-APACHE"),
-        (root.join("LICENSE-MIT"), "LICENSE-MIT"),
-        (root.join("NOTICE"), "NOTICE"),
-    ] {
-        write(&package.join(to), &read(&from)?)?;
+    for file in ["Package.swift", "README.md"] {
+        write(&package.join(file), &read(&swift.join(file))?)?;
     }
+    // In the framework, too, which is handed on alone.
+    let framework = package.join("Vitrum.xcframework");
     let licences = dist::licences(root, "aarch64-apple-ios")?;
-    write(&package.join("THIRD-PARTY.md"), licences.as_bytes())
+    for directory in [package, &framework] {
+        for file in ["LICENSE-APACHE", "LICENSE-MIT", "NOTICE"] {
+            write(&directory.join(file), &read(&root.join(file))?)?;
+        }
+        write(&directory.join("THIRD-PARTY.md"), licences.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
@@ -226,19 +244,23 @@ fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
 fn zip(root: &Path, package: &Path) -> Result<PathBuf, String> {
     let archive = package.with_file_name("Vitrum.xcframework.zip");
     let _ = fs::remove_file(&archive);
-    let time = dist::output(Command::new("git").current_dir(root).args(["show", "-s", "--format=%ct", "HEAD"]))?;
+    let time =
+        dist::output(Command::new("git").current_dir(root).args(["show", "-s", "--format=%ct", "HEAD"]))?;
     let time = format!("@{}", time.trim());
     dist::output(
-        Command::new("find").arg(package.join("Vitrum.xcframework")).args(["-exec", "touch", "-d", &time, "{}", "+"]),
+        Command::new("find")
+            .arg(package.join("Vitrum.xcframework"))
+            .args(["-exec", "touch", "-d", &time, "{}", "+"]),
     )?;
-    let mut files = dist::output(Command::new("find").current_dir(package).args(["Vitrum.xcframework", "-type", "f"]))?
-        .lines()
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
+    let mut files =
+        dist::output(Command::new("find").current_dir(package).args(["Vitrum.xcframework", "-type", "f"]))?
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
     files.sort();
     // Without owners, and with times that no time zone changes.
     let mut zip = Command::new("zip");
-    zip.current_dir(package).env("TZ", "UTC").args(["-q", "-X", "-9"]).arg(&archive).args(&files);
+    zip.current_dir(package).env("TZ", "UTC").args(["-q", "-X"]).arg(&archive).args(&files);
     dist::output(&mut zip)?;
     Ok(archive)
 }
