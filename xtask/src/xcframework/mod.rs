@@ -215,9 +215,8 @@ fn copy_sources(root: &Path, package: &Path) -> Result<(), String> {
     let swift = root.join("bindings/swift");
     copy_all(&swift.join("Sources"), &package.join("Sources"))?;
     copy_all(&swift.join("Tests"), &package.join("Tests"))?;
-    for file in ["Package.swift", "README.md"] {
-        write(&package.join(file), &read(&swift.join(file))?)?;
-    }
+    write(&package.join("Package.swift"), &read(&swift.join("Package.swift"))?)?;
+    write(&package.join("README.md"), &read(&root.join("docs/start/swift.md"))?)?;
     // In the framework, too, which is handed on alone.
     let framework = package.join("Vitrum.xcframework");
     let licences = dist::licences(root, "aarch64-apple-ios")?;

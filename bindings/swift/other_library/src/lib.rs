@@ -7,7 +7,9 @@ use std::panic::catch_unwind;
 #[unsafe(no_mangle)]
 pub extern "C" fn other_count(threads: u32) -> i64 {
     let counted = catch_unwind(|| {
-        let workers: Vec<_> = (0..threads).map(|i| std::thread::spawn(move || (i, std::fs::read_dir(format!("/{i}"))))).collect();
+        let workers: Vec<_> = (0..threads)
+            .map(|i| std::thread::spawn(move || (i, std::fs::read_dir(format!("/{i}")))))
+            .collect();
         let found: HashMap<u32, usize> = workers
             .into_iter()
             .map(|worker| worker.join().expect("it does not panic"))
