@@ -37,7 +37,8 @@ commands:
   wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too
   xcframework [OPTIONS] build the Swift package with its XCFramework, and that as a zip file
       --prefix DIR      where to; target/swift/ by default
-      --debug           with cargo's profile dev";
+      --debug           with cargo's profile dev
+      --slice NAME      only this one; ios-arm64, ios-arm64_x86_64-simulator and macos-arm64_x86_64 by default";
 
 /// Runs a script of the repository.
 fn run(root: &Path, script: &str) -> Result<(), String> {

@@ -60,36 +60,47 @@ const MODULE_MAP: &str = "module Vitrum {\n    header \"vitrum.h\"\n    export *
 
 /// Builds `PREFIX/VitrumSwift`, the package, and the framework as `PREFIX/Vitrum.xcframework.zip`.
 pub(crate) fn build(root: &Path, args: &[&str]) -> Result<(), String> {
-    let (mut prefix, mut debug) = (root.join("target/swift"), false);
+    let (mut prefix, mut debug, mut named) = (root.join("target/swift"), false, Vec::new());
     let mut rest = args.iter();
     while let Some(&arg) = rest.next() {
         match arg {
             "--debug" => debug = true,
             "--prefix" => prefix = rest.next().ok_or("--prefix wants a value")?.into(),
+            "--slice" => named.push(*rest.next().ok_or("--slice wants a value")?),
             _ => return Err(format!("xcframework has no option {arg}; see `cargo run -p xtask -- help`")),
         }
     }
+    if let Some(name) = named.iter().find(|&&name| SLICES.iter().all(|slice| slice.identifier != name)) {
+        return Err(format!(
+            "no slice {name}: there are {}",
+            SLICES.map(|slice| slice.identifier).join(", ")
+        ));
+    }
+    let slices: Vec<&Slice> =
+        SLICES.iter().filter(|slice| named.is_empty() || named.contains(&slice.identifier)).collect();
     let package = std::path::absolute(prefix).map_err(|error| error.to_string())?.join("VitrumSwift");
     let _ = fs::remove_dir_all(&package);
     let framework = package.join("Vitrum.xcframework");
     let functions = functions(root)?;
-    for slice in &SLICES {
+    for &slice in &slices {
         let mut libraries = Vec::new();
         for &(target, _, cpu) in slice.targets {
             let mut library = read(&compile(root, target, debug)?)?;
             macho::rename(&mut library, own_name).map_err(|error| format!("{target}: {error}"))?;
-            check(&library, slice, cpu, &functions).map_err(|error| format!("{target}: {error}"))?;
             println!("{:>10} bytes  {target}", library.len());
             libraries.push((cpu, library));
         }
         let directory = framework.join(slice.identifier);
         let bytes = if libraries.len() == 1 { libraries.remove(0).1 } else { macho::join(&libraries)? };
+        for (library, (target, _, cpu)) in macho::split(&bytes)?.into_iter().zip(slice.targets) {
+            check(library, slice, *cpu, &functions).map_err(|error| format!("{target}: {error}"))?;
+        }
         write(&directory.join("libvitrum.a"), &bytes)?;
         // In a directory of the module's name: Xcode puts the headers of all frameworks into one.
         write(&directory.join("Headers/Vitrum/vitrum.h"), &read(&root.join("include/vitrum.h"))?)?;
         write(&directory.join("Headers/Vitrum/module.modulemap"), MODULE_MAP.as_bytes())?;
     }
-    write(&framework.join("Info.plist"), property_list().as_bytes())?;
+    write(&framework.join("Info.plist"), property_list(&slices).as_bytes())?;
     copy_sources(root, &package)?;
     let archive = zip(root, &package)?;
     let checksum = dist::output(Command::new("sha256sum").arg(&archive))?;
@@ -178,9 +189,9 @@ fn functions(root: &Path) -> Result<BTreeSet<String>, String> {
     if functions.is_empty() { Err("include/vitrum.abi lists no functions".into()) } else { Ok(functions) }
 }
 
-fn property_list() -> String {
+fn property_list(slices: &[&Slice]) -> String {
     let mut libraries = String::new();
-    for slice in &SLICES {
+    for slice in slices {
         let variant = slice.variant.map_or(String::new(), |variant| {
             format!(
                 "            <key>SupportedPlatformVariant</key>\n            <string>{variant}</string>\n"
