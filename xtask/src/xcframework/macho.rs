@@ -70,8 +70,10 @@ pub(crate) fn rename(archive: &mut [u8], other: impl Fn(&str) -> Option<String>)
         let names = object.names()?;
         for symbol in object.symbols()? {
             if let Some(name) = other(symbol.name) {
-                // A table of strings may keep one that ends another one inside it, which would then change, too.
-                let inside = symbol.at + 1..symbol.at + symbol.name.len();
+                // A table of strings keeps one that ends another one inside it: `_realloc` in `___rdl_realloc`. What changes must
+                // belong to this name alone.
+                let changed = name.bytes().zip(symbol.name.bytes()).rposition(|(new, old)| new != old);
+                let inside = symbol.at + 1..=symbol.at + changed.unwrap_or(0);
                 if object.bytes[symbol.at - 1] != 0 || names.iter().any(|at| inside.contains(at)) {
                     return Err(format!("the name {} is shared with another symbol", symbol.name));
                 }
@@ -389,6 +391,24 @@ mod tests {
         assert_eq!(listed, ["_your", "_same", "_more"]);
         assert!(rename(&mut bytes, |_| Some("short".into())).unwrap_err().contains("not as long"));
         assert_eq!(read(&bytes).unwrap().strong, set(&["_more", "_your"]), "nothing is changed by halves");
+    }
+
+    #[test]
+    fn names_that_share_their_end_are_kept() {
+        // The second symbol's name is the end of the first one's.
+        let mut bytes = object(&[("_rust_realloc", 0x0f, 0), ("_", 0x01, 0)]);
+        let shared = u32::try_from(1 + "_rust".len()).unwrap();
+        let at = 32 + 24 + 24 + 16;
+        bytes[at..at + 4].copy_from_slice(&shared.to_le_bytes());
+        let mut library = archive(&[bytes], &["_rust_realloc"]);
+        let before = library.clone();
+        let whole = |name: &str| (name == "_rust_realloc").then(|| "_vtrm_reALLOC".to_owned());
+        assert!(rename(&mut library, whole).unwrap_err().contains("shared with another symbol"));
+        assert_eq!(library, before);
+        let first = |name: &str| (name == "_rust_realloc").then(|| "_vtrm_realloc".to_owned());
+        assert_eq!(rename(&mut library, first), Ok(2));
+        let contents = read(&library).unwrap();
+        assert_eq!((contents.strong, contents.undefined), (set(&["_vtrm_realloc"]), set(&["_realloc"])));
     }
 
     #[test]
