@@ -25,8 +25,20 @@ struct Slice {
     variant: Option<&'static str>,
     /// Its number in Mach-O.
     number: u32,
+    targets: &'static [Target],
+}
+
+/// A library for one kind of CPU.
+struct Target {
+    triple: &'static str,
+    architecture: &'static str,
+    cpu: Cpu,
+    /// Of the system.
     oldest: (u16, u8),
-    targets: &'static [(&'static str, &'static str, Cpu)],
+}
+
+const fn target(triple: &'static str, architecture: &'static str, cpu: Cpu, oldest: (u16, u8)) -> Target {
+    Target { triple, architecture, cpu, oldest }
 }
 
 const SLICES: [Slice; 3] = [
@@ -35,24 +47,28 @@ const SLICES: [Slice; 3] = [
         platform: "ios",
         variant: None,
         number: 2,
-        oldest: OLDEST_IOS,
-        targets: &[("aarch64-apple-ios", "arm64", ARM64)],
+        targets: &[target("aarch64-apple-ios", "arm64", ARM64, OLDEST_IOS)],
     },
     Slice {
         identifier: "ios-arm64_x86_64-simulator",
         platform: "ios",
         variant: Some("simulator"),
         number: 7,
-        oldest: OLDEST_IOS,
-        targets: &[("aarch64-apple-ios-sim", "arm64", ARM64), ("x86_64-apple-ios", "x86_64", X86_64)],
+        targets: &[
+            // The first simulator on Macs with ARM.
+            target("aarch64-apple-ios-sim", "arm64", ARM64, (14, 0)),
+            target("x86_64-apple-ios", "x86_64", X86_64, OLDEST_IOS),
+        ],
     },
     Slice {
         identifier: "macos-arm64_x86_64",
         platform: "macos",
         variant: None,
         number: 1,
-        oldest: OLDEST_MACOS,
-        targets: &[("aarch64-apple-darwin", "arm64", ARM64), ("x86_64-apple-darwin", "x86_64", X86_64)],
+        targets: &[
+            target("aarch64-apple-darwin", "arm64", ARM64, OLDEST_MACOS),
+            target("x86_64-apple-darwin", "x86_64", X86_64, OLDEST_MACOS),
+        ],
     },
 ];
 
@@ -84,16 +100,17 @@ pub(crate) fn build(root: &Path, args: &[&str]) -> Result<(), String> {
     let functions = functions(root)?;
     for &slice in &slices {
         let mut libraries = Vec::new();
-        for &(target, _, cpu) in slice.targets {
-            let mut library = read(&compile(root, target, debug)?)?;
-            macho::rename(&mut library, own_name).map_err(|error| format!("{target}: {error}"))?;
-            println!("{:>10} bytes  {target}", library.len());
-            libraries.push((cpu, library));
+        for target in slice.targets {
+            let mut library = read(&compile(root, target.triple, debug)?)?;
+            macho::rename(&mut library, own_name).map_err(|error| format!("{}: {error}", target.triple))?;
+            println!("{:>10} bytes  {}", library.len(), target.triple);
+            libraries.push((target.cpu, library));
         }
         let directory = framework.join(slice.identifier);
         let bytes = if libraries.len() == 1 { libraries.remove(0).1 } else { macho::join(&libraries)? };
-        for (library, (target, _, cpu)) in macho::split(&bytes)?.into_iter().zip(slice.targets) {
-            check(library, slice, *cpu, &functions).map_err(|error| format!("{target}: {error}"))?;
+        for (library, target) in macho::split(&bytes)?.into_iter().zip(slice.targets) {
+            check(library, slice, target, &functions)
+                .map_err(|error| format!("{}: {error}", target.triple))?;
         }
         write(&directory.join("libvitrum.a"), &bytes)?;
         // In a directory of the module's name: Xcode puts the headers of all frameworks into one.
@@ -154,9 +171,9 @@ fn own_name(symbol: &str) -> Option<String> {
 }
 
 /// What must hold of the library for one kind of CPU.
-fn check(library: &[u8], slice: &Slice, cpu: Cpu, functions: &BTreeSet<String>) -> Result<(), String> {
+fn check(library: &[u8], slice: &Slice, target: &Target, functions: &BTreeSet<String>) -> Result<(), String> {
     let contents = macho::read(library)?;
-    let built = Built { cpu, platform: slice.number, oldest: slice.oldest };
+    let built = Built { cpu: target.cpu, platform: slice.number, oldest: target.oldest };
     if contents.built != BTreeSet::from([built]) {
         return Err(format!("built for {:?}, not {built:?} alone", contents.built));
     }
@@ -200,7 +217,7 @@ fn property_list(slices: &[&Slice]) -> String {
         let architectures: String = slice
             .targets
             .iter()
-            .map(|(_, name, _)| format!("                <string>{name}</string>\n"))
+            .map(|target| format!("                <string>{}</string>\n", target.architecture))
             .collect();
         libraries += &format!(
             "        <dict>\n            <key>BinaryPath</key>\n            <string>libvitrum.a</string>\n            \
