@@ -3,11 +3,13 @@
 mod abi;
 mod api;
 mod cross;
+mod csharp;
 mod dist;
 mod header;
 mod release;
 mod soundness;
 mod toolchain;
+mod xcframework;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -19,6 +21,7 @@ commands:
   abi [--check]     write include/vitrum.abi from include/vitrum.h, or check that the C ABI is the listed one
   api [--check]     write api.txt from src, or check that the Rust API is the listed one
   cross [TARGET]    compile the library for targets without a standard library, phones and wasm
+  csharp [--check]  write bindings/csharp/Native.cs from include/vitrum.abi, or check that it is up to date
   dist [OPTIONS]    build and install libraries, headers, CMake and pkg-config files, licences, the command
       --prefix DIR      where to; dist/ by default
       --target TRIPLE   what for; this machine by default
@@ -31,7 +34,11 @@ commands:
                     dist's options but --prefix, and
       --snapshot        of a version that is still being made
   unsafe [--check]  write docs/unsafe.md, the list of all unsafe code with its proofs, or check that it is up to date
-  wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too";
+  wheel             build the Python package's wheel into bindings/python/dist/, for old C libraries, too
+  xcframework [OPTIONS] build the Swift package with its XCFramework, and that as a zip file
+      --prefix DIR      where to; target/swift/ by default
+      --debug           with cargo's profile dev
+      --slice NAME      only this one; ios-arm64, ios-arm64_x86_64-simulator and macos-arm64_x86_64 by default";
 
 /// Runs a script of the repository.
 fn run(root: &Path, script: &str) -> Result<(), String> {
@@ -50,6 +57,8 @@ fn main() -> ExitCode {
         ["api", "--check"] => api::check(root),
         ["cross"] => cross::build(root, ""),
         ["cross", target] => cross::build(root, target),
+        ["csharp"] => csharp::write(root),
+        ["csharp", "--check"] => csharp::check(root),
         ["dist", ref options @ ..] => dist::install(root, options),
         ["header"] => header::write(root),
         ["header", "--check"] => header::check(root),
@@ -61,6 +70,7 @@ fn main() -> ExitCode {
         ["unsafe", "--check"] => soundness::check(root),
         ["wheel"] => run(root, "bindings/python/build_wheel"),
         ["release", ref options @ ..] => release::make(root, options),
+        ["xcframework", ref options @ ..] => xcframework::build(root, options),
         _ => Err(USAGE.into()),
     };
     match result {

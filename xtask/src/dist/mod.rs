@@ -60,6 +60,11 @@ pub(crate) fn install(root: &Path, args: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// The licences of what the library is linked with for `target`.
+pub(crate) fn licences(root: &Path, target: &str) -> Result<String, String> {
+    licences::of(root, &["vitrum"], target)
+}
+
 /// The version of the binary interface, which is that of the shared library's name.
 fn abi_version(root: &Path) -> Result<u32, String> {
     let header = read(&root.join("include/vitrum.h"))?;
