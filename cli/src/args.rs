@@ -6,6 +6,7 @@ pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod picture;
 pub(crate) mod sam;
+pub(crate) mod search;
 pub(crate) mod track;
 
 use std::ffi::{OsStr, OsString};
@@ -22,6 +23,7 @@ use crate::failure::{Exit, OrExit, Result};
 use limits::LimitArgs;
 use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
+pub(crate) use search::{IndexArgs, SearchArgs};
 use track::TrackArgs;
 
 const EXIT_CODES: &str = "\
@@ -50,7 +52,7 @@ Exit codes:
   4  an input file cannot be found or used
   5  the result cannot be written
   6  some of many inputs cannot be found or used: each is named on standard error, the others have their results
-130  track was stopped by Ctrl-C and kept what was found until then (143 by SIGTERM, 129 by the end of its terminal)";
+130  track or index was stopped by Ctrl-C and kept what was found until then (143 by SIGTERM, 129 by the end of its terminal)";
 
 /// CLIP, SAM and SAM 2 on the CPU: classify, embed and segment pictures, follow things through videos.
 ///
@@ -172,6 +174,10 @@ pub(crate) enum Command {
     Embed(EmbedArgs),
     /// Compare every picture with every text.
     Similarity(SimilarityArgs),
+    /// Keep embeddings of many pictures in a file, to be searched.
+    Index(IndexArgs),
+    /// Find pictures of an index by words, by pictures, or those that are there twice.
+    Search(SearchArgs),
     /// Find the mask of what is clicked, boxed or named in a picture.
     Segment(Box<SegmentArgs>),
     /// Find the masks of everything in a picture.
