@@ -20,6 +20,7 @@ use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use crate::label_sets::{self, LabelSet};
 use limits::LimitArgs;
 use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
@@ -258,6 +259,10 @@ Examples:
   find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a sketch of a {}\"
   vitrum embed --text \"a photo of a cat\" \"a photo of a dog\" --output labels.npy --names labels.txt
   vitrum classify photos/ --labels-file labels.txt --label-embeddings labels.npy
+  vitrum classify photos/ --label-set food101 --top 5
+  vitrum classify --label-set imagenet --save-classifier imagenet.vitrum --model openai/clip-vit-base-patch32
+  vitrum classify photos/ --classifier imagenet.vitrum --top 5 --model openai/clip-vit-base-patch32
+  vitrum classify photos/ --labels cat,dog --templates imagenet
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done. A CLIP's probabilities of a picture sum to 1; a \
@@ -265,18 +270,25 @@ SigLIP's are each label's own.")]
 pub(crate) struct ClassifyArgs {
     /// Pictures; directories of pictures, in the order of counting; @FILE for a list of them, one path a line; - for a
     /// picture from standard input, @- for a list. A file whose name begins with @ or - is ./@… or ./-….
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "save_classifier", value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
     #[command(flatten)]
     pub(crate) labels: LabelArgs,
-    /// Text that each label is put into, in the place of {}; "a photo of a {}" by default.
-    #[arg(long)]
+    /// Text that each label is put into, in the place of {}; "a photo of a {}" by default, or the templates of --label-set.
+    #[arg(long, conflicts_with = "classifier")]
     pub(crate) template: Option<String>,
+    /// Many such texts, of whose embeddings the mean is taken: a file with one a line, or those of one of the sets of
+    /// --label-set. imagenet has 80.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["template", "classifier"])]
+    pub(crate) templates: Option<String>,
+    /// File to keep the labels and their embeddings in, for --classifier; then no picture is needed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_classifier: Option<PathBuf>,
     /// Embeddings of the labels instead of their texts: a .npy of `vitrum embed --text`, a row for each label. Then a model
     /// needs no text tower, and many labels no time.
-    #[arg(long, value_name = "FILE", conflicts_with = "template")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["template", "templates", "label_set", "classifier"])]
     pub(crate) label_embeddings: Option<PathBuf>,
     /// Print only the K most probable labels; probabilities are still over all of them.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
@@ -287,7 +299,7 @@ pub(crate) struct ClassifyArgs {
     pub(crate) model: ModelArg,
 }
 
-/// The labels, from one of two places.
+/// The labels, from one of four places.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct LabelArgs {
@@ -298,6 +310,13 @@ pub(crate) struct LabelArgs {
     /// of labels by number (id2label). 64 MB at most.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_file: Option<PathBuf>,
+    /// The classes of a data set of CLIP's paper, with the templates that OpenAI published for it: imagenet, cifar10,
+    /// cifar100, food101 and others; a wrong name lists them.
+    #[arg(long, value_name = "NAME", value_parser = label_sets::parse)]
+    pub(crate) label_set: Option<&'static LabelSet>,
+    /// Labels with their embeddings, as --save-classifier keeps them: they take no time, and a model needs no text tower.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classifier: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -99,7 +99,8 @@ fn templates(name: &str) -> Result<Vec<String>> {
         return Ok(set.templates.clone());
     }
     let path = Path::new(name);
-    let sets = format!("--templates takes a file with one template a line, or one of {}", label_sets::names());
+    let sets =
+        format!("--templates takes a file with one template a line, or one of {}", label_sets::names());
     let bytes = text_file::read(path).map_err(|failure| failure.hint(&sets))?;
     let bad = |what: String| Failure::new(Exit::Input, format!("{name}: {what}"));
     let text = text_file::decode(&bytes).map_err(bad)?;
@@ -201,7 +202,9 @@ mod tests {
         classifier.write(&path).unwrap();
         assert_eq!(Classifier::read(&path).unwrap(), classifier);
         classifier.check(&path, "m", u64::MAX, 2).unwrap();
-        assert!(classifier.check(&path, "m", 1, 2).is_err() && classifier.check(&path, "m", u64::MAX, 3).is_err());
+        assert!(
+            classifier.check(&path, "m", 1, 2).is_err() && classifier.check(&path, "m", u64::MAX, 3).is_err()
+        );
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut bytes = whole.clone();

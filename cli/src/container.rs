@@ -164,7 +164,9 @@ impl Container {
     pub(crate) fn open(path: &Path, kind: &str, version: u32, what: &str) -> Result<Self> {
         let name = path.display().to_string();
         let bundle = Bundle::open(path, OpenOptions::new()).map_err(|error| match error.code() {
-            ErrorCode::NotFound | ErrorCode::Io | ErrorCode::OutOfMemory => Failure::new(Exit::Input, error.message()),
+            ErrorCode::NotFound | ErrorCode::Io | ErrorCode::OutOfMemory => {
+                Failure::new(Exit::Input, error.message())
+            }
             _ => Failure::new(Exit::Input, format!("{name}: not {what}, or a damaged one: {error}")),
         })?;
         Self::of(bundle, name, kind, version, what)

@@ -344,7 +344,9 @@ mod tests {
             [&whole[..at], to.as_bytes(), &whole[at + from.len()..]].concat()
         };
         assert!(refused(replaced("index of pictures", "index of pickles.")).contains("not an index"));
-        assert!(refused(replaced("\"vitrum.version\":\"1\"", "\"vitrum.version\":\"9\"")).contains("version 9"));
+        assert!(
+            refused(replaced("\"vitrum.version\":\"1\"", "\"vitrum.version\":\"9\"")).contains("version 9")
+        );
         assert!(refused(replaced("/a/b c.jpg", "/a/b_c.jpg")).contains("checksum"));
     }
 }

@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod bounded;
+mod classifier;
 mod commands;
 mod container;
 mod draw;
@@ -14,6 +15,7 @@ pub mod fuzzing;
 mod hub;
 mod index;
 mod inputs;
+mod label_sets;
 mod labels;
 mod model;
 mod name;

@@ -101,8 +101,7 @@ impl Update<'_> {
                     Ok(i) => {
                         let Coming { entry, is_known } = &coming[at];
                         self.index.push(entry.clone(), &batch.embeddings[i * dim..][..dim])?;
-                        let count =
-                            if *is_known { &mut self.report.changed } else { &mut self.report.added };
+                        let count = if *is_known { &mut self.report.changed } else { &mut self.report.added };
                         *count += 1;
                     }
                 }

@@ -27,7 +27,7 @@ use vitrum::pipelines::clip::{Clip, EncodeOptions};
 use crate::failure::{Exit, OrExit, Result};
 
 /// Embeddings of `texts`: `[texts, embed_dim]`.
-fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
+pub(crate) fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     let embeddings = clip.encode_texts(&texts, &EncodeOptions::default().with_normalize(normalize));
     let is_of_texts = |error: &vitrum::Error| {

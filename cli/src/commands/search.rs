@@ -157,9 +157,10 @@ fn show(query: Query<'_>, section: &Section<'_>, output: &mut Output) -> Result<
         Query::Text(text) => name::field(text),
         Query::Image(path) => name::shown(path),
     };
-    section.found.iter().try_for_each(|it| {
-        output.line(format_args!("{asked}\t{:.4}\t{}", it.score, name::shown(it.path)))
-    })
+    section
+        .found
+        .iter()
+        .try_for_each(|it| output.line(format_args!("{asked}\t{:.4}\t{}", it.score, name::shown(it.path))))
 }
 
 /// Searches for pictures that are there more than once.

@@ -66,7 +66,7 @@ impl Page<'_> {
         match Thumbnail::of(self.cx, found.path, self.options) {
             Ok(Thumbnail { width, height, jpeg }) => write!(
                 out,
-                "<img alt=\"{file}\" width=\"{width}\" height=\"{height}\" loading=\"lazy\" \
+                "<img alt=\"\" width=\"{width}\" height=\"{height}\" loading=\"lazy\" \
                  src=\"data:image/jpeg;base64,{}\">",
                 base64(&jpeg)
             )?,
@@ -101,7 +101,9 @@ fn address(path: &Path) -> String {
         match byte {
             b'\\' if cfg!(windows) => out.push('/'),
             b':' if cfg!(windows) => out.push(':'),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => out.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(byte.into())
+            }
             _ => {
                 let _ = write!(out, "%{byte:02X}");
             }
