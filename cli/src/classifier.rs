@@ -149,7 +149,7 @@ impl Classifier {
         Self::of(Container::open(path, KIND, VERSION, WHAT)?)
     }
 
-    fn of(mut file: Container) -> Result<Self> {
+    fn of(mut file: Container<'_>) -> Result<Self> {
         let (model, fingerprint) = (file.text(MODEL)?.to_owned(), file.hex(FINGERPRINT)?);
         let [count] = file.shape(LABEL_ENDS, Dtype::U64)?;
         let [rows, dim] = file.shape(EMBEDDINGS, Dtype::F32)?;

@@ -152,14 +152,14 @@ pub(crate) fn write(
 }
 
 /// Such a file, open.
-pub(crate) struct Container {
-    bundle: Bundle<'static>,
+pub(crate) struct Container<'a> {
+    bundle: Bundle<'a>,
     /// What messages call it.
     name: String,
     sum: Checksum,
 }
 
-impl Container {
+impl Container<'static> {
     /// Opens the file `path`, which should be a `kind` in a version up to `version`; `what` says so to a person.
     pub(crate) fn open(path: &Path, kind: &str, version: u32, what: &str) -> Result<Self> {
         let name = path.display().to_string();
@@ -167,19 +167,15 @@ impl Container {
             ErrorCode::NotFound | ErrorCode::Io | ErrorCode::OutOfMemory => {
                 Failure::new(Exit::Input, error.message())
             }
-            _ => Failure::new(Exit::Input, format!("{name}: not {what}, or a damaged one: {error}")),
+            _ => Failure::new(Exit::Input, format!("{error}: not {what}, or a damaged one")),
         })?;
         Self::of(bundle, name, kind, version, what)
     }
+}
 
+impl<'a> Container<'a> {
     /// The same of what was opened already.
-    pub(crate) fn of(
-        bundle: Bundle<'static>,
-        name: String,
-        kind: &str,
-        version: u32,
-        what: &str,
-    ) -> Result<Self> {
+    pub(crate) fn of(bundle: Bundle<'a>, name: String, kind: &str, version: u32, what: &str) -> Result<Self> {
         let container = Self { bundle, name, sum: Checksum::new() };
         if container.metadata().get(KIND).map(String::as_str) != Some(kind) {
             return Err(container.bad(format!("not {what}")));

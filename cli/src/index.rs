@@ -208,13 +208,13 @@ impl Index {
 
     /// Reads the bytes of such a file.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn parse(bytes: &'static [u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         use vitrum::weights::{Bundle, BundleParts};
         let bundle = Bundle::from_memory(BundleParts::new(bytes)).or_exit(Exit::Input)?;
         Self::of(Container::of(bundle, "a file".into(), KIND, VERSION, WHAT)?)
     }
 
-    fn of(mut file: Container) -> Result<Self> {
+    fn of(mut file: Container<'_>) -> Result<Self> {
         let maker = Maker { name: file.text(MODEL)?.to_owned(), fingerprint: file.hex(FINGERPRINT)? };
         let [count] = file.shape(SIZES, Dtype::U64)?;
         let is_int8 = file.has(CODES);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     fn refused(bytes: Vec<u8>) -> String {
-        match Index::parse(bytes.leak()) {
+        match Index::parse(&bytes) {
             Err(Failure::Message { exit: Exit::Input, message, .. }) => message,
             other => panic!("{other:?}"),
         }
@@ -317,6 +317,27 @@ mod tests {
         }
     }
 
+    /// Files that another program wrote by docs/search.md: `cli/tests/saved`.
+    #[cfg(unix)]
+    #[test]
+    fn described_files_are_read() {
+        use std::os::unix::ffi::OsStrExt;
+        for (file, form, tolerance) in [
+            (&include_bytes!("../tests/saved/index-1-f32.idx")[..], Form::F32, 0.0),
+            (include_bytes!("../tests/saved/index-1-int8.idx"), Form::Int8, 0.004),
+        ] {
+            let index = Index::parse(file).unwrap();
+            assert_eq!((index.form(), index.dim, index.maker.fingerprint), (form, 3, 0x0123_4567_89ab_cdef));
+            let entry = &index.entries[1];
+            assert_eq!(entry.path.as_os_str().as_bytes(), b"/pictures/caf\xe9 \"<2>\".jpg");
+            assert_eq!(entry.stamp, Stamp { size: 1 << 40, time: -5 });
+            let mut rows = [0.0; 9];
+            index.embeddings_from(0, &mut rows);
+            let expected = [1.0, 0.0, 0.0, 0.6, 0.8, 0.0, 0.0, -0.6, 0.8];
+            assert!(rows.iter().zip(expected).all(|(a, b): (&f32, f32)| (a - b).abs() <= tolerance));
+        }
+    }
+
     #[test]
     fn damaged_files_are_refused() {
         for form in [Form::F32, Form::Int8] {
@@ -329,7 +350,7 @@ mod tests {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1;
                 // A bit in a name of the metadata makes it another index.
-                if let Ok(other) = Index::parse(bytes.leak()) {
+                if let Ok(other) = Index::parse(&bytes) {
                     assert!(other.maker != index(form).maker, "byte {at}");
                 }
             }

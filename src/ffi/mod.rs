@@ -49,6 +49,8 @@ pub mod weights;
 
 pub mod clip;
 
+pub mod topk;
+
 pub mod sam;
 
 pub mod sam_embedding;

@@ -124,8 +124,12 @@ impl Update<'_> {
             ));
             return Err(Failure::Told(Exit::of_signal(signal)));
         }
+        let has_others = self.report.unchanged > 0;
         self.tell(output)?;
-        pictures.verdict()
+        match pictures.verdict() {
+            Err(Failure::Told(Exit::Input)) if has_others => Err(Failure::Told(Exit::Partial)),
+            verdict => verdict,
+        }
     }
 
     /// Keeps of the index what is still so, and returns what is to be embedded.

@@ -22,6 +22,7 @@ mod vectors;
 
 pub use vectors::{MAX_DIM, Vectors, quantize_vectors};
 
+use core::cmp::Ordering;
 use core::ops::Range;
 
 use super::activation::Activation;
@@ -219,10 +220,7 @@ impl<'a> Search<'a> {
                 }
             }
             for (row, &score) in block.clone().zip(&*scores) {
-                // NaN, too.
-                if !(score < lists.thresholds[q]) {
-                    lists.offer(q, row, score);
-                }
+                lists.consider(q, row, score);
             }
         }
     }
@@ -313,6 +311,14 @@ impl<'a> Lists<'a> {
         Self { keys, lens, nan: &mut nan[0], thresholds, k }
     }
 
+    /// Offers a score that reaches the threshold, or is NaN.
+    #[inline(always)]
+    fn consider(&mut self, query: usize, row: usize, score: f32) {
+        if score.partial_cmp(&self.thresholds[query]) != Some(Ordering::Less) {
+            self.offer(query, row, score);
+        }
+    }
+
     #[cold]
     fn offer(&mut self, query: usize, row: usize, score: f32) {
         if score.is_nan() {
@@ -352,10 +358,8 @@ impl Vectorize for Candidates<'_, '_> {
                 rest &= rest - 1;
             }
         }
-        for q in whole..scores.len() {
-            if !(scores[q] < lists.thresholds[q]) {
-                lists.offer(q, row, scores[q]);
-            }
+        for (q, &score) in scores.iter().enumerate().skip(whole) {
+            lists.consider(q, row, score);
         }
     }
 }

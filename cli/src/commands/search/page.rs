@@ -32,7 +32,7 @@ h2 { margin: 2rem 0 .5rem; font-size: 1.1rem; overflow-wrap: anywhere; }
 ul { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .8rem; margin: 0; padding: 0; list-style: none; }
 a { display: block; color: inherit; text-decoration: none; }
 a:focus-visible, a:hover { outline: .15rem solid Highlight; outline-offset: .15rem; }
-img, .none { display: flex; width: 100%; aspect-ratio: 1; border-radius: .4rem; background: color-mix(in srgb, currentColor 8%, transparent); }
+img, .none { display: flex; width: 100%; height: auto; aspect-ratio: 1; border-radius: .4rem; background: color-mix(in srgb, currentColor 8%, transparent); }
 img { object-fit: contain; }
 .none { align-items: center; justify-content: center; }
 small { display: block; overflow-wrap: anywhere; line-height: 1.3; }
