@@ -66,6 +66,7 @@
  *   vitrum_limits_init                      Contexts: limits, threads and instruction sets
  *   vitrum_image_init                       Pictures and masks
  *   vitrum_clip_options_init                CLIP: pictures and texts in one space
+ *   vitrum_vectors_init                     Search among embeddings
  *   vitrum_sam_options_init                 SAM and SAM 2: models
  *   vitrum_sam_encode                       SAM: encoded pictures
  *   vitrum_sam_prompt_init                  SAM: masks from clicks, boxes and masks
@@ -447,6 +448,50 @@ typedef struct vitrum_file {
     /* How many bytes there are at `data`. */
     size_t size;
 } vitrum_file;
+
+/* Vectors to search: `count` rows of `dim` values, one after the other, in one of two forms. */
+typedef struct vitrum_vectors {
+    /* `sizeof(vitrum_vectors)`; set by `vitrum_vectors_init`. */
+    uint32_t struct_size;
+    /* 0. Here so that the struct has no padding. */
+    uint32_t reserved;
+    /* `count * dim` floats; NULL where the vectors are 8-bit integers. */
+    const float *VITRUM_NULLABLE values;
+    /*
+     * `count * dim` integers, as `vitrum_quantize_vectors` writes them: vector `i` is `scales[i]` times its row. NULL where
+     * `values` is set.
+     */
+    const int8_t *VITRUM_NULLABLE codes;
+    /* `count` floats; NULL where `values` is set. */
+    const float *VITRUM_NULLABLE scales;
+    /* How many vectors there are. */
+    size_t count;
+    /* Features of each. */
+    size_t dim;
+} vitrum_vectors;
+
+/* How vectors are searched. All zeros but `struct_size` are the defaults. */
+typedef struct vitrum_topk_options {
+    /* `sizeof(vitrum_topk_options)`; set by `vitrum_topk_options_init`. */
+    uint32_t struct_size;
+    /* 0. Here so that the struct has no padding. */
+    uint32_t reserved;
+    /*
+     * Called with the fraction that is done, with `progress_user`; it may stop the call, which then returns
+     * `VITRUM_E_CANCELLED`. NULL, the default, for none.
+     */
+    vitrum_progress VITRUM_NULLABLE progress;
+    /* Handed to `progress`. */
+    void *VITRUM_NULLABLE progress_user;
+} vitrum_topk_options;
+
+/* A vector that was found. This struct will never change. */
+typedef struct vitrum_hit {
+    /* Which vector it is, counted from 0. */
+    uint32_t index;
+    /* Its dot product with the query: of embeddings of length 1, their cosine. */
+    float score;
+} vitrum_hit;
 
 /* How to load a SAM model. All zeros but `struct_size` are the defaults. */
 typedef struct vitrum_sam_options {
@@ -1345,6 +1390,67 @@ vitrum_status vitrum_clip_tokenize(const struct vitrum_clip *clip,
                                    size_t capacity,
                                    size_t *VITRUM_NULLABLE needed,
                                    struct vitrum_error *VITRUM_NULLABLE error);
+
+/* Search among embeddings --------------------------------------------------------------------------------------- */
+
+/*
+ * Fills `vectors` with zeros and its size. `struct_size` is `sizeof *vectors`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_vectors_init(struct vitrum_vectors *vectors, size_t struct_size);
+
+/*
+ * Fills `options` with the defaults. `struct_size` is `sizeof *options`.
+ *
+ * Returns `VITRUM_E_NULL_POINTER` or `VITRUM_E_STRUCT_SIZE` without writing anything.
+ */
+vitrum_status vitrum_topk_options_init(struct vitrum_topk_options *options, size_t struct_size);
+
+/*
+ * Finds, for each of `query_count` queries, the `k` of `vectors` with the largest dot product, or all if they are fewer. Every
+ * vector is compared. Any thread.
+ *
+ * `queries` are as many rows of `vectors.dim` floats. `hits` receives, query after query, the best vector first, and of equal
+ * scores the one with the smaller index. `capacity` is the room there, in hits. `needed`, if not NULL, receives the number of
+ * hits, which is `query_count` times the smaller of `k` and `vectors.count`, also when `capacity` is too small; with `hits`
+ * NULL and `capacity` 0 that is all that happens. `options` may be NULL for the defaults.
+ *
+ * The number of threads does not change a bit; whether there are more than eight queries changes the last bits of scores.
+ *
+ * Errors: `VITRUM_E_INVALID_ARGUMENT` for no queries, a `k` of 0, a `dim` of 0, or vectors in none or both of the forms;
+ * `VITRUM_E_LIMIT` for more than 65,536 features or 2^32 - 2 vectors, or more scratch memory than the context's limits allow;
+ * `VITRUM_E_NON_FINITE` for a query or a score that is NaN or infinite, with its index in the message, unless the context's
+ * limits let them through: NaN is then worse than all numbers; `VITRUM_E_BUFFER_TOO_SMALL`, `VITRUM_E_OUT_OF_MEMORY`,
+ * `VITRUM_E_CANCELLED`.
+ */
+vitrum_status vitrum_topk(const struct vitrum_context *context,
+                          const float *queries,
+                          size_t query_count,
+                          const struct vitrum_vectors *vectors,
+                          size_t k,
+                          const struct vitrum_topk_options *VITRUM_NULLABLE options,
+                          struct vitrum_hit *VITRUM_NULLABLE hits,
+                          size_t capacity,
+                          size_t *VITRUM_NULLABLE needed,
+                          struct vitrum_error *VITRUM_NULLABLE error);
+
+/*
+ * Rounds `count` vectors of `dim` floats to 8-bit integers: a quarter of the memory, and of the time of a search that memory
+ * bounds. `scales[i]` becomes the largest magnitude of vector `i`, divided by 127, and its row of `codes` the values divided by
+ * that, rounded, ties to even; of a vector of zeros all are 0. Any thread.
+ *
+ * `codes` receives `count * dim` integers, `scales` `count` floats.
+ *
+ * Errors: `VITRUM_E_NULL_POINTER`; `VITRUM_E_INVALID_ARGUMENT` if `count` or `dim` is 0; `VITRUM_E_LIMIT` as for
+ * `vitrum_topk`; `VITRUM_E_NON_FINITE` for a value that is NaN or infinite, with the vector's index in the message.
+ */
+vitrum_status vitrum_quantize_vectors(const float *values,
+                                      size_t count,
+                                      size_t dim,
+                                      int8_t *codes,
+                                      float *scales,
+                                      struct vitrum_error *VITRUM_NULLABLE error);
 
 /* SAM and SAM 2: models ----------------------------------------------------------------------------------------- */
 

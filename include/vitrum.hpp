@@ -7,6 +7,7 @@
 #include "vitrum/base.hpp"
 #include "vitrum/clip.hpp"
 #include "vitrum/sam.hpp"
+#include "vitrum/search.hpp"
 #include "vitrum/tracker.hpp"
 
 #endif // VITRUM_HPP

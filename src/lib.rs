@@ -141,12 +141,14 @@ pub use exec::{Cx as Context, CxOptions as ContextOptions, Limits, Monitor, Runn
 pub use image::{ImageView, PixelFormat, YuvEncoding, YuvMatrix, YuvRange};
 pub use kernels::activation::Activation;
 pub use kernels::gemm::WeightFormat;
+pub use kernels::topk::{Hit, Vectors, quantize_vectors};
 pub use pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions};
 pub use pipelines::mask::{self, Rle};
 pub use pipelines::sam::{
     AutomaticOptions, Embedding, Label, MaskRecord, Match, Point, PredictOptions, Prediction, Prompt, Sam,
     SamOptions, TextPrompt,
 };
+pub use pipelines::search::{TopK, topk};
 pub use pipelines::tracker::{Direction, FrameSource, PromptOptions, Propagation, Tracker, TrackerOptions};
 pub use simd::Level;
 #[cfg(feature = "std")]

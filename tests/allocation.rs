@@ -1,4 +1,4 @@
-//! After the first call of a size, encoding pictures with CLIP and clicking with SAM allocate nothing.
+//! After the first call of a size, encoding pictures with CLIP, clicking with SAM and searching allocate nothing.
 #![cfg(feature = "std")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -11,6 +11,7 @@ use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::pipelines::sam::{Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, OpenOptions};
+use vitrum::{TopK, Vectors, quantize_vectors, topk};
 
 /// The system's allocator, counting the allocations of each thread: tests run side by side.
 struct Counting;
@@ -90,4 +91,22 @@ fn a_second_click(model: &str) {
     let before = ALLOCATIONS.get();
     click(40.0);
     assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
+fn a_second_search_allocates_nothing() {
+    let cx = Cx::serial(Level::detect());
+    let values: Vec<f32> = (0..3000).map(|i| (i * 7919 % 613) as f32).collect();
+    let (mut codes, mut scales) = (vec![0; values.len()], vec![0.0; 100]);
+    quantize_vectors(&values, 30, &mut codes, &mut scales).unwrap();
+    let forms = [Vectors::f32(&values, 30).unwrap(), Vectors::int8(&codes, &scales, 30).unwrap()];
+    for vectors in &forms {
+        let mut results = TopK::default();
+        let mut search =
+            |queries: &[f32]| topk(&cx, queries, vectors, 7, &mut results, &Monitor::none()).unwrap();
+        search(&values[..60]);
+        let before = ALLOCATIONS.get();
+        search(&values[30..90]);
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+    }
 }

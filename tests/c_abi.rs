@@ -83,6 +83,11 @@ fn all_ways_of_use_agree() {
 }
 
 #[test]
+fn vectors_are_searched_and_misuse_is_reported() {
+    assert_eq!(run(&compile("tests/c_abi/topk.c"), &[]), "topk: ok\n");
+}
+
+#[test]
 fn misuse_of_sam_is_reported() {
     assert_eq!(run(&compile("tests/c_abi/sam_misuse.c"), &[SAM, CLIP]), "sam_misuse: ok\n");
 }

@@ -6,6 +6,7 @@ pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod picture;
 pub(crate) mod sam;
+pub(crate) mod search;
 pub(crate) mod track;
 
 use std::ffi::{OsStr, OsString};
@@ -19,9 +20,11 @@ use vitrum::kernels::activation::Activation;
 use vitrum::simd::Level;
 
 use crate::failure::{Exit, OrExit, Result};
+use crate::label_sets::{self, LabelSet};
 use limits::LimitArgs;
 use picture::PictureArgs;
 use sam::{EverythingArgs, SegmentArgs};
+pub(crate) use search::{IndexArgs, SearchArgs};
 use track::TrackArgs;
 
 const EXIT_CODES: &str = "\
@@ -50,7 +53,7 @@ Exit codes:
   4  an input file cannot be found or used
   5  the result cannot be written
   6  some of many inputs cannot be found or used: each is named on standard error, the others have their results
-130  track was stopped by Ctrl-C and kept what was found until then (143 by SIGTERM, 129 by the end of its terminal)";
+130  track or index was stopped by Ctrl-C and kept what was found until then (143 by SIGTERM, 129 by the end of its terminal)";
 
 /// CLIP, SAM and SAM 2 on the CPU: classify, embed and segment pictures, follow things through videos.
 ///
@@ -172,6 +175,10 @@ pub(crate) enum Command {
     Embed(EmbedArgs),
     /// Compare every picture with every text.
     Similarity(SimilarityArgs),
+    /// Keep embeddings of many pictures in a file, to be searched.
+    Index(IndexArgs),
+    /// Find pictures of an index by words, by pictures, or those that are there twice.
+    Search(SearchArgs),
     /// Find the mask of what is clicked, boxed or named in a picture.
     Segment(Box<SegmentArgs>),
     /// Find the masks of everything in a picture.
@@ -252,6 +259,10 @@ Examples:
   find . -name '*.jpg' -print0 | vitrum classify @- --labels cat,dog --template \"a sketch of a {}\"
   vitrum embed --text \"a photo of a cat\" \"a photo of a dog\" --output labels.npy --names labels.txt
   vitrum classify photos/ --labels-file labels.txt --label-embeddings labels.npy
+  vitrum classify photos/ --label-set food101 --top 5
+  vitrum classify --label-set imagenet --save-classifier imagenet.vitrum --model openai/clip-vit-base-patch32
+  vitrum classify photos/ --classifier imagenet.vitrum --top 5 --model openai/clip-vit-base-patch32
+  vitrum classify photos/ --labels cat,dog --templates imagenet
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \
 fields are separated by tabs. Lines of a picture appear when it is done. A CLIP's probabilities of a picture sum to 1; a \
@@ -259,18 +270,25 @@ SigLIP's are each label's own.")]
 pub(crate) struct ClassifyArgs {
     /// Pictures; directories of pictures, in the order of counting; @FILE for a list of them, one path a line; - for a
     /// picture from standard input, @- for a list. A file whose name begins with @ or - is ./@… or ./-….
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "save_classifier", value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
     #[command(flatten)]
     pub(crate) labels: LabelArgs,
-    /// Text that each label is put into, in the place of {}; "a photo of a {}" by default.
-    #[arg(long)]
+    /// Text that each label is put into, in the place of {}; "a photo of a {}" by default, or the templates of --label-set.
+    #[arg(long, conflicts_with = "classifier")]
     pub(crate) template: Option<String>,
+    /// Many such texts, of whose embeddings the mean is taken: a file with one a line, or those of one of the sets of
+    /// --label-set. imagenet has 80.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["template", "classifier"])]
+    pub(crate) templates: Option<String>,
+    /// File to keep the labels and their embeddings in, for --classifier; then no picture is needed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_classifier: Option<PathBuf>,
     /// Embeddings of the labels instead of their texts: a .npy of `vitrum embed --text`, a row for each label. Then a model
     /// needs no text tower, and many labels no time.
-    #[arg(long, value_name = "FILE", conflicts_with = "template")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["template", "templates", "label_set", "classifier"])]
     pub(crate) label_embeddings: Option<PathBuf>,
     /// Print only the K most probable labels; probabilities are still over all of them.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
@@ -281,7 +299,7 @@ pub(crate) struct ClassifyArgs {
     pub(crate) model: ModelArg,
 }
 
-/// The labels, from one of two places.
+/// The labels, from one of four places.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct LabelArgs {
@@ -292,6 +310,13 @@ pub(crate) struct LabelArgs {
     /// of labels by number (id2label). 64 MB at most.
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_file: Option<PathBuf>,
+    /// The classes of a data set of CLIP's paper, with the templates that OpenAI published for it: imagenet, cifar10,
+    /// cifar100, food101 and others; a wrong name lists them.
+    #[arg(long, value_name = "NAME", value_parser = label_sets::parse)]
+    pub(crate) label_set: Option<&'static LabelSet>,
+    /// Labels with their embeddings, as --save-classifier keeps them: they take no time, and a model needs no text tower.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classifier: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::args::sam::{Corners, Numbered, Place};
 use crate::commands::mask_picture::{self, Marks, MaskFile};
 use crate::failure::{Failure, Result};
+use crate::index::Index;
 use crate::picture::{Picture, PictureOptions};
 use crate::video::{self, Assumptions, Matrix};
 use crate::{args, labels, npy, output, text_file};
@@ -41,6 +42,17 @@ pub fn picture(bytes: &[u8]) {
     let view = picture.view().expect("a picture that the library takes");
     assert_eq!((view.width(), view.height()), (picture.width, picture.height));
     assert!(notes.iter().all(|note| !note.is_empty()));
+}
+
+/// The bytes of an index of pictures.
+pub fn index(bytes: &[u8]) {
+    let Some(index) = accepted(Index::parse(bytes)) else { return };
+    let count = index.entries.len();
+    assert_eq!(index.vectors().expect("whole rows").len(), count);
+    let mut rows = vec![f32::NAN; count * index.dim];
+    index.embeddings_from(0, &mut rows);
+    assert!(rows.iter().all(|value| !value.is_nan()));
+    assert!(index.entries.iter().all(|entry| !entry.path.as_os_str().is_empty()));
 }
 
 /// The bytes of a video: its first frames, once more after going back.

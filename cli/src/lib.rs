@@ -5,13 +5,17 @@
 mod args;
 mod bench;
 mod bounded;
+mod classifier;
 mod commands;
+mod container;
 mod draw;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod hub;
+mod index;
 mod inputs;
+mod label_sets;
 mod labels;
 mod model;
 mod name;
@@ -56,6 +60,8 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Segment(args) => commands::segment::run(args, &cli.machine, &mut output),
         Command::Everything(args) => commands::everything::run(args, &cli.machine, &mut output),
         Command::Track(args) => commands::track::run(args, &cli.machine, &mut output),
+        Command::Index(args) => commands::index::run(args, &cli.machine, &mut output),
+        Command::Search(args) => commands::search::run(args, &cli.machine, &mut output),
         Command::Info(args) => commands::info::run(args, &cli.machine, &mut output),
         Command::Quantize(args) => commands::quantize::run(args, &cli.machine, &mut output),
         Command::Bench(args) => bench::run(args, &cli.machine, &mut output),

@@ -13,6 +13,8 @@ mod limits;
 mod pictures;
 #[path = "cli/quantize.rs"]
 mod quantize;
+#[path = "cli/search.rs"]
+mod search;
 #[path = "cli/segment.rs"]
 mod segment;
 #[path = "cli/track.rs"]

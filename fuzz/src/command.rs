@@ -15,6 +15,11 @@ pub fn mask_file(data: &[u8]) {
     vitrum_cli::fuzzing::mask_file(data);
 }
 
+/// An index of pictures.
+pub fn index(data: &[u8]) {
+    vitrum_cli::fuzzing::index(data);
+}
+
 /// Files of labels and names, arguments.
 pub fn texts(data: &[u8]) {
     vitrum_cli::fuzzing::texts(data);

@@ -236,14 +236,28 @@ impl Cx {
         &self,
         tasks: usize,
         req: ScratchReq,
-        mut scratch: Scratch<'_>,
+        scratch: Scratch<'_>,
         work: impl Fn(Scratch<'_>, usize) + Sync,
+    ) {
+        self.parallel_for_lanes(tasks, req, scratch, |_, scratch, task| work(scratch, task));
+    }
+
+    /// [`parallel_for_with`](Cx::parallel_for_with) whose work is told its lane: calls `work(lane, scratch, task)`.
+    ///
+    /// # Panics
+    /// As [`parallel_for_with`](Cx::parallel_for_with).
+    pub fn parallel_for_lanes(
+        &self,
+        tasks: usize,
+        req: ScratchReq,
+        mut scratch: Scratch<'_>,
+        work: impl Fn(usize, Scratch<'_>, usize) + Sync,
     ) {
         let lanes = SharedMut::new(scratch.take_req(req.per_lane(self)).0);
         self.parallel_for(tasks, |lane, task| {
             // SAFETY: lanes' pieces are disjoint, and a lane does one task at a time.
             let piece = unsafe { lanes.range(lane * req.len()..(lane + 1) * req.len()) };
-            work(Scratch(piece), task);
+            work(lane, Scratch(piece), task);
         });
     }
 }

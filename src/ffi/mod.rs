@@ -50,6 +50,8 @@ pub mod weights;
 
 pub mod clip;
 
+pub mod topk;
+
 pub mod sam;
 
 pub mod sam_embedding;

@@ -18,7 +18,7 @@
 //!
 //! Tests: `len::shapes_whose_length_wraps_are_refused`, `len::kernels_refuse_outputs_whose_length_wraps`,
 //! `softmax::every_tail`, `activation::every_tail`, `pool::every_tail`, `convert::every_tail`,
-//! `layer_norm::every_tail`, `l2::every_tail`, `interpolate::equals_the_formula_at_every_level`, `pillow::equals_the_formula_at_every_level`,
+//! `layer_norm::every_tail`, `l2::every_tail`, `topk::every_tail`, `interpolate::equals_the_formula_at_every_level`, `pillow::equals_the_formula_at_every_level`,
 //! `upscale::equals_the_two_interpolations_at_every_level`.
 
 pub mod activation;
@@ -37,6 +37,7 @@ pub mod resize;
 pub mod rotary_attention;
 mod rows;
 pub mod softmax;
+pub mod topk;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -7,5 +7,6 @@ pub mod clip;
 pub mod mask;
 pub mod preprocess;
 pub mod sam;
+pub mod search;
 pub mod tokenizer;
 pub mod tracker;

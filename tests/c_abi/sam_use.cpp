@@ -168,6 +168,27 @@ void check_progress(const vitrum::sam &sam, const vitrum::sam_embedding &embeddi
 
 } // namespace
 
+void check_search(const vitrum::context &context) {
+    std::vector<float> rows;
+    for (int i = 0; i < 30; i++) {
+        rows.push_back(float(i % 7));
+        rows.push_back(float(i % 3));
+    }
+    const std::vector<float> queries = {1, 0, 0, 1};
+    const std::vector<vitrum::hit> hits = vitrum::topk(context, queries, vitrum::vectors(rows, 2), 3);
+    check(hits.size() == 6 && hits[0].index == 6 && hits[1].index == 13 && hits[3].index == 2, "the best rows");
+    check(hits[0].score == 6 && hits[3].score == 2, "their scores");
+    const vitrum::quantized_vectors rounded(rows, 2);
+    const std::vector<vitrum::hit> near = vitrum::topk(context, queries, rounded.view(), 99);
+    check(near.size() == 60 && near[0].score > 5.9F && near[0].score < 6.1F, "all rows, rounded");
+    const auto wrong = [&] { vitrum::topk(context, queries, vitrum::vectors(rows, 7), 1); };
+    check_throws(vitrum::status::invalid_argument, wrong, "rows of another length");
+    const auto stopped = [&] {
+        vitrum::topk(context, queries, vitrum::vectors(rows, 2), 1, [](float) { return false; });
+    };
+    check_throws(vitrum::status::cancelled, stopped, "a search stopped");
+}
+
 int main(int argc, char **argv) {
     if (argc != 3) {
         std::fprintf(stderr, "usage: sam_use SAM CLIP\n");
@@ -202,6 +223,7 @@ int main(int argc, char **argv) {
     check_prompts(sam, embedding, image);
     check_everything(sam, image);
     const vitrum::clip clip = vitrum::clip::load(context, argv[2]);
+    check_search(context);
     check(!clip.has_independent_probabilities(), "a CLIP's probabilities sum to 1");
     check_words(sam, clip, image);
     check_progress(sam, embedding, clip, image);

@@ -43,6 +43,7 @@ from ._prompt import Prompt
 from ._records import EverythingOptions, Match, Record
 from ._rle import Polygon, Rle
 from ._sam import Sam
+from ._search import QuantizedVectors, quantize_vectors, topk
 from ._tracker import Direction, Tracker
 from ._tracker_options import TrackerOptions, TrackStats
 from ._zero_shot import ZeroShotClassifier
@@ -73,6 +74,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Prompt",
+    "QuantizedVectors",
     "ReadError",
     "Record",
     "Rle",
@@ -86,6 +88,8 @@ __all__ = [
     "ZeroShotClassifier",
     "__version__",
     "library_path",
+    "quantize_vectors",
+    "topk",
 ]
 
 # Tracebacks and pickles name what users import.

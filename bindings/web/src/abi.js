@@ -174,6 +174,34 @@ export const STRUCTS = {
       size: [8, "u32"],
     },
   },
+  vectors: {
+    size: 28,
+    fields: {
+      struct_size: [0, "u32"],
+      reserved: [4, "u32"],
+      values: [8, "u32"],
+      codes: [12, "u32"],
+      scales: [16, "u32"],
+      count: [20, "u32"],
+      dim: [24, "u32"],
+    },
+  },
+  topk_options: {
+    size: 16,
+    fields: {
+      struct_size: [0, "u32"],
+      reserved: [4, "u32"],
+      progress: [8, "u32"],
+      progress_user: [12, "u32"],
+    },
+  },
+  hit: {
+    size: 8,
+    fields: {
+      index: [0, "u32"],
+      score: [4, "f32"],
+    },
+  },
   sam_options: {
     size: 32,
     fields: {

@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use serde::Serialize;
-use vitrum::pipelines::clip::prompts;
 
 use super::batch::Pictures;
-use super::{embed_texts, logits, top};
+use super::{logits, top};
 use crate::args::{ClassifyArgs, Machine};
+use crate::classifier::{Classes, Classifier};
 use crate::failure::{Exit, Failure, OrExit, Result};
+use crate::inputs::{self, Input};
 use crate::name::ImageName;
 use crate::npy::{self, Array};
 use crate::output::Output;
 use crate::text_file::is_stdin;
-use crate::{bounded, inputs, labels, model, name};
+use crate::{bounded, model, name, output};
 
 /// A label and its probability.
 #[derive(Debug, Serialize)]
@@ -40,16 +41,39 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
 
     let stdin_taken = args.labels.labels_file.as_deref().is_some_and(is_stdin);
     let inputs = inputs::expand(&args.images, args.batch.recursive, stdin_taken)?;
-    let labels = labels::read(&args.labels)?;
-    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    let prompts = prompts(&labels, args.template.as_deref()).or_exit(Exit::Usage)?;
+    let classifier = args.labels.classifier.as_deref().map(|path| Ok((path, Classifier::read(path)?)));
+    let classifier = classifier.transpose()?;
+    let classes = if classifier.is_none() { Some(Classes::of(args)?) } else { None };
+    if let Some(path) = &args.save_classifier {
+        check_output(args, &inputs, path)?;
+    }
+    let labels = match (&classifier, &classes) {
+        (Some((_, classifier)), _) => classifier.labels.clone(),
+        (None, classes) => classes.as_ref().map(Classes::labels).unwrap_or_default(),
+    };
     let embeddings =
         args.label_embeddings.as_deref().map(|path| read_embeddings(path, labels.len())).transpose()?;
-    let clip = model::load(&args.model.model, machine.load, &machine.cx()?)?;
-    let texts = match embeddings {
-        Some((path, array)) => of_model(path, array, clip.embed_dim())?,
-        None => embed_texts(&clip, &prompts, false)?,
+    let bundle = model::open(&args.model.model, machine.load)?;
+    let clip = model::bind(&args.model.model, &bundle, machine.load, &machine.cx()?)?;
+    let fingerprint = || bundle.archive().fingerprint().or_exit(Exit::Model);
+    let texts = match (classifier, embeddings, classes) {
+        (Some((path, classifier)), ..) => {
+            classifier.check(path, &args.model.model, fingerprint()?, clip.embed_dim())?;
+            classifier.embeddings
+        }
+        (None, Some((path, array)), _) => of_model(path, array, clip.embed_dim())?,
+        (None, None, classes) => classes.map_or_else(|| Ok(Vec::new()), |classes| classes.embed(&clip))?,
     };
+    if let Some(path) = &args.save_classifier {
+        let (model, fingerprint) = (args.model.model.clone(), fingerprint()?);
+        let (labels, embeddings) = (labels.clone(), texts.clone());
+        Classifier { model, fingerprint, labels, embeddings }.write(path)?;
+    }
+    drop(bundle);
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
 
     let k = args.top.map_or(labels.len(), |k| k as usize);
     let mut pictures = Pictures::new(&clip, &inputs, false, (&args.batch, &args.pictures));
@@ -70,6 +94,17 @@ pub(crate) fn run(args: &ClassifyArgs, machine: &Machine, output: &mut Output) -
         })?;
     }
     pictures.verdict()
+}
+
+/// Fails if the file `path` cannot be made, or would replace what is read.
+fn check_output(args: &ClassifyArgs, inputs: &[Input], path: &Path) -> Result<()> {
+    let mut read = output::Inputs::default();
+    inputs::lists(&args.images).for_each(|list| read.add(&list));
+    inputs.iter().filter(|input| input.problem.is_none()).for_each(|input| read.add(&input.path));
+    let files = [&args.labels.labels_file, &args.labels.classifier, &args.label_embeddings];
+    files.into_iter().flatten().for_each(|file| read.add(file));
+    read.check("--save-classifier", path)?;
+    output::check_writable(path)
 }
 
 /// Bytes of a file of embeddings at most: a million rows of 1024 values.

@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod embed;
 pub(crate) mod everything;
 mod files;
+pub(crate) mod index;
 pub(crate) mod info;
 mod kinds;
 pub(crate) mod man;
@@ -15,6 +16,7 @@ pub(crate) mod mask_picture;
 mod mask_prompt;
 mod masks;
 pub(crate) mod quantize;
+pub(crate) mod search;
 pub(crate) mod segment;
 pub(crate) mod similarity;
 pub(crate) mod track;
@@ -25,7 +27,7 @@ use vitrum::pipelines::clip::{Clip, EncodeOptions};
 use crate::failure::{Exit, OrExit, Result};
 
 /// Embeddings of `texts`: `[texts, embed_dim]`.
-fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
+pub(crate) fn embed_texts<T: AsRef<str>>(clip: &Clip, texts: &[T], normalize: bool) -> Result<Vec<f32>> {
     let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
     let embeddings = clip.encode_texts(&texts, &EncodeOptions::default().with_normalize(normalize));
     let is_of_texts = |error: &vitrum::Error| {

@@ -190,6 +190,18 @@ fn clip_objects_are_documented() {
     let similarity =
         lines(&["similarity", "--image", &octopus, &turned, absent, "--text", "an octopus", "--json"]);
     check_all(&commands, "similarity", &similarity, &["a compared picture", failed], others);
+    let pictures = scratch("docs-pictures");
+    fs::create_dir_all(&pictures).unwrap();
+    for (from, to) in [(&octopus, "a.png"), (&octopus, "b.png"), (&bad, "bad.png")] {
+        fs::copy(from, pictures.join(to)).unwrap();
+    }
+    let kept = scratch("docs.idx").to_str().unwrap().to_owned();
+    let index = lines(&["index", pictures.to_str().unwrap(), "-o", &kept, "--fresh", "--json"]);
+    check_all(&commands, "index", &index, &["an index", failed], others);
+    fs::remove_file(pictures.join("b.png")).unwrap();
+    let mut search = lines(&["search", &kept, "an octopus", "--image", &octopus, "--json"]);
+    search.extend(lines(&["search", &kept, "--duplicates", "--json"]));
+    check_all(&commands, "search", &search, &["a query", "a group"], &["image_bytes", "found[].image_bytes"]);
     let mut embed = lines(&["embed", "--image", &octopus, &turned, &bad, "--json"]);
     embed.extend(json(&["embed", "--text", "an octopus", "--json"]));
     let file = scratch("docs-embeddings.json").to_str().unwrap().to_owned();

@@ -241,6 +241,7 @@ fn command(corpora: &Corpora) {
         corpora.add_files("gif", directory, &videos[..2]);
         corpora.add_files("y4m", directory, &videos[2..]);
     }
+    corpora.add_files("index", "cli/tests/saved", &[".idx"]);
     for (i, header) in ["C420jpeg", "C444", "C420p10", "C411", "C422", "Cmono", "C444alpha XCOLORRANGE=FULL"]
         .iter()
         .enumerate()

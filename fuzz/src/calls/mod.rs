@@ -13,6 +13,7 @@ mod models;
 mod outputs;
 mod prediction;
 mod sam;
+mod topk;
 mod tracker;
 mod videos;
 mod world;
@@ -78,7 +79,8 @@ impl Calls<'_> {
             52..56 => self.video_call(),
             56 => self.load_call(),
             58 => self.init_call(),
-            57 | 59 => self.polygons_call(),
+            57 => self.polygons_call(),
+            59 => self.topk_call(),
             60..62 => self.free_call(),
             _ => self.two_threads(),
         }

@@ -1,11 +1,12 @@
 //! The header's table of contents: a title before the first function of each section.
 
 /// The first function of a section, and the title before it.
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("vitrum_version_string", "Versions, statuses, memory"),
     ("vitrum_limits_init", "Contexts: limits, threads and instruction sets"),
     ("vitrum_image_init", "Pictures and masks"),
     ("vitrum_clip_options_init", "CLIP: pictures and texts in one space"),
+    ("vitrum_vectors_init", "Search among embeddings"),
     ("vitrum_sam_options_init", "SAM and SAM 2: models"),
     ("vitrum_sam_encode", "SAM: encoded pictures"),
     ("vitrum_sam_prompt_init", "SAM: masks from clicks, boxes and masks"),
