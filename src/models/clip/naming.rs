@@ -112,6 +112,11 @@ const MOBILE_CLIP_IMAGE: [&str; 3] = [
     "image_encoder.model.patch_embed.0.reparam_conv.weight",
 ];
 
+/// Whether there is a tensor in `part` of the checkpoint.
+fn has_part(scope: &Scope<'_>, part: &str) -> bool {
+    scope.at(part).names().next().is_some()
+}
+
 impl Naming {
     /// Looks for a tensor that only one naming has, of either tower. The scope is the one in which all names are found: a
     /// wrapper's prefix is taken off.
@@ -152,11 +157,11 @@ impl Naming {
         let has = |names: &[&str]| names.iter().any(|name| scope.contains(name));
         match self {
             Self::Siglip => has(&SIGLIP_IMAGE),
-            Self::Timm => has(&TIMM_IMAGE),
-            Self::MobileClip => has(&MOBILE_CLIP_IMAGE),
+            Self::Timm => has_part(scope, "visual.trunk"),
+            Self::MobileClip => has_part(scope, "image_encoder.model"),
             _ => {
-                let is_pe = !self.is_hugging_face() && scope.contains(PE_PROBE);
-                scope.contains(self.vit().class_embedding) || is_pe || self.has_resnet(scope)
+                let has_pool = !self.is_hugging_face() && has_part(scope, self.vit().pool);
+                scope.contains(self.vit().class_embedding) || has_pool || self.has_resnet(scope)
             }
         }
     }
@@ -169,8 +174,13 @@ impl Naming {
 
     /// Whether the checkpoint `scope` has a text tower.
     pub fn has_text_tower(self, scope: &Scope<'_>) -> bool {
-        let has_head = self == Self::Siglip && SIGLIP_TEXT.iter().any(|name| scope.contains(name));
-        has_head || scope.contains(self.text().token_embedding)
+        let is_there = match self {
+            Self::Siglip => SIGLIP_TEXT.iter().any(|name| scope.contains(name)),
+            Self::Timm => has_part(scope, "text"),
+            Self::MobileClip => has_part(scope, "text_encoder"),
+            _ => false,
+        };
+        is_there || scope.contains(self.text().token_embedding)
     }
 
     /// Names of an image tower that is a Vision Transformer.

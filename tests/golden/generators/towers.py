@@ -113,7 +113,7 @@ def mci_vit(num_classes, global_pool, **_):
     backbone = vision_transformer_hybrid.ConvStem(channels=(12, 12, 48), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0,
                                                   act_layer=torch.nn.GELU)
     embed = partial(timm.layers.HybridEmbed, backbone=backbone, proj=False)
-    return vision_transformer.VisionTransformer(img_size=48, embed_dim=48, depth=2, num_heads=12, no_embed_class=True,
+    return vision_transformer.VisionTransformer(img_size=48, patch_size=1, embed_dim=48, depth=2, num_heads=12, no_embed_class=True,
                                                 embed_layer=embed, num_classes=num_classes, global_pool=global_pool)
 
 
@@ -214,10 +214,11 @@ def write_openclip(case: tuple, directory: Path) -> None:
     finish(model, stages, directory)
     if isinstance(model.visual.trunk, fastvit.FastVit) and name.endswith("s0-timm"):
         # The same model with its branches folded by timm, in f32.
-        for module in model.modules():
+        for module in list(model.modules()):
             if hasattr(module, "reparameterize"):
                 module.reparameterize()
         write_weights(directory / "folded" / "open_clip_model.safetensors", model.state_dict(), torch.float32)
+        write_json(directory / "folded" / "open_clip_config.json", {"model_cfg": config, "preprocess_cfg": preprocess})
         again = model.encode_image(pixels)
         error = (again - stages["image_embeds"]).abs().max() / stages["image_embeds"].abs().max()
         print(f"  {name}: timm's own folding changes embeddings by {error:.1e} of the largest")

@@ -239,7 +239,8 @@ fn text(
     if let Some(config) = config {
         let key = |name: &str| format!("{TEXT}.{name}");
         let (embed_cls, hf_model, proj) = (key("embed_cls"), key("hf_model_name"), key("proj_type"));
-        review.neutral(config, &[(&embed_cls, "false"), (&hf_model, "null")])?;
+        let pad_mask = key("use_pad_mask");
+        review.neutral(config, &[(&embed_cls, "false"), (&hf_model, "null"), (&pad_mask, "false")])?;
         if read.tower.projection.is_some() {
             review.neutral(config, &[(&proj, "\"linear\"")])?;
         } else {

@@ -105,6 +105,7 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
         None => kind_of_tensors(&trunk)?,
     };
     let has_head = trunk.contains("head.weight");
+    let has_pre_norm = trunk.contains("norm_pre.weight");
     let (stem, patch_size, dim) = if trunk.contains("patch_embed.backbone.0.conv.weight") {
         let [width, ..]: [usize; 4] = trunk.dims("patch_embed.backbone.0.conv.weight")?;
         let [dim, ..]: [usize; 4] = trunk.dims("patch_embed.backbone.2.conv.weight")?;
@@ -112,8 +113,7 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
         (PatchStem::Convolutions { width }, STEM_PATCH, dim)
     } else {
         let [dim, _, patch_size, _] = trunk.dims("patch_embed.proj.weight")?;
-        let has_bias = trunk.contains("patch_embed.proj.bias");
-        (if has_bias { PatchStem::BiasedLinear } else { PatchStem::Linear }, patch_size, dim)
+        (if has_pre_norm { PatchStem::Linear } else { PatchStem::BiasedLinear }, patch_size, dim)
     };
     let blocks = scope.at(names.layers);
     let [intermediate_size, _] = blocks.at(0).dims("mlp.fc1.weight")?;
@@ -164,7 +164,7 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
         patch_size,
         stem,
         class_token,
-        has_pre_norm: trunk.contains("norm_pre.weight"),
+        has_pre_norm,
         has_rotary_positions: kind.has_rotary_positions,
         other_sizes: match kind.has_rotary_positions {
             true => OtherSizes::Interpolated(Mode::Bilinear),
