@@ -38,7 +38,9 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_second_image_allocates_nothing() {
-    for model in ["quickgelu-p32", "resnet-openclip", "siglip", "pe-timm", "mobileclip-s0-timm", "mobileclip-b-apple"] {
+    for model in
+        ["quickgelu-p32", "resnet-openclip", "siglip", "pe-timm", "mobileclip-s0-timm", "mobileclip-b-apple"]
+    {
         a_second_image(model);
     }
 }

@@ -158,7 +158,8 @@ fn tensors_that_are_missing() {
         for name in whole.keys().filter(|name| !name.ends_with("num_batches_tracked")) {
             let mut tensors = whole.clone();
             tensors.remove(name);
-            let error = load(model, &tensors).err().unwrap_or_else(|| panic!("{model}: {name} is not missed"));
+            let error =
+                load(model, &tensors).err().unwrap_or_else(|| panic!("{model}: {name} is not missed"));
             use ErrorCode::{Config, MissingTensor, TensorShape, Unsupported};
             let codes = [Config, MissingTensor, TensorShape, Unsupported, ErrorCode::NotFound];
             assert!(codes.contains(&error.code()), "{model}: {name}: {error}");
@@ -171,13 +172,25 @@ fn tensors_that_are_missing() {
     };
     // A branch, a norm, a scale, a gate, the probe.
     let block = "visual.trunk.stages.0.blocks.0";
-    for name in ["token_mixer.mixer.conv_scale.conv.weight", "token_mixer.norm.identity.running_var", "layer_scale.gamma"] {
+    for name in [
+        "token_mixer.mixer.conv_scale.conv.weight",
+        "token_mixer.norm.identity.running_var",
+        "layer_scale.gamma",
+    ] {
         error("mobileclip-s0-timm", &format!("{block}.{name}"), name);
     }
     error("mobileclip-s0-timm", "visual.trunk.stages.2.downsample.proj.0.se.fc1.weight", "se.fc1.weight");
-    error("mobileclip-s0-timm", "visual.trunk.stages.1.downsample.proj.0.small_conv.conv.weight", "small_conv.conv.weight");
+    error(
+        "mobileclip-s0-timm",
+        "visual.trunk.stages.1.downsample.proj.0.small_conv.conv.weight",
+        "small_conv.conv.weight",
+    );
     error("mobileclip-s0-timm", "visual.trunk.stem.0.conv_kxk.0.bn.bias", "stem.0.conv_kxk.0.bn.bias");
-    error("mobileclip-s0-apple", "text_encoder.transformer.0.token_mixer.norm.rbr_skip.weight", "rbr_skip.weight");
+    error(
+        "mobileclip-s0-apple",
+        "text_encoder.transformer.0.token_mixer.norm.rbr_skip.weight",
+        "rbr_skip.weight",
+    );
     error("pe-timm", "visual.trunk.attn_pool.latent", "attn_pool.latent");
     error("pe-meta", "visual.attn_pool.attn.in_proj_bias", "attn_pool.attn.in_proj_bias");
 }
@@ -193,13 +206,31 @@ fn tensors_of_another_size_or_too_many() {
     };
     let s0 = "mobileclip-s0-timm";
     let trunk = "visual.trunk";
-    error(s0, &format!("{trunk}.stem.0.conv_kxk.0.conv.weight"), &[8, 3, 5, 5], TensorShape, "expected [8, 3, 3, 3]");
-    error(s0, &format!("{trunk}.stages.1.downsample.proj.0.large_conv.conv.weight"), &[16, 1, 9, 9], TensorShape, "large_conv");
+    error(
+        s0,
+        &format!("{trunk}.stem.0.conv_kxk.0.conv.weight"),
+        &[8, 3, 5, 5],
+        TensorShape,
+        "expected [8, 3, 3, 3]",
+    );
+    error(
+        s0,
+        &format!("{trunk}.stages.1.downsample.proj.0.large_conv.conv.weight"),
+        &[16, 1, 9, 9],
+        TensorShape,
+        "large_conv",
+    );
     error(s0, &format!("{trunk}.stages.2.blocks.0.mlp.fc1.weight"), &[90, 30, 1, 1], Config, "width 30");
     error(s0, &format!("{trunk}.stages.2.blocks.0.mlp.fc1.weight"), &[0, 32, 1, 1], Config, "MLP of 0");
     error(s0, &format!("{trunk}.stages.2.blocks.0.mlp.fc1.weight"), &[90, 32], TensorShape, "4 dimensions");
     error(s0, &format!("{trunk}.head.fc.weight"), &[20, 64], TensorShape, "head.fc.weight");
-    error(s0, &format!("{trunk}.stages.2.blocks.0.layer_scale.gamma"), &[32], TensorShape, "layer_scale.gamma");
+    error(
+        s0,
+        &format!("{trunk}.stages.2.blocks.0.layer_scale.gamma"),
+        &[32],
+        TensorShape,
+        "layer_scale.gamma",
+    );
     error(s0, &format!("{trunk}.stages.2.blocks.5.mlp.fc1.weight"), &[1], Unsupported, "blocks.5");
     error(s0, &format!("{trunk}.stem.0.identity.weight"), &[8], Unsupported, "stem.0.identity.weight");
     error(s0, "visual.head.proj.weight", &[20, 20], Unsupported, "visual.head");
@@ -209,7 +240,13 @@ fn tensors_of_another_size_or_too_many() {
     error("pe-timm", &format!("{trunk}.blocks.0.attn.q_bias"), &[48], Unsupported, "EVA");
     error("pe-meta", "visual.attn_pool.probe", &[1, 2, 128], TensorShape, "attn_pool.probe");
     error("pe-meta", "visual.positional_embedding", &[11, 128], TensorShape, "positional_embedding");
-    error("mobileclip-s0-apple", "text_encoder.transformer.1.pre_norm_mha.1.qkv_proj.bias", &[64], TensorShape, "qkv_proj.bias");
+    error(
+        "mobileclip-s0-apple",
+        "text_encoder.transformer.1.pre_norm_mha.1.qkv_proj.bias",
+        &[64],
+        TensorShape,
+        "qkv_proj.bias",
+    );
 
     // A ConvNeXt is told by its name.
     let mut convnext = tensors(s0);
@@ -224,9 +261,27 @@ fn tensors_of_another_size_or_too_many() {
 fn settings_that_are_not_the_tensors() {
     use ErrorCode::{Config, InvalidArgument, Unsupported};
     let cases: &[(&str, &str, Value, ErrorCode, &str)] = &[
-        ("pe-timm", "/vision_cfg/timm_model_name", json!("vit_pe_spatial_tiny_patch16_512"), Unsupported, "timm_model_name"),
-        ("pe-timm", "/vision_cfg/timm_model_name", json!("vit_pe_core_medium_patch16_384"), Unsupported, "timm_model_name"),
-        ("pe-timm", "/vision_cfg/timm_model_name", json!("vit_pe_core_large_patch14_336"), Config, "rotary positions of 16 heads"),
+        (
+            "pe-timm",
+            "/vision_cfg/timm_model_name",
+            json!("vit_pe_spatial_tiny_patch16_512"),
+            Unsupported,
+            "timm_model_name",
+        ),
+        (
+            "pe-timm",
+            "/vision_cfg/timm_model_name",
+            json!("vit_pe_core_medium_patch16_384"),
+            Unsupported,
+            "timm_model_name",
+        ),
+        (
+            "pe-timm",
+            "/vision_cfg/timm_model_name",
+            json!("vit_pe_core_large_patch14_336"),
+            Config,
+            "rotary positions of 16 heads",
+        ),
         ("pe-timm", "/vision_cfg/timm_pool", json!("avg"), Unsupported, "timm_pool"),
         ("pe-timm", "/vision_cfg/timm_proj", json!("linear"), Unsupported, "timm_proj"),
         ("pe-timm", "/vision_cfg/timm_proj", json!("none"), Unsupported, "timm_proj"),
@@ -234,7 +289,13 @@ fn settings_that_are_not_the_tensors() {
         ("pe-timm", "/embed_dim", json!(21), Config, "embed_dim"),
         ("pe-timm", "/text_cfg/context_length", json!(77), Config, "context_length"),
         ("siglip-timm", "/vision_cfg/timm_proj", json!(null), Unsupported, "timm_proj"),
-        ("mobileclip-s0-timm", "/vision_cfg/timm_model_name", json!("fastvit_sa36"), Unsupported, "timm_model_name"),
+        (
+            "mobileclip-s0-timm",
+            "/vision_cfg/timm_model_name",
+            json!("fastvit_sa36"),
+            Unsupported,
+            "timm_model_name",
+        ),
         ("mobileclip-s0-timm", "/vision_cfg/timm_pool", json!("map"), Unsupported, "timm_pool"),
         ("mobileclip-s0-timm", "/vision_cfg/image_size", json!(80), InvalidArgument, "multiples of 32"),
         ("mobileclip-s0-apple", "/embed_dim", json!(512), Config, "embed_dim"),
@@ -248,7 +309,8 @@ fn settings_that_are_not_the_tensors() {
         let root = if config.get("model_cfg").is_some() { "/model_cfg" } else { "" };
         let (parent, key) = pointer.rsplit_once('/').unwrap();
         config.pointer_mut(&format!("{root}{parent}")).unwrap()[key] = value.clone();
-        let result = load_with(&serial(), &file(&tensors(model)), Some((name, config)), &ClipOptions::default());
+        let result =
+            load_with(&serial(), &file(&tensors(model)), Some((name, config)), &ClipOptions::default());
         let error: Error = result.err().unwrap_or_else(|| panic!("{model} {pointer} {value}"));
         assert_eq!(error.code(), *code, "{model} {pointer} {value}: {error}");
         assert!(error.message().contains(words), "{error} does not say {words:?}");
@@ -256,10 +318,18 @@ fn settings_that_are_not_the_tensors() {
     // A setting that is not understood is told.
     let (name, mut unknown) = config("mobileclip-s0-apple").unwrap();
     unknown["text_cfg"]["rotary"] = json!(1);
-    let clip =
-        load_with(&serial(), &file(&tensors("mobileclip-s0-apple")), Some((name, unknown)), &ClipOptions::default());
+    let clip = load_with(
+        &serial(),
+        &file(&tensors("mobileclip-s0-apple")),
+        Some((name, unknown)),
+        &ClipOptions::default(),
+    );
     let clip = clip.unwrap();
-    assert!(clip.warnings().iter().any(|warning| warning.contains("text_cfg.rotary")), "{:?}", clip.warnings());
+    assert!(
+        clip.warnings().iter().any(|warning| warning.contains("text_cfg.rotary")),
+        "{:?}",
+        clip.warnings()
+    );
 }
 
 /// Without a configuration, the known models are read as their makers' programs have them, and others are not guessed.
@@ -320,7 +390,10 @@ fn results_do_not_depend_on_batches_or_threads() {
                 let together = clip.encode_images(&views, &EncodeOptions::default()).unwrap();
                 let last = clip.encode_images(&views[count - 1..], &EncodeOptions::default()).unwrap();
                 assert!(together.ends_with(&last), "{model} {level:?}: batches change the result");
-                assert!(*expected.get_or_insert_with(|| together.clone()) == together, "{model} {level:?}: {threads}");
+                assert!(
+                    *expected.get_or_insert_with(|| together.clone()) == together,
+                    "{model} {level:?}: {threads}"
+                );
             }
         }
     }
@@ -335,7 +408,10 @@ fn formats() {
         let embed = |options: &ClipOptions<'_>| {
             let clip = load_with(&serial(), &weights, config(model), options).unwrap();
             let side = clip.preprocess().output_size().0;
-            let image = clip.encode_images(&views(&pixels(3, side)[2 * 3 * side * side..], side), &EncodeOptions::default());
+            let image = clip.encode_images(
+                &views(&pixels(3, side)[2 * 3 * side * side..], side),
+                &EncodeOptions::default(),
+            );
             let text = clip.encode_tokens(&[&ids[0]], &EncodeOptions::default()).unwrap();
             ([image.unwrap(), text], clip.memory_bytes())
         };

@@ -19,7 +19,10 @@ pub fn means(cx: &Cx, x: &[f32], channels: usize, out: &mut [f32]) {
     let _kernel = cx.kernel("channel-means", || Work { flops: x.len() as f64, bytes: 4.0 * x.len() as f64 });
     assert!(channels > 0 && out.len().is_multiple_of(channels), "means of {channels} channels");
     let images = out.len() / channels;
-    assert!(images > 0 && x.len() >= out.len() && x.len().is_multiple_of(out.len()), "maps of {channels} channels");
+    assert!(
+        images > 0 && x.len() >= out.len() && x.len().is_multiple_of(out.len()),
+        "maps of {channels} channels"
+    );
     let map_len = x.len() / images;
     let parts = channels.div_ceil(TASK);
     let out = SharedMut::new(out);

@@ -11,7 +11,10 @@ use crate::simd::{Simd, Vectorize};
 /// # Panics
 /// If there are no pairs, cosines and sines are not those of as many tokens, or `x` is not whole sequences.
 pub fn rotate(cx: &Cx, x: &mut [f32], pairs: usize, cosines: &[f32], sines: &[f32]) {
-    assert!(pairs > 0 && !cosines.is_empty() && cosines.len().is_multiple_of(pairs), "turns of {pairs} pairs");
+    assert!(
+        pairs > 0 && !cosines.is_empty() && cosines.len().is_multiple_of(pairs),
+        "turns of {pairs} pairs"
+    );
     assert_eq!(cosines.len(), sines.len());
     let tokens = cosines.len() / pairs;
     assert!(x.len().is_multiple_of(len_of([tokens, pairs, 2])), "sequences of {tokens} tokens");

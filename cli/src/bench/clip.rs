@@ -80,7 +80,9 @@ fn vit_flops(config: &VitConfig, [height, width]: [usize; 2]) -> f64 {
     let (dim, patches) = (tower.hidden_size, (height / patch) * (width / patch));
     let embedding = match config.stem {
         // At 1/4, 1/8 and 1/16 of the resolution.
-        PatchStem::Convolutions { width } => patches * (16 * 48 * width + 4 * 4 * width * width + 4 * width * dim),
+        PatchStem::Convolutions { width } => {
+            patches * (16 * 48 * width + 4 * 4 * width * width + 4 * width * dim)
+        }
         _ => patches * 3 * patch * patch * dim,
     };
     let tokens = patches + usize::from(config.class_token != ClassToken::None);
@@ -89,7 +91,8 @@ fn vit_flops(config: &VitConfig, [height, width]: [usize; 2]) -> f64 {
         return embedding + tower_flops(tower, tokens, tokens * tokens);
     };
     // All layers in full, and the pool.
-    let layer = 4 * tokens * dim * dim + 2 * tokens * tokens * dim + 2 * tokens * dim * tower.intermediate_size;
+    let layer =
+        4 * tokens * dim * dim + 2 * tokens * tokens * dim + 2 * tokens * dim * tower.intermediate_size;
     let pool = 2 * tokens * dim * dim + 2 * tokens * dim + dim * dim + 2 * dim * pool.intermediate_size;
     embedding + 2.0 * (tower.layers * layer + pool) as f64
 }

@@ -209,7 +209,10 @@ impl VitConfig {
         if let ImagePooling::Attention(AttentionPool { heads, intermediate_size }) = self.pooling {
             limit("MLP of the attention pool", intermediate_size, MAX_INTERMEDIATE)?;
             if heads == 0 || !dim.is_multiple_of(heads) {
-                return Err(err!(Config, "{heads} heads of the attention pool do not divide the width {dim}"));
+                return Err(err!(
+                    Config,
+                    "{heads} heads of the attention pool do not divide the width {dim}"
+                ));
             }
         }
         Ok(())

@@ -30,12 +30,7 @@ impl Layer {
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(
-        scope: &Scope<'_>,
-        names: &LayerNames,
-        config: &TowerConfig,
-        rotates: bool,
-    ) -> Result<Self> {
+    pub fn bind(scope: &Scope<'_>, names: &LayerNames, config: &TowerConfig, rotates: bool) -> Result<Self> {
         let dim = config.hidden_size;
         let LayerNames { norm1, norm2, qkv, out_proj, mlp: [fc1, fc2], scales } = *names;
         match qkv {
@@ -134,7 +129,10 @@ impl Layer {
     }
 
     /// `y ← softmax(Q Kᵀ / √d + bias) V`, with `Q, K, V = qkv(norm1(x))`, where `places` turn `Q` and `K`.
-    #[allow(clippy::too_many_arguments, reason = "tokens, what is added to scores and where tokens are, two buffers")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "tokens, what is added to scores and where tokens are, two buffers"
+    )]
     fn attend(
         &self,
         cx: &Cx,

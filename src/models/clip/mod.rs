@@ -16,8 +16,8 @@ pub mod text;
 pub mod vision;
 
 pub use config::{
-    ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling, ResNetConfig, TextConfig, VisionConfig,
-    VitConfig,
+    ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling, ResNetConfig, TextConfig,
+    VisionConfig, VitConfig,
 };
 pub use text::TextTower;
 pub use vision::VisionEncoder;

@@ -169,7 +169,9 @@ impl Naming {
     /// Whether the checkpoint `scope` has an image tower that is a ResNet.
     pub fn has_resnet(self, scope: &Scope<'_>) -> bool {
         let is_vit = scope.contains(self.vit().class_embedding) || scope.contains(PE_PROBE);
-        matches!(self, Self::Original | Self::OriginalCustomText) && !is_vit && RESNET.iter().any(|name| scope.contains(name))
+        matches!(self, Self::Original | Self::OriginalCustomText)
+            && !is_vit
+            && RESNET.iter().any(|name| scope.contains(name))
     }
 
     /// Whether the checkpoint `scope` has a text tower.

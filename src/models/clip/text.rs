@@ -180,9 +180,8 @@ impl TextTower {
     pub fn scratch_req(&self, cx: &Cx, [batches, length]: [usize; 2]) -> ScratchReq {
         let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, [batches, length]));
         let mixers = self.mixers.iter().flatten().map(|mixer| mixer.scratch_req(cx, [batches, 1, length]));
-        let parts = ScratchReq::any(layers)
-            .or(ScratchReq::any(mixers))
-            .or(self.projection.scratch_req(cx, batches));
+        let parts =
+            ScratchReq::any(layers).or(ScratchReq::any(mixers)).or(self.projection.scratch_req(cx, batches));
         ScratchReq::slices(self.buffers([batches, length])).and(parts)
     }
 

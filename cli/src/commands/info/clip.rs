@@ -52,7 +52,8 @@ enum Encoder {
 }
 
 /// What is said of Apple's weights.
-const MOBILE_CLIP: &str = "weights of MobileCLIP: Apple Machine Learning Research Model License, research only";
+const MOBILE_CLIP: &str =
+    "weights of MobileCLIP: Apple Machine Learning Research Model License, research only";
 
 impl Encoder {
     fn of(config: &EncoderConfig) -> Self {

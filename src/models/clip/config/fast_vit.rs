@@ -21,7 +21,8 @@ pub(super) fn read(scope: &Scope<'_>, naming: Naming) -> Result<FastVitConfig> {
             return Err(err!(Config, "{prefix}: the number of blocks is outside 1..={MAX_LAYERS}"));
         }
         let [intermediate_size, width, ..]: [usize; 4] = at(0).at(names.mlp).dims("fc1.weight")?;
-        let is_possible = (1..=MAX_WIDTH).contains(&width) && (1..=MAX_INTERMEDIATE).contains(&intermediate_size);
+        let is_possible =
+            (1..=MAX_WIDTH).contains(&width) && (1..=MAX_INTERMEDIATE).contains(&intermediate_size);
         if !is_possible {
             return Err(err!(Config, "{prefix}: width {width} with an MLP of {intermediate_size}"));
         }
@@ -36,7 +37,10 @@ pub(super) fn read(scope: &Scope<'_>, naming: Naming) -> Result<FastVitConfig> {
         let [before, after] = [pair[0].width, pair[1].width];
         if after != 2 * before {
             let prefix = scopes.blocks.prefix();
-            return Err(err!(Config, "{prefix}: width {after} after one of {before}, which is not twice that"));
+            return Err(err!(
+                Config,
+                "{prefix}: width {after} after one of {before}, which is not twice that"
+            ));
         }
     }
     let [embed_dim] = match naming {

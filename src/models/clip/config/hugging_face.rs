@@ -3,8 +3,8 @@
 use alloc::format;
 
 use super::{
-    ClipConfig, EncoderConfig, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS,
-    MAX_VOCABULARY, MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
+    ClipConfig, EncoderConfig, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCABULARY,
+    MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;

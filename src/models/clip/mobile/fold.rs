@@ -71,7 +71,11 @@ fn for_each_norm(
 fn conv_branches<'a>(convs: &Scope<'a>, branches: Branches) -> impl Iterator<Item = Scope<'a>> {
     let convs = convs.clone();
     let numbers = 0..if branches.convs { usize::MAX } else { 0 };
-    numbers.map(move |i| convs.at(i)).enumerate().take_while(|(i, conv)| *i == 0 || conv.contains("conv.weight")).map(|it| it.1)
+    numbers
+        .map(move |i| convs.at(i))
+        .enumerate()
+        .take_while(|(i, conv)| *i == 0 || conv.contains("conv.weight"))
+        .map(|it| it.1)
 }
 
 /// The kernel of the MobileOne block `scope`.
@@ -167,7 +171,12 @@ pub(super) fn token_mixer(scope: &Scope<'_>, names: &Names, shape: ConvShape) ->
 }
 
 /// The scale of channels called `name`.
-pub(in crate::models::clip) fn scale_of(scope: &Scope<'_>, names: &Names, name: &str, channels: usize) -> Result<Vec<f32>> {
+pub(in crate::models::clip) fn scale_of(
+    scope: &Scope<'_>,
+    names: &Names,
+    name: &str,
+    channels: usize,
+) -> Result<Vec<f32>> {
     scope.f32(&alloc::format!("{name}{}", names.scale), &[channels, 1, 1])
 }
 

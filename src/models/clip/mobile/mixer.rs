@@ -1,7 +1,7 @@
 //! The block of convolutions that mixes pixels, or the tokens of a text.
 
-use super::fold::{bind_conv, scale_of, token_mixer};
 use super::Names;
+use super::fold::{bind_conv, scale_of, token_mixer};
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
@@ -73,7 +73,8 @@ impl ConvMlp {
     ) -> Result<Self> {
         let mlp = scope.at(names.mlp);
         let fc1 = mlp.at("fc1");
-        let weight = fc1.pack("weight", [inner, channels], || fc1.matrix("weight", &[inner, channels, 1, 1]))?;
+        let weight =
+            fc1.pack("weight", [inner, channels], || fc1.matrix("weight", &[inner, channels, 1, 1]))?;
         let fc1 = Linear::of(weight, Some(fc1.f32("bias", &[inner])?));
         let scale = scale_of(scope, names, scale, channels)?;
         let fc2 = bind_scaled(&mlp.at("fc2"), &[channels, inner, 1, 1], &scale)?;

@@ -171,7 +171,13 @@ impl FastVit {
         self.conv1.forward(cx, size, pixels, Activation::Gelu, y, scratch.frame());
         self.conv2.forward(cx, size.map(|side| side / 2), y, Activation::Gelu, z, scratch.frame());
         let rows = Rows::new(z, z.len() / channels, channels);
-        self.conv3.forward(cx, &rows, Activation::Gelu, Destination::Store { out: x, stride: channels }, scratch);
+        self.conv3.forward(
+            cx,
+            &rows,
+            Activation::Gelu,
+            Destination::Store { out: x, stride: channels },
+            scratch,
+        );
     }
 
     /// Whether inputs may have `[height, width]` pixels.

@@ -31,11 +31,7 @@ const NAME: &str = "model_cfg.vision_cfg.timm_model_name";
 /// Pixels along a side of a token that a stem of convolutions makes.
 const STEM_PATCH: usize = 16;
 
-pub(super) fn read(
-    scope: &Scope<'_>,
-    config: Option<&Config>,
-    review: &mut Review,
-) -> Result<VisionConfig> {
+pub(super) fn read(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Result<VisionConfig> {
     let trunk = scope.at("visual.trunk");
     // Such names are otherwise those of a training task.
     for name in ["visual.head", "visual.trunk.fc_norm"] {
@@ -56,7 +52,8 @@ pub(super) fn read(
 fn unknown(trunk: &Scope<'_>) -> Error {
     let name = if trunk.at("stages").names().any(|name| name.contains("conv_dw")) {
         "ConvNeXt"
-    } else if trunk.at("blocks").at(0).names().any(|name| name.contains("q_bias") || name.contains("q_proj")) {
+    } else if trunk.at("blocks").at(0).names().any(|name| name.contains("q_bias") || name.contains("q_proj"))
+    {
         "EVA"
     } else {
         "architecture that is not known here"
@@ -92,7 +89,9 @@ fn settings(config: &Config, pool: &str, has_head: bool, review: &mut Review) ->
     match config.str_or(&proj, "null")? {
         "null" if has_head => (),
         "none" if !has_head => (),
-        _ => return Err(unsupported(config, &proj, "null with a head of the tower, or \"none\" without one")),
+        _ => {
+            return Err(unsupported(config, &proj, "null with a head of the tower, or \"none\" without one"));
+        }
     }
     review.neutral(config, &[(&key("timm_proj_bias"), "false")])
 }
@@ -156,7 +155,10 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
         let key = format!("{VISION}.image_size");
         image_size = config.usize_or(&key, image_size, 1..=MAX_IMAGE)?;
         if patch_size == 0 || image_size / patch_size != side {
-            return Err(config.unusable(&key, format_args!("that of {side} patches of {patch_size}, as the tensors have")));
+            return Err(config.unusable(
+                &key,
+                format_args!("that of {side} patches of {patch_size}, as the tensors have"),
+            ));
         }
     }
     let vit = VitConfig {

@@ -29,12 +29,7 @@ impl Doubling {
     }
 
     /// The convolution of `shape` with this kernel and bias.
-    pub(super) fn new(
-        scope: &Scope<'_>,
-        shape: ConvShape,
-        weight: &[f32],
-        bias: &[f32],
-    ) -> Result<Self> {
+    pub(super) fn new(scope: &Scope<'_>, shape: ConvShape, weight: &[f32], bias: &[f32]) -> Result<Self> {
         let half = ConvShape { outputs: shape.inputs, ..shape };
         let taps = shape.kernel[0] * shape.kernel[1];
         let conv = |r: usize| -> Result<Conv2d> {

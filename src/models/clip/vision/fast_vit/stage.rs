@@ -27,6 +27,7 @@ pub(super) struct Stage {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a tower has some ten")]
 enum Block {
     Mixer(MixerBlock),
     Attention(AttentionBlock),
@@ -82,7 +83,8 @@ impl Stage {
     ) -> Result<()> {
         let spare = scratch.take(out.len());
         // Convolutions cannot work in place: every one leads to the other buffer, and the last one to `out`.
-        let (mut x_now, mut other) = if self.changes().is_multiple_of(2) { (out, spare) } else { (spare, out) };
+        let (mut x_now, mut other) =
+            if self.changes().is_multiple_of(2) { (out, spare) } else { (spare, out) };
         match &self.downsample {
             Some(downsample) => {
                 downsample.forward(cx, size, x, x_now, scratch.frame());

@@ -40,7 +40,9 @@ impl PoolingHead {
         // `torch.nn.MultiheadAttention` has queries, keys and values in one matrix; timm has queries apart.
         let (probe, attention, norm, mlp) = match naming {
             Naming::Timm => ("latent", "", "norm", ["fc1", "fc2"]),
-            Naming::Original | Naming::OriginalCustomText => ("probe", "attn", "layernorm", ["c_fc", "c_proj"]),
+            Naming::Original | Naming::OriginalCustomText => {
+                ("probe", "attn", "layernorm", ["c_fc", "c_proj"])
+            }
             _ => ("probe", "attention", "layernorm", ["fc1", "fc2"]),
         };
         let probe = scope.f32(probe, &[1, 1, dim])?;

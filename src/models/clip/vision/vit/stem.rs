@@ -15,6 +15,7 @@ const EPS: f32 = 1e-5;
 
 /// One product for every patch, or three convolutions.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a tower has one")]
 pub(super) enum Stem {
     /// A matrix over the pixels of a patch.
     Linear { layer: Linear, patch: usize },
