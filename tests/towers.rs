@@ -223,6 +223,13 @@ fn tensors_of_another_size_or_too_many() {
     error(s0, &format!("{trunk}.stages.2.blocks.0.mlp.fc1.weight"), &[90, 30, 1, 1], Config, "width 30");
     error(s0, &format!("{trunk}.stages.2.blocks.0.mlp.fc1.weight"), &[0, 32, 1, 1], Config, "MLP of 0");
     error(s0, &format!("{trunk}.stages.2.blocks.0.mlp.fc1.weight"), &[90, 32], TensorShape, "4 dimensions");
+    error(
+        s0,
+        &format!("{trunk}.stages.2.downsample.proj.0.se.fc1.weight"),
+        &[0, 32, 1, 1],
+        Config,
+        "squeezed channels of 0",
+    );
     error(s0, &format!("{trunk}.head.fc.weight"), &[20, 64], TensorShape, "head.fc.weight");
     error(
         s0,

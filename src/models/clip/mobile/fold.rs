@@ -91,8 +91,12 @@ pub(in crate::models::clip) fn mobile_one(
         return read(&folded, "weight", shape);
     }
     let [convs, pointwise, skip] = names.branches.map(|name| scope.at(name));
-    let mut sum = try_zeroed(shape.weight_shape().iter().product())?;
-    for conv in conv_branches(&convs, branches) {
+    let mut convs = conv_branches(&convs, branches);
+    let mut sum = match convs.next() {
+        Some(conv) => normed(&conv, shape)?,
+        None => try_zeroed(shape.weight_shape().iter().product())?,
+    };
+    for conv in convs {
         add(&mut sum, shape, &normed(&conv, shape)?, shape.kernel);
     }
     if branches.pointwise {

@@ -12,6 +12,7 @@ use crate::kernels::activation::{Activation, scaled_sigmoid};
 use crate::kernels::channels;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::gemm::{Destination, Rows};
+use crate::models::limit;
 use crate::nn::{Conv2d, Linear};
 use crate::weights::Scope;
 
@@ -133,7 +134,7 @@ impl Gate {
         let scope = scope.keep_f32();
         let [fc1, fc2] = names.map(|name| scope.at(name));
         let [inner, ..]: [usize; 4] = fc1.dims("weight")?;
-        scope.check_derived("squeeze and excitation", inner)?;
+        limit("squeezed channels", inner, 2 * channels)?;
         let squeeze = || fc1.f32("weight", &[inner, 2 * channels, 1, 1]);
         let bias = fc1.f32("bias", &[inner])?;
         let all = fc2.f32("bias", &[2 * channels])?;
