@@ -220,7 +220,10 @@ fn similarity_compares_all_pairs() {
 fn info_names_the_licence_of_a_mobileclip() {
     let info = &json(&["info", "--json", &golden("clip/mobileclip-s0-apple")])[0];
     assert!(info["license"].as_str().unwrap().contains("research only"), "{info}");
-    assert_eq!((&info["image"]["blocks"], &info["image"]["width"]), (&serde_json::json!([1, 1, 2, 1]), &64.into()));
+    assert_eq!(
+        (&info["image"]["blocks"], &info["image"]["width"]),
+        (&serde_json::json!([1, 1, 2, 1]), &64.into())
+    );
     assert!(stdout(&["info", &golden("clip/mobileclip-b-timm")]).contains("Apple Machine Learning Research"));
     let info = &json(&["info", "--json", &golden("clip/pe-timm")])[0];
     assert!(info.get("license").is_none(), "{info}");

@@ -83,13 +83,21 @@ fn a_packed_directory_gives_the_same_and_says_where_it_does_not_fit() {
 #[test]
 fn towers_that_change_their_matrices_are_packed() {
     let picture = octopus();
-    for model in ["pe-timm", "pe-meta", "mobileclip-s0-timm", "mobileclip-s3-timm", "mobileclip-s0-apple", "siglip-timm"] {
+    for model in [
+        "pe-timm",
+        "pe-meta",
+        "mobileclip-s0-timm",
+        "mobileclip-s3-timm",
+        "mobileclip-s0-apple",
+        "siglip-timm",
+    ] {
         let source = golden(&format!("clip/{model}"));
         let directory = scratch(&format!("pack-{model}"));
         let _ = fs::remove_dir_all(&directory);
         let directory = directory.to_str().unwrap();
         stdout(&["quantize", &source, "--weights", "f32", "--pack", "-o", directory]);
-        let embed = |model: &str| stdout(&["embed", "--image", &picture, "--weights", "f32", "--model", model]);
+        let embed =
+            |model: &str| stdout(&["embed", "--image", &picture, "--weights", "f32", "--model", model]);
         assert_eq!(embed(directory), embed(&source), "{model}");
     }
 }
