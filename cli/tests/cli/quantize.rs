@@ -77,8 +77,6 @@ fn a_packed_directory_gives_the_same_and_says_where_it_does_not_fit() {
     fails(&["quantize", "demo:clip", "--weights", "f32", "-o", "x"], 2, "--pack");
 }
 
-/// Stopped at any time, the directory has the earlier model or the new one, whole.
-#[cfg(unix)]
 /// Matrices that are folded, split or put in another order when they are bound are packed as they are then.
 #[test]
 fn towers_that_change_their_matrices_are_packed() {
@@ -102,6 +100,8 @@ fn towers_that_change_their_matrices_are_packed() {
     }
 }
 
+/// Stopped at any time, the directory has the earlier model or the new one, whole.
+#[cfg(unix)]
 #[test]
 fn an_interrupted_quantize_leaves_the_earlier_model() {
     use std::path::Path;
