@@ -83,6 +83,9 @@ fn depthwise(c: &mut Criterion) {
         let shape = ConvShape::depthwise(256, [kernel; 2]).with_padding([kernel / 2; 2]);
         conv(c, &format!("depthwise {kernel}x{kernel} 64x64x256"), shape, [64, 64]);
     }
+    // One half of what leads to the third stage of MobileCLIP S0.
+    let shape = ConvShape::depthwise(128, [7, 7]).with_padding([3, 3]).with_stride([2, 2]);
+    conv(c, "depthwise 7x7/2 32x32x128", shape, [32, 32]);
 }
 
 criterion_group! {

@@ -1,4 +1,4 @@
-//! Normalisation, softmax, activations and widening at every level, on one thread.
+//! Normalisation, softmax, activations, rotary positions, scales of channels and widening at every level, on one thread.
 //!
 //! Sizes are those of a ViT-B/16: 197 tokens of 768 channels, an MLP of 3072, 12 heads.
 
@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use vitrum::exec::Cx;
 use vitrum::kernels::activation::{self, Activation};
-use vitrum::kernels::{convert, norm, softmax};
+use vitrum::kernels::{channels, convert, norm, rotary, softmax};
 use vitrum::simd::Level;
 
 const TOKENS: usize = 197;
@@ -63,9 +63,26 @@ fn conversions(c: &mut Criterion) {
     each_level(c, "bf16_to_f32", src.len(), |cx| convert::bf16_to_f32(cx.level(), black_box(&src), &mut out));
 }
 
+fn rotations(c: &mut Criterion) {
+    // Queries and keys of PE-Core B/16.
+    let mut x = values(2 * 12 * TOKENS * 64);
+    let turns = vec![0.6; TOKENS * 32];
+    each_level(c, "rotate", x.len(), |cx| rotary::rotate(cx, black_box(&mut x), 32, &turns, &turns));
+}
+
+fn gates(c: &mut Criterion) {
+    // A map of MobileCLIP S0 whose channels are squeezed.
+    let (mut x, mut factors) = (values(16 * 16 * 256), vec![0.0; 256]);
+    each_level(c, "channel means", x.len(), |cx| channels::means(cx, black_box(&x), 256, &mut factors));
+    factors.fill(1.0);
+    each_level(c, "scaled channels", x.len(), |cx| {
+        channels::scale(cx, black_box(&mut x), 256, &factors, Activation::None);
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(std::time::Duration::from_secs(1));
-    targets = norms, softmaxes, activations, conversions
+    targets = norms, softmaxes, activations, rotations, gates, conversions
 }
 criterion_main!(benches);

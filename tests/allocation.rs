@@ -39,7 +39,15 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_second_image_allocates_nothing() {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip/quickgelu-p32");
+    for model in
+        ["quickgelu-p32", "resnet-openclip", "siglip", "pe-timm", "mobileclip-s0-timm", "mobileclip-b-apple"]
+    {
+        a_second_image(model);
+    }
+}
+
+fn a_second_image(model: &str) {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip").join(model);
     let bundle = Bundle::open(&model, OpenOptions::default()).unwrap();
     // One thread: the pool of the operating system's threads has queues of its own.
     let clip = Clip::load(&Cx::serial(Level::detect()), &bundle, &ClipOptions::default()).unwrap();
@@ -50,7 +58,7 @@ fn a_second_image_allocates_nothing() {
 
     let before = ALLOCATIONS.get();
     clip.encode_images_into(&[image, image], &EncodeOptions::default(), &mut out).unwrap();
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(ALLOCATIONS.get() - before, 0, "{}", model.display());
 }
 
 #[test]

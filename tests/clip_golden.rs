@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use common::Golden;
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::{ClipModel, EncoderConfig};
+use vitrum::models::clip::{ClipModel, EncoderConfig, ImagePooling};
 use vitrum::nn::Trace;
 use vitrum::pipelines::clip::{ClassifyOptions, Clip, ClipOptions, EncodeOptions, prompts};
 use vitrum::simd::Level;
@@ -38,9 +38,16 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
     vision.forward(cx, pixels, size, &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
     seen.iter().for_each(|(name, values)| golden.check(name, values));
     let stages = match model.config.vision.unwrap().encoder {
-        EncoderConfig::Vit(vit) => vit.tower.layers + 4,
+        EncoderConfig::Vit(vit) => {
+            let is_pooled = matches!(vit.pooling, ImagePooling::Attention(_));
+            let others = [vit.has_pre_norm, is_pooled, vit.tower.projection.is_some()];
+            vit.tower.layers + 2 + others.into_iter().filter(|is_there| *is_there).count()
+        }
         EncoderConfig::ResNet(_) => 7,
-        EncoderConfig::SiglipVit(vit) => vit.tower.layers + 3,
+        EncoderConfig::FastVit(net) => {
+            let blocks: usize = net.stages().iter().map(|stage| stage.blocks).sum();
+            blocks + net.stages().len() - 1 + 4
+        }
     };
     assert_eq!(seen.len(), stages);
     out.fill(f32::NAN);
@@ -62,7 +69,8 @@ fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
     };
     let trace = Trace::to(&mut observer);
     text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
-    assert_eq!(stages, model.config.text.unwrap().tower.layers + 4);
+    let config = model.config.text.unwrap();
+    assert_eq!(stages, config.tower.layers + 4 + if config.has_mixers { 2 } else { 0 });
     out.fill(f32::NAN);
     text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off(), &Monitor::none()).unwrap();
     golden.check("text_embeds", &out);
@@ -189,4 +197,32 @@ fn resnet_in_openclip_naming() {
 fn siglip_and_another_input_size() {
     check("siglip", &["64x48"]);
     check("siglip2", &[]);
+}
+
+#[test]
+fn pe_core_in_openclip_and_metas_naming() {
+    check("pe-timm", &[]);
+    check("pe-timm-g", &[]);
+    check("pe-meta", &["64x48"]);
+    check("pe-meta-g", &["28x56"]);
+}
+
+#[test]
+fn mobileclip_in_openclip_naming() {
+    check("mobileclip-s0-timm", &[]);
+    check("mobileclip-s0-timm/folded", &[]);
+    check("mobileclip-s3-timm", &[]);
+    check("mobileclip-b-timm", &[]);
+    check("mobileclip-l-timm", &[]);
+}
+
+#[test]
+fn mobileclip_in_apples_naming() {
+    check("mobileclip-s0-apple", &[]);
+    check("mobileclip-b-apple", &[]);
+}
+
+#[test]
+fn siglip_in_openclip_naming() {
+    check("siglip-timm", &[]);
 }

@@ -214,7 +214,7 @@ fn tensors_that_are_missing() {
     }
     let image = without(&|name| name.starts_with("text_model"), &config).unwrap();
     assert!(image.model().text.is_none() && image.has_independent_probabilities());
-    let EncoderConfig::SiglipVit(vit) = image.config().vision.unwrap().encoder else { panic!("a SigLIP") };
+    let EncoderConfig::Vit(vit) = image.config().vision.unwrap().encoder else { panic!("a SigLIP") };
     assert_eq!((vit.patch_size, vit.tower.heads), (14, 3));
     let text = without(&|name| name.starts_with("vision_model"), &config).unwrap();
     assert_eq!((text.model().vision.is_none(), text.embed_dim()), (true, 48));

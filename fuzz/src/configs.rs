@@ -80,13 +80,15 @@ fn preprocess(
 }
 
 /// CLIP's models, and the files that [`clip`] takes beside them.
-pub static CLIPS: [&Files; 6] = [
+pub static CLIPS: [&Files; 8] = [
     &models::CLIP,
     &models::GELU_CLIP,
     &models::OPEN_CLIP,
     &models::OPENAI_CLIP,
     &models::RESNET_CLIP,
     &models::SIGLIP,
+    &models::PE_CORE,
+    &models::MOBILE_CLIP,
 ];
 /// In their order.
 pub const CLIP_FILES: [&str; 4] =

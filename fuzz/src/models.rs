@@ -62,6 +62,18 @@ pub static SIGLIP: Files = Files {
     ],
     input: None,
 };
+/// A PE-Core with a tower of timm.
+pub static PE_CORE: Files = Files {
+    weights: golden!("clip/pe-timm/open_clip_model.safetensors"),
+    sides: &[("open_clip_config.json", golden!("clip/pe-timm/open_clip_config.json"))],
+    input: None,
+};
+/// A MobileCLIP in Apple's naming.
+pub static MOBILE_CLIP: Files = Files {
+    weights: golden!("clip/mobileclip-s0-apple/model.safetensors"),
+    sides: &[("config.json", golden!("clip/mobileclip-s0-apple/config.json"))],
+    input: None,
+};
 /// Another activation.
 pub static GELU_CLIP: Files = Files {
     weights: golden!("clip/gelu-p14/model.safetensors"),

@@ -17,12 +17,14 @@
 //! interprets those of the portable level.
 //!
 //! Tests: `len::shapes_whose_length_wraps_are_refused`, `len::kernels_refuse_outputs_whose_length_wraps`,
-//! `softmax::every_tail`, `activation::every_tail`, `pool::every_tail`, `convert::every_tail`,
-//! `layer_norm::every_tail`, `l2::every_tail`, `topk::every_tail`, `interpolate::equals_the_formula_at_every_level`, `pillow::equals_the_formula_at_every_level`,
+//! `softmax::every_tail`, `activation::every_tail`, `pool::every_tail`, `rotary::every_tail`, `channels::every_tail`,
+//! `convert::every_tail`, `layer_norm::every_tail`, `l2::every_tail`, `topk::every_tail`,
+//! `interpolate::equals_the_formula_at_every_level`, `pillow::equals_the_formula_at_every_level`,
 //! `upscale::equals_the_two_interpolations_at_every_level`.
 
 pub mod activation;
 pub mod attention;
+pub mod channels;
 pub mod conv;
 pub mod convert;
 pub mod feature_panels;
@@ -34,6 +36,7 @@ pub mod math;
 pub mod norm;
 pub mod pool;
 pub mod resize;
+pub mod rotary;
 pub mod rotary_attention;
 mod rows;
 pub mod softmax;

@@ -28,6 +28,10 @@ const FAMILIES: [(&str, &[&str]); 3] = [
             "visual.layer1.0.conv1.weight",
             "vision_model.head.probe",
             "text_model.head.weight",
+            "visual.attn_pool.probe",
+            "visual.trunk.patch_embed.proj.weight",
+            "visual.trunk.stem.0.conv_kxk.0.conv.weight",
+            "image_encoder.model.patch_embed.0.rbr_conv.0.conv.weight",
         ],
     ),
 ];

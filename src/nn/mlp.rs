@@ -48,21 +48,40 @@ impl Mlp {
     /// # Panics
     /// If `x` is not whole tokens, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
     pub fn forward_add(&self, cx: &Cx, norm: &LayerNorm, x: &mut [f32], mut scratch: Scratch<'_>) {
-        let (dim, inner) = (self.fc1.inputs(), self.fc1.outputs());
+        let dim = self.fc1.inputs();
         assert!(x.len().is_multiple_of(dim), "{} elements are not tokens of {dim}", x.len());
         for x in x.chunks_mut(BLOCK * dim) {
-            let tokens = x.len() / dim;
             let mut scratch = scratch.frame();
-            let [y, h] = scratch.take_all(self.buffers(tokens));
+            let y = scratch.take(x.len());
             norm.forward(cx, x, y);
-            let hidden = Destination::Store { out: h, stride: inner };
-            self.fc1.forward(cx, &Rows::new(y, tokens, dim), self.activation, hidden, scratch.frame());
-            let residual = Destination::Add { out: x, stride: dim };
-            self.fc2.forward(cx, &Rows::new(h, tokens, inner), Activation::None, residual, scratch);
+            self.add_block(cx, y, x, scratch);
         }
     }
 
-    /// Scratch that [`forward_add`](Self::forward_add) needs for `tokens` tokens.
+    /// `x += fc2(act(fc1(y)))` for tokens `x` and `y`.
+    ///
+    /// # Panics
+    /// As [`forward_add`](Self::forward_add), or if there are not as many of both.
+    pub fn add(&self, cx: &Cx, y: &[f32], x: &mut [f32], mut scratch: Scratch<'_>) {
+        let dim = self.fc1.inputs();
+        assert!(x.len() == y.len() && x.len().is_multiple_of(dim), "{} elements, {dim} of a token", x.len());
+        for (x, y) in x.chunks_mut(BLOCK * dim).zip(y.chunks(BLOCK * dim)) {
+            self.add_block(cx, y, x, scratch.frame());
+        }
+    }
+
+    /// [`add`](Self::add) for so few tokens that their inner features may exist.
+    fn add_block(&self, cx: &Cx, y: &[f32], x: &mut [f32], mut scratch: Scratch<'_>) {
+        let (dim, inner) = (self.fc1.inputs(), self.fc1.outputs());
+        let tokens = x.len() / dim;
+        let h = scratch.take(tokens * inner);
+        let hidden = Destination::Store { out: h, stride: inner };
+        self.fc1.forward(cx, &Rows::new(y, tokens, dim), self.activation, hidden, scratch.frame());
+        let residual = Destination::Add { out: x, stride: dim };
+        self.fc2.forward(cx, &Rows::new(h, tokens, inner), Activation::None, residual, scratch);
+    }
+
+    /// Scratch that [`forward_add`](Self::forward_add) and [`add`](Self::add) need for `tokens` tokens.
     pub fn scratch_req(&self, cx: &Cx, tokens: usize) -> ScratchReq {
         let tokens = tokens.min(BLOCK);
         let layers = self.fc1.scratch_req(cx, tokens).or(self.fc2.scratch_req(cx, tokens));

@@ -17,7 +17,9 @@ use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::kernels::{finite, norm, softmax};
 use crate::models::clip::naming::Naming;
-use crate::models::clip::{ClipConfig, ClipModel, TextConfig, TextTower, VisionEncoder};
+use crate::models::clip::{
+    ClipConfig, ClipModel, EncoderConfig, FastVitConfig, TextConfig, TextTower, VisionEncoder,
+};
 use crate::nn::Trace;
 use crate::setters::setters;
 use crate::weights::{Bundle, Review};
@@ -502,7 +504,7 @@ const QUIET_FILES: [&str; 14] = [
     "tokenizer.model",
 ];
 
-/// The profile beside the weights, or OpenAI's, or SigLIP's.
+/// The profile beside the weights, or the one of the model's family.
 fn load_preprocess(bundle: &Bundle<'_>, model: &ClipModel, review: &mut Review) -> Result<Preprocess> {
     // Nothing uses the profile of a text tower.
     let image_size = model.config.vision.map_or(1, |vision| vision.image_size);
@@ -523,9 +525,17 @@ fn load_preprocess(bundle: &Bundle<'_>, model: &ClipModel, review: &mut Review) 
                 Ok(profile)
             }
             None if model.naming == Naming::Siglip => Preprocess::siglip(image_size),
+            None if model.is_pe_core() => Preprocess::pe_core(image_size),
+            None if model.is_mobile_clip() => Preprocess::mobile_clip(image_size, has_five_stages(model)),
             None => Preprocess::clip(image_size),
         },
     }
+}
+
+/// Whether the image tower is one of the larger ones of MobileCLIP 2, S3 and S4.
+fn has_five_stages(model: &ClipModel) -> bool {
+    let encoder = model.config.vision.map(|vision| vision.encoder);
+    matches!(encoder, Some(EncoderConfig::FastVit(net)) if net.stages().len() == FastVitConfig::MOST_STAGES)
 }
 
 /// The tokenizer beside the weights, or OpenAI's with the list of merges in `vocabulary`, if it fits the model.

@@ -26,6 +26,17 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     resnet-openclip BF16, OpenCLIP naming; heads of 32 features, so the config is needed
     siglip          F16, transformers' SiglipModel; 48 pixels in patches of 14; golden_64x48
     siglip2         BF16, the same with a bilinear processor
+    pe-timm         F16, OpenCLIP naming with a tower of timm: PE-Core with a class token
+    pe-timm-g       BF16, the same as PE-Core G: 16 heads, no class token
+    pe-meta         F16, Meta's own naming and no configuration; golden_64x48
+    pe-meta-g       F16, the same without a class token; golden_28x56
+    mobileclip-s0-timm      F16, OpenCLIP naming with a FastViT of timm; folded/: branches folded by timm, F32
+    mobileclip-s3-timm      F16, the same with five stages and layer norms
+    mobileclip-b-timm       F16, OpenCLIP naming with a Vision Transformer of timm behind a stem of convolutions
+    mobileclip-l-timm       BF16, OpenCLIP naming with a CLIP's Vision Transformer of timm
+    mobileclip-s0-apple     F16, Apple's naming: a FastViT, and convolutions in the text tower
+    mobileclip-b-apple      F16, Apple's naming: the Vision Transformer with a stem of convolutions
+    siglip-timm     F16, OpenCLIP naming of SigLIP with a Vision Transformer of timm
 
   weights           model.safetensors (Hugging Face, OpenAI), open_clip_model.safetensors (OpenCLIP)
   configuration     config.json and preprocessor_config.json, or open_clip_config.json, or nothing
@@ -41,6 +52,10 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     input_ids i64 [3, context]                  short, longer and full rows
     text.embeddings [3, context, D], text.layers.<i>, text.final_layer_norm
     text.pooled [3, D], text_embeds [3, E]      projected, not normalised
+    vision.stem, vision.stages.<i>.downsample, vision.stages.<i>.blocks.<j> [B, H, W, C]
+                                                instead, of a FastViT: its maps
+    vision.pooled.even, vision.pooled.odd [B, C]  means of channels with even and with odd numbers
+    text.mixers.<0, 1> [3, context, D]          blocks of convolutions before and after the layers
     logit_scale []                              as stored; logits use exp(logit_scale)
     logit_bias [1]                              of a SigLIP
     logits_per_image [B, 3]                     exp(logit_scale) * cosine
@@ -279,6 +294,7 @@ from generators import (
     tokenizer_parts,
     torch_cases,
     torch_files,
+    towers,
     tracker,
 )
 
@@ -293,6 +309,7 @@ GENERATORS = {
     "clip": clip,
     "clip_resnet": clip_resnet,
     "siglip": siglip,
+    "towers": towers,
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
     "sam2_decoder": sam2_decoder,

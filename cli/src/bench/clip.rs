@@ -2,7 +2,8 @@
 
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::config::{
-    EncoderConfig, ResNetConfig, SiglipVitConfig, TextConfig, TowerConfig, VitConfig,
+    ClassToken, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, ResNetConfig, TextConfig, TowerConfig,
+    VitConfig,
 };
 use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
@@ -32,7 +33,7 @@ fn image(clip: &Clip, config: &EncoderConfig, bench: &mut Bench<'_>) -> Result<(
     let flops = match config {
         EncoderConfig::Vit(vit) => vit_flops(vit, [height, width]),
         EncoderConfig::ResNet(net) => resnet_flops(net, height * width),
-        EncoderConfig::SiglipVit(vit) => siglip_flops(vit, [height, width]),
+        EncoderConfig::FastVit(net) => fast_vit_flops(net, height * width),
     };
     for batch in BATCHES {
         let images = vec![view; batch];
@@ -75,20 +76,45 @@ fn tower_flops(tower: &TowerConfig, tokens: usize, pairs: usize) -> f64 {
 }
 
 fn vit_flops(config: &VitConfig, [height, width]: [usize; 2]) -> f64 {
-    let patch = config.patch_size;
-    let patches = (height / patch) * (width / patch);
-    let embedding = 2.0 * (patches * 3 * patch * patch * config.tower.hidden_size) as f64;
-    let tokens = 1 + patches;
-    embedding + tower_flops(&config.tower, tokens, tokens * tokens)
+    let VitConfig { tower, patch_size: patch, .. } = config;
+    let (dim, patches) = (tower.hidden_size, (height / patch) * (width / patch));
+    let embedding = match config.stem {
+        // At 1/4, 1/8 and 1/16 of the resolution.
+        PatchStem::Convolutions { width } => {
+            patches * (16 * 48 * width + 4 * 4 * width * width + 4 * width * dim)
+        }
+        _ => patches * 3 * patch * patch * dim,
+    };
+    let tokens = patches + usize::from(config.class_token != ClassToken::None);
+    let embedding = 2.0 * embedding as f64;
+    let ImagePooling::Attention(pool) = config.pooling else {
+        return embedding + tower_flops(tower, tokens, tokens * tokens);
+    };
+    // All layers in full, and the pool.
+    let layer =
+        4 * tokens * dim * dim + 2 * tokens * tokens * dim + 2 * tokens * dim * tower.intermediate_size;
+    let pool = 2 * tokens * dim * dim + 2 * tokens * dim + dim * dim + 2 * dim * pool.intermediate_size;
+    embedding + 2.0 * (tower.layers * layer + pool) as f64
 }
 
-/// All layers in full, and the head.
-fn siglip_flops(config: &SiglipVitConfig, [height, width]: [usize; 2]) -> f64 {
-    let SiglipVitConfig { tower, patch_size: patch } = config;
-    let (dim, mlp, tokens) = (tower.hidden_size, tower.intermediate_size, (height / patch) * (width / patch));
-    let layer = 4 * tokens * dim * dim + 2 * tokens * tokens * dim + 2 * tokens * dim * mlp;
-    let head = 2 * tokens * dim * dim + 2 * tokens * dim + dim * dim + 2 * dim * mlp;
-    2.0 * (tokens * 3 * patch * patch * dim + tower.layers * layer + head) as f64
+/// Stem, blocks and the last convolution, of a picture of `pixels` pixels, with branches folded.
+fn fast_vit_flops(config: &FastVitConfig, pixels: usize) -> f64 {
+    let stages = config.stages();
+    let first = stages[0].width;
+    let mut map = pixels / 16;
+    let mut products = 4 * map * 27 * first + map * (9 * first + first * first);
+    for (i, stage) in stages.iter().enumerate() {
+        let dim = stage.width;
+        if i > 0 {
+            map /= 4;
+            products += map * (49 * dim + dim * dim);
+        }
+        let mixer = if stage.has_attention { 4 * dim * dim + 2 * map * dim } else { 9 * dim };
+        products += stage.blocks * map * (mixer + 49 * dim + 2 * dim * stage.intermediate_size);
+    }
+    let last = 2 * stages[stages.len() - 1].width;
+    products += map * 9 * last + last * config.embed_dim;
+    2.0 * products as f64
 }
 
 /// Stem, bottlenecks and attention pool, of a picture of `pixels` pixels.
@@ -120,7 +146,6 @@ fn text_flops(tower: &TowerConfig, tokens: usize) -> f64 {
 mod tests {
     use super::*;
     use vitrum::kernels::activation::Activation;
-    use vitrum::models::clip::config::ImagePooling;
 
     #[test]
     fn operations_of_the_base_towers() {
@@ -135,12 +160,7 @@ mod tests {
         };
         // Published as 4.4 and 3.0 GMACs (B/32, patch embedding included, and 77 tokens with every pair counted);
         // less the last layer's out-projection and MLP for 49 and 76 tokens, 0.26 and 0.18.
-        let vit = VitConfig {
-            tower: tower(768, 12),
-            patch_size: 32,
-            has_pre_norm: true,
-            pooling: ImagePooling::ClassToken,
-        };
+        let vit = VitConfig::clip(tower(768, 12), 32);
         let vision = vit_flops(&vit, [224; 2]) / 2e9;
         let text = text_flops(&tower(512, 8), 77) / 2e9;
         assert!((4.14..4.16).contains(&vision), "{vision}");

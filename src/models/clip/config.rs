@@ -1,12 +1,15 @@
 //! The sizes of a CLIP, from its configuration file or from its tensors.
 
+mod fast_vit;
 mod hugging_face;
+mod mobile_clip;
 mod original;
 mod siglip;
 
 use super::naming::Naming;
 use crate::error::{Result, err};
 use crate::kernels::activation::Activation;
+use crate::kernels::resize::interpolate::Mode;
 use crate::models::limit;
 use crate::weights::{Bundle, Review, Scope};
 pub(super) use original::LONG_POSITIONS;
@@ -33,6 +36,51 @@ pub enum ImagePooling {
     MeanOfNormed,
     /// The mean of all patches, normalised after that.
     NormOfMean,
+    /// What a learnt probe finds in all tokens, which are normalised before that.
+    Attention(AttentionPool),
+}
+
+/// Attention that pools tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionPool {
+    /// Its heads.
+    pub heads: usize,
+    /// Features inside the MLP after it.
+    pub intermediate_size: usize,
+}
+
+/// The token before the patches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassToken {
+    /// There is none.
+    None,
+    /// It has a position embedding.
+    Placed,
+    /// It has none.
+    Unplaced,
+}
+
+/// How patches become tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchStem {
+    /// One product.
+    Linear,
+    /// One product and a bias.
+    BiasedLinear,
+    /// Three convolutions, MobileCLIP's.
+    Convolutions {
+        /// Channels that the first two make.
+        width: usize,
+    },
+}
+
+/// What becomes of position embeddings for an input of another size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherSizes {
+    /// Such inputs are refused: the reference has no others.
+    Refused,
+    /// They are interpolated.
+    Interpolated(Mode),
 }
 
 /// Sizes of a transformer tower.
@@ -70,8 +118,8 @@ pub enum EncoderConfig {
     Vit(VitConfig),
     /// CLIP's modified ResNet.
     ResNet(ResNetConfig),
-    /// SigLIP's Vision Transformer.
-    SiglipVit(SiglipVitConfig),
+    /// MobileCLIP's FastViT.
+    FastVit(FastVitConfig),
 }
 
 impl EncoderConfig {
@@ -80,24 +128,25 @@ impl EncoderConfig {
         match self {
             Self::Vit(vit) => vit.tower.embed_dim(),
             Self::ResNet(net) => net.embed_dim,
-            Self::SiglipVit(vit) => vit.tower.embed_dim(),
+            Self::FastVit(net) => net.embed_dim,
         }
     }
 
     fn set_activation(&mut self, activation: Activation) {
         match self {
             Self::Vit(vit) => vit.tower.activation = activation,
-            // Its activation is ReLU in every checkpoint.
-            Self::ResNet(_) => (),
-            Self::SiglipVit(vit) => vit.tower.activation = activation,
+            // Their activations are ReLU and GELU in every checkpoint.
+            Self::ResNet(_) | Self::FastVit(_) => (),
         }
     }
 
     fn check(&self) -> Result<()> {
         match self {
-            Self::Vit(vit) => limit("patch size", vit.patch_size, MAX_IMAGE),
+            Self::Vit(vit) => vit.check(),
             Self::ResNet(net) => limit("width", net.features(), MAX_WIDTH),
-            Self::SiglipVit(vit) => limit("patch size", vit.patch_size, MAX_IMAGE),
+            Self::FastVit(net) => {
+                net.stages().iter().try_for_each(|stage| limit("width", stage.width, MAX_WIDTH))
+            }
         }
     }
 }
@@ -109,19 +158,105 @@ pub struct VitConfig {
     pub tower: TowerConfig,
     /// Side of a patch.
     pub patch_size: usize,
+    /// How patches become tokens.
+    pub stem: PatchStem,
+    /// The token before them.
+    pub class_token: ClassToken,
     /// Whether there is a layer norm before the transformer.
     pub has_pre_norm: bool,
+    /// Whether queries and keys turn with the places of their tokens, beside the position embeddings.
+    pub has_rotary_positions: bool,
+    /// What becomes of position embeddings for another input size.
+    pub other_sizes: OtherSizes,
     /// Which tokens are the picture's.
     pub pooling: ImagePooling,
 }
 
-/// SigLIP's Vision Transformer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SiglipVitConfig {
-    /// The transformer, whose features are the embedding.
-    pub tower: TowerConfig,
-    /// Side of a patch.
-    pub patch_size: usize,
+impl VitConfig {
+    /// CLIP's: a class token, which is the picture's, and a layer norm before the transformer.
+    pub fn clip(tower: TowerConfig, patch_size: usize) -> Self {
+        Self {
+            tower,
+            patch_size,
+            stem: PatchStem::Linear,
+            class_token: ClassToken::Placed,
+            has_pre_norm: true,
+            has_rotary_positions: false,
+            other_sizes: OtherSizes::Interpolated(Mode::Bicubic),
+            pooling: ImagePooling::ClassToken,
+        }
+    }
+
+    /// SigLIP's: patches alone, pooled by attention of as many heads.
+    pub fn siglip(tower: TowerConfig, patch_size: usize) -> Self {
+        let pool = AttentionPool { heads: tower.heads, intermediate_size: tower.intermediate_size };
+        Self {
+            stem: PatchStem::BiasedLinear,
+            class_token: ClassToken::None,
+            has_pre_norm: false,
+            pooling: ImagePooling::Attention(pool),
+            ..Self::clip(tower, patch_size)
+        }
+    }
+
+    /// Whether all sizes are possible.
+    fn check(&self) -> Result<()> {
+        limit("patch size", self.patch_size, MAX_IMAGE)?;
+        let TowerConfig { hidden_size: dim, heads, .. } = self.tower;
+        if self.has_rotary_positions && !dim.is_multiple_of(4 * heads) {
+            return Err(err!(Config, "rotary positions of {heads} heads with a width of {dim}"));
+        }
+        if let ImagePooling::Attention(AttentionPool { heads, intermediate_size }) = self.pooling {
+            limit("MLP of the attention pool", intermediate_size, MAX_INTERMEDIATE)?;
+            if heads == 0 || !dim.is_multiple_of(heads) {
+                return Err(err!(
+                    Config,
+                    "{heads} heads of the attention pool do not divide the width {dim}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// MobileCLIP's FastViT. What else there is of it, its tensors tell when they are bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FastVitConfig {
+    stages: [FastVitStage; FastVitConfig::MOST_STAGES],
+    count: usize,
+    /// Features of an embedding.
+    pub embed_dim: usize,
+}
+
+/// Blocks of one resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FastVitStage {
+    /// Channels.
+    pub width: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Features inside the MLPs.
+    pub intermediate_size: usize,
+    /// Whether attention mixes the pixels, not convolutions.
+    pub has_attention: bool,
+}
+
+impl FastVitConfig {
+    /// Most stages: MobileCLIP S3 and S4 have 5, the others 4.
+    pub const MOST_STAGES: usize = 5;
+
+    /// Features of a head.
+    pub const HEAD_DIM: usize = 32;
+
+    /// The sizes of each resolution, from the highest.
+    pub fn stages(&self) -> &[FastVitStage] {
+        &self.stages[..self.count]
+    }
+
+    /// Pixels of the input to a pixel of the last map: the stem divides by 4, every stage but the first by 2.
+    pub fn reduction(&self) -> usize {
+        2 << self.count
+    }
 }
 
 /// CLIP's modified ResNet.
@@ -145,6 +280,24 @@ impl ResNetConfig {
 }
 
 impl TowerConfig {
+    /// Whether the sizes of the tower at `scope` are possible.
+    fn check(&self, scope: &str) -> Result<()> {
+        let &Self { hidden_size: width, intermediate_size, layers, heads, .. } = self;
+        if width == 0 || width > MAX_WIDTH || intermediate_size == 0 || intermediate_size > MAX_INTERMEDIATE {
+            return Err(err!(
+                Config,
+                "{scope}: width {width} with an MLP of {intermediate_size} is not supported"
+            ));
+        }
+        if layers == 0 || layers > MAX_LAYERS {
+            return Err(err!(Config, "{scope}: the number of layers is outside 1..={MAX_LAYERS}"));
+        }
+        if heads == 0 || !width.is_multiple_of(heads) {
+            return Err(err!(Config, "{scope}: {heads} heads do not divide the width {width}"));
+        }
+        Ok(())
+    }
+
     /// Features of an embedding.
     pub fn embed_dim(&self) -> usize {
         self.projection.unwrap_or(self.hidden_size)
@@ -166,6 +319,8 @@ pub struct TextConfig {
     pub pooling: Pooling,
     /// Whether a token attends only to those before it.
     pub is_causal: bool,
+    /// Whether a block of convolutions stands before the transformer layers and another one after them: MobileCLIP S0.
+    pub has_mixers: bool,
     /// The id that fills a text up to the context, where that reaches the embedding; `None` for the tokenizer's.
     pub padding: Option<u32>,
 }
@@ -174,7 +329,7 @@ impl TextConfig {
     /// Whether what follows the end token of a text reaches its embedding, so that texts are always as long as the
     /// context.
     pub fn is_padded(&self) -> bool {
-        !self.is_causal || self.pooling == Pooling::Last
+        !self.is_causal || self.has_mixers || self.pooling == Pooling::Last
     }
 }
 
@@ -221,6 +376,8 @@ impl ClipConfig {
                 Naming::Siglip => siglip::read(&config, scope, review)?,
                 _ => hugging_face::read(&mut config, scope, naming, review)?,
             }
+        } else if naming == Naming::MobileClip {
+            mobile_clip::read(scope, bundle.config("config.json")?.as_ref(), review)?
         } else {
             let config = bundle.config("open_clip_config.json")?;
             original::read(scope, naming, config.as_ref(), activation.is_some(), review)?

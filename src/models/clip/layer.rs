@@ -3,7 +3,8 @@
 use alloc::format;
 
 use super::config::TowerConfig;
-use super::naming::Naming;
+use super::naming::{LayerNames, QKV};
+use super::places::Places;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
@@ -25,59 +26,53 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Binds layer `scope` of a tower.
+    /// Binds layer `scope` of a tower, whose parts are called `names`. With `rotates`, queries and keys turn with their places.
     ///
     /// # Errors
     /// As [`Scope::f32`].
-    pub fn bind(scope: &Scope<'_>, naming: Naming, config: &TowerConfig) -> Result<Self> {
+    pub fn bind(scope: &Scope<'_>, names: &LayerNames, config: &TowerConfig, rotates: bool) -> Result<Self> {
         let dim = config.hidden_size;
-        let (norm1, norm2, out_proj, fc1, fc2) = match naming {
-            Naming::HuggingFace | Naming::HuggingFaceTower | Naming::Siglip => {
-                ("layer_norm1", "layer_norm2", "self_attn.out_proj", "mlp.fc1", "mlp.fc2")
-            }
-            Naming::Original | Naming::OriginalCustomText => {
-                ("ln_1", "ln_2", "attn.out_proj", "mlp.c_fc", "mlp.c_proj")
-            }
-        };
-        if naming.is_hugging_face() {
-            scope.balance(norm1, &QKV.map(|name| format!("self_attn.{name}.weight")))?;
-        } else {
-            scope.balance(norm1, &["attn.in_proj_weight"])?;
+        let LayerNames { norm1, norm2, qkv, out_proj, mlp: [fc1, fc2], scales } = *names;
+        match qkv {
+            Some([weight, _]) => scope.balance(norm1, &[weight])?,
+            None => scope.balance(norm1, &QKV.map(|name| format!("self_attn.{name}.weight")))?,
         }
         scope.balance(norm2, &[format!("{fc1}.weight")])?;
         let (width, inner) = ([config.intermediate_size, dim], [dim, config.intermediate_size]);
         let fc1 = Linear::bind(&scope.at(fc1), width)?;
-        let fc2 = bind_scaled(scope, fc2, "ls_2.gamma", inner)?;
+        let fc2 = bind_scaled(scope, fc2, scales[1], inner)?;
+        let head_dim = rotates.then_some(dim / config.heads);
         Ok(Self {
             norm1: LayerNorm::bind(&scope.at(norm1), dim, config.layer_norm_eps)?,
-            qkv: bind_qkv(scope, naming, dim)?,
-            out_proj: bind_scaled(scope, out_proj, "ls_1.gamma", [dim, dim])?,
+            qkv: bind_qkv(scope, qkv, dim, head_dim)?,
+            out_proj: bind_scaled(scope, out_proj, scales[0], [dim, dim])?,
             norm2: LayerNorm::bind(&scope.at(norm2), dim, config.layer_norm_eps)?,
             mlp: Mlp::new(fc1, fc2, config.activation),
             heads: config.heads,
         })
     }
 
-    /// Updates `x: [batches, tokens, D]`.
+    /// Updates `x: [batches, tokens, D]`. Queries and keys turn as `places` says.
     pub fn forward(
         &self,
         cx: &Cx,
         [batches, tokens]: [usize; 2],
         bias: Bias<'_>,
+        places: Option<&Places>,
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         {
             let mut scratch = scratch.frame();
             let y = scratch.take(x.len());
-            self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
+            self.attend(cx, [batches, tokens], bias, places, x, y, scratch.frame());
             self.project(cx, y, x, scratch);
         }
         self.mlp.forward_add(cx, &self.norm2, x, scratch);
     }
 
     /// Updates only token `at(batch)` of each sequence and writes it to `x[..batches · D]`: all that is needed of
-    /// the last layer of a tower.
+    /// the last layer of a tower that is pooled at one token.
     pub fn forward_pooled(
         &self,
         cx: &Cx,
@@ -91,7 +86,7 @@ impl Layer {
         {
             let mut scratch = scratch.frame();
             let y = scratch.take(x.len());
-            self.attend(cx, [batches, tokens], bias, x, y, scratch.frame());
+            self.attend(cx, [batches, tokens], bias, None, x, y, scratch.frame());
             for batch in 0..batches {
                 let token = batch * tokens + at(batch);
                 x.copy_within(token * dim..(token + 1) * dim, batch * dim);
@@ -133,12 +128,17 @@ impl Layer {
         }
     }
 
-    /// `y ← softmax(Q Kᵀ / √d + bias) V`, with `Q, K, V = qkv(norm1(x))`.
+    /// `y ← softmax(Q Kᵀ / √d + bias) V`, with `Q, K, V = qkv(norm1(x))`, where `places` turn `Q` and `K`.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "tokens, what is added to scores and where tokens are, two buffers"
+    )]
     fn attend(
         &self,
         cx: &Cx,
         [batches, tokens]: [usize; 2],
         bias: Bias<'_>,
+        places: Option<&Places>,
         x: &[f32],
         y: &mut [f32],
         mut scratch: Scratch<'_>,
@@ -149,6 +149,9 @@ impl Layer {
         self.norm1.forward(cx, x, y);
         let output = Destination::Heads { out: qkv, tokens, heads: self.heads, head_dim: shape.head_dim };
         self.qkv.forward(cx, &Rows::new(y, rows, self.dim()), Activation::None, output, scratch.frame());
+        if let Some(places) = places {
+            places.turn(cx, &mut qkv[..2 * x.len()]);
+        }
         let (q, kv) = qkv.split_at(x.len());
         let (k, v) = kv.split_at(x.len());
         attention(cx, &shape, attention_scale(shape.head_dim), q, k, v, bias, y, scratch);
@@ -182,16 +185,26 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
     Ok(Linear::of(weight, Some(bias)))
 }
 
-/// Queries, keys and values in Hugging Face's naming.
-const QKV: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
-
-/// The three input projections, concatenated to `[3 · D, D]`.
-fn bind_qkv(scope: &Scope<'_>, naming: Naming, dim: usize) -> Result<Linear> {
-    if naming.is_hugging_face() {
-        return bind_fused(&scope.at("self_attn"), &QKV, dim);
-    }
-    let attn = scope.at("attn");
+/// The three input projections, concatenated to `[3 · D, D]`. With `head_dim`, the features of a head's queries and keys are in
+/// the order of [`Places`].
+fn bind_qkv(
+    scope: &Scope<'_>,
+    names: Option<[&str; 2]>,
+    dim: usize,
+    head_dim: Option<usize>,
+) -> Result<Linear> {
+    let Some([weight, bias]) = names else { return bind_fused(&scope.at("self_attn"), &QKV, dim) };
     let shape = [3 * dim, dim];
-    let weight = attn.pack("in_proj_weight", shape, || attn.matrix("in_proj_weight", &shape))?;
-    Ok(Linear::of(weight, Some(attn.f32("in_proj_bias", &shape[..1])?)))
+    let weight = scope.pack(weight, shape, || {
+        let mut weight = scope.matrix(weight, &shape)?;
+        if let Some(head_dim) = head_dim {
+            Places::order(&mut weight[..2 * dim * dim], head_dim, dim)?;
+        }
+        Ok(weight)
+    })?;
+    let mut bias = scope.f32(bias, &shape[..1])?;
+    if let Some(head_dim) = head_dim {
+        Places::order(&mut bias[..2 * dim], head_dim, 1)?;
+    }
+    Ok(Linear::of(weight, Some(bias)))
 }

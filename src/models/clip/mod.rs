@@ -3,18 +3,20 @@
 //!
 //! - [`config`]: the sizes, from `config.json`, `open_clip_config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
-//! - [`layer`]: the pre-norm transformer layer of both towers;
+//! - [`layer`]: the pre-norm transformer layer of both towers; [`places`]: rotary positions in it;
 //! - [`vision`]: the image tower, one file per architecture; [`text`]: the text tower.
 
 pub mod config;
 pub mod layer;
+mod mobile;
 pub mod naming;
+pub mod places;
 mod projection;
 pub mod text;
 pub mod vision;
 
 pub use config::{
-    ClipConfig, EncoderConfig, ImagePooling, Pooling, ResNetConfig, SiglipVitConfig, TextConfig,
+    ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling, ResNetConfig, TextConfig,
     VisionConfig, VitConfig,
 };
 pub use text::TextTower;
@@ -26,6 +28,9 @@ use crate::kernels::activation::Activation;
 use crate::kernels::gemm::Packing;
 use crate::weights::{Bundle, Loading, Review};
 use naming::Naming;
+
+/// The largest scale of logits in Apple's program.
+const MOST_SCALE: f32 = 100.0;
 
 /// The towers of a checkpoint, and the logit scale.
 #[derive(Debug)]
@@ -48,10 +53,10 @@ impl ClipModel {
     /// Whether a probability says of a picture and a text alone whether they belong together, as in SigLIP: the sigmoid of the
     /// logit. Otherwise it compares texts: softmax.
     pub fn has_independent_probabilities(&self) -> bool {
-        self.naming == Naming::Siglip
+        self.naming == Naming::Siglip || self.logit_bias.is_some()
     }
 
-    /// Binds a checkpoint in Hugging Face's, OpenAI's or OpenCLIP's naming, with both towers or one of them.
+    /// Binds a checkpoint in Hugging Face's, OpenAI's, OpenCLIP's, Meta's or Apple's naming, with both towers or one of them.
     ///
     /// `activation` overrides what the files say, or do not say. `review` hears of what is left over.
     ///
@@ -76,8 +81,11 @@ impl ClipModel {
         let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;
         let is_whole = vision.is_some() && text.is_some();
         let has_scale = is_whole || scope.contains("logit_scale");
-        let logit_scale = has_scale.then(|| scope.scalar("logit_scale").map(libm::expf)).transpose()?;
-        let has_bias = naming == Naming::Siglip && has_scale;
+        let mut logit_scale = has_scale.then(|| scope.scalar("logit_scale").map(libm::expf)).transpose()?;
+        if naming == Naming::MobileClip {
+            logit_scale = logit_scale.map(|scale| scale.min(MOST_SCALE));
+        }
+        let has_bias = (naming == Naming::Siglip && has_scale) || scope.contains("logit_bias");
         let logit_bias = has_bias.then(|| scope.scalar("logit_bias")).transpose()?;
         // OpenAI's archives keep their sizes as tensors.
         let sizes: &[&str] = match naming.is_hugging_face() {
@@ -86,6 +94,22 @@ impl ClipModel {
         };
         review.tensors(&scope, sizes)?;
         Ok(Self { naming, config, vision, text, logit_scale, logit_bias })
+    }
+
+    /// Whether this is Meta's PE-Core: rotary positions tell.
+    pub fn is_pe_core(&self) -> bool {
+        let encoder = self.config.vision.map(|vision| vision.encoder);
+        matches!(encoder, Some(EncoderConfig::Vit(vit)) if vit.has_rotary_positions)
+    }
+
+    /// Whether this is Apple's MobileCLIP or MobileCLIP 2, whose weights are licensed for research alone. Of those in timm's
+    /// naming, MobileCLIP2-L/14 has an image tower of the same architecture as other models, and is not known.
+    pub fn is_mobile_clip(&self) -> bool {
+        let encoder = self.config.vision.map(|vision| vision.encoder);
+        let has_stem = |vit: VitConfig| matches!(vit.stem, PatchStem::Convolutions { .. });
+        self.naming == Naming::MobileClip
+            || matches!(encoder, Some(EncoderConfig::FastVit(_)))
+            || matches!(encoder, Some(EncoderConfig::Vit(vit)) if has_stem(vit))
     }
 
     /// Bytes of weights held.

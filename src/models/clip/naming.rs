@@ -19,16 +19,42 @@ pub enum Naming {
     /// OpenCLIP's models with a custom text tower: as [`Original`](Self::Original), with the text tower's
     /// tensors under `text.`.
     OriginalCustomText,
+    /// OpenCLIP's models with an image tower of timm: `visual.trunk.blocks.0.attn.qkv.weight`. The text tower is named as in
+    /// [`OriginalCustomText`](Self::OriginalCustomText).
+    Timm,
+    /// Apple's MobileCLIP: `image_encoder.model.network.0.0.token_mixer.mixer.rbr_skip.weight`,
+    /// `text_encoder.transformer.0.pre_norm_mha.1.qkv_proj.weight`.
+    MobileClip,
 }
+
+/// The names of a transformer layer's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNames {
+    /// The layer norm before attention.
+    pub norm1: &'static str,
+    /// The layer norm before the MLP.
+    pub norm2: &'static str,
+    /// Weight and bias of queries, keys and values in one; `None` for the three layers of [`QKV`].
+    pub qkv: Option<[&'static str; 2]>,
+    /// The projection after attention.
+    pub out_proj: &'static str,
+    /// The layers of the MLP.
+    pub mlp: [&'static str; 2],
+    /// Factors that may scale what attention and the MLP add.
+    pub scales: [&'static str; 2],
+}
+
+/// Queries, keys and values of a layer's `self_attn` in Hugging Face's naming.
+pub const QKV: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
 
 /// The names of a Vision Transformer's parts.
 #[derive(Clone, Copy, Debug)]
 pub struct VitNames {
-    /// The class token, `[D]`.
+    /// The class token, `D` features.
     pub class_embedding: &'static str,
-    /// The patch convolution, `[D, 3, patch, patch]`.
+    /// The patch convolution, whose weight is `[D, 3, patch, patch]`, or the scope of a stem of convolutions.
     pub patch_embedding: &'static str,
-    /// Position embeddings, `[1 + patches, D]`.
+    /// Position embeddings, `[1 + patches, D]`, or without the 1.
     pub positions: &'static str,
     /// The layer norm before the layers.
     pub pre_norm: &'static str,
@@ -36,6 +62,8 @@ pub struct VitNames {
     pub layers: &'static str,
     /// The final layer norm.
     pub final_norm: &'static str,
+    /// Attention that pools the tokens.
+    pub pool: &'static str,
     /// The projection into the common space.
     pub projection: &'static str,
 }
@@ -64,6 +92,31 @@ const SIGLIP_IMAGE: [&str; 2] = ["vision_model.head.probe", "vision_model.embedd
 /// Those of its text tower.
 const SIGLIP_TEXT: [&str; 2] = ["text_model.head.weight", "text_model.head.bias"];
 
+/// The probe of PE-Core's attention pool in its own naming, which is otherwise OpenAI's.
+pub(super) const PE_PROBE: &str = "visual.attn_pool.probe";
+
+/// Tensors of image towers of timm: the first layer of its Vision Transformers, of one with a stem of convolutions, of FastViT
+/// with and without branches, and of ConvNeXt, which is refused by name.
+const TIMM_IMAGE: [&str; 5] = [
+    "visual.trunk.patch_embed.proj.weight",
+    "visual.trunk.patch_embed.backbone.0.conv.weight",
+    "visual.trunk.stem.0.conv_kxk.0.conv.weight",
+    "visual.trunk.stem.0.reparam_conv.weight",
+    "visual.trunk.stem.0.weight",
+];
+
+/// Those of Apple's MobileCLIP.
+const MOBILE_CLIP_IMAGE: [&str; 3] = [
+    "image_encoder.model.patch_emb.0.block.conv.weight",
+    "image_encoder.model.patch_embed.0.rbr_conv.0.conv.weight",
+    "image_encoder.model.patch_embed.0.reparam_conv.weight",
+];
+
+/// Whether there is a tensor in `part` of the checkpoint.
+fn has_part(scope: &Scope<'_>, part: &str) -> bool {
+    scope.at(part).names().next().is_some()
+}
+
 impl Naming {
     /// Looks for a tensor that only one naming has, of either tower. The scope is the one in which all names are found: a
     /// wrapper's prefix is taken off.
@@ -72,9 +125,11 @@ impl Naming {
     /// `Unsupported` if this is no CLIP.
     pub fn detect<'a>(scope: &Scope<'a>) -> Result<(Self, Scope<'a>)> {
         let mut markers = [RESNET, SIGLIP_IMAGE, SIGLIP_TEXT].concat();
+        markers.extend(TIMM_IMAGE.iter().chain(&MOBILE_CLIP_IMAGE).chain(&[PE_PROBE]));
         for naming in [Self::HuggingFace, Self::HuggingFaceTower, Self::Original, Self::OriginalCustomText] {
             markers.extend([naming.vit().class_embedding, naming.text().token_embedding]);
         }
+        markers.push(Self::MobileClip.text().token_embedding);
         let Some(root) = scope.root(&markers)? else {
             const LOOKED_FOR: &str = "none of \"vision_model.embeddings.class_embedding\", \"visual.class_embedding\" and \
                                       \"visual.layer1.0.conv1.weight\" is present";
@@ -83,6 +138,11 @@ impl Naming {
         let has_part = |naming: &Self| naming.has_image_tower(&root) || naming.has_text_tower(&root);
         if [SIGLIP_IMAGE, SIGLIP_TEXT].concat().iter().any(|name| root.contains(name)) {
             return Ok((Self::Siglip, root));
+        }
+        for naming in [Self::Timm, Self::MobileClip] {
+            if naming.has_image_tower(&root) || (naming == Self::MobileClip && naming.has_text_tower(&root)) {
+                return Ok((naming, root));
+            }
         }
         // Both original namings have the same image tower.
         let namings = [Self::HuggingFace, Self::HuggingFaceTower, Self::OriginalCustomText, Self::Original];
@@ -94,22 +154,35 @@ impl Naming {
 
     /// Whether the checkpoint `scope` has an image tower.
     pub fn has_image_tower(self, scope: &Scope<'_>) -> bool {
-        if self == Self::Siglip {
-            return SIGLIP_IMAGE.iter().any(|name| scope.contains(name));
+        let has = |names: &[&str]| names.iter().any(|name| scope.contains(name));
+        match self {
+            Self::Siglip => has(&SIGLIP_IMAGE),
+            Self::Timm => has_part(scope, "visual.trunk"),
+            Self::MobileClip => has_part(scope, "image_encoder.model"),
+            _ => {
+                let has_pool = !self.is_hugging_face() && has_part(scope, self.vit().pool);
+                scope.contains(self.vit().class_embedding) || has_pool || self.has_resnet(scope)
+            }
         }
-        scope.contains(self.vit().class_embedding) || self.has_resnet(scope)
     }
 
     /// Whether the checkpoint `scope` has an image tower that is a ResNet.
     pub fn has_resnet(self, scope: &Scope<'_>) -> bool {
-        let is_vit = scope.contains(self.vit().class_embedding);
-        !self.is_hugging_face() && !is_vit && RESNET.iter().any(|name| scope.contains(name))
+        let is_vit = scope.contains(self.vit().class_embedding) || scope.contains(PE_PROBE);
+        matches!(self, Self::Original | Self::OriginalCustomText)
+            && !is_vit
+            && RESNET.iter().any(|name| scope.contains(name))
     }
 
     /// Whether the checkpoint `scope` has a text tower.
     pub fn has_text_tower(self, scope: &Scope<'_>) -> bool {
-        let has_head = self == Self::Siglip && SIGLIP_TEXT.iter().any(|name| scope.contains(name));
-        has_head || scope.contains(self.text().token_embedding)
+        let is_there = match self {
+            Self::Siglip => SIGLIP_TEXT.iter().any(|name| scope.contains(name)),
+            Self::Timm => has_part(scope, "text"),
+            Self::MobileClip => has_part(scope, "text_encoder"),
+            _ => false,
+        };
+        is_there || scope.contains(self.text().token_embedding)
     }
 
     /// Names of an image tower that is a Vision Transformer.
@@ -117,30 +190,53 @@ impl Naming {
         match self {
             Self::HuggingFaceTower => VitNames {
                 class_embedding: "embeddings.class_embedding",
-                patch_embedding: "embeddings.patch_embedding.weight",
+                patch_embedding: "embeddings.patch_embedding",
                 positions: "embeddings.position_embedding.weight",
                 pre_norm: "pre_layrnorm",
                 layers: "encoder.layers",
                 final_norm: "post_layernorm",
+                pool: "head",
                 projection: "visual_projection.weight",
             },
             Self::HuggingFace | Self::Siglip => VitNames {
                 class_embedding: "vision_model.embeddings.class_embedding",
-                patch_embedding: "vision_model.embeddings.patch_embedding.weight",
+                patch_embedding: "vision_model.embeddings.patch_embedding",
                 positions: "vision_model.embeddings.position_embedding.weight",
                 pre_norm: "vision_model.pre_layrnorm", // [sic]
                 layers: "vision_model.encoder.layers",
                 final_norm: "vision_model.post_layernorm",
+                pool: "vision_model.head",
                 projection: "visual_projection.weight",
             },
             Self::Original | Self::OriginalCustomText => VitNames {
                 class_embedding: "visual.class_embedding",
-                patch_embedding: "visual.conv1.weight",
+                patch_embedding: "visual.conv1",
                 positions: "visual.positional_embedding",
                 pre_norm: "visual.ln_pre",
                 layers: "visual.transformer.resblocks",
                 final_norm: "visual.ln_post",
+                pool: "visual.attn_pool",
                 projection: "visual.proj",
+            },
+            Self::Timm => VitNames {
+                class_embedding: "visual.trunk.cls_token",
+                patch_embedding: "visual.trunk.patch_embed.proj",
+                positions: "visual.trunk.pos_embed",
+                pre_norm: "visual.trunk.norm_pre",
+                layers: "visual.trunk.blocks",
+                final_norm: "visual.trunk.norm",
+                pool: "visual.trunk.attn_pool",
+                projection: "visual.trunk.head",
+            },
+            Self::MobileClip => VitNames {
+                class_embedding: "image_encoder.model.cls_token",
+                patch_embedding: "image_encoder.model.patch_emb",
+                positions: "image_encoder.model.pos_embed.pos_embed.pos_embed",
+                pre_norm: "",
+                layers: "image_encoder.model.transformer",
+                final_norm: "image_encoder.model.post_transformer_norm",
+                pool: "",
+                projection: "image_encoder.model.classifier.proj",
             },
         }
     }
@@ -170,13 +266,74 @@ impl Naming {
                 final_norm: "ln_final",
                 projection: "text_projection",
             },
-            Self::OriginalCustomText => TextNames {
+            Self::OriginalCustomText | Self::Timm => TextNames {
                 token_embedding: "text.token_embedding.weight",
                 positions: "text.positional_embedding",
                 layers: "text.transformer.resblocks",
                 final_norm: "text.ln_final",
                 projection: "text.text_projection",
             },
+            Self::MobileClip => TextNames {
+                token_embedding: "text_encoder.embedding_layer.weight",
+                positions: "text_encoder.positional_embedding.pos_embed.pos_embed",
+                layers: "text_encoder.transformer",
+                final_norm: "text_encoder.final_layer_norm",
+                projection: "text_encoder.projection_layer",
+            },
+        }
+    }
+
+    /// Names in a layer of the text tower.
+    pub fn text_layer(self) -> LayerNames {
+        match self {
+            Self::HuggingFace | Self::HuggingFaceTower | Self::Siglip => LayerNames {
+                norm1: "layer_norm1",
+                norm2: "layer_norm2",
+                qkv: None,
+                out_proj: "self_attn.out_proj",
+                mlp: ["mlp.fc1", "mlp.fc2"],
+                scales: ["ls_1.gamma", "ls_2.gamma"],
+            },
+            Self::Original | Self::OriginalCustomText | Self::Timm => LayerNames {
+                norm1: "ln_1",
+                norm2: "ln_2",
+                qkv: Some(["attn.in_proj_weight", "attn.in_proj_bias"]),
+                out_proj: "attn.out_proj",
+                mlp: ["mlp.c_fc", "mlp.c_proj"],
+                scales: ["ls_1.gamma", "ls_2.gamma"],
+            },
+            Self::MobileClip => LayerNames {
+                norm1: "pre_norm_mha.0",
+                norm2: "pre_norm_ffn.0",
+                qkv: Some(["pre_norm_mha.1.qkv_proj.weight", "pre_norm_mha.1.qkv_proj.bias"]),
+                out_proj: "pre_norm_mha.1.out_proj",
+                mlp: ["pre_norm_ffn.1", "pre_norm_ffn.4"],
+                scales: ["ls_1.gamma", "ls_2.gamma"],
+            },
+        }
+    }
+
+    /// Names in a layer of an image tower that is a Vision Transformer.
+    pub fn vit_layer(self) -> LayerNames {
+        match self {
+            Self::Timm => LayerNames {
+                norm1: "norm1",
+                norm2: "norm2",
+                qkv: Some(["attn.qkv.weight", "attn.qkv.bias"]),
+                out_proj: "attn.proj",
+                mlp: ["mlp.fc1", "mlp.fc2"],
+                scales: ["ls1.gamma", "ls2.gamma"],
+            },
+            _ => self.text_layer(),
+        }
+    }
+
+    /// Dimensions of 1 before those of the image tower's class token and positions.
+    pub fn vit_ones(self) -> &'static [usize] {
+        match self {
+            Self::Timm => &[1],
+            Self::MobileClip => &[1, 1],
+            _ => &[],
         }
     }
 

@@ -51,6 +51,11 @@ impl Projection {
         self.linear.as_ref().map_or(ScratchReq::NONE, |linear| linear.scratch_req(cx, rows))
     }
 
+    /// Whether there is a map.
+    pub(super) fn is_some(&self) -> bool {
+        self.linear.is_some()
+    }
+
     /// Features of an embedding.
     pub(super) fn outputs(&self) -> usize {
         self.linear.as_ref().map_or(self.dim, Linear::outputs)

@@ -1,11 +1,13 @@
 //! The text tower: a transformer with causal attention, pooled at the end token.
 //!
-//! OpenCLIP also has towers whose attention is not causal, or that are pooled elsewhere.
+//! OpenCLIP also has towers whose attention is not causal, or that are pooled elsewhere. MobileCLIP S0's has blocks of
+//! convolutions before its layers and after them.
 
 use alloc::vec::Vec;
 
 use super::config::{LONG_POSITIONS, Pooling, TextConfig};
 use super::layer::Layer;
+use super::mobile::{MixerBlock, Names};
 use super::naming::Naming;
 use super::projection::Projection;
 use crate::error::{Result, err};
@@ -21,6 +23,8 @@ pub struct TextTower {
     token_embedding: Table,
     /// `[context, D]`
     positions: Vec<f32>,
+    /// Blocks of convolutions before the layers and after them.
+    mixers: Option<[MixerBlock; 2]>,
     layers: Vec<Layer>,
     final_norm: LayerNorm,
     projection: Projection,
@@ -33,6 +37,12 @@ pub struct TextTower {
 /// Position embeddings that Long-CLIP took over from CLIP.
 const KEPT_POSITIONS: usize = 20;
 
+/// Kernel of the mixers and of their MLPs, along the text.
+const MIXER_KERNEL: [usize; 2] = [1, 11];
+
+/// Features inside the MLP of a mixer for each outside.
+const MLP_RATIO: usize = 4;
+
 impl TextTower {
     /// Binds the tower.
     ///
@@ -42,17 +52,27 @@ impl TextTower {
         let names = naming.text();
         let tower = &config.tower;
         let dim = tower.hidden_size;
-        let mut positions = scope.f32(names.positions, &[config.context_length, dim])?;
+        let ones: &[usize] = if naming == Naming::MobileClip { &[1, 1] } else { &[] };
+        let shape = [ones, &[config.context_length, dim]].concat();
+        let mut positions = scope.f32(names.positions, &shape)?;
         if config.has_long_positions {
             let long = scope.f32(LONG_POSITIONS, &[config.context_length, dim])?;
             let rows = positions.iter_mut().zip(&long).skip(KEPT_POSITIONS * dim);
             rows.for_each(|(position, &long)| *position = long);
         }
+        let layers = scope.at(names.layers);
+        let first = usize::from(config.has_mixers);
+        let mixer = |i: usize| {
+            let widths = [dim, MLP_RATIO * dim];
+            MixerBlock::bind(&layers.at(i), Names::of(naming), widths, [MIXER_KERNEL; 2])
+        };
+        let mixers = || Ok([mixer(0)?, mixer(first + tower.layers)?]);
         Ok(Self {
             token_embedding: scope.table(names.token_embedding, [config.vocab_size, dim])?,
             positions,
+            mixers: config.has_mixers.then(mixers).transpose()?,
             layers: (0..tower.layers)
-                .map(|i| Layer::bind(&scope.at(names.layers).at(i), naming, tower))
+                .map(|i| Layer::bind(&layers.at(first + i), &naming.text_layer(), tower, false))
                 .try_values()?,
             final_norm: LayerNorm::bind(&scope.at(names.final_norm), dim, tower.layer_norm_eps)?,
             projection: Projection::bind(&scope.keep_f32(), naming, names.projection, dim, tower.projection)?,
@@ -97,7 +117,7 @@ impl TextTower {
         let bias = if self.is_causal { Bias::Causal } else { Bias::None };
         let steps = self.layers.len() + 1;
         monitor.report(0, steps)?;
-        let x = scratch.take(self.features_len([batches, tokens]));
+        let [x, other] = scratch.take_all(self.buffers([batches, tokens]));
 
         // Embeddings: tokens plus positions.
         for (ids, x) in ids.chunks_exact(length).zip(x.chunks_exact_mut(tokens * dim)) {
@@ -113,13 +133,26 @@ impl TextTower {
         }
         trace.stage(format_args!("text.embeddings"), x);
 
-        // Encoder. Of the last layer only the end tokens are needed.
+        // Encoder. Of the last layer only the end tokens are needed, if nothing mixes tokens after it.
         let end = |batch: usize| self.end(&ids[batch * length..][..length]);
-        let whole = if trace.is_on() { self.layers.len() } else { self.layers.len() - 1 };
+        let size = [batches, 1, tokens];
+        let (mut x, mut other) = (x, other);
+        if let Some([before, _]) = &self.mixers {
+            before.forward(cx, size, x, other, scratch.frame());
+            core::mem::swap(&mut x, &mut other);
+            trace.stage(format_args!("text.mixers.0"), x);
+        }
+        let is_pooled = !trace.is_on() && self.mixers.is_none();
+        let whole = self.layers.len() - usize::from(is_pooled);
         for (i, layer) in self.layers[..whole].iter().enumerate() {
-            layer.forward(cx, [batches, tokens], bias, x, scratch.frame());
+            layer.forward(cx, [batches, tokens], bias, None, x, scratch.frame());
             trace.stage(format_args!("text.layers.{i}"), x);
             monitor.report(i + 1, steps)?;
+        }
+        if let Some([_, after]) = &self.mixers {
+            after.forward(cx, size, x, other, scratch.frame());
+            core::mem::swap(&mut x, &mut other);
+            trace.stage(format_args!("text.mixers.1"), x);
         }
         let pooled = if let Some(last) = self.layers.get(whole) {
             last.forward_pooled(cx, [batches, tokens], bias, end, x, scratch.frame());
@@ -146,14 +179,17 @@ impl TextTower {
     /// Scratch that [`forward`](Self::forward) needs.
     pub fn scratch_req(&self, cx: &Cx, [batches, length]: [usize; 2]) -> ScratchReq {
         let layers = self.layers.iter().map(|layer| layer.scratch_req(cx, [batches, length]));
-        let parts = ScratchReq::any(layers).or(self.projection.scratch_req(cx, batches));
-        ScratchReq::slice(self.features_len([batches, length])).and(parts)
+        let mixers = self.mixers.iter().flatten().map(|mixer| mixer.scratch_req(cx, [batches, 1, length]));
+        let parts =
+            ScratchReq::any(layers).or(ScratchReq::any(mixers)).or(self.projection.scratch_req(cx, batches));
+        ScratchReq::slices(self.buffers([batches, length])).and(parts)
     }
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
         self.token_embedding.bytes()
             + size_of_val(&self.positions[..])
+            + self.mixers.iter().flatten().map(MixerBlock::bytes).sum::<usize>()
             + self.layers.iter().map(Layer::bytes).sum::<usize>()
             + self.final_norm.bytes()
             + self.projection.bytes()
@@ -168,8 +204,10 @@ impl TextTower {
         self.final_norm.dim()
     }
 
-    fn features_len(&self, [batches, tokens]: [usize; 2]) -> usize {
-        batches * tokens * self.dim()
+    /// Lengths of the tokens and, for mixers, of as many beside them.
+    fn buffers(&self, [batches, tokens]: [usize; 2]) -> [usize; 2] {
+        let len = batches * tokens * self.dim();
+        [len, if self.mixers.is_some() { len } else { 0 }]
     }
 
     /// The index of the token whose features are the text's; 0 if there is no end token, as in the reference.

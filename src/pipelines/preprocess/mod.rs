@@ -74,6 +74,30 @@ impl Preprocess {
         Self::from_config(&Config::parse("preprocessor_config.json", processor)?, image_size)
     }
 
+    /// PE-Core's: both sides to `image_size` (bilinear), values from −1 to 1. Source: `core/vision_encoder/transforms.py` of
+    /// `perception_models`.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorCode::Config) for an impossible `image_size`.
+    pub fn pe_core(image_size: usize) -> Result<Self> {
+        let config = br#"{"preprocess_cfg": {"resize_mode": "squash", "interpolation": "bilinear", "mean": 0.5, "std": 0.5}}"#;
+        Self::from_config(&Config::parse("open_clip_config.json", config)?, image_size)
+    }
+
+    /// MobileCLIP's: the shorter side to `image_size` (bilinear), centre crop, values from 0 to 1, or, of the larger models of
+    /// MobileCLIP 2, with OpenAI's mean and deviation. Sources: `mobileclip/__init__.py` of `ml-mobileclip`, and `pretrained.py` of
+    /// open_clip.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorCode::Config) for an impossible `image_size`.
+    pub fn mobile_clip(image_size: usize, normalizes: bool) -> Result<Self> {
+        let config: &[u8] = match normalizes {
+            true => br#"{"preprocess_cfg": {"interpolation": "bilinear"}}"#,
+            false => br#"{"preprocess_cfg": {"interpolation": "bilinear", "mean": 0.0, "std": 1.0}}"#,
+        };
+        Self::from_config(&Config::parse("open_clip_config.json", config)?, image_size)
+    }
+
     /// Height and width of the model input.
     pub fn output_size(&self) -> (usize, usize) {
         self.output

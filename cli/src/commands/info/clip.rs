@@ -1,7 +1,7 @@
 //! The sizes of a CLIP.
 
 use serde::Serialize;
-use vitrum::models::clip::config::{EncoderConfig, ResNetConfig, TowerConfig};
+use vitrum::models::clip::config::{EncoderConfig, FastVitConfig, ResNetConfig, TowerConfig};
 use vitrum::pipelines::clip::Clip;
 
 use super::Lines;
@@ -11,6 +11,9 @@ pub(super) struct Sizes {
     embed_dim: usize,
     /// What makes probabilities of logits.
     probabilities: &'static str,
+    /// Of weights that may not be used for everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<Image>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,17 +42,30 @@ enum Encoder {
         /// Of the attention pool.
         heads: usize,
     },
+    FastVit {
+        /// Of each stage.
+        blocks: Vec<usize>,
+        /// Of the last stage.
+        width: usize,
+        heads: usize,
+    },
 }
+
+/// What is said of Apple's weights.
+const MOBILE_CLIP: &str =
+    "weights of MobileCLIP: Apple Machine Learning Research Model License, research only";
 
 impl Encoder {
     fn of(config: &EncoderConfig) -> Self {
         match config {
             EncoderConfig::Vit(vit) => Self::Vit { patch: vit.patch_size, tower: Tower::of(&vit.tower) },
-            EncoderConfig::SiglipVit(vit) => {
-                Self::Vit { patch: vit.patch_size, tower: Tower::of(&vit.tower) }
-            }
             &EncoderConfig::ResNet(ResNetConfig { blocks, width, heads, .. }) => {
                 Self::ResNet { blocks, width, heads }
+            }
+            EncoderConfig::FastVit(net) => {
+                let blocks = net.stages().iter().map(|stage| stage.blocks).collect();
+                let width = net.stages().last().map_or(0, |stage| stage.width);
+                Self::FastVit { blocks, width, heads: width / FastVitConfig::HEAD_DIM }
             }
         }
     }
@@ -59,6 +75,9 @@ impl Encoder {
             Self::Vit { patch, tower } => format!("patch {patch}, {}", tower.line()),
             Self::ResNet { blocks: [a, b, c, d], width, heads } => {
                 format!("ResNet of {a}, {b}, {c} and {d} blocks, width {width}, {heads} heads pool")
+            }
+            Self::FastVit { blocks, width, heads } => {
+                format!("FastViT of {blocks:?} blocks, last width {width}, {heads} heads")
             }
         }
     }
@@ -106,6 +125,7 @@ impl Sizes {
         Self {
             embed_dim: clip.embed_dim(),
             probabilities: if clip.has_independent_probabilities() { "sigmoid" } else { "softmax" },
+            license: clip.model().is_mobile_clip().then_some(MOBILE_CLIP),
             image: config
                 .vision
                 .map(|vision| Image { size: vision.image_size, encoder: Encoder::of(&vision.encoder) }),
@@ -121,7 +141,7 @@ impl Sizes {
 
 impl Lines for Sizes {
     fn lines(&self) -> Vec<(&'static str, String)> {
-        let Self { embed_dim, probabilities, image, text } = self;
+        let Self { embed_dim, probabilities, license, image, text } = self;
         let image = image
             .as_ref()
             .map_or("none".into(), |image| format!("{} px, {}", image.size, image.encoder.line()));
@@ -138,11 +158,13 @@ impl Lines for Sizes {
             "sigmoid" => "sigmoid: each label's of its own".into(),
             other => format!("{other}: those of all labels sum to 1"),
         };
-        vec![
+        let mut lines = vec![
             ("image tower", image),
             ("text tower", text),
             ("embedding", format!("{embed_dim} features")),
             ("probabilities", probabilities),
-        ]
+        ];
+        lines.extend(license.map(|license| ("license", license.into())));
+        lines
     }
 }

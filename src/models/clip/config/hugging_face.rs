@@ -3,8 +3,8 @@
 use alloc::format;
 
 use super::{
-    ClipConfig, EncoderConfig, ImagePooling, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS,
-    MAX_VOCABULARY, MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
+    ClipConfig, EncoderConfig, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCABULARY,
+    MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -125,12 +125,7 @@ fn vision_tower(
     if config.usize_or(&key("num_channels"), 3, 0..=MAX_WIDTH)? != 3 {
         return Err(config.unusable(&key("num_channels"), 3));
     }
-    let vit = VitConfig {
-        tower,
-        patch_size: config.usize_or(&key("patch_size"), 32, 1..=image_size)?,
-        has_pre_norm: true,
-        pooling: ImagePooling::ClassToken,
-    };
+    let vit = VitConfig::clip(tower, config.usize_or(&key("patch_size"), 32, 1..=image_size)?);
     Ok(VisionConfig { image_size, encoder: EncoderConfig::Vit(vit) })
 }
 
@@ -152,6 +147,7 @@ fn text_tower(
         has_long_positions: false,
         pooling: if eos == 2 { Pooling::Argmax } else { Pooling::FirstEos(eos as u32) },
         is_causal: true,
+        has_mixers: false,
         padding: Some(0),
     })
 }

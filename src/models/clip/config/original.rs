@@ -2,21 +2,26 @@
 //! `open_clip_config.json` for what shapes do not tell.
 
 mod resnet;
+mod timm;
 
 use alloc::format;
 use alloc::vec::Vec;
 
 use super::{
-    ClipConfig, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_WIDTH, Pooling,
-    TextConfig, TowerConfig, VisionConfig, VitConfig,
+    AttentionPool, ClassToken, ClipConfig, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_LAYERS, MAX_WIDTH,
+    OtherSizes, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::{Error, Result, err};
 use crate::kernels::activation::Activation;
-use crate::models::clip::naming::Naming;
+use crate::kernels::resize::interpolate::Mode;
+use crate::models::clip::naming::{Naming, PE_PROBE};
 use crate::weights::{Config, Review, Scope};
 
 const VISION: &str = "model_cfg.vision_cfg";
 const TEXT: &str = "model_cfg.text_cfg";
+
+/// Heads of the attention that pools PE-Core's tokens, whatever its size.
+const PE_POOL_HEADS: usize = 8;
 
 /// Settings of a tower that this library does not implement, with the values that change nothing.
 const TOWER_NEUTRAL: [(&str, &str); 8] = [
@@ -31,7 +36,7 @@ const TOWER_NEUTRAL: [(&str, &str); 8] = [
 ];
 
 /// Settings that train a model, or that follow from its tensors.
-const QUIET: [&str; 16] = [
+const QUIET: [&str; 19] = [
     "attn_pooler_heads",
     "attn_pooler_queries",
     "custom_text",
@@ -44,7 +49,10 @@ const QUIET: [&str; 16] = [
     "pad_id",
     "patch_dropout",
     "preprocess_cfg",
+    "timm_drop",
+    "timm_drop_path",
     "timm_model_pretrained",
+    "timm_patch_drop",
     "timm_pool",
     "timm_proj",
     "tokenizer_kwargs",
@@ -66,21 +74,29 @@ pub(super) fn read(
             if has_vision { "image" } else { "text" }
         ));
     }
-    let vision = |review: &mut Review| match naming.has_resnet(scope) {
-        true => resnet::read(scope, config, review),
-        false => vit(scope, naming, config, activation, review),
+    let vision = |review: &mut Review| match naming {
+        Naming::Timm => timm::read(scope, config, review),
+        _ if naming.has_resnet(scope) => resnet::read(scope, config, review),
+        _ => vit(scope, naming, config, activation, review),
     };
-    let read = ClipConfig {
-        vision: has_vision.then(|| vision(review)).transpose()?,
-        text: has_text.then(|| text(scope, naming, config, activation, review)).transpose()?,
-    };
+    let vision = has_vision.then(|| vision(review)).transpose()?;
+    let mut text = has_text.then(|| text(scope, naming, config, activation, review)).transpose()?;
+    // Of timm's towers without a configuration only known ones are read: MobileCLIP's texts are not causal beside a FastViT.
+    if let (None, Some(text), Some(VisionConfig { encoder: EncoderConfig::FastVit(_), .. })) =
+        (config, &mut text, &vision)
+    {
+        text.is_causal = false;
+    }
+    let read = ClipConfig { vision, text };
     if let Some(config) = config {
-        let whole = [
-            ("model_cfg.init_logit_bias", "null"),
-            ("model_cfg.nonscalar_logit_scale", "false"),
-            ("model_cfg.multimodal_cfg", "null"),
-        ];
+        let whole = [("model_cfg.nonscalar_logit_scale", "false"), ("model_cfg.multimodal_cfg", "null")];
         review.neutral(config, &whole)?;
+        // Where there is a bias, a tensor has what became of it.
+        let bias = "model_cfg.init_logit_bias";
+        if !scope.contains("logit_bias") {
+            review.neutral(config, &[(bias, "null")])?;
+        }
+        _ = config.get(bias);
         let dim = read.embed_dim();
         agrees(config, "model_cfg.embed_dim", dim)?;
         // The settings of a tower that the weights do not hold say nothing.
@@ -105,8 +121,9 @@ fn activation(
         Some(config) => config.bool_or("model_cfg.quick_gelu", false)?,
         None => is_openai,
     };
-    // A ResNet alone has no MLP.
-    let matters = naming.has_text_tower(scope) || !naming.has_resnet(scope);
+    // A ResNet alone has no MLP. PE-Core and timm's towers say themselves which activation is theirs.
+    let is_known = naming == Naming::Timm || scope.contains(PE_PROBE);
+    let matters = !is_known && (naming.has_text_tower(scope) || !naming.has_resnet(scope));
     if config.is_none() && !is_openai && !is_given && matters {
         review.warn(
             "activation: nothing beside the weights tells it, and OpenCLIP's GELU is assumed; OpenAI's weights and those \
@@ -124,21 +141,27 @@ fn vit(
     review: &mut Review,
 ) -> Result<VisionConfig> {
     let names = naming.vit();
-    let name = names.patch_embedding;
+    let name = &format!("{}.weight", names.patch_embedding);
     let [width, channels, patch_size, _] = scope.dims(name)?;
     if channels != 3 {
         return Err(err!(TensorShape, "tensor \"{name}\": expected 3 input channels, found {channels}"));
     }
-    if scope.at("visual.attn_pool").names().next().is_some() {
+    let is_pe = scope.contains(PE_PROBE);
+    if !is_pe && scope.at(names.pool).names().next().is_some() {
         return Err(err!(
             Unsupported,
             "tensors \"visual.attn_pool…\": an image tower with attentional pooling (CoCa)"
         ));
     }
     let [tokens, _] = scope.dims(names.positions)?;
-    let side = (1..=MAX_IMAGE).find(|side| side * side + 1 >= tokens).unwrap_or(MAX_IMAGE);
+    let has_class = scope.contains(names.class_embedding);
+    let others = usize::from(has_class);
+    let side = (1..=MAX_IMAGE).find(|side| side * side + others >= tokens).unwrap_or(MAX_IMAGE);
     let head_width = match (config, width) {
         (Some(config), _) => config.usize_or(&format!("{VISION}.head_width"), 64, 1..=MAX_WIDTH)?,
+        // PE-Core G.
+        (None, 1536) if is_pe => 96,
+        (None, _) if is_pe => 64,
         (None, 1280) => 80,
         (None, 1408) => 88,
         (None, 1664) => 104,
@@ -148,12 +171,18 @@ fn vit(
         tower(scope, (VISION, names.layers), (width, width / head_width), activation, config, review)?;
     let [_, projection_dim] = scope.dims(names.projection)?;
     let image_size = side * patch_size;
-    let read = VitConfig {
-        tower: TowerConfig { projection: Some(projection_dim), ..tower },
-        patch_size,
+    let mut read = VitConfig {
         has_pre_norm: scope.at(names.pre_norm).contains("weight"),
         pooling: image_pooling(config)?,
+        ..VitConfig::clip(TowerConfig { projection: Some(projection_dim), ..tower }, patch_size)
     };
+    if is_pe {
+        let [intermediate_size, _] = scope.at(names.pool).dims("mlp.c_fc.weight")?;
+        read.pooling = ImagePooling::Attention(AttentionPool { heads: PE_POOL_HEADS, intermediate_size });
+        read.class_token = if has_class { ClassToken::Placed } else { ClassToken::None };
+        read.has_rotary_positions = true;
+        read.other_sizes = OtherSizes::Interpolated(Mode::Bilinear);
+    }
     if let Some(config) = config {
         let key = |name: &str| format!("{VISION}.{name}");
         let attentional_pool = key("attentional_pool");
@@ -204,12 +233,14 @@ fn text(
         has_long_positions: scope.contains(LONG_POSITIONS),
         pooling: Pooling::Argmax,
         is_causal: true,
+        has_mixers: false,
         padding: Some(0),
     };
     if let Some(config) = config {
         let key = |name: &str| format!("{TEXT}.{name}");
         let (embed_cls, hf_model, proj) = (key("embed_cls"), key("hf_model_name"), key("proj_type"));
-        review.neutral(config, &[(&embed_cls, "false"), (&hf_model, "null")])?;
+        let pad_mask = key("use_pad_mask");
+        review.neutral(config, &[(&embed_cls, "false"), (&hf_model, "null"), (&pad_mask, "false")])?;
         if read.tower.projection.is_some() {
             review.neutral(config, &[(&proj, "\"linear\"")])?;
         } else {
@@ -260,18 +291,6 @@ fn tower(
     let blocks = scope.at(layers);
     let [intermediate_size, _] = blocks.at(0).dims("mlp.c_fc.weight")?;
     let count = (0..=MAX_LAYERS).take_while(|i| blocks.at(i).contains("ln_1.weight")).count();
-    if width == 0 || width > MAX_WIDTH || intermediate_size == 0 || intermediate_size > MAX_INTERMEDIATE {
-        return Err(err!(
-            Config,
-            "{layers}: width {width} with an MLP of {intermediate_size} is not supported"
-        ));
-    }
-    if count == 0 || count > MAX_LAYERS {
-        return Err(err!(Config, "{layers}: the number of layers is outside 1..={MAX_LAYERS}"));
-    }
-    if heads == 0 || !width.is_multiple_of(heads) {
-        return Err(err!(Config, "{layers}: {heads} heads do not divide the width {width}"));
-    }
     let mut tower = TowerConfig {
         hidden_size: width,
         intermediate_size,
@@ -281,6 +300,7 @@ fn tower(
         layer_norm_eps: 1e-5,
         projection: None,
     };
+    tower.check(layers)?;
     let Some(config) = config else { return Ok(tower) };
     let key = |name: &str| format!("{settings}.{name}");
     for (name, neutral) in TOWER_NEUTRAL {
@@ -312,7 +332,7 @@ fn tower(
 }
 
 /// Whether the setting at `key`, if there is one, is what the tensors say.
-fn agrees(config: &Config, key: &str, found: usize) -> Result<()> {
+pub(super) fn agrees(config: &Config, key: &str, found: usize) -> Result<()> {
     match config.get(key).map(|value| value.as_u64()) {
         Some(value) if value != Some(found as u64) => {
             Err(config.unusable(key, format_args!("{found}, as the tensors have")))

@@ -5,7 +5,7 @@ use alloc::format;
 
 use super::{
     ClipConfig, EncoderConfig, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCABULARY,
-    MAX_WIDTH, Pooling, SiglipVitConfig, TextConfig, TowerConfig, VisionConfig,
+    MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -79,7 +79,7 @@ fn vision_tower(config: &Config, at: &str, review: &mut Review) -> Result<Vision
     // Without the head a tower has no embedding.
     review.neutral(config, &[(&key("vision_use_head"), "true")])?;
     let patch_size = config.usize_or(&key("patch_size"), 16, 1..=image_size)?;
-    let encoder = EncoderConfig::SiglipVit(SiglipVitConfig { tower, patch_size });
+    let encoder = EncoderConfig::Vit(VitConfig::siglip(tower, patch_size));
     Ok(VisionConfig { image_size, encoder })
 }
 
@@ -94,6 +94,7 @@ fn text_tower(config: &Config, at: &str, review: &mut Review) -> Result<TextConf
         has_long_positions: false,
         pooling: Pooling::Last,
         is_causal: false,
+        has_mixers: false,
         padding: None,
     })
 }

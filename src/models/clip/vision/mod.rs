@@ -1,12 +1,12 @@
 //! The image tower, whichever a checkpoint has.
 
+mod fast_vit;
 mod resnet;
-mod siglip;
 mod vit;
 
+pub use fast_vit::FastVit;
 pub(super) use resnet::REDUCTION;
 pub use resnet::ResNet;
-pub use siglip::SiglipVit;
 pub use vit::Vit;
 
 use alloc::boxed::Box;
@@ -21,12 +21,12 @@ use crate::weights::Scope;
 /// Pictures to embeddings.
 #[derive(Debug)]
 pub enum VisionEncoder {
-    /// Most of OpenAI's and OpenCLIP's.
+    /// Most of OpenAI's and OpenCLIP's, SigLIP's, PE-Core's.
     Vit(Box<Vit>),
     /// OpenAI's RN50 to RN50x64, and those of the same architecture.
     ResNet(Box<ResNet>),
-    /// SigLIP's.
-    SiglipVit(Box<SiglipVit>),
+    /// MobileCLIP's.
+    FastVit(Box<FastVit>),
 }
 
 impl VisionEncoder {
@@ -37,9 +37,7 @@ impl VisionEncoder {
     pub fn bind(scope: &Scope<'_>, naming: Naming, config: &VisionConfig) -> Result<Self> {
         Ok(match &config.encoder {
             EncoderConfig::Vit(vit) => Self::Vit(Box::new(Vit::bind(scope, naming, vit, config.image_size)?)),
-            EncoderConfig::SiglipVit(vit) => {
-                Self::SiglipVit(Box::new(SiglipVit::bind(scope, naming, vit, config.image_size)?))
-            }
+            EncoderConfig::FastVit(net) => Self::FastVit(Box::new(FastVit::bind(scope, naming, net)?)),
             EncoderConfig::ResNet(net) => {
                 Self::ResNet(Box::new(ResNet::bind(scope, net, config.image_size)?))
             }
@@ -67,7 +65,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
             Self::ResNet(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
-            Self::SiglipVit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
+            Self::FastVit(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
         }
     }
 
@@ -79,7 +77,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.check_input(size),
             Self::ResNet(net) => net.check_input(size),
-            Self::SiglipVit(vit) => vit.check_input(size),
+            Self::FastVit(net) => net.check_input(size),
         }
     }
 
@@ -88,7 +86,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.scratch_req(cx, size),
             Self::ResNet(net) => net.scratch_req(cx, size),
-            Self::SiglipVit(vit) => vit.scratch_req(cx, size),
+            Self::FastVit(net) => net.scratch_req(cx, size),
         }
     }
 
@@ -97,7 +95,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.tokens(size),
             Self::ResNet(net) => net.tokens(size),
-            Self::SiglipVit(vit) => vit.tokens(size),
+            Self::FastVit(net) => net.tokens(size),
         }
     }
 
@@ -106,7 +104,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.outputs(),
             Self::ResNet(net) => net.outputs(),
-            Self::SiglipVit(vit) => vit.outputs(),
+            Self::FastVit(net) => net.outputs(),
         }
     }
 
@@ -115,7 +113,7 @@ impl VisionEncoder {
         match self {
             Self::Vit(vit) => vit.bytes(),
             Self::ResNet(net) => net.bytes(),
-            Self::SiglipVit(vit) => vit.bytes(),
+            Self::FastVit(net) => net.bytes(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Multi-head attention pooling: one learnt query, the probe, attends to all tokens.
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -8,7 +9,8 @@ use crate::exec::{Cx, Scratch, ScratchReq, try_zeroed};
 use crate::kernels::activation::Activation;
 use crate::kernels::attention::{self, AttentionShape, Bias, attention};
 use crate::kernels::gemm::{Destination, Rows};
-use crate::models::clip::config::TowerConfig;
+use crate::models::clip::config::{AttentionPool, TowerConfig};
+use crate::models::clip::naming::Naming;
 use crate::nn::{LayerNorm, Linear, Mlp, attention_scale};
 use crate::weights::Scope;
 
@@ -26,25 +28,41 @@ pub(super) struct PoolingHead {
 }
 
 impl PoolingHead {
-    /// Binds the head of a tower of these sizes.
-    pub(super) fn bind(scope: &Scope<'_>, tower: &TowerConfig) -> Result<Self> {
+    /// Binds the head of a tower of these sizes in the checkpoint `scope`.
+    pub(super) fn bind(
+        scope: &Scope<'_>,
+        naming: Naming,
+        tower: &TowerConfig,
+        AttentionPool { heads, intermediate_size }: AttentionPool,
+    ) -> Result<Self> {
         let dim = tower.hidden_size;
-        let probe = scope.f32("probe", &[1, 1, dim])?;
-        let attention = scope.at("attention");
-        let query = project_query(scope, &bind_rows(&attention, dim, 0..1)?, &probe)?;
-        scope.balance("layernorm", &["mlp.fc1.weight"])?;
+        let scope = &scope.at(naming.vit().pool);
+        // `torch.nn.MultiheadAttention` has queries, keys and values in one matrix; timm has queries apart.
+        let (probe, attention, norm, mlp) = match naming {
+            Naming::Timm => ("latent", "", "norm", ["fc1", "fc2"]),
+            Naming::Original | Naming::OriginalCustomText => {
+                ("probe", "attn", "layernorm", ["c_fc", "c_proj"])
+            }
+            _ => ("probe", "attention", "layernorm", ["fc1", "fc2"]),
+        };
+        let probe = scope.f32(probe, &[1, 1, dim])?;
+        let attention = scope.at(attention);
+        let (q, kv, out_proj) = match naming {
+            Naming::Timm => (
+                Linear::bind(&scope.at("q"), [dim, dim])?,
+                Linear::bind(&scope.at("kv"), [2 * dim, dim])?,
+                "proj",
+            ),
+            _ => (bind_rows(&attention, dim, 0..1)?, bind_rows(&attention, dim, 1..3)?, "out_proj"),
+        };
+        scope.balance(norm, &[format!("mlp.{}.weight", mlp[0])])?;
         Ok(Self {
-            query,
-            kv: bind_rows(&attention, dim, 1..3)?,
-            out_proj: Linear::bind(&attention.at("out_proj"), [dim, dim])?,
-            layernorm: LayerNorm::bind(&scope.at("layernorm"), dim, tower.layer_norm_eps)?,
-            mlp: Mlp::bind(
-                &scope.at("mlp"),
-                ["fc1", "fc2"],
-                [dim, tower.intermediate_size],
-                tower.activation,
-            )?,
-            heads: tower.heads,
+            query: project_query(scope, &q, &probe)?,
+            kv,
+            out_proj: Linear::bind(&attention.at(out_proj), [dim, dim])?,
+            layernorm: LayerNorm::bind(&scope.at(norm), dim, tower.layer_norm_eps)?,
+            mlp: Mlp::bind(&scope.at("mlp"), mlp, [dim, intermediate_size], tower.activation)?,
+            heads,
         })
     }
 
@@ -114,7 +132,7 @@ impl PoolingHead {
 /// Those of the three input projections of `torch.nn.MultiheadAttention` that `which` says: queries, keys, values.
 fn bind_rows(scope: &Scope<'_>, dim: usize, which: Range<usize>) -> Result<Linear> {
     let shape = [3 * dim, dim];
-    let key = alloc::format!("in_proj_weight[{}..{}]", which.start, which.end);
+    let key = format!("in_proj_weight[{}..{}]", which.start, which.end);
     let weight = scope.pack(&key, [which.len() * dim, dim], || {
         let mut all = scope.matrix("in_proj_weight", &shape)?;
         all.truncate(which.end * dim * dim);
