@@ -179,6 +179,13 @@ namespace Vitrum
         }
 
         [StructLayout(LayoutKind.Sequential)]
+        public struct vitrum_hit
+        {
+            public uint index;
+            public float score;
+        }
+
+        [StructLayout(LayoutKind.Sequential)]
         public struct vitrum_image
         {
             public uint struct_size;
@@ -329,6 +336,15 @@ namespace Vitrum
         }
 
         [StructLayout(LayoutKind.Sequential)]
+        public struct vitrum_topk_options
+        {
+            public uint struct_size;
+            public uint reserved;
+            public IntPtr progress;
+            public void* progress_user;
+        }
+
+        [StructLayout(LayoutKind.Sequential)]
         public struct vitrum_tracker_options
         {
             public uint struct_size;
@@ -370,6 +386,18 @@ namespace Vitrum
             public fixed uint bounding_box[4];
             public float object_score;
             public float score;
+        }
+
+        [StructLayout(LayoutKind.Sequential)]
+        public struct vitrum_vectors
+        {
+            public uint struct_size;
+            public uint reserved;
+            public float* values;
+            public sbyte* codes;
+            public float* scales;
+            public UIntPtr count;
+            public UIntPtr dim;
         }
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -452,6 +480,9 @@ namespace Vitrum
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         public static extern int vitrum_limits_init(vitrum_limits* a0, UIntPtr a1);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int vitrum_quantize_vectors(float* a0, UIntPtr a1, UIntPtr a2, sbyte* a3, float* a4, vitrum_error* a5);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         public static extern int vitrum_rle_polygons(uint* a0, UIntPtr a1, uint a2, uint a3, float a4, uint* a5, UIntPtr a6, UIntPtr* a7, vitrum_polygon* a8, UIntPtr a9, UIntPtr* a10, vitrum_error* a11);
@@ -574,6 +605,12 @@ namespace Vitrum
         public static extern byte* vitrum_status_string(int a0);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int vitrum_topk(vitrum_context* a0, float* a1, UIntPtr a2, vitrum_vectors* a3, UIntPtr a4, vitrum_topk_options* a5, vitrum_hit* a6, UIntPtr a7, UIntPtr* a8, vitrum_error* a9);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int vitrum_topk_options_init(vitrum_topk_options* a0, UIntPtr a1);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         public static extern int vitrum_tracker_add_mask(vitrum_tracker* a0, long a1, uint a2, byte* a3, uint a4, uint a5, IntPtr a6, void* a7, vitrum_error* a8);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
@@ -668,6 +705,9 @@ namespace Vitrum
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         public static extern uint vitrum_tracker_width(vitrum_tracker* a0);
+
+        [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
+        public static extern int vitrum_vectors_init(vitrum_vectors* a0, UIntPtr a1);
 
         [DllImport(Library, CallingConvention = CallingConvention.Cdecl)]
         public static extern byte* vitrum_version_string();

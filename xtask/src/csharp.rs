@@ -153,6 +153,7 @@ impl Abi<'_> {
         Ok(match of {
             "void" => "void",
             "char" | "uint8_t" => "byte",
+            "int8_t" => "sbyte",
             "int32_t" => "int",
             "uint32_t" => "uint",
             "int64_t" => "long",
