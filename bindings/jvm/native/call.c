@@ -127,15 +127,19 @@ void to_numbers(call *it, const double *values, jdoubleArray array, jsize count)
     checked(it);
 }
 
-/* Where a direct buffer begins. The object that has the field keeps it alive. */
-static const uint8_t *buffer_of(call *it, jobject object, jfieldID field) {
-    JNIEnv *env = it->env;
-    jobject buffer = (*env)->GetObjectField(env, object, field);
-    const uint8_t *address;
-    if (buffer == NULL) return NULL;
-    address = (*env)->GetDirectBufferAddress(env, buffer);
-    (*env)->DeleteLocalRef(env, buffer);
+void *address_of(call *it, jobject buffer) {
+    void *address;
+    if (!it->ok || buffer == NULL) return NULL;
+    address = (*it->env)->GetDirectBufferAddress(it->env, buffer);
     if (address == NULL) throw_new(it, "java/lang/IllegalArgumentException", "this buffer has no address");
+    return address;
+}
+
+/* Where the direct buffer in a field begins. The object that has the field keeps it alive. */
+static const uint8_t *buffer_of(call *it, jobject object, jfieldID field) {
+    jobject buffer = (*it->env)->GetObjectField(it->env, object, field);
+    const uint8_t *address = address_of(it, buffer);
+    if (buffer != NULL) (*it->env)->DeleteLocalRef(it->env, buffer);
     return address;
 }
 

@@ -36,7 +36,8 @@ static int find_all(JNIEnv *env) {
 }
 
 JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
-    const methods *const tables[] = {&context_methods, &clip_methods, &sam_methods, &mask_methods, &tracker_methods};
+    const methods *const tables[] = {&context_methods, &clip_methods, &search_methods,
+                                     &sam_methods,     &mask_methods, &tracker_methods};
     JNIEnv *env;
     jclass native;
     size_t i;

@@ -66,6 +66,8 @@ const char *text_of(call *it, jbyteArray utf8);
 const char *const *texts_of(call *it, jbyteArray utf8, jint count);
 const uint8_t *bytes_of(call *it, jbyteArray array, size_t *size);
 const float *floats_of(call *it, jfloatArray array, size_t *count);
+/* Where a direct buffer begins; it must stay reachable during the call. */
+void *address_of(call *it, jobject buffer);
 void numbers_of(call *it, jdoubleArray array, double *values, jsize count);
 void image_of(call *it, jobject picture, vitrum_image *image);
 const vitrum_file *files_of(call *it, jbyteArray names, jobjectArray contents, size_t *count);
@@ -93,7 +95,7 @@ typedef struct methods {
     const JNINativeMethod *list;
     jint count;
 } methods;
-extern const methods context_methods, clip_methods, sam_methods, mask_methods, tracker_methods;
+extern const methods context_methods, clip_methods, sam_methods, mask_methods, tracker_methods, search_methods;
 
 #define POINTER(type, handle) ((type *)(intptr_t)(handle))
 #define HANDLE(pointer) ((jlong)(intptr_t)(pointer))
@@ -103,6 +105,7 @@ extern const methods context_methods, clip_methods, sam_methods, mask_methods, t
 /* Parts of signatures. */
 #define BYTES "[B"
 #define BUFFER "Ljava/nio/ByteBuffer;"
+#define FLOATS "Ljava/nio/FloatBuffer;"
 #define BUFFERS "[Ljava/nio/ByteBuffer;"
 #define PICTURE "Lvitrum/Picture;"
 #define PICTURES "[Lvitrum/Picture;"

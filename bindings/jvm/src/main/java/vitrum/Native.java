@@ -1,6 +1,7 @@
 package vitrum;
 
 import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 
 /**
  * The native part: C functions in {@code bindings/jvm/native} that call the C interface. Pointers come from {@link Handle#enter};
@@ -70,6 +71,13 @@ final class Native {
     static native float[] clipSimilarity(long clip, float[] images, int imageCount, float[] texts, int textCount);
 
     static native int[] clipTokenize(long clip, byte[] text);
+
+    // Vectors are `values`, or `codes` and `scales`; of a hit comes its index, then the bits of its score.
+
+    static native int[] topk(long context, float[] queries, FloatBuffer values, ByteBuffer codes, FloatBuffer scales, int count,
+            int dim, int k, Callbacks callbacks);
+
+    static native void quantizeVectors(FloatBuffer values, int count, int dim, ByteBuffer codes, FloatBuffer scales);
 
     static native long samLoad(long context, byte[] path, byte[] names, ByteBuffer[] contents, int[] options,
             Callbacks callbacks);
