@@ -1,4 +1,4 @@
-// Pictures, labels and clicks from C#, over Native.cs, which has everything else.
+// Pictures, labels, search and clicks from C#, over Native.cs, which has everything else.
 using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
@@ -112,6 +112,110 @@ namespace Vitrum
         }
 
         protected override unsafe void Free(IntPtr it) => vitrum_clip_free((vitrum_clip*)it);
+    }
+
+    /// <summary>A vector that was found: which one, counted from 0, and its dot product with the query.</summary>
+    public struct Hit
+    {
+        public int Index { get; }
+        public float Score { get; }
+
+        internal Hit(vitrum_hit it)
+        {
+            Index = checked((int)it.index);
+            Score = it.score;
+        }
+    }
+
+    /// <summary>Embeddings to search, one after the other, as floats or 8-bit integers. Arrays are used in place: they must not change
+    /// during a search.</summary>
+    public sealed class Vectors
+    {
+        readonly float[] values;
+        /// <summary>The integers; null of floats.</summary>
+        public sbyte[] Codes { get; }
+        /// <summary>What each vector's integers are multiplied with; null of floats.</summary>
+        public float[] Scales { get; }
+        public int Count { get; }
+        public int Dim { get; }
+
+        public Vectors(float[] values, int dim)
+        {
+            Count = Rows(values.Length, dim);
+            Dim = dim;
+            this.values = values;
+        }
+
+        /// <summary>Vector i is scales[i] times its row of codes, as <see cref="Quantize"/> makes them.</summary>
+        public Vectors(sbyte[] codes, float[] scales, int dim)
+        {
+            Count = Rows(codes.Length, dim);
+            Dim = dim;
+            if (scales.Length != Count) throw new ArgumentException($"{scales.Length} scales for {Count} vectors");
+            Codes = codes;
+            Scales = scales;
+        }
+
+        static int Rows(int length, int dim)
+        {
+            if (dim <= 0 || length % dim != 0) throw new ArgumentException($"{length} values are not whole rows of {dim}");
+            return length / dim;
+        }
+
+        /// <summary>These vectors, each rounded to 8-bit integers with a scale: a quarter of the memory.</summary>
+        public unsafe Vectors Quantize()
+        {
+            if (values == null) throw new InvalidOperationException("these vectors are 8-bit integers");
+            var rounded = new Vectors(new sbyte[values.Length], new float[Count], Dim);
+            if (Count == 0) return rounded;
+            vitrum_error error = Call.NoError();
+            fixed (float* from = values, scales = rounded.Scales)
+            fixed (sbyte* codes = rounded.Codes)
+                Call.Check(vitrum_quantize_vectors(from, (UIntPtr)Count, (UIntPtr)Dim, codes, scales, &error), error);
+            return rounded;
+        }
+
+        /// <summary>For each query, one after the other, the k vectors with the largest dot product, or all if they are fewer: the best
+        /// first, of equal ones the one with the smaller index. Every vector is compared.</summary>
+        public unsafe Hit[][] TopK(Context context, float[] queries, int k, CancellationToken token = default(CancellationToken))
+        {
+            int count = Rows(queries.Length, Dim), each = Math.Min(k, Count);
+            if (k < 0) throw new ArgumentException("k is " + k);
+            // One more, so that there is an address even of nothing.
+            var hits = new vitrum_hit[checked(count * each) + 1];
+            float nothing = 0;
+            vitrum_error error = Call.NoError();
+            vitrum_vectors vectors;
+            vitrum_topk_options options;
+            Call.Check(vitrum_vectors_init(&vectors, (UIntPtr)sizeof(vitrum_vectors)));
+            Call.Check(vitrum_topk_options_init(&options, (UIntPtr)sizeof(vitrum_topk_options)));
+            // Named, so that it lives as long as the call.
+            vitrum_progress progress = (user, fraction) => token.IsCancellationRequested ? 1 : 0;
+            options.progress = Marshal.GetFunctionPointerForDelegate(progress);
+            vectors.count = (UIntPtr)Count;
+            vectors.dim = (UIntPtr)Dim;
+            fixed (float* floats = values, scales = Scales, asked = queries)
+            fixed (sbyte* codes = Codes)
+            fixed (vitrum_hit* to = hits)
+            {
+                vectors.values = values != null && Count == 0 ? &nothing : floats;
+                vectors.codes = Codes != null && Count == 0 ? (sbyte*)&nothing : codes;
+                vectors.scales = Codes != null && Count == 0 ? &nothing : scales;
+                int status = vitrum_topk((vitrum_context*)context.Use(), count == 0 ? &nothing : asked, (UIntPtr)count, &vectors,
+                    (UIntPtr)k, &options, to, (UIntPtr)(count * each), null, &error);
+                if (status == VITRUM_E_CANCELLED) throw new OperationCanceledException(token);
+                Call.Check(status, error);
+            }
+            GC.KeepAlive(progress);
+            GC.KeepAlive(context);
+            var all = new Hit[count][];
+            for (int i = 0; i < count; i++)
+            {
+                all[i] = new Hit[each];
+                for (int j = 0; j < each; j++) all[i][j] = new Hit(hits[i * each + j]);
+            }
+            return all;
+        }
     }
 
     /// <summary>A SAM or SAM 2 model. Several threads may use it.</summary>

@@ -66,6 +66,74 @@ static class Test
         throw new Exception("no error with " + text);
     }
 
+    static double Product(float[] query, float[] values, int row)
+    {
+        return query.Select((it, i) => (double)it * values[row * query.Length + i]).Sum();
+    }
+
+    /// <summary>All rows, the best first, of equal ones the earlier first.</summary>
+    static int[] Sorted(float[] query, float[] values)
+    {
+        return Enumerable.Range(0, values.Length / query.Length).OrderByDescending(row => Product(query, values, row)).ToArray();
+    }
+
+    static void Search(Context context)
+    {
+        const int dim = 37, count = 500;
+        var random = new Random(7);
+        // Whole numbers: their products are exact in floats, and many are equal.
+        Func<int, float[]> whole = rows => Enumerable.Range(0, rows * dim).Select(_ => (float)random.Next(-3, 4)).ToArray();
+        float[] values = whole(count), queries = whole(20);
+        var vectors = new Vectors(values, dim);
+        foreach (int k in new[] { 9, 600 })
+        {
+            var found = vectors.TopK(context, queries, k);
+            Expect(found.Length == 20, "a list for each query");
+            for (int i = 0; i < found.Length; i++)
+            {
+                var query = queries.Skip(i * dim).Take(dim).ToArray();
+                var best = Sorted(query, values).Take(k).ToArray();
+                Expect(found[i].Select(it => it.Index).SequenceEqual(best), "the indices of query " + i);
+                Expect(found[i].All(it => it.Score == (float)Product(query, values, it.Index)), "the scores of query " + i);
+                Expect(k == 9 || Enumerable.Range(1, 499).Any(j => found[i][j].Score == found[i][j - 1].Score), "equal scores");
+            }
+        }
+
+        var half = Enumerable.Range(0, count / 2 * dim).Select(_ => (float)(2 * random.NextDouble() - 1)).ToArray();
+        var twice = half.Concat(half).ToArray();
+        var one = Enumerable.Range(0, dim).Select(_ => (float)(2 * random.NextDouble() - 1)).ToArray();
+        var made = new Vectors(twice, dim).Quantize();
+        var rounded = made.Codes.Select((it, i) => made.Scales[i / dim] * it).ToArray();
+        Expect(rounded.Select((it, i) => Math.Abs(it - twice[i]) <= 0.501 * made.Scales[i / dim]).All(it => it), "rounding");
+        var expected = Sorted(one, rounded);
+        foreach (var integers in new[] { made, new Vectors(made.Codes, made.Scales, dim) })
+        {
+            var found = integers.TopK(context, one, 600)[0];
+            Expect(found.Length == count, "all vectors");
+            for (int i = 0; i < count; i++)
+            {
+                // The query has 16 bits.
+                Expect(Math.Abs(found[i].Score - Product(one, rounded, expected[i])) <= 1e-3, "the score of hit " + i);
+                Expect(Math.Abs(found[i].Score - Product(one, rounded, found[i].Index)) <= 1e-3, "the vector of hit " + i);
+                // Every vector is there twice.
+                Expect(i % 2 == 0 || found[i].Score == found[i - 1].Score && found[i].Index == found[i - 1].Index + count / 2, "pairs");
+            }
+        }
+
+        var none = new Vectors(new float[0], dim);
+        Expect(none.TopK(context, one, 3)[0].Length == 0 && none.Quantize().TopK(context, one, 3)[0].Length == 0, "none");
+        Fails<VitrumException>("k is 0", () => vectors.TopK(context, one, 0));
+        Fails<VitrumException>("quer", () => vectors.TopK(context, new float[0], 1));
+        Fails<ArgumentException>("k is -1", () => vectors.TopK(context, one, -1));
+        Fails<ArgumentException>("whole rows", () => vectors.TopK(context, new float[3], 1));
+        Fails<ArgumentException>("1 scales", () => new Vectors(new sbyte[2 * dim], new float[1], dim));
+        Fails<InvalidOperationException>("integers", () => made.Quantize());
+        Fails<OperationCanceledException>("", () => vectors.TopK(context, one, 1, new CancellationToken(true)));
+        twice[dim] = float.NaN;
+        Fails<VitrumException>("vector 1", () => new Vectors(twice, dim).Quantize());
+        Fails<VitrumException>("vector 1", () => new Vectors(twice, dim).TopK(context, one, 1));
+    }
+
     static unsafe void Main(string[] args)
     {
         Layouts(args[0]);
@@ -91,6 +159,7 @@ static class Test
             Fails<VitrumException>("no/such/model", () => new Clip(context, "no/such/model"));
             Fails<ArgumentException>("NUL", () => clip.Classify(picture, "a\0b"));
             Fails<ArgumentException>("3 bytes for 2 x 2", () => new Picture(new byte[3], 2, 2, PixelFormat.Gray8));
+            Search(context);
             clip.Dispose();
             Fails<ObjectDisposedException>("Clip", () => clip.Classify(picture, "a"));
         }
