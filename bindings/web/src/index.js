@@ -6,11 +6,13 @@ export { Mask, MaskRecord, Rle, TrackedMask } from "./mask.js";
 export { CACHE, clearCache, demo } from "./models.js";
 export { Embedding, Prediction, Sam } from "./sam.js";
 export { Tracker } from "./tracker.js";
+export { Vectors } from "./vectors.js";
 
 /**
  * @typedef {import("./types.js").CallOptions} CallOptions
  * @typedef {import("./types.js").EverythingOptions} EverythingOptions
  * @typedef {import("./types.js").FileSource} FileSource
+ * @typedef {import("./types.js").Hit} Hit
  * @typedef {import("./types.js").ImageSource} ImageSource
  * @typedef {import("./types.js").LoadOptions} LoadOptions
  * @typedef {import("./types.js").ModelSource} ModelSource
@@ -21,4 +23,5 @@ export { Tracker } from "./tracker.js";
  * @typedef {import("./types.js").Prompt} Prompt
  * @typedef {import("./types.js").RawImage} RawImage
  * @typedef {import("./types.js").TrackerOptions} TrackerOptions
+ * @typedef {import("./types.js").VectorSource} VectorSource
  */

@@ -18,6 +18,8 @@
 
 /** What is sent of a mask. @typedef {{ threshold: number, data: boolean, rle: boolean, logits: boolean, lowRes: boolean }} MaskOutputs */
 
+/** Vectors on their way to the worker. @typedef {{ values?: Float32Array<ArrayBuffer>, codes?: Int8Array<ArrayBuffer>, scales?: Float32Array<ArrayBuffer>, count: number, dim: number }} WireVectors */
+
 /** How much is done: bytes of files while they are read, then the fraction of the call. @typedef {{ stage: "download" | "compute", fraction: number, loadedBytes?: number, totalBytes?: number }} Progress */
 
 /**
@@ -106,5 +108,9 @@
  *   correctionsAreConditioning?: boolean, clearMemoryAroundInput?: boolean, dynamicMultimaskViaStability?: boolean,
  * }} TrackerOptions
  */
+
+/** Vectors to search: a list, an array with one after the other, or 8-bit integers with a scale for each vector. @typedef {readonly Float32Array[] | Float32Array | { codes: Int8Array, scales: Float32Array }} VectorSource */
+
+/** A vector that was found: which one, counted from 0, and its dot product with the query. @typedef {{ index: number, score: number }} Hit */
 
 export {};

@@ -6,12 +6,13 @@ import { Arena } from "./engine/module.js";
 import * as sam from "./engine/sam.js";
 import { Reader, readAddress } from "./engine/sources.js";
 import * as tracker from "./engine/tracker.js";
+import * as vectors from "./engine/vectors.js";
 import { VitrumError } from "./errors.js";
 
 /** @typedef {{ id: number, method: string, params: any }} Request */
 
 /** Functions of the engine by name. @type {Record<string, Record<string, (engine: Engine, params: any) => unknown>>} */
-const METHODS = { clip, sam, tracker };
+const METHODS = { clip, sam, tracker, vectors };
 
 /** Milliseconds between two reports of a call. */
 const REPORT_EVERY = 40;
@@ -103,7 +104,8 @@ function send(message) {
 
 /** @param {unknown} value @param {Set<ArrayBuffer>} found @returns {ArrayBuffer[]} */
 function buffersIn(value, found) {
-  if (ArrayBuffer.isView(value)) found.add(/** @type {ArrayBuffer} */ (value.buffer));
+  if (value instanceof ArrayBuffer) found.add(value);
+  else if (ArrayBuffer.isView(value)) found.add(/** @type {ArrayBuffer} */ (value.buffer));
   else if (value && typeof value === "object") for (const it of Object.values(value)) buffersIn(it, found);
   return [...found];
 }

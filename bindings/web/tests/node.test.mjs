@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { Clip, Context, Embedding, Rle, Sam, Tracker, VitrumError, demo as demoFiles } from "vitrum";
+import { Clip, Context, Embedding, Rle, Sam, Tracker, Vectors, VitrumError, demo as demoFiles } from "vitrum";
 import { decodeGif } from "./gif.js";
 import * as native from "./native.mjs";
 
@@ -77,6 +77,83 @@ test("embeddings of pictures and texts are the command's, and compare to its pro
   const longer = await clip.embed({ texts: ["an octopus"] }, { normalize: false });
   assert(Math.hypot(...longer[0]) > 1.001);
   assert((await clip.tokenize("an octopus")).length >= 4);
+});
+
+/** Numbers from 0 to 1, the same each time. @param {number} seed */
+const chance = (seed) => () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+
+/** All rows with their products, the best first, of equal ones the earlier first. @param {Float32Array} query @param {Float32Array} values */
+function sorted(query, values) {
+  const dim = query.length;
+  const scores = Array.from({ length: values.length / dim }, (_, row) => query.reduce((sum, it, i) => sum + it * values[row * dim + i], 0));
+  return scores.map((score, index) => ({ index, score })).sort((a, b) => b.score - a.score || a.index - b.index);
+}
+
+test("the best vectors are found", async () => {
+  const [dim, count, random] = [37, 500, chance(7)];
+  // Whole numbers: their products are exact in f32, and many are equal.
+  const whole = (/** @type {number} */ rows) => Float32Array.from({ length: rows * dim }, () => Math.floor(7 * random()) - 3);
+  const [values, list] = [whole(count), Array.from({ length: 20 }, () => whole(1))];
+  const expected = list.map((query) => sorted(query, values));
+  assert(expected[0].slice(0, 50).some(({ score }, i) => i > 0 && score === expected[0][i - 1].score));
+  const rows = Array.from({ length: count }, (_, row) => values.subarray(row * dim, (row + 1) * dim));
+  for (const source of [values, rows]) {
+    const vectors = await Vectors.create(source, { dim });
+    assert.deepEqual([vectors.count, vectors.dim, values.length], [count, dim, count * dim]);
+    assert.deepEqual(await vectors.topk(list[0], 50), expected[0].slice(0, 50));
+    assert.deepEqual(await vectors.topk(list[0], 600), expected[0]);
+    for (const queries of [5, 20]) {
+      assert.deepEqual(await vectors.topkEach(list.slice(0, queries), 9), expected.slice(0, queries).map((it) => it.slice(0, 9)));
+    }
+    vectors.close();
+    await refuses(vectors.topk(list[0], 1), "INVALID_ARGUMENT", /closed/);
+  }
+});
+
+test("the best vectors of 8-bit integers are found", async () => {
+  const [dim, count, random] = [37, 500, chance(3)];
+  const half = Float32Array.from({ length: (count * dim) / 2 }, () => 2 * random() - 1);
+  const values = new Float32Array([...half, ...half]); // Every vector is there twice.
+  const query = Float32Array.from({ length: dim }, () => 2 * random() - 1);
+  const floats = await Vectors.create(values, { dim });
+  const made = await floats.quantize();
+  const { codes, scales } = await made.quantized();
+  const rounded = Float32Array.from(values, (_, i) => scales[Math.floor(i / dim)] * codes[i]);
+  for (let row = 0; row < count; row++) {
+    const of = values.subarray(row * dim, (row + 1) * dim);
+    near([scales[row]], [Math.max(...of.map(Math.abs)) / 127], 1e-6);
+    near(rounded.subarray(row * dim, (row + 1) * dim), of, 0.501 * scales[row]);
+  }
+  const expected = sorted(query, rounded);
+  for (const vectors of [made, await Vectors.create({ codes, scales }, { dim })]) {
+    const found = await vectors.topk(query, 600);
+    assert.equal(found.length, count);
+    found.forEach(({ index, score }, i) => {
+      // The query has 16 bits.
+      near([score, score], [expected[i].score, sorted(query, rounded.subarray(index * dim, (index + 1) * dim))[0].score], 1e-3);
+      if (i % 2) assert.deepEqual({ index, score }, { index: found[i - 1].index + count / 2, score: found[i - 1].score });
+    });
+  }
+  await refuses(floats.quantized(), "INVALID_ARGUMENT", /floats/);
+  await refuses(made.quantize(), "INVALID_ARGUMENT", /integers/);
+  const none = await Vectors.create([], { dim });
+  assert.deepEqual([await none.topk(query, 3), await (await none.quantize()).topk(query, 3)], [[], []]);
+});
+
+test("searches that cannot be are refused", async () => {
+  const vectors = await Vectors.create([new Float32Array([1, 2]), new Float32Array([3, 4])], { dim: 2 });
+  await refuses(vectors.topk(new Float32Array([1, 2]), 0), "INVALID_ARGUMENT", /k is 0/);
+  await refuses(vectors.topk(new Float32Array([1, 2]), -1), "INVALID_ARGUMENT", /k/);
+  await refuses(vectors.topk(new Float32Array(3), 1), "INVALID_ARGUMENT", /2 numbers/);
+  await refuses(vectors.topkEach([], 1), "INVALID_ARGUMENT", /quer/);
+  await refuses(Vectors.create(new Float32Array(3), { dim: 2 }), "INVALID_ARGUMENT", /whole rows/);
+  await refuses(Vectors.create([new Float32Array(3)], { dim: 2 }), "INVALID_ARGUMENT", /vectors 0/);
+  await refuses(Vectors.create([], { dim: 0 }), "INVALID_ARGUMENT", /dim/);
+  await refuses(Vectors.create({ codes: new Int8Array(4), scales: new Float32Array(1) }, { dim: 2 }), "INVALID_ARGUMENT", /scales/);
+  await refuses(Vectors.create(/** @type {any} */ (null), { dim: 2 }), "INVALID_ARGUMENT", /Float32Array/);
+  const broken = await Vectors.create(new Float32Array([1, 2, 3, NaN]), { dim: 2 });
+  await refuses(broken.topk(new Float32Array([1, 1]), 1), "NON_FINITE", /vector 1/);
+  await refuses(broken.quantize(), "NON_FINITE", /vector 1/);
 });
 
 test("pixels of every layout give the same", async () => {
@@ -389,6 +466,9 @@ test("what is closed is freed: memory does not grow", async () => {
     const it = await Clip.load(demoFiles("clip"), { context, weights: "int8" });
     await it.classify(await picture("octopus-3d.png"), labels);
     it[Symbol.dispose]();
+    const vectors = await Vectors.create(new Float32Array(2e6), { dim: 100, context });
+    (await vectors.quantize()).close();
+    vectors.close();
   };
   for (let i = 0; i < 3; i++) await once();
   const before = context.memoryBytes;

@@ -1,12 +1,23 @@
 // Compiled, not run: the types say what the documentation says.
-import { Clip, Context, Embedding, Rle, Sam, Tracker, VitrumError, demo } from "vitrum";
-import type { ImageSource, ModelSource, Progress, Prompt } from "vitrum";
+import { Clip, Context, Embedding, Rle, Sam, Tracker, Vectors, VitrumError, demo } from "vitrum";
+import type { Hit, ImageSource, ModelSource, Progress, Prompt } from "vitrum";
 
 export async function words(image: ImageSource, source: ModelSource): Promise<number> {
   using clip: Clip = await Clip.load(source, { progress: (it: Progress) => console.log(it.stage, it.fraction) });
   const probabilities: Float32Array = await clip.classify(image, ["cat", "dog"], { template: "a {}" });
   const [embedding]: Float32Array[] = await clip.embed({ texts: ["a cat"] });
   return probabilities[0]! + embedding!.length;
+}
+
+export async function search(pictures: Float32Array[], query: Float32Array): Promise<Hit | undefined> {
+  using vectors: Vectors = await Vectors.create(pictures, { dim: query.length });
+  using small = await vectors.quantize();
+  const { codes, scales } = await small.quantized();
+  const context = new Context();
+  const [hits] = await (await Vectors.create({ codes, scales }, { dim: 512, context })).topkEach([query], 3);
+  // @ts-expect-error: how long a vector is must be said.
+  await Vectors.create(pictures);
+  return hits?.[0];
 }
 
 export async function masks(file: File, signal: AbortSignal): Promise<Rle> {

@@ -5,14 +5,14 @@ import { Module, using_ } from "./module.js";
 
 /** @typedef {import("./module.js").Arena} Arena */
 /** @typedef {import("./module.js").Value} Value */
-/** @typedef {"clip" | "sam" | "sam_embedding" | "tracker"} Kind */
+/** @typedef {"clip" | "sam" | "sam_embedding" | "tracker" | "vectors"} Kind */
 /** Pixels on their way to the library. @typedef {{ data: Uint8Array, width: number, height: number, stride: number, format: number }} Pixels */
 
 export class Engine {
   /** @param {Module} module */
   constructor(module) {
     this.module = module;
-    /** @type {Map<number, { kind: Kind, pointer: number }>} */
+    /** @type {Map<number, { kind: Kind, pointer: number, free: () => void }>} */
     this.handles = new Map();
     this.lastId = 0;
     this.context = 0;
@@ -46,10 +46,15 @@ export class Engine {
     return this.module.read(out, "u32");
   }
 
-  /** Keeps a handle of the library, and returns its number. @param {Kind} kind @param {number} pointer */
-  keep(kind, pointer) {
+  /**
+   * Keeps a handle of the library, and returns its number.
+   * @param {Kind} kind
+   * @param {number} pointer
+   * @param {() => void} [free] For what the library has no function to free.
+   */
+  keep(kind, pointer, free = () => this.module.run(`${kind}_free`, pointer)) {
     const id = ++this.lastId;
-    this.handles.set(id, { kind, pointer });
+    this.handles.set(id, { kind, pointer, free });
     return id;
   }
 
@@ -65,7 +70,7 @@ export class Engine {
     const found = this.handles.get(id);
     if (!found) return;
     this.handles.delete(id);
-    if (!this.module.broken) this.module.run(`${found.kind}_free`, found.pointer);
+    if (!this.module.broken) found.free();
   }
 
   /** Frees the scratch memory that is kept for the next calls. */
