@@ -43,7 +43,8 @@ export class Vectors extends Handle {
    * @param {CallOptions} [options]
    */
   async quantize(options = {}) {
-    const { id } = await this.context.call("vectors.quantize", { vectors: this.id }, { ...options, discard: discarding(this.context) });
+    const discard = discarding(this.context);
+    const { id } = await this.context.call("vectors.quantize", { vectors: this.id }, { ...only("quantize", options), discard });
     return new Vectors(this.context, id, this.count, this.dim);
   }
 
@@ -53,7 +54,7 @@ export class Vectors extends Handle {
    * @returns {Promise<{ codes: Int8Array, scales: Float32Array }>}
    */
   async quantized(options = {}) {
-    return this.context.call("vectors.quantized", { vectors: this.id }, options);
+    return this.context.call("vectors.quantized", { vectors: this.id }, only("quantized", options));
   }
 
   /**
@@ -80,7 +81,7 @@ export class Vectors extends Handle {
     const asked = joined("queries", queries, this.dim);
     const params = { vectors: this.id, queries: asked, count: queries.length, k: Math.min(count("k", k), 2 ** 32 - 1) };
     /** @type {ArrayBuffer} */
-    const found = await this.context.call("vectors.topk", params, { ...options, transfer: [asked.buffer] });
+    const found = await this.context.call("vectors.topk", params, { ...only("topk", options), transfer: [asked.buffer] });
     const [indices, scores] = [new Uint32Array(found), new Float32Array(found)];
     const each = Math.min(k, this.count);
     return queries.map((_, query) => Array.from({ length: each }, (_, i) => {
@@ -88,6 +89,13 @@ export class Vectors extends Handle {
       return { index: /** @type {number} */ (indices[at]), score: /** @type {number} */ (scores[at + 1]) };
     }));
   }
+}
+
+/** What every call takes, and nothing else. @param {string} what @param {CallOptions} options */
+function only(what, options) {
+  const { call, own } = split(options);
+  known(what, own, ["signal", "progress"]);
+  return call;
 }
 
 /** One after the other, in an array of their own. @param {string} what @param {readonly Float32Array[]} list @param {number} dim */

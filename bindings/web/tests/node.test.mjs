@@ -146,6 +146,7 @@ test("searches that cannot be are refused", async () => {
   await refuses(vectors.topk(new Float32Array([1, 2]), -1), "INVALID_ARGUMENT", /k/);
   await refuses(vectors.topk(new Float32Array(3), 1), "INVALID_ARGUMENT", /2 numbers/);
   await refuses(vectors.topkEach([], 1), "INVALID_ARGUMENT", /quer/);
+  await refuses(vectors.topk(new Float32Array(2), 1, /** @type {any} */ ({ threshold: 1 })), "INVALID_ARGUMENT", /threshold/);
   await refuses(Vectors.create(new Float32Array(3), { dim: 2 }), "INVALID_ARGUMENT", /whole rows/);
   await refuses(Vectors.create([new Float32Array(3)], { dim: 2 }), "INVALID_ARGUMENT", /vectors 0/);
   await refuses(Vectors.create([], { dim: 0 }), "INVALID_ARGUMENT", /dim/);

@@ -71,11 +71,12 @@ public struct Vectors: Sendable {
 
     /// These vectors, each rounded to 8-bit integers with a scale, the largest magnitude divided by 127: a quarter of the memory, and
     /// of the time of a search that memory bounds.
-    /// - Throws: ``VitrumError``: `nonFinite` for a value that is NaN or infinite.
+    /// - Throws: ``VitrumError``: `nonFinite` for a value that is NaN or infinite; `invalidArgument` if they are 8-bit integers already.
     public func quantized() throws -> Vectors {
-        guard case .floats(let values) = form, count > 0 else {
-            return codes == nil ? try Vectors(codes: [], scales: [], size: size) : self
+        guard case .floats(let values) = form else {
+            throw VitrumError(.invalidArgument, "these vectors are 8-bit integers")
         }
+        guard count > 0 else { return try Vectors(codes: [], scales: [], size: size) }
         var scales = [Float](repeating: 0, count: count)
         let codes = try [Int8](unsafeUninitializedCapacity: values.count) { buffer, written in
             try check { vitrum_quantize_vectors(values, count, size, buffer.baseAddress!, &scales, $0) }
