@@ -67,14 +67,19 @@ pub(crate) fn rename(archive: &mut [u8], other: impl Fn(&str) -> Option<String>)
     let mut places = Vec::new();
     for (start, end) in members(archive)? {
         let object = Object::of(&archive[start..end])?;
-        let names = object.names()?;
-        for symbol in object.symbols()? {
+        let symbols = object.symbols()?;
+        for symbol in &symbols {
             if let Some(name) = other(symbol.name) {
                 // A table of strings keeps one that ends another one inside it: `_realloc` in `___rdl_realloc`. What changes must
-                // belong to this name alone.
-                let changed = name.bytes().zip(symbol.name.bytes()).rposition(|(new, old)| new != old);
-                let inside = symbol.at + 1..=symbol.at + changed.unwrap_or(0);
-                if object.bytes[symbol.at - 1] != 0 || names.iter().any(|at| inside.contains(at)) {
+                // belong to no other name that counts.
+                let differs = |at: &usize| name.as_bytes().get(*at) != symbol.name.as_bytes().get(*at);
+                let changed = (0..symbol.name.len()).filter(differs).map(|at| symbol.at + at);
+                let is_shared = |at: usize| {
+                    symbols
+                        .iter()
+                        .any(|it| it.at != symbol.at && (it.at..it.at + it.name.len()).contains(&at))
+                };
+                if changed.into_iter().any(is_shared) {
                     return Err(format!("the name {} is shared with another symbol", symbol.name));
                 }
                 places.push((start + symbol.at, symbol.name.to_owned(), name));
@@ -261,12 +266,6 @@ impl<'a> Object<'a> {
             at += size;
         }
         Ok(object)
-    }
-
-    /// Where the names of all symbols are.
-    fn names(&self) -> Result<Vec<usize>, String> {
-        let Some((start, count, strings)) = self.symbols else { return Ok(Vec::new()) };
-        (0..count).map(|i| Ok(strings + u32_at(self.bytes, start + 16 * i)? as usize)).collect()
     }
 
     /// The symbols that other objects can see, or must have.
