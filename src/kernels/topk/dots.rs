@@ -106,30 +106,36 @@ impl Vectorize for DotsI8<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for (row, out) in self.rows.chunks_exact(self.dim).zip(self.out) {
-            let mut sums = [s.i_splat(0); 2];
-            let mut add = |sum: usize, row: *const i8, at: usize| {
-                // SAFETY: the caller's `2 · LANES` bytes; the query has as many elements from `at`.
-                let products = unsafe {
+            let products = |row: *const i8, at: usize| {
+                // SAFETY: all calls below have `2 · LANES` bytes at `row`, and the query as many elements from `at`.
+                unsafe {
                     s.pair_dot(s.load_i8_pairs(row), s.as_i32(s.load(self.query.as_ptr().add(at).cast())))
-                };
-                sums[sum] = s.i_add(sums[sum], products);
+                }
             };
             let step = 2 * S::LANES;
-            let whole = row.len() / step;
-            for i in 0..whole {
-                let row = row.as_ptr().wrapping_add(i * step);
-                s.prefetch(row.cast::<u8>().wrapping_add(AHEAD));
-                add(i % 2, row, i * step);
+            let (mut even, mut odd) = (s.i_splat(0), s.i_splat(0));
+            let mut at = 0;
+            // Sums with names of their own: by number, they would lie in memory.
+            while at + 2 * step <= row.len() {
+                let place = row.as_ptr().wrapping_add(at);
+                s.prefetch(place.cast::<u8>().wrapping_add(AHEAD));
+                even = s.i_add(even, products(place, at));
+                odd = s.i_add(odd, products(place.wrapping_add(step), at + step));
+                at += 2 * step;
             }
-            let tail = &row[whole * step..];
+            if at + step <= row.len() {
+                even = s.i_add(even, products(row.as_ptr().wrapping_add(at), at));
+                at += step;
+            }
+            let tail = &row[at..];
             if !tail.is_empty() {
                 let mut filled = [0; STEP];
                 filled[..tail.len()].copy_from_slice(tail);
-                add(0, filled.as_ptr(), whole * step);
+                odd = s.i_add(odd, products(filled.as_ptr(), at));
             }
             let mut lanes = [0_i32; 16];
             // SAFETY: there is room for 16 lanes.
-            unsafe { s.store(lanes.as_mut_ptr().cast(), s.as_f32(s.i_add(sums[0], sums[1]))) };
+            unsafe { s.store(lanes.as_mut_ptr().cast(), s.as_f32(s.i_add(even, odd))) };
             *out = lanes[..S::LANES].iter().sum();
         }
     }
