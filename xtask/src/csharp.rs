@@ -13,7 +13,7 @@ pub(crate) fn write(root: &Path) -> Result<(), String> {
     fs::write(root.join(FILE), of(root)?).map_err(|error| format!("{FILE}: {error}"))
 }
 
-/// Fails if the file is not what [`write`] would write.
+/// Fails if the file is not what [`write()`] would write.
 pub(crate) fn check(root: &Path) -> Result<(), String> {
     let present = fs::read_to_string(root.join(FILE)).map_err(|error| format!("{FILE}: {error}"))?;
     if present == of(root)? {
