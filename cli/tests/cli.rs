@@ -66,6 +66,11 @@ fn fails(args: &[&str], exit: i32, culprit: &str) {
     assert!(!stderr.contains("panicked"), "{args:?}\n{stderr}");
 }
 
+/// A file or directory of the library's reference values.
+fn golden(name: &str) -> String {
+    format!("{}/../tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 fn demo_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo").join(name);
     path.to_str().expect("UTF-8").to_owned()
@@ -211,6 +216,20 @@ fn similarity_compares_all_pairs() {
         assert!(value(i, j, "cosine").abs() <= 1.0);
         assert!((value(i, j, "logit") - scale * value(i, j, "cosine")).abs() < 1e-3, "{rows:?}");
     }
+}
+
+#[test]
+fn info_names_the_licence_of_a_mobileclip() {
+    let info = &json(&["info", "--json", &golden("clip/mobileclip-s0-apple")])[0];
+    assert!(info["license"].as_str().unwrap().contains("research only"), "{info}");
+    assert_eq!(
+        (&info["image"]["blocks"], &info["image"]["width"]),
+        (&serde_json::json!([1, 1, 2, 1]), &64.into())
+    );
+    assert!(stdout(&["info", &golden("clip/mobileclip-b-timm")]).contains("Apple Machine Learning Research"));
+    let info = &json(&["info", "--json", &golden("clip/pe-timm")])[0];
+    assert!(info.get("license").is_none(), "{info}");
+    assert_eq!((&info["image"]["patch"], &info["image"]["heads"]), (&16.into(), &3.into()));
 }
 
 #[test]

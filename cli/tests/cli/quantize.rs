@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{demo_file, fails, json, octopus, run as command, scratch, stdout};
+use super::{demo_file, fails, golden, json, octopus, run as command, scratch, stdout};
 
 #[test]
 fn a_quantised_directory_is_the_model_in_that_format() {
@@ -75,6 +75,29 @@ fn a_packed_directory_gives_the_same_and_says_where_it_does_not_fit() {
         assert!(other.1.contains("packed again"), "{}", other.1);
     }
     fails(&["quantize", "demo:clip", "--weights", "f32", "-o", "x"], 2, "--pack");
+}
+
+/// Matrices that are folded, split or put in another order when they are bound are packed as they are then.
+#[test]
+fn towers_that_change_their_matrices_are_packed() {
+    let picture = octopus();
+    for model in [
+        "pe-timm",
+        "pe-meta",
+        "mobileclip-s0-timm",
+        "mobileclip-s3-timm",
+        "mobileclip-s0-apple",
+        "siglip-timm",
+    ] {
+        let source = golden(&format!("clip/{model}"));
+        let directory = scratch(&format!("pack-{model}"));
+        let _ = fs::remove_dir_all(&directory);
+        let directory = directory.to_str().unwrap();
+        stdout(&["quantize", &source, "--weights", "f32", "--pack", "-o", directory]);
+        let embed =
+            |model: &str| stdout(&["embed", "--image", &picture, "--weights", "f32", "--model", model]);
+        assert_eq!(embed(directory), embed(&source), "{model}");
+    }
 }
 
 /// Stopped at any time, the directory has the earlier model or the new one, whole.
