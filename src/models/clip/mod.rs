@@ -85,7 +85,12 @@ impl ClipModel {
         if naming == Naming::MobileClip {
             logit_scale = logit_scale.map(|scale| scale.min(MOST_SCALE));
         }
-        let has_bias = (naming == Naming::Siglip && has_scale) || scope.contains("logit_bias");
+        let has_bias = match naming {
+            Naming::Siglip => has_scale,
+            // Of OpenCLIP's models, those that were trained with a sigmoid have one.
+            Naming::Original | Naming::OriginalCustomText | Naming::Timm => scope.contains("logit_bias"),
+            Naming::HuggingFace | Naming::HuggingFaceTower | Naming::MobileClip => false,
+        };
         let logit_bias = has_bias.then(|| scope.scalar("logit_bias")).transpose()?;
         // OpenAI's archives keep their sizes as tensors.
         let sizes: &[&str] = match naming.is_hugging_face() {
