@@ -260,8 +260,8 @@ Examples:
   vitrum embed --text \"a photo of a cat\" \"a photo of a dog\" --output labels.npy --names labels.txt
   vitrum classify photos/ --labels-file labels.txt --label-embeddings labels.npy
   vitrum classify photos/ --label-set food101 --top 5
-  vitrum classify --label-set imagenet --save-classifier imagenet.vitrum --model openai/clip-vit-base-patch32
-  vitrum classify photos/ --classifier imagenet.vitrum --top 5 --model openai/clip-vit-base-patch32
+  vitrum classify --label-set imagenet --save-classifier imagenet.vitrum
+  vitrum classify photos/ --classifier imagenet.vitrum --top 5
   vitrum classify photos/ --labels cat,dog --templates imagenet
 
 Prints a line for each label of each picture, the most probable first: the picture, the probability and the label; \

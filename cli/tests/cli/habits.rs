@@ -4,11 +4,13 @@ use std::fs;
 
 use super::{fails, json, run, scratch, stdout};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "classify",
     "embed",
     "similarity",
+    "index",
+    "search",
     "segment",
     "everything",
     "track",

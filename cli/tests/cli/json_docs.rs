@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{demo_file, json, octopus, run, scratch, scratch_file};
+use super::{demo_file, golden, json, octopus, run, scratch, scratch_file};
 
 /// A row of a table.
 #[derive(Debug)]
@@ -283,9 +283,10 @@ fn sam_objects_are_documented() {
 #[test]
 fn other_objects_are_documented() {
     let commands = documented();
-    let resnet = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/clip/resnet-openclip");
     let mut clip = json(&["info", "demo:clip", "--tensors", "--json"]);
-    clip.extend(json(&["info", resnet, "--json"]));
+    for tower in ["resnet-openclip", "mobileclip-s0-timm"] {
+        clip.extend(json(&["info", &golden(&format!("clip/{tower}")), "--json"]));
+    }
     check_all(&commands, "info", &clip, &["a tensor", "a CLIP"], &["unused_tensors[]", "extensions[]"]);
     let mut sam = json(&["info", "demo:sam", "--json"]);
     sam.extend(json(&["info", "demo:sam2", "--json"]));
