@@ -3,12 +3,11 @@
 #![cfg(feature = "parallel")]
 
 mod common;
+#[path = "common/stopping.rs"]
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -20,7 +19,7 @@ use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::simd::Level;
 use vitrum::weights::quantized::{SHAPE_KEY, encode_tensor, shape_text};
 use vitrum::weights::{Bundle, BundleParts, WEIGHT_FORMAT_KEY};
-use vitrum::{Error, ErrorCode, Limits, Monitor, Result, WeightFormat};
+use vitrum::{Error, ErrorCode, Limits, Result, WeightFormat};
 
 /// The weights of `resnet-openclip`, to be spoiled: data type, shape, bytes.
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
@@ -313,36 +312,6 @@ fn limits_and_monitors() {
     assert_error(little.encode_images(&images, &encode), ErrorCode::Limit, "scratch_bytes");
 
     let clip = with(Limits::default()).unwrap();
-    let expected = clip.encode_images(&images, &encode).unwrap();
-    let mut out = vec![0.0; expected.len()];
-    let calls = AtomicUsize::new(0);
-    let fractions = std::sync::Mutex::new(Vec::new());
-    let count = |fraction: f32| {
-        calls.fetch_add(1, Ordering::Relaxed);
-        fractions.lock().unwrap().push(fraction);
-        ControlFlow::Continue(())
-    };
-    let monitor = Monitor::new(&count).with_interval(Duration::ZERO);
-    clip.encode_images_monitored(&images, &encode, &mut out, &monitor).unwrap();
-    assert_eq!(out, expected);
-    let fractions = fractions.into_inner().unwrap();
-    assert!(fractions.is_sorted() && fractions.last() == Some(&1.0), "{fractions:?}");
     // The stem, five blocks of three pictures, and the pool: asked between them, and within.
-    let calls = calls.into_inner();
-    assert!(calls > 40, "{calls}");
-    for stop in (0..calls).step_by(7) {
-        let left = AtomicUsize::new(stop);
-        let stop = |_: f32| match left.fetch_sub(1, Ordering::Relaxed) {
-            0 => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        };
-        let monitor = Monitor::new(&stop).with_interval(Duration::ZERO);
-        let result = clip.encode_images_monitored(&images, &encode, &mut out, &monitor);
-        if let Err(error) = result {
-            assert_eq!(error.code(), ErrorCode::Cancelled);
-        } else {
-            assert_eq!(out, expected);
-        }
-    }
-    assert_eq!(clip.encode_images(&images, &encode).unwrap(), expected);
+    stopping::check_pictures(&clip, &images, 40);
 }

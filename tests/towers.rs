@@ -3,12 +3,11 @@
 #![cfg(feature = "parallel")]
 
 mod common;
+#[path = "common/stopping.rs"]
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use common::Golden;
 use safetensors::SafeTensors;
@@ -20,7 +19,7 @@ use vitrum::models::clip::EncoderConfig;
 use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts};
-use vitrum::{Error, ErrorCode, Monitor, Result, WeightFormat};
+use vitrum::{Error, ErrorCode, Result, WeightFormat};
 
 /// The weights of a model, to be spoiled: data type, shape, bytes.
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
@@ -443,34 +442,5 @@ fn monitors_stop_a_tower_between_its_blocks() {
     let clip = load_with(&cx, &file(&tensors(model)), config(model), &ClipOptions::default()).unwrap();
     let pixels = pixels(2, 64);
     let images = views(&pixels, 64);
-    let encode = EncodeOptions::default();
-    let expected = clip.encode_images(&images, &encode).unwrap();
-    let mut out = vec![0.0; expected.len()];
-    let calls = AtomicUsize::new(0);
-    let fractions = std::sync::Mutex::new(Vec::new());
-    let count = |fraction: f32| {
-        calls.fetch_add(1, Ordering::Relaxed);
-        fractions.lock().unwrap().push(fraction);
-        ControlFlow::Continue(())
-    };
-    let monitor = Monitor::new(&count).with_interval(Duration::ZERO);
-    clip.encode_images_monitored(&images, &encode, &mut out, &monitor).unwrap();
-    assert_eq!(out, expected);
-    let fractions = fractions.into_inner().unwrap();
-    assert!(fractions.is_sorted() && fractions.last() == Some(&1.0), "{fractions:?}");
-    let calls = calls.into_inner();
-    assert!(calls > 8, "{calls}");
-    for stop in (0..calls).step_by(5) {
-        let left = AtomicUsize::new(stop);
-        let stop = |_: f32| match left.fetch_sub(1, Ordering::Relaxed) {
-            0 => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        };
-        let monitor = Monitor::new(&stop).with_interval(Duration::ZERO);
-        match clip.encode_images_monitored(&images, &encode, &mut out, &monitor) {
-            Err(error) => assert_eq!(error.code(), ErrorCode::Cancelled),
-            Ok(()) => assert_eq!(out, expected),
-        }
-    }
-    assert_eq!(clip.encode_images(&images, &encode).unwrap(), expected);
+    stopping::check_pictures(&clip, &images, 8);
 }
