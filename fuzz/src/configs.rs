@@ -24,18 +24,18 @@ const RUN: usize = 96;
 struct First(u8);
 
 impl First {
-    /// What is not understood is warned of.
-    const LENIENT: u8 = 128;
-    /// The model is loaded and runs, if all of these are set; mostly only the configurations are read, of which hundreds are
-    /// tried in the same time.
-    const LOAD: u8 = 0x70;
-
     fn model<T>(self, models: &[T]) -> &T {
         &models[usize::from(self.0 & 15) % models.len()]
     }
 
-    fn is(self, flag: u8) -> bool {
-        self.0 & flag == flag
+    /// Which of CLIP, SAM and SAM 2 [`configured`] loads.
+    fn family(self) -> u8 {
+        self.0 >> 4 & 7
+    }
+
+    /// Whether what is not understood is warned of.
+    fn is_lenient(self) -> bool {
+        self.0 & 128 != 0
     }
 }
 
@@ -94,28 +94,15 @@ pub static CLIPS: [&Files; 8] = [
 pub const CLIP_FILES: [&str; 4] =
     ["config.json", "open_clip_config.json", "preprocessor_config.json", "processor_config.json"];
 
-/// A CLIP with other configurations.
+/// A CLIP's configurations.
 pub fn clip(data: &[u8]) {
     static OPENED: LazyLock<[Bundle<'static>; CLIPS.len()]> = LazyLock::new(|| opened(&CLIPS));
     let Some((first, files)) = chosen(data, &CLIP_FILES) else { return };
-    let lenient = first.is(First::LENIENT);
-    if !first.is(First::LOAD) {
-        let Some(bundle) = alone(&files) else { return };
-        let scope = first.model(&*OPENED).scope(Level::detect());
-        let (naming, scope) = clip_model::naming::Naming::detect(&scope).expect("a CLIP");
-        accepted(ClipConfig::of(&bundle, &scope, naming, None, &mut Review::new(lenient)));
-        return preprocess(&bundle, Preprocess::from_config, 64);
-    }
-    let Some(bundle) = accepted(first.model(&CLIPS).bundle_with(&files)) else { return };
-    let options = ClipOptions::default().with_lenient(lenient);
-    let Some(clip) = accepted(Clip::load(&CONTEXT, &bundle, &options)) else { return };
-    let (height, width) = clip.preprocess().output_size();
-    if clip.model().vision.is_some() && height.max(width) <= RUN {
-        let picture = pixels(9, 6);
-        let picture = ImageView::packed(&picture, 9, 6, PixelFormat::Rgb8).expect("a picture");
-        let values = accepted(clip.encode_images(&[picture], &EncodeOptions::default()));
-        assert!(values.is_none_or(|values| values.len() == clip.embed_dim()));
-    }
+    let Some(bundle) = alone(&files) else { return };
+    let scope = first.model(&*OPENED).scope(Level::detect());
+    let (naming, scope) = clip_model::naming::Naming::detect(&scope).expect("a CLIP");
+    accepted(ClipConfig::of(&bundle, &scope, naming, None, &mut Review::new(first.is_lenient())));
+    preprocess(&bundle, Preprocess::from_config, 64);
 }
 
 /// SAM's models.
@@ -126,40 +113,58 @@ pub static SAM2S: [&Files; 2] = [&models::SAM2, &models::HUGGING_FACE_SAM2];
 pub const SAM_FILES: [&str; 4] =
     ["config.json", "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"];
 
-/// A SAM with other configurations.
+/// A SAM's configurations.
 pub fn sam(data: &[u8]) {
     static OPENED: LazyLock<[Bundle<'static>; SAMS.len()]> = LazyLock::new(|| opened(&SAMS));
     let Some((first, files)) = chosen(data, &SAM_FILES) else { return };
-    if first.is(First::LOAD) {
-        let bundle = accepted(first.model(&SAMS).bundle_with(&files));
-        return bundle.into_iter().for_each(|bundle| load_sam(&bundle, first.is(First::LENIENT)));
-    }
     let Some(bundle) = alone(&files) else { return };
     let scope = first.model(&*OPENED).scope(Level::detect());
     let (naming, scope) = sam_model::Naming::detect(&scope).expect("a SAM");
-    let mut review = Review::new(first.is(First::LENIENT));
-    accepted(SamConfig::of(&bundle, &scope, naming, &mut review));
+    accepted(SamConfig::of(&bundle, &scope, naming, &mut Review::new(first.is_lenient())));
     preprocess(&bundle, Preprocess::sam_from_config, 64);
 }
 
-/// A SAM 2 with other configurations.
+/// A SAM 2's configurations.
 pub fn sam2(data: &[u8]) {
     static OPENED: LazyLock<[Bundle<'static>; SAM2S.len()]> = LazyLock::new(|| opened(&SAM2S));
     let Some((first, files)) = chosen(data, &SAM_FILES) else { return };
-    if first.is(First::LOAD) {
-        let bundle = accepted(first.model(&SAM2S).bundle_with(&files));
-        return bundle.into_iter().for_each(|bundle| load_sam(&bundle, first.is(First::LENIENT)));
-    }
     let Some(bundle) = alone(&files) else { return };
     let scope = first.model(&*OPENED).scope(Level::detect());
     let found = sam2_model::naming::find(&scope);
     let (naming, scope) = found.expect("names that are clear").expect("a SAM 2");
-    let mut review = Review::new(first.is(First::LENIENT));
-    accepted(Sam2Config::of(&bundle, &scope, naming, &mut review));
+    accepted(Sam2Config::of(&bundle, &scope, naming, &mut Review::new(first.is_lenient())));
     preprocess(&bundle, Preprocess::sam2_from_config, 64);
 }
 
-fn load_sam(bundle: &Bundle<'_>, lenient: bool) {
+/// A model that is loaded with other configurations, and runs. The targets above try hundreds in the same time, and end before.
+pub fn configured(data: &[u8]) {
+    let Some(&first) = data.first() else { return };
+    let (models, names): (&[&Files], _) = match First(first).family() {
+        0..4 => (&CLIPS, &CLIP_FILES),
+        4 | 5 => (&SAMS, &SAM_FILES),
+        _ => (&SAM2S, &SAM_FILES),
+    };
+    let Some((first, files)) = chosen(data, names) else { return };
+    let Some(bundle) = accepted(first.model(models).bundle_with(&files)) else { return };
+    match first.family() {
+        0..4 => run_clip(&bundle, first.is_lenient()),
+        _ => run_sam(&bundle, first.is_lenient()),
+    }
+}
+
+fn run_clip(bundle: &Bundle<'_>, lenient: bool) {
+    let options = ClipOptions::default().with_lenient(lenient);
+    let Some(clip) = accepted(Clip::load(&CONTEXT, bundle, &options)) else { return };
+    let (height, width) = clip.preprocess().output_size();
+    if clip.model().vision.is_some() && height.max(width) <= RUN {
+        let picture = pixels(9, 6);
+        let picture = ImageView::packed(&picture, 9, 6, PixelFormat::Rgb8).expect("a picture");
+        let values = accepted(clip.encode_images(&[picture], &EncodeOptions::default()));
+        assert!(values.is_none_or(|values| values.len() == clip.embed_dim()));
+    }
+}
+
+fn run_sam(bundle: &Bundle<'_>, lenient: bool) {
     let options = SamOptions::default().with_lenient(lenient);
     let Some(sam) = accepted(Sam::load(&CONTEXT, bundle, &options)) else { return };
     if sam.image_size() > RUN {

@@ -95,7 +95,7 @@ fn configs(corpora: &Corpora) {
         ("sam_config", &SAMS, SAM_FILES),
         ("sam2_config", &SAM2S, SAM_FILES),
     ];
-    for (target, models, names) in all {
+    for ((target, models, names), family) in all.into_iter().zip([0, 0x40, 0x60]) {
         for (i, model) in models.iter().enumerate() {
             let of = |name: &str| {
                 model.sides.iter().find(|(side, _)| *side == name).map_or(&[][..], |(_, text)| text)
@@ -103,14 +103,13 @@ fn configs(corpora: &Corpora) {
             let parts = names.map(of);
             // A smaller input, with which the model runs.
             let small = parts.map(|text| String::from_utf8_lossy(text).replace("128", "64").into_bytes());
-            for flags in [0, 0x70, 0x80, 0xf0] {
-                let first = i as u8 | flags;
-                corpora.add(target, &format!("model-{first}"), &chosen(first, &parts));
-                corpora.add(
-                    target,
-                    &format!("model-{first}-small"),
-                    &chosen(first, &small.each_ref().map(|it| &it[..])),
-                );
+            for (target, family) in [(target, 0), ("configured", family)] {
+                for lenient in [0, 0x80] {
+                    let first = i as u8 | family | lenient;
+                    corpora.add(target, &format!("model-{first}"), &chosen(first, &parts));
+                    let small = small.each_ref().map(|it| &it[..]);
+                    corpora.add(target, &format!("model-{first}-small"), &chosen(first, &small));
+                }
             }
         }
         // Configurations of published models, which ask for more than the weights have.

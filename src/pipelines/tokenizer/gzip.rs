@@ -11,6 +11,8 @@ use crate::exec::{try_with_capacity, try_zeroed};
 
 const HEADER: usize = 10;
 const TRAILER: usize = 8;
+/// Bytes that a byte of DEFLATE (RFC 1951) inflates to at most: 258 for each two bits.
+const RATIO: usize = 1032;
 
 // Flags of the header's byte 3.
 const HEADER_CRC: u8 = 1 << 1;
@@ -24,6 +26,10 @@ pub(super) fn inflate(file: &[u8], limit: usize) -> Result<Vec<u8>> {
     let (body, trailer) = deflate_stream(file).ok_or_else(|| malformed("header"))?;
     let [crc, length] =
         [0, 4].map(|at| trailer[at..at + 4].iter().rfold(0, |word, &byte| word << 8 | u32::from(byte)));
+    // Checked before that much memory is taken and written.
+    if length as usize > body.len().saturating_mul(RATIO) {
+        return Err(malformed("length"));
+    }
     let mut contents = try_zeroed(limit.min(length as usize))?;
     let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     let mut decompressor = try_with_capacity(1)?; // as a box: it is large
