@@ -8,6 +8,7 @@ use std::fs;
 
 use common::Golden;
 use serde_json::Value;
+use vitrum::ErrorCode;
 use vitrum::exec::{Cx, CxOptions, Monitor};
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::pipelines::sam::{Embedding, Label, Point, PredictOptions, Prediction, Prompt, Sam, SamOptions};
@@ -194,4 +195,34 @@ fn a_restored_embedding_predicts_the_same() {
         (prediction.iou(0).to_vec(), prediction.low_res(0, 2).to_vec())
     };
     assert_eq!(predict(&sam, &embedding), predict(&other, &restored));
+}
+
+/// What the decoder keeps of a picture is packed for the vectors of an instruction set.
+#[test]
+fn an_embedding_is_used_with_the_instruction_set_that_made_it() {
+    let golden = Golden::read("sam_predictor/golden.safetensors");
+    let click = [Point::foreground(30.0, 70.0)];
+    let sams: Vec<_> = Level::available().map(|level| load(&Cx::serial(level))).collect();
+    let embeddings: Vec<_> = sams.iter().map(|sam| encode(sam, &golden, "upright")).collect();
+    let mut prediction = Prediction::default();
+    for (i, sam) in sams.iter().enumerate() {
+        for (j, embedding) in embeddings.iter().enumerate() {
+            let mut predict = |embedding: &Embedding| {
+                let prompts = [Prompt::points(&click)];
+                let result = sam.predict(embedding, &prompts, &PredictOptions::default(), &mut prediction);
+                result.map(|()| prediction.iou(0).to_vec())
+            };
+            if i == j {
+                predict(embedding).unwrap();
+                continue;
+            }
+            let error = predict(embedding).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidArgument);
+            let names = [j, i].map(|i| sams[i].cx().level().name());
+            assert!(names.iter().all(|name| error.to_string().contains(name)), "{names:?}: {error}");
+            let restored = predict(&sam.restore(&embedding.save().unwrap()).unwrap()).unwrap();
+            let own = predict(&embeddings[i]).unwrap();
+            assert!(restored.iter().zip(own).all(|(a, b)| (a - b).abs() < 1e-4), "{names:?}");
+        }
+    }
 }

@@ -144,9 +144,9 @@ pub unsafe extern "C" fn vitrum_sam_prediction_free(prediction: Nullable<*mut vi
 ///
 /// Errors: `VITRUM_E_INVALID_ARGUMENT` for no prompts, an option outside its domain, an unknown label, coordinates that
 /// are not finite or beyond a million, a box whose right or bottom comes before its left or top, a mask of another size
-/// or with values that are not finite, or an embedding of another model; `VITRUM_E_LIMIT` for more than 16384 points in
-/// a prompt, or fewer by the context's `vitrum_limits`; `VITRUM_E_NON_FINITE`; `VITRUM_E_CANCELLED`;
-/// `VITRUM_E_OUT_OF_MEMORY`.
+/// or with values that are not finite, or an embedding of another model, or made with another `isa` of a context and not
+/// saved and restored since; `VITRUM_E_LIMIT` for more than 16384 points in a prompt, or fewer by the context's
+/// `vitrum_limits`; `VITRUM_E_NON_FINITE`; `VITRUM_E_CANCELLED`; `VITRUM_E_OUT_OF_MEMORY`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vitrum_sam_predict(
     sam: *const vitrum_sam,

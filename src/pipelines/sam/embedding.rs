@@ -8,6 +8,7 @@ use crate::exec::{Monitor, try_with_capacity, try_zeroed};
 use crate::image::{ImageView, PixelFormat};
 use crate::kernels::mask_decoder::HighResLayout;
 use crate::kernels::resize::upscale::Upscale;
+use crate::simd::Level;
 use crate::weights::Fnv64;
 
 /// Begins every saved embedding.
@@ -37,7 +38,8 @@ pub struct Geometry {
 
 /// An encoded picture: the output of the image encoder, and what the mask decoder derives from it alone.
 ///
-/// Immutable; share it between threads. It belongs to the model that made it.
+/// Immutable; share it between threads. It belongs to the model that made it, with the instruction set that it was made with;
+/// what [`save`](Self::save) writes can be restored with any.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     /// Of the model.
@@ -49,6 +51,8 @@ pub struct Embedding {
     pub(super) values: Vec<f32>,
     /// The decoder's projections of the image, see [`MaskDecoder::cache`](crate::models::sam::MaskDecoder::cache).
     pub(super) cache: Vec<f32>,
+    /// Whose vectors the cache is packed for.
+    pub(super) level: Level,
     /// The larger maps of a SAM 2, which are the end of the cache.
     pub(super) maps: Option<HighResLayout>,
     /// From the decoder's masks to the picture.
@@ -274,7 +278,8 @@ mod tests {
         let upscale = Arc::new(Upscale::new(8, 16, (12, 16), (30, 40)).unwrap());
         let values = vec![1.5, -2.0, 0.0];
         let cache = vec![];
-        let embedding = Embedding { fingerprint: 7, picture, geometry, values, cache, maps: None, upscale };
+        let (maps, level) = (None, Level::detect());
+        let embedding = Embedding { fingerprint: 7, picture, geometry, values, cache, level, maps, upscale };
         let bytes = embedding.save().unwrap();
         assert_eq!(bytes.len(), embedding.saved_bytes());
         bytes

@@ -50,6 +50,7 @@ use crate::models::sam::Predictor;
 use crate::models::sam2::{FrameFeatures, Sam2Model};
 use crate::nn::Trace;
 use crate::setters::setters;
+use crate::simd::Level;
 use crate::weights::{Bundle, Review};
 
 /// How to load a [`Sam`].
@@ -276,8 +277,8 @@ impl Sam {
     /// before, nothing is allocated.
     ///
     /// # Errors
-    /// `InvalidArgument` for no prompt, or an embedding of another model or input size; those of [`Prompt::check`], with
-    /// the number of the prompt; `Limit` beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`. `out` then holds no masks.
+    /// `InvalidArgument` for no prompt, or an embedding of another model, input size or instruction set; those of
+    /// [`Prompt::check`], with the number of the prompt; `Limit` beyond the context's [limits](crate::Limits), `NonFinite`, `OutOfMemory`. `out` then holds no masks.
     pub fn predict(
         &self,
         embedding: &Embedding,
@@ -321,6 +322,11 @@ impl Sam {
         let (iou, low_res) = out.prepare(&self.cx, embedding, [prompts.len(), masks, side])?;
         if (embedding.fingerprint, embedding.geometry.input) != (self.fingerprint, self.image_size()) {
             return Err(err!(InvalidArgument, "the embedding is another model's"));
+        }
+        let [made, here] = [embedding.level, self.cx.level()].map(Level::name);
+        if made != here {
+            let what = "the embedding was made with another instruction set";
+            return Err(err!(InvalidArgument, "{what}, {made}, than {here}; saved and restored, it fits"));
         }
         if prompts.is_empty() {
             return Err(err!(InvalidArgument, "no prompts"));
@@ -392,7 +398,8 @@ impl Sam {
         let cache = self.model.cache(&self.cx, &features, monitor)?;
         let (values, maps) = (features.top, self.model.mask_decoder().maps());
         let upscale = Arc::new(self.model.upscale(geometry.resized, geometry.original)?);
-        Ok(Embedding { fingerprint: self.fingerprint, picture, geometry, values, cache, maps, upscale })
+        let (fingerprint, level) = (self.fingerprint, self.cx.level());
+        Ok(Embedding { fingerprint, picture, geometry, values, cache, level, maps, upscale })
     }
 
     /// Values of the model's input.
