@@ -1,5 +1,6 @@
 //! The sizes of a CLIP, from its configuration file or from its tensors.
 
+mod bert;
 mod fast_vit;
 mod hugging_face;
 mod mobile_clip;
@@ -25,6 +26,8 @@ pub enum Pooling {
     First,
     /// The last one of all, after padding.
     Last,
+    /// The mean of all but padding.
+    Mean,
 }
 
 /// Which of the image tower's tokens become the embedding.
@@ -323,13 +326,30 @@ pub struct TextConfig {
     pub has_mixers: bool,
     /// The id that fills a text up to the context, where that reaches the embedding; `None` for the tokenizer's.
     pub padding: Option<u32>,
+    /// What a BERT has beside its transformer; `None` for any other tower.
+    pub bert: Option<BertConfig>,
+}
+
+/// A BERT or RoBERTa.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BertConfig {
+    /// Position embeddings.
+    pub positions: usize,
+    /// The one of a text's first token. If it is not 0, the tower is a RoBERTa, where padding takes no position.
+    pub first_position: usize,
+    /// Embeddings of token types, of which the first is every token's.
+    pub token_types: usize,
+    /// The id of padding, to which no token attends.
+    pub padding: u32,
+    /// Whether the pooled token goes through a layer and tanh.
+    pub has_pooler: bool,
 }
 
 impl TextConfig {
     /// Whether what follows the end token of a text reaches its embedding, so that texts are always as long as the
     /// context.
     pub fn is_padded(&self) -> bool {
-        !self.is_causal || self.has_mixers || self.pooling == Pooling::Last
+        self.bert.is_none() && (!self.is_causal || self.has_mixers || self.pooling == Pooling::Last)
     }
 }
 
@@ -343,7 +363,7 @@ pub struct ClipConfig {
 }
 
 // Limits: several times the largest published CLIP (bigG: 48 layers of 1664), small enough that no product overflows.
-const MAX_WIDTH: usize = 1 << 14;
+pub(super) const MAX_WIDTH: usize = 1 << 14;
 const MAX_INTERMEDIATE: usize = 1 << 16;
 const MAX_LAYERS: usize = 256;
 const MAX_IMAGE: usize = 1 << 13;
@@ -374,6 +394,7 @@ impl ClipConfig {
             })?;
             match naming {
                 Naming::Siglip => siglip::read(&config, scope, review)?,
+                Naming::MultilingualClip => bert::read_multilingual(&config, scope, review)?,
                 _ => hugging_face::read(&mut config, scope, naming, review)?,
             }
         } else if naming == Naming::MobileClip {
@@ -386,7 +407,9 @@ impl ClipConfig {
             if let Some(vision) = &mut config.vision {
                 vision.encoder.set_activation(activation);
             }
-            if let Some(text) = &mut config.text {
+            if let Some(text) = &mut config.text
+                && text.bert.is_none()
+            {
                 text.tower.activation = activation;
             }
         }

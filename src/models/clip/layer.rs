@@ -1,9 +1,9 @@
-//! The pre-norm transformer layer (Vaswani et al., 2017, with layer norms moved to the front).
+//! The transformer layer (Vaswani et al., 2017): with layer norms moved to the front, or where BERT has them, behind the sums.
 
 use alloc::format;
 
 use super::config::TowerConfig;
-use super::naming::{LayerNames, QKV};
+use super::naming::{LayerNames, Qkv};
 use super::places::Places;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq};
@@ -13,7 +13,7 @@ use crate::kernels::gemm::{Destination, Rows};
 use crate::nn::{LayerNorm, Linear, Mlp, attention_scale, bind_fused};
 use crate::weights::Scope;
 
-/// `x += attn(norm1(x)); x += mlp(norm2(x))`.
+/// `x += attn(norm1(x)); x += mlp(norm2(x))`, or, with norms behind, `x ← norm1(x + attn(x)); x ← norm2(x + mlp(x))`.
 #[derive(Debug)]
 pub struct Layer {
     norm1: LayerNorm,
@@ -23,6 +23,7 @@ pub struct Layer {
     norm2: LayerNorm,
     mlp: Mlp,
     heads: usize,
+    is_post_norm: bool,
 }
 
 impl Layer {
@@ -32,12 +33,17 @@ impl Layer {
     /// As [`Scope::f32`].
     pub fn bind(scope: &Scope<'_>, names: &LayerNames, config: &TowerConfig, rotates: bool) -> Result<Self> {
         let dim = config.hidden_size;
-        let LayerNames { norm1, norm2, qkv, out_proj, mlp: [fc1, fc2], scales } = *names;
-        match qkv {
-            Some([weight, _]) => scope.balance(norm1, &[weight])?,
-            None => scope.balance(norm1, &QKV.map(|name| format!("self_attn.{name}.weight")))?,
+        let LayerNames { norm1, norm2, qkv, out_proj, mlp: [fc1, fc2], scales, is_post_norm } = *names;
+        // What a norm behind a sum gives is the next residual, too.
+        if !is_post_norm {
+            match qkv {
+                Qkv::Fused([weight, _]) => scope.balance(norm1, &[weight])?,
+                Qkv::Apart(at, names) => {
+                    scope.balance(norm1, &names.map(|name| format!("{at}.{name}.weight")))?;
+                }
+            }
+            scope.balance(norm2, &[format!("{fc1}.weight")])?;
         }
-        scope.balance(norm2, &[format!("{fc1}.weight")])?;
         let (width, inner) = ([config.intermediate_size, dim], [dim, config.intermediate_size]);
         let fc1 = Linear::bind(&scope.at(fc1), width)?;
         let fc2 = bind_scaled(scope, fc2, scales[1], inner)?;
@@ -49,6 +55,7 @@ impl Layer {
             norm2: LayerNorm::bind(&scope.at(norm2), dim, config.layer_norm_eps)?,
             mlp: Mlp::new(fc1, fc2, config.activation),
             heads: config.heads,
+            is_post_norm,
         })
     }
 
@@ -68,33 +75,35 @@ impl Layer {
             self.attend(cx, [batches, tokens], bias, places, x, y, scratch.frame());
             self.project(cx, y, x, scratch);
         }
-        self.mlp.forward_add(cx, &self.norm2, x, scratch);
+        self.mix_features(cx, x, scratch);
     }
 
-    /// Updates only token `at(batch)` of each sequence and writes it to `x[..batches · D]`: all that is needed of
-    /// the last layer of a tower that is pooled at one token.
+    /// Updates only the tokens numbered `at`, which ascend, and writes them to the front of `x`, whose first `count · D` they
+    /// become: all that is needed of the last layer of a tower that is pooled at one token of each sequence.
+    #[allow(clippy::too_many_arguments, reason = "tokens, and which of them are needed")]
     pub fn forward_pooled(
         &self,
         cx: &Cx,
         [batches, tokens]: [usize; 2],
         bias: Bias<'_>,
-        at: impl Fn(usize) -> usize,
+        at: impl Iterator<Item = usize>,
         x: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
         let dim = self.dim();
+        let mut count = 0;
         {
             let mut scratch = scratch.frame();
             let y = scratch.take(x.len());
             self.attend(cx, [batches, tokens], bias, None, x, y, scratch.frame());
-            for batch in 0..batches {
-                let token = batch * tokens + at(batch);
-                x.copy_within(token * dim..(token + 1) * dim, batch * dim);
-                y.copy_within(token * dim..(token + 1) * dim, batch * dim);
+            for token in at {
+                x.copy_within(token * dim..(token + 1) * dim, count * dim);
+                y.copy_within(token * dim..(token + 1) * dim, count * dim);
+                count += 1;
             }
-            self.project(cx, &y[..batches * dim], &mut x[..batches * dim], scratch);
+            self.project(cx, &y[..count * dim], &mut x[..count * dim], scratch);
         }
-        self.mlp.forward_add(cx, &self.norm2, &mut x[..batches * dim], scratch);
+        self.mix_features(cx, &mut x[..count * dim], scratch);
     }
 
     /// Scratch that the forward passes need.
@@ -105,7 +114,8 @@ impl Layer {
         let parts = self.qkv.scratch_req(cx, rows).or(attention::scratch_req(cx, &shape));
         let attend = ScratchReq::slice(3 * len).and(parts);
         let attention = ScratchReq::slice(len).and(attend.or(self.out_proj.scratch_req(cx, rows)));
-        attention.or(self.mlp.scratch_req(cx, rows))
+        let mlp = self.mlp.scratch_req(cx, rows);
+        attention.or(if self.is_post_norm { ScratchReq::slice(len).and(mlp) } else { mlp })
     }
 
     /// Bytes of weights held.
@@ -128,7 +138,8 @@ impl Layer {
         }
     }
 
-    /// `y ← softmax(Q Kᵀ / √d + bias) V`, with `Q, K, V = qkv(norm1(x))`, where `places` turn `Q` and `K`.
+    /// `y ← softmax(Q Kᵀ / √d + bias) V`, with `Q, K, V = qkv(norm1(x))`, where `places` turn `Q` and `K`; with norms behind,
+    /// `qkv(x)`.
     #[allow(
         clippy::too_many_arguments,
         reason = "tokens, what is added to scores and where tokens are, two buffers"
@@ -146,9 +157,13 @@ impl Layer {
         let rows = batches * tokens;
         let shape = self.attention_shape(batches, tokens);
         let qkv = scratch.take(3 * x.len());
-        self.norm1.forward(cx, x, y);
+        let mut input = x;
+        if !self.is_post_norm {
+            self.norm1.forward(cx, x, y);
+            input = y;
+        }
         let output = Destination::Heads { out: qkv, tokens, heads: self.heads, head_dim: shape.head_dim };
-        self.qkv.forward(cx, &Rows::new(y, rows, self.dim()), Activation::None, output, scratch.frame());
+        self.qkv.forward(cx, &Rows::new(input, rows, self.dim()), Activation::None, output, scratch.frame());
         if let Some(places) = places {
             places.turn(cx, &mut qkv[..2 * x.len()]);
         }
@@ -157,11 +172,25 @@ impl Layer {
         attention(cx, &shape, attention_scale(shape.head_dim), q, k, v, bias, y, scratch);
     }
 
-    /// `x += out_proj(y)`.
+    /// `x += out_proj(y)`, and the norm behind it.
     fn project(&self, cx: &Cx, y: &[f32], x: &mut [f32], scratch: Scratch<'_>) {
         let dim = self.dim();
         let residual = Destination::Add { out: x, stride: dim };
         self.out_proj.forward(cx, &Rows::new(y, y.len() / dim, dim), Activation::None, residual, scratch);
+        if self.is_post_norm {
+            self.norm1.forward_in_place(cx, x);
+        }
+    }
+
+    /// The MLP of tokens `x`, with its norm.
+    fn mix_features(&self, cx: &Cx, x: &mut [f32], mut scratch: Scratch<'_>) {
+        if !self.is_post_norm {
+            return self.mlp.forward_add(cx, &self.norm2, x, scratch);
+        }
+        let y = scratch.take(x.len());
+        y.copy_from_slice(x);
+        self.mlp.add(cx, y, x, scratch);
+        self.norm2.forward_in_place(cx, x);
     }
 }
 
@@ -187,13 +216,11 @@ fn bind_scaled(scope: &Scope<'_>, name: &str, scale: &str, shape: [usize; 2]) ->
 
 /// The three input projections, concatenated to `[3 · D, D]`. With `head_dim`, the features of a head's queries and keys are in
 /// the order of [`Places`].
-fn bind_qkv(
-    scope: &Scope<'_>,
-    names: Option<[&str; 2]>,
-    dim: usize,
-    head_dim: Option<usize>,
-) -> Result<Linear> {
-    let Some([weight, bias]) = names else { return bind_fused(&scope.at("self_attn"), &QKV, dim) };
+fn bind_qkv(scope: &Scope<'_>, names: Qkv, dim: usize, head_dim: Option<usize>) -> Result<Linear> {
+    let [weight, bias] = match names {
+        Qkv::Fused(names) => names,
+        Qkv::Apart(at, names) => return bind_fused(&scope.at(at), &names, dim),
+    };
     let shape = [3 * dim, dim];
     let weight = scope.pack(weight, shape, || {
         let mut weight = scope.matrix(weight, &shape)?;

@@ -151,7 +151,8 @@ impl Vit {
             monitor.report(i + 1, steps)?;
         }
         if let Some(last) = self.layers.get(whole) {
-            last.forward_pooled(cx, [batches, tokens], Bias::None, |_| 0, x, scratch.frame());
+            let at = (0..batches).map(|batch| batch * tokens);
+            last.forward_pooled(cx, [batches, tokens], Bias::None, at, x, scratch.frame());
         }
 
         // Pooling and projection.
