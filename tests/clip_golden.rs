@@ -244,3 +244,13 @@ fn text_towers_that_are_a_bert() {
 fn metaclip_2() {
     check("metaclip2", &[]);
 }
+
+#[test]
+fn relatives_of_clip() {
+    check("tinyclip", &[]);
+    check("metaclip", &[]);
+    for laion in ["laion", "laion/model.safetensors", "laion/open_clip_model.safetensors"] {
+        check(laion, &[]);
+    }
+    check("dfn", &[]);
+}

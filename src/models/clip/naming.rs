@@ -233,7 +233,7 @@ impl Naming {
 
     /// Whether the checkpoint `scope` has a text tower that is a BERT.
     pub fn has_bert(self, scope: &Scope<'_>) -> bool {
-        scope.at(self.bert().root).contains("embeddings.word_embeddings.weight")
+        has_part(&scope.at(self.bert().root), "encoder.layer")
     }
 
     /// Names of a text tower that is a BERT.
