@@ -230,6 +230,8 @@ fn mobileclip_in_apples_naming() {
 #[test]
 fn siglip_in_openclip_naming() {
     check("siglip-timm", &[]);
+    check("eva-timm", &[]);
+    check("eva02-timm", &[]);
 }
 
 #[test]
@@ -248,7 +250,7 @@ fn metaclip_2() {
 #[test]
 fn relatives_of_clip() {
     check("tinyclip", &[]);
-    check("metaclip", &[]);
+    check("metaclip/pytorch_model.bin", &[]);
     for laion in ["laion", "laion/model.safetensors", "laion/open_clip_model.safetensors"] {
         check(laion, &[]);
     }

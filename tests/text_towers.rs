@@ -485,6 +485,17 @@ fn text_towers_of_other_architectures_are_refused() {
     assert_error(load(&file(&other), &[(OPENCLIP[1], &config)]), ErrorCode::Unsupported, "T5, M2M-100");
 }
 
+#[test]
+fn relatives_that_are_not_known_are_refused_by_name() {
+    for (tensor, words) in [
+        ("text_model.transformer.embeddings.word_embeddings.weight", "this is a Jina-CLIP"),
+        ("_logit_scale.module.logit_scale", "this is a TinyCLIP in the naming of its own program"),
+    ] {
+        let tensors = Tensors::from([(tensor.into(), (Dtype::F16, vec![4, 8], vec![0; 64]))]);
+        assert_error(load(&file(&tensors), &[]), ErrorCode::Unsupported, words);
+    }
+}
+
 /// OpenCLIP's configuration names a tokenizer that its program fetches.
 #[test]
 fn a_tokenizer_that_is_not_there_is_named() {

@@ -15,7 +15,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::EncoderConfig;
+use vitrum::models::clip::{EncoderConfig, Rotary};
 use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts};
@@ -25,7 +25,7 @@ use vitrum::{Error, ErrorCode, Result, WeightFormat};
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// The models of `tests/golden/clip` with both towers, their weights' file and their configuration.
-const MODELS: [(&str, &str, &str); 11] = [
+const MODELS: [(&str, &str, &str); 13] = [
     ("pe-timm", "open_clip_model.safetensors", "open_clip_config.json"),
     ("pe-timm-g", "open_clip_model.safetensors", "open_clip_config.json"),
     ("pe-meta", "model.safetensors", ""),
@@ -36,6 +36,8 @@ const MODELS: [(&str, &str, &str); 11] = [
     ("mobileclip-l-timm", "open_clip_model.safetensors", "open_clip_config.json"),
     ("mobileclip-s0-apple", "model.safetensors", "config.json"),
     ("mobileclip-b-apple", "model.safetensors", "config.json"),
+    ("eva-timm", "open_clip_model.safetensors", "open_clip_config.json"),
+    ("eva02-timm", "open_clip_model.safetensors", "open_clip_config.json"),
     ("siglip-timm", "open_clip_model.safetensors", "open_clip_config.json"),
 ];
 
@@ -146,7 +148,7 @@ fn sizes_are_those_of_the_file() {
     assert_eq!(widths, [(4, false), (8, false), (16, false), (32, true), (64, true)]);
     assert_eq!((net.reduction(), net.embed_dim), (64, 20));
     let EncoderConfig::Vit(vit) = encoder("pe-timm-g") else { panic!("a ViT") };
-    assert_eq!((vit.tower.heads, vit.tower.hidden_size, vit.has_rotary_positions), (16, 64, true));
+    assert_eq!((vit.tower.heads, vit.tower.hidden_size, vit.rotary), (16, 64, Some(Rotary::PeCore)));
 }
 
 /// Every tensor of a tower is needed but for counters, and the error names it, or one beside it.
@@ -295,6 +297,35 @@ fn settings_that_are_not_the_tensors() {
         ("pe-timm", "/embed_dim", json!(21), Config, "embed_dim"),
         ("pe-timm", "/text_cfg/context_length", json!(77), Config, "context_length"),
         ("siglip-timm", "/vision_cfg/timm_proj", json!(null), Unsupported, "timm_proj"),
+        // Its tensors have the names of an EVA, and its norms stand behind.
+        (
+            "eva-timm",
+            "/vision_cfg/timm_model_name",
+            json!("eva02_enormous_patch14_clip_224"),
+            Unsupported,
+            "enormous",
+        ),
+        (
+            "eva-timm",
+            "/vision_cfg/timm_model_name",
+            json!("eva02_base_patch16_clip_224"),
+            Unsupported,
+            "the EVA whose",
+        ),
+        (
+            "eva02-timm",
+            "/vision_cfg/timm_model_name",
+            json!("vit_base_patch16_clip_224"),
+            Unsupported,
+            "the EVA whose",
+        ),
+        (
+            "pe-timm",
+            "/vision_cfg/timm_model_name",
+            json!("eva_giant_patch14_clip_224"),
+            Unsupported,
+            "no EVA whose",
+        ),
         (
             "mobileclip-s0-timm",
             "/vision_cfg/timm_model_name",

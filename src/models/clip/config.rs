@@ -77,6 +77,26 @@ pub enum PatchStem {
     },
 }
 
+/// Whose rotary positions they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotary {
+    /// PE-Core's.
+    PeCore,
+    /// EVA-02's.
+    Eva,
+}
+
+/// The layers of a Vision Transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Those of Vaswani et al.
+    Plain,
+    /// EVA's: keys have no bias.
+    Eva,
+    /// EVA-02's: as EVA's, with a gated MLP, and norms within it and within attention.
+    Eva02,
+}
+
 /// What becomes of position embeddings for an input of another size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherSizes {
@@ -167,8 +187,10 @@ pub struct VitConfig {
     pub class_token: ClassToken,
     /// Whether there is a layer norm before the transformer.
     pub has_pre_norm: bool,
-    /// Whether queries and keys turn with the places of their tokens, beside the position embeddings.
-    pub has_rotary_positions: bool,
+    /// How queries and keys turn with the places of their tokens, beside the position embeddings, if they do.
+    pub rotary: Option<Rotary>,
+    /// What its layers are.
+    pub block: Block,
     /// What becomes of position embeddings for another input size.
     pub other_sizes: OtherSizes,
     /// Which tokens are the picture's.
@@ -184,7 +206,8 @@ impl VitConfig {
             stem: PatchStem::Linear,
             class_token: ClassToken::Placed,
             has_pre_norm: true,
-            has_rotary_positions: false,
+            rotary: None,
+            block: Block::Plain,
             other_sizes: OtherSizes::Interpolated(Mode::Bicubic),
             pooling: ImagePooling::ClassToken,
         }
@@ -206,7 +229,7 @@ impl VitConfig {
     fn check(&self) -> Result<()> {
         limit("patch size", self.patch_size, MAX_IMAGE)?;
         let TowerConfig { hidden_size: dim, heads, .. } = self.tower;
-        if self.has_rotary_positions && !dim.is_multiple_of(4 * heads) {
+        if self.rotary.is_some() && !dim.is_multiple_of(4 * heads) {
             return Err(err!(Config, "rotary positions of {heads} heads with a width of {dim}"));
         }
         if let ImagePooling::Attention(AttentionPool { heads, intermediate_size }) = self.pooling {

@@ -16,8 +16,8 @@ pub mod text;
 pub mod vision;
 
 pub use config::{
-    BertConfig, ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling, ResNetConfig,
-    TextConfig, VisionConfig, VitConfig,
+    BertConfig, Block, ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling,
+    ResNetConfig, Rotary, TextConfig, VisionConfig, VitConfig,
 };
 pub use text::TextEncoder;
 pub use vision::VisionEncoder;
@@ -109,7 +109,7 @@ impl ClipModel {
     /// Whether this is Meta's PE-Core: rotary positions tell.
     pub fn is_pe_core(&self) -> bool {
         let encoder = self.config.vision.map(|vision| vision.encoder);
-        matches!(encoder, Some(EncoderConfig::Vit(vit)) if vit.has_rotary_positions)
+        matches!(encoder, Some(EncoderConfig::Vit(vit)) if vit.rotary == Some(Rotary::PeCore))
     }
 
     /// Whether this is Apple's MobileCLIP or MobileCLIP 2, whose weights are licensed for research alone. Of those in timm's

@@ -46,6 +46,8 @@ pub struct LayerNames {
     pub scales: [&'static str; 2],
     /// Whether the norms stand behind the sums of what is added.
     pub is_post_norm: bool,
+    /// What only EVA-02 has.
+    pub gated: Option<GatedNames>,
 }
 
 /// The names of queries, keys and values.
@@ -55,7 +57,42 @@ pub enum Qkv {
     Fused([&'static str; 2]),
     /// Three layers of a module.
     Apart(&'static str, [&'static str; 3]),
+    /// The weight of all three in one, and biases of queries and values: EVA.
+    FusedWithoutKeyBias(&'static str, [&'static str; 2]),
+    /// Three layers of a module, of which keys have no bias: EVA-02.
+    ApartWithoutKeyBias(&'static str, [&'static str; 3]),
 }
+
+/// The names of what EVA-02's layers have beside others'.
+#[derive(Clone, Copy, Debug)]
+pub struct GatedNames {
+    /// The layer norm of what attention gives, before its projection.
+    pub attention_norm: &'static str,
+    /// The gates of the MLP; its values are `mlp[0]`.
+    pub gates: &'static str,
+    /// The layer norm of their products.
+    pub norm: &'static str,
+}
+
+/// Names in a layer of timm's EVA.
+pub const EVA_LAYER: LayerNames = LayerNames {
+    norm1: "norm1",
+    norm2: "norm2",
+    qkv: Qkv::FusedWithoutKeyBias("attn.qkv.weight", ["attn.q_bias", "attn.v_bias"]),
+    out_proj: "attn.proj",
+    mlp: ["mlp.fc1", "mlp.fc2"],
+    scales: ["gamma_1", "gamma_2"],
+    is_post_norm: false,
+    gated: None,
+};
+
+/// Names in a layer of timm's EVA-02.
+pub const EVA_02_LAYER: LayerNames = LayerNames {
+    qkv: Qkv::ApartWithoutKeyBias("attn", ["q_proj", "k_proj", "v_proj"]),
+    mlp: ["mlp.fc1_x", "mlp.fc2"],
+    gated: Some(GatedNames { attention_norm: "attn.norm", gates: "mlp.fc1_g", norm: "mlp.norm" }),
+    ..EVA_LAYER
+};
 
 /// The names of a Vision Transformer's parts.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +148,7 @@ pub const BERT_LAYER: LayerNames = LayerNames {
     mlp: ["intermediate.dense", "output.dense"],
     scales: ["ls_1.gamma", "ls_2.gamma"],
     is_post_norm: true,
+    gated: None,
 };
 
 /// Tensors of text towers that are a BERT: Chinese-CLIP's in both namings, OpenCLIP's, M-CLIP's.
@@ -359,6 +397,7 @@ impl Naming {
                     mlp: ["mlp.fc1", "mlp.fc2"],
                     scales: ["ls_1.gamma", "ls_2.gamma"],
                     is_post_norm: false,
+                    gated: None,
                 }
             }
             Self::Original | Self::OriginalCustomText | Self::Timm => LayerNames {
@@ -369,6 +408,7 @@ impl Naming {
                 mlp: ["mlp.c_fc", "mlp.c_proj"],
                 scales: ["ls_1.gamma", "ls_2.gamma"],
                 is_post_norm: false,
+                gated: None,
             },
             Self::MobileClip => LayerNames {
                 norm1: "pre_norm_mha.0",
@@ -378,6 +418,7 @@ impl Naming {
                 mlp: ["pre_norm_ffn.1", "pre_norm_ffn.4"],
                 scales: ["ls_1.gamma", "ls_2.gamma"],
                 is_post_norm: false,
+                gated: None,
             },
         }
     }
@@ -393,6 +434,7 @@ impl Naming {
                 mlp: ["mlp.fc1", "mlp.fc2"],
                 scales: ["ls1.gamma", "ls2.gamma"],
                 is_post_norm: false,
+                gated: None,
             },
             _ => self.text_layer(),
         }

@@ -128,6 +128,17 @@ def siglip_vit(num_classes, global_pool, **_):
                                                 class_token=False, num_classes=num_classes, global_pool=global_pool)
 
 
+def eva_giant(num_classes, global_pool, **_):
+    return eva.Eva(img_size=24, patch_size=8, embed_dim=64, depth=1, num_heads=16, mlp_ratio=2, num_classes=num_classes,
+                   global_pool=global_pool)
+
+
+def eva02(num_classes, global_pool, **_):
+    return eva.Eva(img_size=24, patch_size=8, embed_dim=48, depth=2, num_heads=12, mlp_ratio=4 * 2 / 3, qkv_fused=False,
+                   swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16),
+                   num_classes=num_classes, global_pool=global_pool)
+
+
 SIGLIP_TEXT = {"no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}}
 SQUASH = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "resize_mode": "squash"}
 PLAIN = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}
@@ -141,6 +152,10 @@ OPENCLIP = [
     ("mobileclip-b-timm", "vit_base_mci_224", mci_vit, 48, "token", {"no_causal_mask": False}, PLAIN, torch.float16),
     ("mobileclip-l-timm", "vit_large_patch14_clip_224", clip_vit, 56, "token", {"no_causal_mask": True},
      PLAIN | {"mean": CLIP_MEAN, "std": CLIP_STD}, torch.bfloat16),
+    ("eva-timm", "eva_giant_patch14_clip_224", eva_giant, 24, "token", {"width": 32, "layers": 1},
+     PLAIN | {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic"}, torch.float16),
+    ("eva02-timm", "eva02_base_patch16_clip_224", eva02, 24, "token", {"width": 32, "layers": 1},
+     PLAIN | {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic"}, torch.bfloat16),
     ("siglip-timm", "vit_base_patch16_siglip_224", siglip_vit, 48, "map", SIGLIP_TEXT, SQUASH, torch.float16),
 ]
 
@@ -158,8 +173,9 @@ def timm_stages(trunk: torch.nn.Module, encode) -> dict:
                     record(f"vision.stages.{i}.blocks.{j}", block)
             record("pooled", trunk.head.global_pool)
         else:
-            record("vision.pre_layrnorm" if isinstance(trunk.norm_pre, torch.nn.LayerNorm) else "vision.embeddings", trunk.norm_pre)
-            if isinstance(trunk.norm_pre, torch.nn.LayerNorm):
+            before = getattr(trunk, "pos_drop", None) if isinstance(trunk, eva.Eva) and trunk.attn_pool is None else trunk.norm_pre
+            record("vision.pre_layrnorm" if isinstance(before, torch.nn.LayerNorm) else "vision.embeddings", before)
+            if isinstance(before, torch.nn.LayerNorm):
                 trunk.norm_pre.register_forward_pre_hook(lambda _, inputs: stages.update({"vision.embeddings": inputs[0]}))
             for i, block in enumerate(trunk.blocks):
                 record(f"vision.layers.{i}", block)
@@ -341,7 +357,7 @@ def write_mobile_clip(name: str, variant: str, directory: Path) -> None:
 
 
 def generate(root: Path) -> None:
-    """Write `clip/pe-*`, `clip/mobileclip-*` and `clip/siglip-timm`."""
+    """Write `clip/pe-*`, `clip/mobileclip-*`, `clip/eva*` and `clip/siglip-timm`."""
     with torch.inference_mode(False), torch.no_grad():
         for case in OPENCLIP:
             write_openclip(case, root / "clip" / case[0])

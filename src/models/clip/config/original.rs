@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::{
     AttentionPool, ClassToken, ClipConfig, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_LAYERS, MAX_WIDTH,
-    OtherSizes, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
+    OtherSizes, Pooling, Rotary, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::{Error, Result, err};
 use crate::kernels::activation::Activation;
@@ -189,7 +189,7 @@ fn vit(
         let [intermediate_size, _] = scope.at(names.pool).dims("mlp.c_fc.weight")?;
         read.pooling = ImagePooling::Attention(AttentionPool { heads: PE_POOL_HEADS, intermediate_size });
         read.class_token = if has_class { ClassToken::Placed } else { ClassToken::None };
-        read.has_rotary_positions = true;
+        read.rotary = Some(Rotary::PeCore);
         read.other_sizes = OtherSizes::Interpolated(Mode::Bilinear);
     }
     if let Some(config) = config {
