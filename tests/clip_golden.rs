@@ -44,6 +44,10 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
             vit.tower.layers + 2 + others.into_iter().filter(|is_there| *is_there).count()
         }
         EncoderConfig::ResNet(_) => 7,
+        EncoderConfig::ConvNext(net) => {
+            let blocks: usize = net.stages.iter().map(|stage| stage.blocks).sum();
+            blocks + 3 + 3
+        }
         EncoderConfig::FastVit(net) => {
             let blocks: usize = net.stages().iter().map(|stage| stage.blocks).sum();
             blocks + net.stages().len() - 1 + 4
@@ -232,6 +236,8 @@ fn siglip_in_openclip_naming() {
     check("siglip-timm", &[]);
     check("eva-timm", &[]);
     check("eva02-timm", &[]);
+    check("convnext-timm", &[]);
+    check("convnext-d-timm", &[]);
 }
 
 #[test]

@@ -321,7 +321,9 @@ fn chinese_clip_in_its_own_naming() {
 #[test]
 fn impossible_configurations() {
     use ErrorCode::{Config, MissingTensor, TensorShape, Unsupported};
-    let cases: &[(&str, [&str; 2], &str, Value, ErrorCode, &str)] = &[
+    /// A model, its files, a place in the configuration and what to write there, and the error.
+    type Case = (&'static str, [&'static str; 2], &'static str, Value, ErrorCode, &'static str);
+    let cases: &[Case] = &[
         ("chinese", TRANSFORMERS, "/model_type", json!("clip"), Config, "model_type"),
         ("metaclip2", TRANSFORMERS, "/model_type", json!("chinese_clip"), Config, "model_type"),
         (

@@ -38,6 +38,8 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     mobileclip-b-apple      F16, Apple's naming: the Vision Transformer with a stem of convolutions
     eva-timm        F16, OpenCLIP naming with an EVA of timm: keys without bias
     eva02-timm      BF16, the same with an EVA-02: gated MLPs, norms within layers, rotary positions
+    convnext-timm   F16, OpenCLIP naming with a ConvNeXt of timm and a text tower without prefix; a matrix projects
+    convnext-d-timm BF16, the same; an MLP projects
     chinese         F16, Chinese-CLIP in transformers: a BERT for texts; vocab.txt; texts.*
     xlm-roberta     F16, OpenCLIP with an XLM-R for texts: the mean through an MLP; texts.*
     bert            BF16, OpenCLIP with a BERT for texts: its own pooler and a matrix

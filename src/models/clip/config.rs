@@ -1,6 +1,7 @@
 //! The sizes of a CLIP, from its configuration file or from its tensors.
 
 mod bert;
+mod conv_next;
 mod fast_vit;
 mod hugging_face;
 mod mobile_clip;
@@ -143,6 +144,8 @@ pub enum EncoderConfig {
     ResNet(ResNetConfig),
     /// MobileCLIP's FastViT.
     FastVit(FastVitConfig),
+    /// A ConvNeXt.
+    ConvNext(ConvNextConfig),
 }
 
 impl EncoderConfig {
@@ -152,6 +155,7 @@ impl EncoderConfig {
             Self::Vit(vit) => vit.tower.embed_dim(),
             Self::ResNet(net) => net.embed_dim,
             Self::FastVit(net) => net.embed_dim,
+            Self::ConvNext(net) => net.embed_dim,
         }
     }
 
@@ -159,7 +163,7 @@ impl EncoderConfig {
         match self {
             Self::Vit(vit) => vit.tower.activation = activation,
             // Their activations are ReLU and GELU in every checkpoint.
-            Self::ResNet(_) | Self::FastVit(_) => (),
+            Self::ResNet(_) | Self::FastVit(_) | Self::ConvNext(_) => (),
         }
     }
 
@@ -167,6 +171,8 @@ impl EncoderConfig {
         match self {
             Self::Vit(vit) => vit.check(),
             Self::ResNet(net) => limit("width", net.features(), MAX_WIDTH),
+            // Checked as it was read.
+            Self::ConvNext(_) => Ok(()),
             Self::FastVit(net) => {
                 net.stages().iter().try_for_each(|stage| limit("width", stage.width, MAX_WIDTH))
             }
@@ -283,6 +289,37 @@ impl FastVitConfig {
     pub fn reduction(&self) -> usize {
         2 << self.count
     }
+}
+
+/// A ConvNeXt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvNextConfig {
+    /// The sizes of each resolution, from the highest, a quarter of the input's.
+    pub stages: [ConvNextStage; ConvNextConfig::STAGES],
+    /// Added to the variance in layer norms.
+    pub layer_norm_eps: f32,
+    /// Whether the projection is an MLP.
+    pub has_mlp: bool,
+    /// Whether its last layer has a bias.
+    pub has_bias: bool,
+    /// Features of an embedding.
+    pub embed_dim: usize,
+}
+
+impl ConvNextConfig {
+    /// Resolutions.
+    pub const STAGES: usize = 4;
+}
+
+/// Blocks of one resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConvNextStage {
+    /// Channels.
+    pub width: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Features inside the MLPs.
+    pub intermediate_size: usize,
 }
 
 /// CLIP's modified ResNet.

@@ -16,8 +16,8 @@ pub mod text;
 pub mod vision;
 
 pub use config::{
-    BertConfig, Block, ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling,
-    ResNetConfig, Rotary, TextConfig, VisionConfig, VitConfig,
+    BertConfig, Block, ClipConfig, ConvNextConfig, ConvNextStage, EncoderConfig, FastVitConfig, ImagePooling,
+    PatchStem, Pooling, ResNetConfig, Rotary, TextConfig, VisionConfig, VitConfig,
 };
 pub use text::TextEncoder;
 pub use vision::VisionEncoder;
@@ -88,7 +88,9 @@ impl ClipModel {
         let has_bias = match naming {
             Naming::Siglip => has_scale,
             // Of OpenCLIP's models, those that were trained with a sigmoid have one.
-            Naming::Original | Naming::OriginalCustomText | Naming::Timm => scope.contains("logit_bias"),
+            Naming::Original | Naming::OriginalCustomText | Naming::Timm | Naming::TimmPlainText => {
+                scope.contains("logit_bias")
+            }
             _ => false,
         };
         let logit_bias = has_bias.then(|| scope.scalar("logit_bias")).transpose()?;

@@ -22,6 +22,8 @@ pub enum Naming {
     /// OpenCLIP's models with an image tower of timm: `visual.trunk.blocks.0.attn.qkv.weight`. The text tower is named as in
     /// [`OriginalCustomText`](Self::OriginalCustomText).
     Timm,
+    /// The same with the text tower named as in [`Original`](Self::Original).
+    TimmPlainText,
     /// Apple's MobileCLIP: `image_encoder.model.network.0.0.token_mixer.mixer.rbr_skip.weight`,
     /// `text_encoder.transformer.0.pre_norm_mha.1.qkv_proj.weight`.
     MobileClip,
@@ -175,7 +177,7 @@ const SIGLIP_TEXT: [&str; 2] = ["text_model.head.weight", "text_model.head.bias"
 pub(super) const PE_PROBE: &str = "visual.attn_pool.probe";
 
 /// Tensors of image towers of timm: the first layer of its Vision Transformers, of one with a stem of convolutions, of FastViT
-/// with and without branches, and of ConvNeXt, which is refused by name.
+/// with and without branches, and of ConvNeXt.
 const TIMM_IMAGE: [&str; 5] = [
     "visual.trunk.patch_embed.proj.weight",
     "visual.trunk.patch_embed.backbone.0.conv.weight",
@@ -221,6 +223,9 @@ impl Naming {
         if root.contains(MULTILINGUAL_TEXT) {
             return Ok((Self::MultilingualClip, root));
         }
+        if Self::Timm.has_image_tower(&root) && root.contains(Self::Original.text().token_embedding) {
+            return Ok((Self::TimmPlainText, root));
+        }
         for naming in [Self::Timm, Self::MobileClip] {
             if naming.has_image_tower(&root) || (naming == Self::MobileClip && naming.has_text_tower(&root)) {
                 return Ok((naming, root));
@@ -239,7 +244,7 @@ impl Naming {
         let has = |names: &[&str]| names.iter().any(|name| scope.contains(name));
         match self {
             Self::Siglip => has(&SIGLIP_IMAGE),
-            Self::Timm => has_part(scope, "visual.trunk"),
+            Self::Timm | Self::TimmPlainText => has_part(scope, "visual.trunk"),
             Self::MobileClip => has_part(scope, "image_encoder.model"),
             Self::MultilingualClip => false,
             _ => {
@@ -280,7 +285,7 @@ impl Naming {
             Self::HuggingFace | Self::HuggingFaceTower | Self::Siglip | Self::MobileClip => {
                 ("text_model", "text_projection.weight")
             }
-            Self::Original => ("bert", "text_projection"),
+            Self::Original | Self::TimmPlainText => ("bert", "text_projection"),
             Self::OriginalCustomText | Self::Timm => ("text.transformer", "text.proj"),
             Self::MultilingualClip => ("transformer", "LinearTransformation"),
         };
@@ -320,7 +325,7 @@ impl Naming {
                 pool: "visual.attn_pool",
                 projection: "visual.proj",
             },
-            Self::Timm => VitNames {
+            Self::Timm | Self::TimmPlainText => VitNames {
                 class_embedding: "visual.trunk.cls_token",
                 patch_embedding: "visual.trunk.patch_embed.proj",
                 positions: "visual.trunk.pos_embed",
@@ -361,7 +366,7 @@ impl Naming {
                 projection: "text_projection.weight",
             },
             Self::Siglip => TextNames { projection: "text_model.head", ..Self::HuggingFace.text() },
-            Self::Original => TextNames {
+            Self::Original | Self::TimmPlainText => TextNames {
                 token_embedding: "token_embedding.weight",
                 positions: "positional_embedding",
                 layers: "transformer.resblocks",
@@ -400,7 +405,7 @@ impl Naming {
                     gated: None,
                 }
             }
-            Self::Original | Self::OriginalCustomText | Self::Timm => LayerNames {
+            Self::Original | Self::OriginalCustomText | Self::Timm | Self::TimmPlainText => LayerNames {
                 norm1: "ln_1",
                 norm2: "ln_2",
                 qkv: Qkv::Fused(["attn.in_proj_weight", "attn.in_proj_bias"]),
@@ -426,7 +431,7 @@ impl Naming {
     /// Names in a layer of an image tower that is a Vision Transformer.
     pub fn vit_layer(self) -> LayerNames {
         match self {
-            Self::Timm => LayerNames {
+            Self::Timm | Self::TimmPlainText => LayerNames {
                 norm1: "norm1",
                 norm2: "norm2",
                 qkv: Qkv::Fused(["attn.qkv.weight", "attn.qkv.bias"]),
@@ -443,7 +448,7 @@ impl Naming {
     /// Dimensions of 1 before those of the image tower's class token and positions.
     pub fn vit_ones(self) -> &'static [usize] {
         match self {
-            Self::Timm => &[1],
+            Self::Timm | Self::TimmPlainText => &[1],
             Self::MobileClip => &[1, 1],
             _ => &[],
         }

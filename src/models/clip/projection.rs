@@ -42,26 +42,29 @@ impl Projection {
         Ok(Self { inner: None, linear: Some(linear), dim })
     }
 
-    /// Binds the projection `name` of a text tower that OpenCLIP takes from `transformers`: layers without biases, with another
-    /// one before it where it is an MLP.
-    pub(super) fn bind_plain(
+    /// Binds the projection of a tower that OpenCLIP takes from another library: the layer `names[1]`, before it, where it is
+    /// there, `names[0]`, with a bias where `has_bias` says so.
+    pub(super) fn bind_layers(
         scope: &Scope<'_>,
-        name: &str,
+        names: [&str; 2],
+        has_bias: [bool; 2],
         dim: usize,
         embed: Option<usize>,
     ) -> Result<Self> {
         let Some(embed) = embed else { return Ok(Self { inner: None, linear: None, dim }) };
-        let layer = scope.at(name);
-        let plain = |name: &str, shape: [usize; 2]| {
-            let weight = layer.pack(name, shape, || layer.f32(name, &shape))?;
-            Ok::<_, Error>(Linear::of(weight, None))
+        let bind = |i: usize, shape: [usize; 2]| {
+            let layer = scope.at(names[i]);
+            let weight = layer.pack("weight", shape, || layer.f32("weight", &shape))?;
+            let bias = has_bias[i].then(|| layer.f32("bias", &shape[..1])).transpose()?;
+            Ok::<_, Error>(Linear::of(weight, bias))
         };
-        if !layer.contains("0.weight") {
-            return Ok(Self { inner: None, linear: Some(plain("weight", [embed, dim])?), dim });
+        let first = scope.at(names[0]);
+        if names[0].is_empty() || !first.contains("weight") {
+            return Ok(Self { inner: None, linear: Some(bind(1, [embed, dim])?), dim });
         }
-        let [width, _] = layer.dims("0.weight")?;
+        let [width, _] = first.dims("weight")?;
         limit("width of the projection", width, MAX_WIDTH)?;
-        let (inner, linear) = (plain("0.weight", [width, dim])?, plain("2.weight", [embed, width])?);
+        let (inner, linear) = (bind(0, [width, dim])?, bind(1, [embed, width])?);
         Ok(Self { inner: Some(inner), linear: Some(linear), dim })
     }
 

@@ -14,7 +14,7 @@ import open_clip
 import timm
 import torch
 from timm.layers import LayerNorm, LayerNorm2d
-from timm.models import eva, fastvit, vision_transformer, vision_transformer_hybrid
+from timm.models import convnext, eva, fastvit, vision_transformer, vision_transformer_hybrid
 
 from .clip import CLIP_MEAN, CLIP_STD, Recorder, write_weights
 from .common import seeded, write_json, write_tensors
@@ -204,6 +204,59 @@ def openclip_text_stages(text: torch.nn.Module, ids: torch.Tensor, last: bool) -
     return stages | {"text.pooled": stages["text.final_layer_norm"][torch.arange(len(ids)), ends]}
 
 
+def convnext_tower(**options) -> torch.nn.Module:
+    net = convnext.ConvNeXt(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32), **options)
+    net.default_cfg = {"pool_size": (2, 2)}
+    return net
+
+
+CONVNEXT = [
+    # name, timm's name, projection, tower, dtype; the text tower's tensors have no prefix.
+    ("convnext-timm", "convnext_base", "linear", {}, torch.float16),
+    ("convnext-d-timm", "convnext_xxlarge", "mlp", {"norm_eps": 1e-5}, torch.bfloat16),
+]
+
+
+def write_convnext(case: tuple, directory: Path) -> None:
+    """LAION's convolutional CLIPs."""
+    name, timm_name, proj, options, dtype = case
+    image, text = 64, TEXT | {"width": 32, "layers": 1}
+    config = {"embed_dim": EMBED, "text_cfg": text,
+              "vision_cfg": {"timm_model_name": timm_name, "timm_model_pretrained": False, "timm_pool": "", "timm_proj": proj,
+                             "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": image}}
+    create, timm.create_model = timm.create_model, lambda name, **_: convnext_tower(**options)
+    try:
+        model = open_clip.CLIP(**config).eval()
+    finally:
+        timm.create_model = create
+    fill(model, name, dtype)
+    pixels = torch.randn(2, 3, image, image, generator=seeded(name + ".pixels"))
+    stages, trunk = {"pixels": pixels}, model.visual.trunk
+    with Recorder(stages) as record:
+        record("vision.stem", trunk.stem)
+        for i, stage in enumerate(trunk.stages):
+            if i:
+                record(f"vision.stages.{i}.downsample", stage.downsample)
+            for j, block in enumerate(stage.blocks):
+                record(f"vision.stages.{i}.blocks.{j}", block)
+        record("pooled", trunk.head.norm)
+        stages["image_embeds"] = model.encode_image(pixels)
+    stages = {key: value.permute(0, 2, 3, 1) if value.dim() == 4 and key != "pixels" else value for key, value in stages.items()}
+    stages["vision.pooled"] = stages.pop("pooled").flatten(1)
+    ids = text_ids(name)
+    stages |= {"input_ids": ids, "text.embeddings": model.token_embedding(ids) + model.positional_embedding}
+    with Recorder(stages) as record:
+        for i, block in enumerate(model.transformer.resblocks):
+            record(f"text.layers.{i}", block)
+        record("text.final_layer_norm", model.ln_final)
+        stages["text_embeds"] = model.encode_text(ids)
+    stages["text.pooled"] = stages["text.final_layer_norm"][torch.arange(len(ids)), ids.argmax(-1)]
+    write_weights(directory / "open_clip_model.safetensors", model.state_dict(), dtype)
+    preprocess = {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    write_json(directory / "open_clip_config.json", {"model_cfg": config, "preprocess_cfg": preprocess})
+    finish(model, stages, directory)
+
+
 def write_openclip(case: tuple, directory: Path) -> None:
     """One of OpenCLIP's models."""
     name, timm_name, tower, image, pool, text, preprocess, dtype = case
@@ -357,10 +410,12 @@ def write_mobile_clip(name: str, variant: str, directory: Path) -> None:
 
 
 def generate(root: Path) -> None:
-    """Write `clip/pe-*`, `clip/mobileclip-*`, `clip/eva*` and `clip/siglip-timm`."""
+    """Write `clip/pe-*`, `clip/mobileclip-*`, `clip/eva*`, `clip/convnext-*` and `clip/siglip-timm`."""
     with torch.inference_mode(False), torch.no_grad():
         for case in OPENCLIP:
             write_openclip(case, root / "clip" / case[0])
+        for case in CONVNEXT:
+            write_convnext(case, root / "clip" / case[0])
         write_pe("pe-meta", 48, 16, 128, True, (64, 48), root / "clip" / "pe-meta")
         write_pe("pe-meta-g", 42, 14, 64, False, (28, 56), root / "clip" / "pe-meta-g")
         write_mobile_clip("mobileclip-s0-apple", "hybrid", root / "clip" / "mobileclip-s0-apple")

@@ -17,7 +17,7 @@ use crate::kernels::resize::interpolate::Mode;
 use crate::models::clip::naming::{Naming, PE_PROBE};
 use crate::weights::{Config, Review, Scope};
 
-const VISION: &str = "model_cfg.vision_cfg";
+pub(super) const VISION: &str = "model_cfg.vision_cfg";
 pub(super) const TEXT: &str = "model_cfg.text_cfg";
 
 /// Heads of the attention that pools PE-Core's tokens, whatever its size.
@@ -75,7 +75,7 @@ pub(super) fn read(
         ));
     }
     let vision = |review: &mut Review| match naming {
-        Naming::Timm => timm::read(scope, config, review),
+        Naming::Timm | Naming::TimmPlainText => timm::read(scope, config, review),
         _ if naming.has_resnet(scope) => resnet::read(scope, config, review),
         _ => vit(scope, naming, config, activation, review),
     };
@@ -131,7 +131,8 @@ fn activation(
         return Ok(Activation::QuickGelu);
     }
     // A ResNet alone has no MLP. PE-Core and timm's towers say themselves which activation is theirs.
-    let is_known = naming == Naming::Timm || scope.contains(PE_PROBE);
+    let is_timm = matches!(naming, Naming::Timm | Naming::TimmPlainText);
+    let is_known = is_timm || scope.contains(PE_PROBE);
     let matters = !is_known && (naming.has_text_tower(scope) || !naming.has_resnet(scope));
     if config.is_none() && !is_openai && !is_given && matters {
         review.warn(

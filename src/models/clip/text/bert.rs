@@ -65,7 +65,9 @@ impl Bert {
             pooler: bert.has_pooler.then(pooler).transpose()?,
             projection: match naming {
                 Naming::OriginalCustomText | Naming::Timm => {
-                    Projection::bind_plain(&scope.keep_f32(), names.projection, dim, tower.projection)?
+                    let proj = scope.at(names.projection).keep_f32();
+                    let names = if proj.contains("0.weight") { ["0", "2"] } else { ["", ""] };
+                    Projection::bind_layers(&proj, names, [false; 2], dim, tower.projection)?
                 }
                 _ => Projection::bind(&scope.keep_f32(), naming, names.projection, dim, tower.projection)?,
             },

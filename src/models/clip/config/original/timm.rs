@@ -8,7 +8,7 @@ use crate::kernels::activation::Activation;
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::clip::config::{
     AttentionPool, Block, ClassToken, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_LAYERS, MAX_WIDTH,
-    OtherSizes, PatchStem, Rotary, TowerConfig, VisionConfig, VitConfig, fast_vit,
+    OtherSizes, PatchStem, Rotary, TowerConfig, VisionConfig, VitConfig, conv_next, fast_vit,
 };
 use crate::models::clip::naming::Naming;
 use crate::models::limit;
@@ -34,6 +34,9 @@ const STEM_PATCH: usize = 16;
 
 pub(super) fn read(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Result<VisionConfig> {
     let trunk = scope.at("visual.trunk");
+    if trunk.at("stages").at(0).at("blocks").at(0).contains("conv_dw.weight") {
+        return conv_next::read(scope, config, review);
+    }
     // Such names are otherwise those of a training task.
     for name in ["visual.head", "visual.trunk.fc_norm"] {
         if scope.at(name).names().next().is_some() {
@@ -45,7 +48,7 @@ pub(super) fn read(scope: &Scope<'_>, config: Option<&Config>, review: &mut Revi
     }
     match block(&trunk) {
         Some(block) => vit(scope, block, config, review),
-        None => Err(unknown(&trunk)),
+        None => Err(unknown()),
     }
 }
 
@@ -60,16 +63,11 @@ fn block(trunk: &Scope<'_>) -> Option<Block> {
 }
 
 /// The error of a tower of another architecture.
-fn unknown(trunk: &Scope<'_>) -> Error {
-    let name = if trunk.at("stages").names().any(|name| name.contains("conv_dw")) {
-        "ConvNeXt"
-    } else {
-        "architecture that is not known here"
-    };
+fn unknown() -> Error {
     err!(
         Unsupported,
-        "tensors \"visual.trunk…\": an image tower of timm, {name}; supported are Vision Transformers of CLIP, SigLIP, PE-Core, \
-         EVA and MobileCLIP, and MobileCLIP's FastViT"
+        "tensors \"visual.trunk…\": an image tower of timm, architecture that is not known here; supported are Vision \
+         Transformers of CLIP, SigLIP, PE-Core, EVA and MobileCLIP, MobileCLIP's FastViT, and ConvNeXt"
     )
 }
 
