@@ -527,7 +527,7 @@ fn earlier_names_of_settings() {
 /// Models that differ from CLIP by their configuration alone, as they are published: nothing of their files is left over.
 #[test]
 fn relatives_of_clip_load_without_warnings() {
-    for model in ["tinyclip", "metaclip", "metaclip2", "laion", "dfn"] {
+    for model in ["tinyclip", "metaclip/pytorch_model.bin", "metaclip2", "laion", "dfn"] {
         let clip = open(&serial(), model, &ClipOptions::default());
         assert_eq!(clip.warnings(), [""; 0], "{model}");
         // DFN squeezes pictures, the others crop them.

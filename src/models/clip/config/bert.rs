@@ -156,11 +156,10 @@ pub(super) fn read_open_clip(
     }
     let outputs = last.map(|last| proj.dims(last).map(|[outputs, _]| outputs)).transpose()?;
 
-    let has_pooler = scope.at(naming.bert().root).contains("pooler.dense.weight");
     let (name, pooler) = setting("hf_pooler_type", "pooler_type", "mean_pooler")?;
     let (pooling, has_pooler) = match pooler {
         "mean_pooler" => (Pooling::Mean, false),
-        "cls_pooler" => (Pooling::First, has_pooler),
+        "cls_pooler" => (Pooling::First, true),
         "cls_last_hidden_state_pooler" => (Pooling::First, false),
         _ => {
             let expected = "\"mean_pooler\", \"cls_pooler\" or \"cls_last_hidden_state_pooler\"";
