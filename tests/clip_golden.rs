@@ -44,6 +44,10 @@ fn check_vision(model: &ClipModel, cx: &Cx, golden: &Golden) {
             vit.tower.layers + 2 + others.into_iter().filter(|is_there| *is_there).count()
         }
         EncoderConfig::ResNet(_) => 7,
+        EncoderConfig::ConvNext(net) => {
+            let blocks: usize = net.stages.iter().map(|stage| stage.blocks).sum();
+            blocks + 3 + 3
+        }
         EncoderConfig::FastVit(net) => {
             let blocks: usize = net.stages().iter().map(|stage| stage.blocks).sum();
             blocks + net.stages().len() - 1 + 4
@@ -70,7 +74,8 @@ fn check_text(model: &ClipModel, cx: &Cx, golden: &Golden) {
     let trace = Trace::to(&mut observer);
     text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), trace, &Monitor::none()).unwrap();
     let config = model.config.text.unwrap();
-    assert_eq!(stages, config.tower.layers + 4 + if config.has_mixers { 2 } else { 0 });
+    let others = if config.has_mixers { 6 } else { 4 } - usize::from(config.bert.is_some());
+    assert_eq!(stages, config.tower.layers + others);
     out.fill(f32::NAN);
     text.forward(cx, &ids, shape[1], &mut out, workspace.scratch(), Trace::off(), &Monitor::none()).unwrap();
     golden.check("text_embeds", &out);
@@ -84,8 +89,12 @@ fn check(path: &str, other_sizes: &[&str]) {
     for level in Level::available() {
         let cx = Cx::new(&CxOptions::default().with_threads(2).with_level(level)).unwrap();
         let model = ClipModel::bind(&bundle, level, None, &mut Review::default(), &Monitor::none()).unwrap();
-        check_vision(&model, &cx, &golden);
         check_text(&model, &cx, &golden);
+        if golden.find("pixels").is_none() {
+            assert!(model.vision.is_none() && model.logit_scale.is_none());
+            continue;
+        }
+        check_vision(&model, &cx, &golden);
         let (_, logit_scale) = golden.get("logit_scale");
         assert!((model.logit_scale.unwrap() / logit_scale[0].exp() - 1.0).abs() < 1e-6);
         assert_eq!(model.logit_bias, golden.find("logit_bias").map(|(_, bias)| bias[0]));
@@ -225,4 +234,31 @@ fn mobileclip_in_apples_naming() {
 #[test]
 fn siglip_in_openclip_naming() {
     check("siglip-timm", &[]);
+    check("eva-timm", &[]);
+    check("eva02-timm", &[]);
+    check("convnext-timm", &[]);
+    check("convnext-d-timm", &[]);
+}
+
+#[test]
+fn text_towers_that_are_a_bert() {
+    check("chinese", &[]);
+    check("xlm-roberta", &[]);
+    check("bert", &[]);
+    check("m-clip", &[]);
+}
+
+#[test]
+fn metaclip_2() {
+    check("metaclip2", &[]);
+}
+
+#[test]
+fn relatives_of_clip() {
+    check("tinyclip", &[]);
+    check("metaclip/pytorch_model.bin", &[]);
+    for laion in ["laion", "laion/model.safetensors", "laion/open_clip_model.safetensors"] {
+        check(laion, &[]);
+    }
+    check("dfn", &[]);
 }

@@ -15,7 +15,7 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 use vitrum::exec::{Cx, CxOptions};
 use vitrum::image::{ImageView, PixelFormat};
-use vitrum::models::clip::EncoderConfig;
+use vitrum::models::clip::{EncoderConfig, Rotary};
 use vitrum::pipelines::clip::{Clip, ClipOptions, EncodeOptions};
 use vitrum::simd::Level;
 use vitrum::weights::{Bundle, BundleParts};
@@ -25,7 +25,7 @@ use vitrum::{Error, ErrorCode, Result, WeightFormat};
 type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// The models of `tests/golden/clip` with both towers, their weights' file and their configuration.
-const MODELS: [(&str, &str, &str); 11] = [
+const MODELS: [(&str, &str, &str); 15] = [
     ("pe-timm", "open_clip_model.safetensors", "open_clip_config.json"),
     ("pe-timm-g", "open_clip_model.safetensors", "open_clip_config.json"),
     ("pe-meta", "model.safetensors", ""),
@@ -36,6 +36,10 @@ const MODELS: [(&str, &str, &str); 11] = [
     ("mobileclip-l-timm", "open_clip_model.safetensors", "open_clip_config.json"),
     ("mobileclip-s0-apple", "model.safetensors", "config.json"),
     ("mobileclip-b-apple", "model.safetensors", "config.json"),
+    ("eva-timm", "open_clip_model.safetensors", "open_clip_config.json"),
+    ("convnext-timm", "open_clip_model.safetensors", "open_clip_config.json"),
+    ("convnext-d-timm", "open_clip_model.safetensors", "open_clip_config.json"),
+    ("eva02-timm", "open_clip_model.safetensors", "open_clip_config.json"),
     ("siglip-timm", "open_clip_model.safetensors", "open_clip_config.json"),
 ];
 
@@ -146,7 +150,7 @@ fn sizes_are_those_of_the_file() {
     assert_eq!(widths, [(4, false), (8, false), (16, false), (32, true), (64, true)]);
     assert_eq!((net.reduction(), net.embed_dim), (64, 20));
     let EncoderConfig::Vit(vit) = encoder("pe-timm-g") else { panic!("a ViT") };
-    assert_eq!((vit.tower.heads, vit.tower.hidden_size, vit.has_rotary_positions), (16, 64, true));
+    assert_eq!((vit.tower.heads, vit.tower.hidden_size, vit.rotary), (16, 64, Some(Rotary::PeCore)));
 }
 
 /// Every tensor of a tower is needed but for counters, and the error names it, or one beside it.
@@ -254,13 +258,14 @@ fn tensors_of_another_size_or_too_many() {
         "qkv_proj.bias",
     );
 
-    // A ConvNeXt is told by its name.
-    let mut convnext = tensors(s0);
-    convnext.retain(|name, _| !name.starts_with("visual."));
-    for name in ["stem.0.weight", "stages.0.blocks.0.conv_dw.weight"] {
-        convnext.insert(format!("{trunk}.{name}"), (Dtype::F16, vec![1], vec![0; 2]));
-    }
-    assert_error(load(s0, &convnext), Unsupported, "ConvNeXt");
+    // The configuration's tower and the tensors' are two.
+    let mut convnext = tensors("convnext-timm");
+    assert_error(load(s0, &convnext), Unsupported, "\"convnext_…\" of timm's sizes");
+    let name = format!("{trunk}.stages.3.blocks.0.mlp.fc1.weight");
+    convnext.insert(name, (Dtype::F16, vec![1 << 17, 1], vec![0; 1 << 18]));
+    assert_error(load("convnext-timm", &convnext), Config, "MLP of 131072");
+    let nothing = load_with(&serial(), &file(&tensors("convnext-timm")), None, &ClipOptions::default());
+    assert_error(nothing, ErrorCode::NotFound, "open_clip_config.json");
 }
 
 #[test]
@@ -295,6 +300,47 @@ fn settings_that_are_not_the_tensors() {
         ("pe-timm", "/embed_dim", json!(21), Config, "embed_dim"),
         ("pe-timm", "/text_cfg/context_length", json!(77), Config, "context_length"),
         ("siglip-timm", "/vision_cfg/timm_proj", json!(null), Unsupported, "timm_proj"),
+        (
+            "convnext-timm",
+            "/vision_cfg/timm_model_name",
+            json!("convnextv2_base"),
+            Unsupported,
+            "convnextv2_base",
+        ),
+        ("convnext-timm", "/vision_cfg/timm_pool", json!("abs_attn"), Unsupported, "timm_pool"),
+        ("convnext-timm", "/vision_cfg/timm_proj", json!("mlp"), Unsupported, "timm_proj"),
+        ("convnext-d-timm", "/vision_cfg/timm_proj", json!(null), Unsupported, "timm_proj"),
+        ("convnext-timm", "/vision_cfg/timm_proj_bias", json!(true), Unsupported, "timm_proj_bias"),
+        ("convnext-timm", "/vision_cfg/image_size", json!(80), InvalidArgument, "multiples of 32"),
+        // Its tensors have the names of an EVA, and its norms stand behind.
+        (
+            "eva-timm",
+            "/vision_cfg/timm_model_name",
+            json!("eva02_enormous_patch14_clip_224"),
+            Unsupported,
+            "enormous",
+        ),
+        (
+            "eva-timm",
+            "/vision_cfg/timm_model_name",
+            json!("eva02_base_patch16_clip_224"),
+            Unsupported,
+            "the EVA whose",
+        ),
+        (
+            "eva02-timm",
+            "/vision_cfg/timm_model_name",
+            json!("vit_base_patch16_clip_224"),
+            Unsupported,
+            "the EVA whose",
+        ),
+        (
+            "pe-timm",
+            "/vision_cfg/timm_model_name",
+            json!("eva_giant_patch14_clip_224"),
+            Unsupported,
+            "no EVA whose",
+        ),
         (
             "mobileclip-s0-timm",
             "/vision_cfg/timm_model_name",

@@ -83,6 +83,32 @@ pub fn forward_parallel(cx: &Cx, activation: Activation, x: &mut [f32]) {
     split_rows(cx, "activation", x, 1, |_, x| forward(cx.level(), activation, x));
 }
 
+/// `out[row][i] = activation(x[row][i]) · x[row][dim + i]` for rows `x: [rows, 2 · dim]` and `out: [rows, dim]`: gates, and what
+/// they let pass (Shazeer, GLU Variants Improve Transformer, 2020).
+///
+/// # Panics
+/// If a slice is not as many rows as the other.
+pub fn gate(cx: &Cx, activation: Activation, x: &[f32], dim: usize, out: &mut [f32]) {
+    struct Gate<'a>(Activation, &'a [f32], usize, &'a mut [f32]);
+    impl Vectorize for Gate<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let Self(activation, x, dim, out) = self;
+            for (x, out) in x.chunks_exact(2 * dim).zip(out.chunks_exact_mut(dim)) {
+                let (gates, values) = x.split_at(dim);
+                out.copy_from_slice(gates);
+                apply_slice(s, activation, out);
+                out.iter_mut().zip(values).for_each(|(out, value)| *out *= value);
+            }
+        }
+    }
+    assert_eq!(Some(x.len()), out.len().checked_mul(2), "gates and values of rows of {dim}");
+    split_rows(cx, "activation", out, dim, |rows, out| {
+        cx.level().dispatch(Gate(activation, &x[2 * dim * rows.start..2 * dim * rows.end], dim, out));
+    });
+}
+
 /// `out[i] = scale · σ(x[i]) + bias`.
 ///
 /// # Panics

@@ -4,7 +4,7 @@ use crate::error::{Error, Result, err};
 use crate::weights::Scope;
 
 /// Families, and tensors that every checkpoint of one has.
-const FAMILIES: [(&str, &[&str]); 3] = [
+const FAMILIES: [(&str, &[&str]); 5] = [
     (
         "SAM 2",
         &[
@@ -19,6 +19,11 @@ const FAMILIES: [(&str, &[&str]); 3] = [
             "image_encoder.patch_embed.proj.weight",
             "image_encoder.patch_embed.seq.0.c.weight",
         ],
+    ),
+    ("Jina-CLIP", &["text_model.transformer.embeddings.word_embeddings.weight"]),
+    (
+        "TinyCLIP in the naming of its own program; its weights for transformers load",
+        &["_logit_scale.logit_scale", "_logit_scale.module.logit_scale"],
     ),
     (
         "CLIP",

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::preprocess::{self, Preprocess};
 use super::tokenizer::Tokenizer;
-use crate::error::{ErrorCode, Result, err};
+use crate::error::{Error, ErrorCode, Result, err};
 use crate::exec::{
     Cx, Monitor, ScratchReq, TryCollect, check_memory, try_copied, try_string_with_capacity,
     try_with_capacity, try_zeroed,
@@ -18,7 +18,7 @@ use crate::kernels::gemm::{Packing, WeightFormat};
 use crate::kernels::{finite, norm, softmax};
 use crate::models::clip::naming::Naming;
 use crate::models::clip::{
-    ClipConfig, ClipModel, EncoderConfig, FastVitConfig, TextConfig, TextTower, VisionEncoder,
+    ClipConfig, ClipModel, EncoderConfig, FastVitConfig, TextConfig, TextEncoder, VisionEncoder,
 };
 use crate::nn::Trace;
 use crate::setters::setters;
@@ -435,7 +435,7 @@ impl Clip {
         vision.ok_or_else(|| err!(Unsupported, "the model has only a text tower: pictures cannot be encoded"))
     }
 
-    fn text(&self) -> Result<(&TextTower, &TextConfig)> {
+    fn text(&self) -> Result<(&TextEncoder, &TextConfig)> {
         let text = self.model.text.as_ref().zip(self.model.config.text.as_ref());
         text.ok_or_else(|| err!(Unsupported, "the model has only an image tower: texts cannot be encoded"))
     }
@@ -525,6 +525,7 @@ fn load_preprocess(bundle: &Bundle<'_>, model: &ClipModel, review: &mut Review) 
                 Ok(profile)
             }
             None if model.naming == Naming::Siglip => Preprocess::siglip(image_size),
+            None if model.is_chinese_clip() => Preprocess::chinese_clip(image_size),
             None if model.is_pe_core() => Preprocess::pe_core(image_size),
             None if model.is_mobile_clip() => Preprocess::mobile_clip(image_size, has_five_stages(model)),
             None => Preprocess::clip(image_size),
@@ -548,16 +549,31 @@ fn load_tokenizer(bundle: &Bundle<'_>, model: &ClipModel, vocabulary: Option<&[u
     };
     let fits = !model.naming.is_hugging_face() && text.vocab_size == OPENAI;
     let tokenizer = Tokenizer::from_files(|name| bundle.file(name), vocabulary.filter(|_| fits))?;
-    let tokenizer = tokenizer.ok_or_else(|| {
-        err!(
-            NotFound,
-            "no tokenizer beside the weights: tokenizer.json, vocab.json and merges.txt, \
-             bpe_simple_vocab_16e6.txt[.gz], vocab.txt or spiece.model"
-        )
-    })?;
+    let tokenizer = match tokenizer {
+        Some(tokenizer) => tokenizer,
+        None => return Err(no_tokenizer(bundle)?),
+    };
     let (tokens, embeddings) = (tokenizer.vocabulary_size(), text.vocab_size);
     if tokens > embeddings {
         return Err(err!(Tokenizer, "tokenizer of {tokens} tokens for a model with {embeddings}"));
     }
     tokenizer.with_context_length(text.context_length)
+}
+
+/// The error of a model with no tokenizer beside it, which names the one that OpenCLIP takes from elsewhere.
+fn no_tokenizer(bundle: &Bundle<'_>) -> Result<Error> {
+    const FILES: &str = "tokenizer.json, vocab.json and merges.txt, bpe_simple_vocab_16e6.txt[.gz], vocab.txt or spiece.model";
+    let config = bundle.config("open_clip_config.json")?;
+    let named = match &config {
+        Some(config) => config.str_or("model_cfg.text_cfg.hf_tokenizer_name", "")?,
+        None => "",
+    };
+    Ok(match named {
+        "" => err!(NotFound, "no tokenizer beside the weights: {FILES}"),
+        _ => err!(
+            NotFound,
+            "no tokenizer beside the weights: open_clip_config.json takes that of {named:?}, whose tokenizer.json and \
+             tokenizer_config.json are missing"
+        ),
+    })
 }

@@ -36,6 +36,19 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     mobileclip-l-timm       BF16, OpenCLIP naming with a CLIP's Vision Transformer of timm
     mobileclip-s0-apple     F16, Apple's naming: a FastViT, and convolutions in the text tower
     mobileclip-b-apple      F16, Apple's naming: the Vision Transformer with a stem of convolutions
+    eva-timm        F16, OpenCLIP naming with an EVA of timm: keys without bias
+    eva02-timm      BF16, the same with an EVA-02: gated MLPs, norms within layers, rotary positions
+    convnext-timm   F16, OpenCLIP naming with a ConvNeXt of timm and a text tower without prefix; a matrix projects
+    convnext-d-timm BF16, the same; an MLP projects
+    chinese         F16, Chinese-CLIP in transformers: a BERT for texts; vocab.txt; texts.*
+    xlm-roberta     F16, OpenCLIP with an XLM-R for texts: the mean through an MLP; texts.*
+    bert            BF16, OpenCLIP with a BERT for texts: its own pooler and a matrix
+    m-clip          F16, M-CLIP: an XLM-R's mean through a linear layer, and no image tower; texts.*
+    metaclip2       F16, MetaCLIP 2 in transformers: token 2 ends texts; texts.*
+    tinyclip        F16, transformers: towers of different width and depth, config.json as transformers saves it
+    metaclip        F16, transformers with QuickGELU, pytorch_model.bin
+    laion           F16, the same weights in the naming of transformers and of OpenCLIP
+    dfn             F16, OpenCLIP naming with QuickGELU, pictures are squeezed
     siglip-timm     F16, OpenCLIP naming of SigLIP with a Vision Transformer of timm
 
   weights           model.safetensors (Hugging Face, OpenAI), open_clip_model.safetensors (OpenCLIP)
@@ -52,6 +65,7 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     input_ids i64 [3, context]                  short, longer and full rows
     text.embeddings [3, context, D], text.layers.<i>, text.final_layer_norm
     text.pooled [3, D], text_embeds [3, E]      projected, not normalised
+    text.embeddings, text.layers.<i> [n, D]     of a BERT: the tokens of all texts but padding
     vision.stem, vision.stages.<i>.downsample, vision.stages.<i>.blocks.<j> [B, H, W, C]
                                                 instead, of a FastViT: its maps
     vision.pooled.even, vision.pooled.odd [B, C]  means of channels with even and with odd numbers
@@ -64,6 +78,8 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
   end_to_end.{safetensors,json}                 image.<i> u8, template and labels -> pixels, input_ids,
                                                 {image,text}_embeds_normalized, logits_per_image,
                                                 probabilities; of a SigLIP, from token ids
+
+  texts.{safetensors,json}                      strings and their ids -> text_embeds_normalized; chinese: pictures, too
 
   ResNets are open_clip's models. For the other original namings, open_clip's model with the converted tensors is checked to agree.
 
@@ -280,6 +296,7 @@ from generators import (
     clip,
     clip_resnet,
     masks,
+    relatives,
     resize,
     sam2_decoder,
     sam2_encoder,
@@ -289,6 +306,7 @@ from generators import (
     sam_encoder,
     sam_predictor,
     siglip,
+    text_towers,
     tokenizer,
     tokenizer_files,
     tokenizer_parts,
@@ -310,6 +328,8 @@ GENERATORS = {
     "clip_resnet": clip_resnet,
     "siglip": siglip,
     "towers": towers,
+    "text_towers": text_towers,
+    "relatives": relatives,
     "sam_encoder": sam_encoder,
     "sam_decoder": sam_decoder,
     "sam2_decoder": sam2_decoder,

@@ -2,8 +2,8 @@
 
 use vitrum::image::{ImageView, PixelFormat};
 use vitrum::models::clip::config::{
-    ClassToken, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, ResNetConfig, TextConfig, TowerConfig,
-    VitConfig,
+    ClassToken, ConvNextConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, ResNetConfig,
+    TextConfig, TowerConfig, VitConfig,
 };
 use vitrum::pipelines::clip::{Clip, EncodeOptions};
 
@@ -34,6 +34,7 @@ fn image(clip: &Clip, config: &EncoderConfig, bench: &mut Bench<'_>) -> Result<(
         EncoderConfig::Vit(vit) => vit_flops(vit, [height, width]),
         EncoderConfig::ResNet(net) => resnet_flops(net, height * width),
         EncoderConfig::FastVit(net) => fast_vit_flops(net, height * width),
+        EncoderConfig::ConvNext(net) => conv_next_flops(net, height * width),
     };
     for batch in BATCHES {
         let images = vec![view; batch];
@@ -115,6 +116,21 @@ fn fast_vit_flops(config: &FastVitConfig, pixels: usize) -> f64 {
     let last = 2 * stages[stages.len() - 1].width;
     products += map * 9 * last + last * config.embed_dim;
     2.0 * products as f64
+}
+
+/// Stem, downsampling, blocks and projection, of a picture of `pixels` pixels.
+fn conv_next_flops(config: &ConvNextConfig, pixels: usize) -> f64 {
+    let mut map = pixels / 16;
+    let mut products = map * 48 * config.stages[0].width;
+    for (i, stage) in config.stages.iter().enumerate() {
+        let dim = stage.width;
+        if i > 0 {
+            map /= 4;
+            products += map * 4 * config.stages[i - 1].width * dim;
+        }
+        products += stage.blocks * map * (49 * dim + 2 * dim * stage.intermediate_size);
+    }
+    2.0 * (products + config.stages[config.stages.len() - 1].width * config.embed_dim) as f64
 }
 
 /// Stem, bottlenecks and attention pool, of a picture of `pixels` pixels.

@@ -167,7 +167,8 @@ impl Head<'_, '_> {
 
     /// Attends from the queries of `which` (at most `TILES`) of `tiles` tiles to all keys.
     fn attend(&mut self, tiles: usize, which: Range<usize>) {
-        let Sizes { keys, head_dim, products, .. } = self.problem.sizes;
+        let Sizes { head_dim, products, .. } = self.problem.sizes;
+        let keys = self.sequence.keys.len();
         let depth = self.kernel.row_words(head_dim);
         let stride = head_dim.next_multiple_of(self.kernel.nr());
         let first = self.tile(tiles, which.start).start;
@@ -280,7 +281,7 @@ impl Head<'_, '_> {
     /// Adds `weights · V` for `block` keys from `key` on to the outputs at `at`.
     fn accumulate(&mut self, at: usize, rows: usize, key: usize, block: usize) {
         let nr = self.kernel.nr();
-        let Sizes { keys, head_dim, .. } = self.problem.sizes;
+        let (keys, head_dim) = (self.sequence.keys.len(), self.problem.sizes.head_dim);
         let stride = head_dim.next_multiple_of(nr);
         let [keys, key_words, block_words] = [keys, key, block].map(|k| self.kernel.panel_words(k));
         for column in (0..stride).step_by(nr) {

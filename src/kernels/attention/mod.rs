@@ -65,6 +65,9 @@ pub enum Bias<'a> {
     None,
     /// −∞ where the key comes after the query; needs `queries == keys`.
     Causal,
+    /// −∞ where query and key are in different runs of tokens: run `i` is tokens `bounds[i]..bounds[i + 1]`. Needs `queries ==
+    /// keys`; only in [`attention`]. So texts of different lengths lie one after the other, without padding.
+    Runs(&'a [usize]),
     /// A matrix `[queries, keys]`, the same for every head and sequence. A row of −∞ gives NaN, as in PyTorch.
     Additive(&'a [f32]),
     /// A matrix for each head, `[heads, queries, keys]`, the same for every sequence.

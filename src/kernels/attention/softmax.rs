@@ -43,7 +43,7 @@ pub(super) struct SoftmaxBlock<'a> {
     pub(super) keys: usize,
     /// The keys of the sequence.
     pub(super) grid: [usize; 2],
-    /// Not per head: the head's own matrix was chosen.
+    /// Not per head and not of runs: the head's own matrix, and its run, were chosen.
     pub(super) bias: Bias<'a>,
     /// Of each row, its products with the tables of relative positions.
     pub(super) products: &'a [f32],
@@ -75,7 +75,7 @@ impl Vectorize for SoftmaxBlock<'_> {
                     let [rows, columns] = positions.runs([y, x]);
                     add_outer(s, &products[rows], &products[columns], key, &mut scores[..self.keys]);
                 }
-                Bias::None | Bias::PerHead(_) => (),
+                Bias::None | Bias::Runs(_) | Bias::PerHead(_) => (),
             }
             // Beyond the visible keys the weight is 2^−∞ = 0, up to whole chunks.
             let width = self.keys.next_multiple_of(if self.are_bf16 { PAIRS } else { CHUNK });

@@ -72,6 +72,10 @@ impl Problem {
                     Bias::None => 0.0,
                     Bias::Causal if key > query => f64::NEG_INFINITY,
                     Bias::Causal => 0.0,
+                    Bias::Runs(bounds) => {
+                        let run = |token: usize| bounds.iter().filter(|bound| **bound <= token).count();
+                        if run(query) == run(key) { 0.0 } else { f64::NEG_INFINITY }
+                    }
                     Bias::Additive(bias) => f64::from(bias[query * keys + key]),
                     Bias::PerHead(bias) => f64::from(bias[(sequence % heads * queries + query) * keys + key]),
                     Bias::Relative(_) => unreachable!("only windows have distances"),
@@ -176,6 +180,29 @@ fn causal() {
             problem.check(&cx, Bias::Causal, Place::End);
         }
     }
+}
+
+#[test]
+fn runs() {
+    for level in Level::available() {
+        let cx = Cx::serial(level);
+        for bounds in [&[0, 1][..], &[0, 1, 18, 19, 35], &[0, 300, 317, 600]] {
+            let tokens = bounds[bounds.len() - 1];
+            let problem = Problem::new([2, 3, tokens, tokens, 20]);
+            for place in Place::ALL {
+                problem.check(&cx, Bias::Runs(bounds), place);
+            }
+            assert_same_for_any_threads(level, |cx| {
+                problem.run(cx, Bias::Runs(bounds), Place::Start).to_vec()
+            });
+        }
+    }
+}
+
+#[test]
+#[should_panic = "runs of"]
+fn runs_that_leave_tokens_out_panic() {
+    Problem::new([1, 1, 9, 9, 8]).run(&Cx::serial(Level::detect()), Bias::Runs(&[0, 4]), Place::End);
 }
 
 #[test]

@@ -74,6 +74,11 @@ impl<'a> Padded<'a> {
         Self { tokens, grid: [tokens.layout.rows, tokens.layout.columns], padding: &[] }
     }
 
+    /// Places of the grid.
+    pub(super) fn len(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+
     /// The features at all places of the grid, line by line.
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a [f32]> {
         let Self { tokens, grid: [rows, columns], padding } = *self;

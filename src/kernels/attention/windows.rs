@@ -68,7 +68,7 @@ pub fn attention_windows(
     let places = keys.and_then(|keys| keys.checked_mul(keys));
     match bias {
         Bias::None => (),
-        Bias::Causal => panic!("windows have no order"),
+        Bias::Causal | Bias::Runs(_) => panic!("windows have no order"),
         Bias::Additive(bias) => assert_eq!(Some(bias.len()), places, "bias of {shape:?}"),
         Bias::PerHead(bias) => {
             assert_eq!(Some(bias.len()), places.and_then(|n| n.checked_mul(heads)), "bias of {shape:?}");

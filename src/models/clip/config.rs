@@ -1,5 +1,7 @@
 //! The sizes of a CLIP, from its configuration file or from its tensors.
 
+mod bert;
+mod conv_next;
 mod fast_vit;
 mod hugging_face;
 mod mobile_clip;
@@ -25,6 +27,8 @@ pub enum Pooling {
     First,
     /// The last one of all, after padding.
     Last,
+    /// The mean of all but padding.
+    Mean,
 }
 
 /// Which of the image tower's tokens become the embedding.
@@ -74,6 +78,26 @@ pub enum PatchStem {
     },
 }
 
+/// Whose rotary positions they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotary {
+    /// PE-Core's.
+    PeCore,
+    /// EVA-02's.
+    Eva,
+}
+
+/// The layers of a Vision Transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Those of Vaswani et al.
+    Plain,
+    /// EVA's: keys have no bias.
+    Eva,
+    /// EVA-02's: as EVA's, with a gated MLP, and norms within it and within attention.
+    Eva02,
+}
+
 /// What becomes of position embeddings for an input of another size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherSizes {
@@ -120,6 +144,8 @@ pub enum EncoderConfig {
     ResNet(ResNetConfig),
     /// MobileCLIP's FastViT.
     FastVit(FastVitConfig),
+    /// A ConvNeXt.
+    ConvNext(ConvNextConfig),
 }
 
 impl EncoderConfig {
@@ -129,6 +155,7 @@ impl EncoderConfig {
             Self::Vit(vit) => vit.tower.embed_dim(),
             Self::ResNet(net) => net.embed_dim,
             Self::FastVit(net) => net.embed_dim,
+            Self::ConvNext(net) => net.embed_dim,
         }
     }
 
@@ -136,7 +163,7 @@ impl EncoderConfig {
         match self {
             Self::Vit(vit) => vit.tower.activation = activation,
             // Their activations are ReLU and GELU in every checkpoint.
-            Self::ResNet(_) | Self::FastVit(_) => (),
+            Self::ResNet(_) | Self::FastVit(_) | Self::ConvNext(_) => (),
         }
     }
 
@@ -144,6 +171,8 @@ impl EncoderConfig {
         match self {
             Self::Vit(vit) => vit.check(),
             Self::ResNet(net) => limit("width", net.features(), MAX_WIDTH),
+            // Checked as it was read.
+            Self::ConvNext(_) => Ok(()),
             Self::FastVit(net) => {
                 net.stages().iter().try_for_each(|stage| limit("width", stage.width, MAX_WIDTH))
             }
@@ -164,8 +193,10 @@ pub struct VitConfig {
     pub class_token: ClassToken,
     /// Whether there is a layer norm before the transformer.
     pub has_pre_norm: bool,
-    /// Whether queries and keys turn with the places of their tokens, beside the position embeddings.
-    pub has_rotary_positions: bool,
+    /// How queries and keys turn with the places of their tokens, beside the position embeddings, if they do.
+    pub rotary: Option<Rotary>,
+    /// What its layers are.
+    pub block: Block,
     /// What becomes of position embeddings for another input size.
     pub other_sizes: OtherSizes,
     /// Which tokens are the picture's.
@@ -181,7 +212,8 @@ impl VitConfig {
             stem: PatchStem::Linear,
             class_token: ClassToken::Placed,
             has_pre_norm: true,
-            has_rotary_positions: false,
+            rotary: None,
+            block: Block::Plain,
             other_sizes: OtherSizes::Interpolated(Mode::Bicubic),
             pooling: ImagePooling::ClassToken,
         }
@@ -203,7 +235,7 @@ impl VitConfig {
     fn check(&self) -> Result<()> {
         limit("patch size", self.patch_size, MAX_IMAGE)?;
         let TowerConfig { hidden_size: dim, heads, .. } = self.tower;
-        if self.has_rotary_positions && !dim.is_multiple_of(4 * heads) {
+        if self.rotary.is_some() && !dim.is_multiple_of(4 * heads) {
             return Err(err!(Config, "rotary positions of {heads} heads with a width of {dim}"));
         }
         if let ImagePooling::Attention(AttentionPool { heads, intermediate_size }) = self.pooling {
@@ -257,6 +289,37 @@ impl FastVitConfig {
     pub fn reduction(&self) -> usize {
         2 << self.count
     }
+}
+
+/// A ConvNeXt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvNextConfig {
+    /// The sizes of each resolution, from the highest, a quarter of the input's.
+    pub stages: [ConvNextStage; ConvNextConfig::STAGES],
+    /// Added to the variance in layer norms.
+    pub layer_norm_eps: f32,
+    /// Whether the projection is an MLP.
+    pub has_mlp: bool,
+    /// Whether its last layer has a bias.
+    pub has_bias: bool,
+    /// Features of an embedding.
+    pub embed_dim: usize,
+}
+
+impl ConvNextConfig {
+    /// Resolutions.
+    pub const STAGES: usize = 4;
+}
+
+/// Blocks of one resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConvNextStage {
+    /// Channels.
+    pub width: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Features inside the MLPs.
+    pub intermediate_size: usize,
 }
 
 /// CLIP's modified ResNet.
@@ -323,13 +386,30 @@ pub struct TextConfig {
     pub has_mixers: bool,
     /// The id that fills a text up to the context, where that reaches the embedding; `None` for the tokenizer's.
     pub padding: Option<u32>,
+    /// What a BERT has beside its transformer; `None` for any other tower.
+    pub bert: Option<BertConfig>,
+}
+
+/// A BERT or RoBERTa.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BertConfig {
+    /// Position embeddings.
+    pub positions: usize,
+    /// The one of a text's first token. If it is not 0, the tower is a RoBERTa, where padding takes no position.
+    pub first_position: usize,
+    /// Embeddings of token types, of which the first is every token's.
+    pub token_types: usize,
+    /// The id of padding, to which no token attends.
+    pub padding: u32,
+    /// Whether the pooled token goes through a layer and tanh.
+    pub has_pooler: bool,
 }
 
 impl TextConfig {
     /// Whether what follows the end token of a text reaches its embedding, so that texts are always as long as the
     /// context.
     pub fn is_padded(&self) -> bool {
-        !self.is_causal || self.has_mixers || self.pooling == Pooling::Last
+        self.bert.is_none() && (!self.is_causal || self.has_mixers || self.pooling == Pooling::Last)
     }
 }
 
@@ -343,7 +423,7 @@ pub struct ClipConfig {
 }
 
 // Limits: several times the largest published CLIP (bigG: 48 layers of 1664), small enough that no product overflows.
-const MAX_WIDTH: usize = 1 << 14;
+pub(super) const MAX_WIDTH: usize = 1 << 14;
 const MAX_INTERMEDIATE: usize = 1 << 16;
 const MAX_LAYERS: usize = 256;
 const MAX_IMAGE: usize = 1 << 13;
@@ -374,6 +454,7 @@ impl ClipConfig {
             })?;
             match naming {
                 Naming::Siglip => siglip::read(&config, scope, review)?,
+                Naming::MultilingualClip => bert::read_multilingual(&config, scope, review)?,
                 _ => hugging_face::read(&mut config, scope, naming, review)?,
             }
         } else if naming == Naming::MobileClip {
@@ -386,7 +467,9 @@ impl ClipConfig {
             if let Some(vision) = &mut config.vision {
                 vision.encoder.set_activation(activation);
             }
-            if let Some(text) = &mut config.text {
+            if let Some(text) = &mut config.text
+                && text.bert.is_none()
+            {
                 text.tower.activation = activation;
             }
         }

@@ -3,8 +3,8 @@
 //!
 //! - [`config`]: the sizes, from `config.json`, `open_clip_config.json` or the shapes of the tensors;
 //! - [`naming`]: where checkpoints of either naming keep a part;
-//! - [`layer`]: the pre-norm transformer layer of both towers; [`places`]: rotary positions in it;
-//! - [`vision`]: the image tower, one file per architecture; [`text`]: the text tower.
+//! - [`layer`]: the transformer layer of both towers; [`places`]: rotary positions in it;
+//! - [`vision`]: the image tower, [`text`]: the text tower, one file per architecture.
 
 pub mod config;
 pub mod layer;
@@ -16,10 +16,10 @@ pub mod text;
 pub mod vision;
 
 pub use config::{
-    ClipConfig, EncoderConfig, FastVitConfig, ImagePooling, PatchStem, Pooling, ResNetConfig, TextConfig,
-    VisionConfig, VitConfig,
+    BertConfig, Block, ClipConfig, ConvNextConfig, ConvNextStage, EncoderConfig, FastVitConfig, ImagePooling,
+    PatchStem, Pooling, ResNetConfig, Rotary, TextConfig, VisionConfig, VitConfig,
 };
-pub use text::TextTower;
+pub use text::TextEncoder;
 pub use vision::VisionEncoder;
 
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub struct ClipModel {
     /// Pictures to embeddings; `None` if the checkpoint has no image tower.
     pub vision: Option<VisionEncoder>,
     /// Tokens to embeddings; `None` if the checkpoint has no text tower.
-    pub text: Option<TextTower>,
+    pub text: Option<TextEncoder>,
     /// `exp(logit_scale)`, the factor from cosine to logit; `None` where a checkpoint of one tower has none.
     pub logit_scale: Option<f32>,
     /// What is added to every logit of a SigLIP; `None` for a CLIP.
@@ -56,7 +56,7 @@ impl ClipModel {
         self.naming == Naming::Siglip || self.logit_bias.is_some()
     }
 
-    /// Binds a checkpoint in Hugging Face's, OpenAI's, OpenCLIP's, Meta's or Apple's naming, with both towers or one of them.
+    /// Binds a checkpoint in one of the [namings](Naming), with both towers or one of them.
     ///
     /// `activation` overrides what the files say, or do not say. `review` hears of what is left over.
     ///
@@ -78,7 +78,7 @@ impl ClipModel {
             review.limits().check_image_size(vision.image_size)?;
         }
         let vision = config.vision.map(|config| VisionEncoder::bind(&scope, naming, &config)).transpose()?;
-        let text = config.text.map(|config| TextTower::bind(&scope, naming, &config)).transpose()?;
+        let text = config.text.map(|config| TextEncoder::bind(&scope, naming, &config)).transpose()?;
         let is_whole = vision.is_some() && text.is_some();
         let has_scale = is_whole || scope.contains("logit_scale");
         let mut logit_scale = has_scale.then(|| scope.scalar("logit_scale").map(libm::expf)).transpose()?;
@@ -88,23 +88,30 @@ impl ClipModel {
         let has_bias = match naming {
             Naming::Siglip => has_scale,
             // Of OpenCLIP's models, those that were trained with a sigmoid have one.
-            Naming::Original | Naming::OriginalCustomText | Naming::Timm => scope.contains("logit_bias"),
-            Naming::HuggingFace | Naming::HuggingFaceTower | Naming::MobileClip => false,
+            Naming::Original | Naming::OriginalCustomText | Naming::Timm | Naming::TimmPlainText => {
+                scope.contains("logit_bias")
+            }
+            _ => false,
         };
         let logit_bias = has_bias.then(|| scope.scalar("logit_bias")).transpose()?;
-        // OpenAI's archives keep their sizes as tensors.
-        let sizes: &[&str] = match naming.is_hugging_face() {
-            true => &[],
-            false => &["input_resolution", "context_length", "vocab_size"],
-        };
-        review.tensors(&scope, sizes)?;
+        // OpenAI's archives keep their sizes as tensors. A BERT has its own pooler, whether it is used or not.
+        let sizes = ["input_resolution", "context_length", "vocab_size"];
+        let sizes = if naming.is_hugging_face() { &[][..] } else { &sizes };
+        let bert = config.text.and_then(|text| text.bert);
+        let pooler = if bert.is_some_and(|bert| !bert.has_pooler) { &["pooler"][..] } else { &[] };
+        review.tensors(&scope, &[sizes, pooler].concat())?;
         Ok(Self { naming, config, vision, text, logit_scale, logit_bias })
+    }
+
+    /// Whether this is Chinese-CLIP in the naming of its own program.
+    pub fn is_chinese_clip(&self) -> bool {
+        self.naming == Naming::Original && self.config.text.is_some_and(|text| text.bert.is_some())
     }
 
     /// Whether this is Meta's PE-Core: rotary positions tell.
     pub fn is_pe_core(&self) -> bool {
         let encoder = self.config.vision.map(|vision| vision.encoder);
-        matches!(encoder, Some(EncoderConfig::Vit(vit)) if vit.has_rotary_positions)
+        matches!(encoder, Some(EncoderConfig::Vit(vit)) if vit.rotary == Some(Rotary::PeCore))
     }
 
     /// Whether this is Apple's MobileCLIP or MobileCLIP 2, whose weights are licensed for research alone. Of those in timm's
@@ -119,6 +126,7 @@ impl ClipModel {
 
     /// Bytes of weights held.
     pub fn bytes(&self) -> usize {
-        self.vision.as_ref().map_or(0, VisionEncoder::bytes) + self.text.as_ref().map_or(0, TextTower::bytes)
+        self.vision.as_ref().map_or(0, VisionEncoder::bytes)
+            + self.text.as_ref().map_or(0, TextEncoder::bytes)
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Clip, EncodeOptions, TOKENS};
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, check_memory, try_copied, try_filled, try_with_capacity, try_zeroed};
-use crate::models::clip::TextTower;
+use crate::models::clip::TextEncoder;
 use crate::nn::Trace;
 
 impl Clip {
@@ -58,7 +58,8 @@ impl Clip {
             let (mut rest, mut out_rest) = (tokens, &mut *out);
             while !rest.is_empty() {
                 let (mut count, mut length) = text_batch(rest);
-                let mut padding = padding;
+                // A BERT finds padding by its id.
+                let mut padding = config.bert.map_or(padding, |bert| bert.padding);
                 if config.is_padded() {
                     (length, padding) = (config.context_length, config.padding.unwrap_or(padding));
                     count = count.min((TOKENS / length).max(1));
@@ -78,7 +79,7 @@ impl Clip {
 /// Embeds a batch of texts, padded to `length` with `padding`.
 fn encode_padded(
     cx: &Cx,
-    text: &TextTower,
+    text: &TextEncoder,
     tokens: &[Vec<u32>],
     (length, padding): (usize, u32),
     out: &mut [f32],

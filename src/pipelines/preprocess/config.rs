@@ -52,7 +52,9 @@ fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
     for key in ["image_processor_type", "feature_extractor_type"] {
         let kind = config.str_or(key, "CLIPImageProcessor")?;
         is_siglip |= kind.starts_with("SiglipImageProcessor");
-        if !is_siglip && !kind.starts_with("CLIPImageProcessor") && kind != "CLIPFeatureExtractor" {
+        // Chinese-CLIP's is CLIP's.
+        let clip = kind.strip_prefix("Chinese").unwrap_or(kind);
+        if !is_siglip && !clip.starts_with("CLIPImageProcessor") && clip != "CLIPFeatureExtractor" {
             return Err(err!(
                 Unsupported,
                 "{}: {key} is {kind:?}, expected \"CLIPImageProcessor\" or \"SiglipImageProcessor\"",

@@ -98,6 +98,16 @@ impl Preprocess {
         Self::from_config(&Config::parse("open_clip_config.json", config)?, image_size)
     }
 
+    /// That of Chinese-CLIP's own program: both sides to `image_size` (bicubic), OpenAI's mean and deviation. Source:
+    /// `cn_clip/clip/utils.py` of Chinese-CLIP.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorCode::Config) for an impossible `image_size`.
+    pub fn chinese_clip(image_size: usize) -> Result<Self> {
+        let config = br#"{"preprocess_cfg": {"resize_mode": "squash"}}"#;
+        Self::from_config(&Config::parse("open_clip_config.json", config)?, image_size)
+    }
+
     /// Height and width of the model input.
     pub fn output_size(&self) -> (usize, usize) {
         self.output

@@ -89,7 +89,10 @@ pub(super) fn load<'f>(
         }
         for (name, kind) in FOREIGN {
             if read(name)?.is_some() {
-                return Err(err!(Unsupported, "{name} is {kind}; CLIP's tokenizer is byte-level BPE"));
+                return Err(err!(
+                    Unsupported,
+                    "{name} is {kind}, which is not read; put the tokenizer.json of the same tokenizer beside it"
+                ));
             }
         }
         if fallback.is_some() {

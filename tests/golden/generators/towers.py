@@ -14,7 +14,7 @@ import open_clip
 import timm
 import torch
 from timm.layers import LayerNorm, LayerNorm2d
-from timm.models import eva, fastvit, vision_transformer, vision_transformer_hybrid
+from timm.models import convnext, eva, fastvit, vision_transformer, vision_transformer_hybrid
 
 from .clip import CLIP_MEAN, CLIP_STD, Recorder, write_weights
 from .common import seeded, write_json, write_tensors
@@ -128,6 +128,17 @@ def siglip_vit(num_classes, global_pool, **_):
                                                 class_token=False, num_classes=num_classes, global_pool=global_pool)
 
 
+def eva_giant(num_classes, global_pool, **_):
+    return eva.Eva(img_size=24, patch_size=8, embed_dim=64, depth=1, num_heads=16, mlp_ratio=2, num_classes=num_classes,
+                   global_pool=global_pool)
+
+
+def eva02(num_classes, global_pool, **_):
+    return eva.Eva(img_size=24, patch_size=8, embed_dim=48, depth=2, num_heads=12, mlp_ratio=4 * 2 / 3, qkv_fused=False,
+                   swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16),
+                   num_classes=num_classes, global_pool=global_pool)
+
+
 SIGLIP_TEXT = {"no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}}
 SQUASH = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bilinear", "resize_mode": "squash"}
 PLAIN = {"mean": [0.0] * 3, "std": [1.0] * 3, "interpolation": "bilinear", "resize_mode": "shortest"}
@@ -141,6 +152,10 @@ OPENCLIP = [
     ("mobileclip-b-timm", "vit_base_mci_224", mci_vit, 48, "token", {"no_causal_mask": False}, PLAIN, torch.float16),
     ("mobileclip-l-timm", "vit_large_patch14_clip_224", clip_vit, 56, "token", {"no_causal_mask": True},
      PLAIN | {"mean": CLIP_MEAN, "std": CLIP_STD}, torch.bfloat16),
+    ("eva-timm", "eva_giant_patch14_clip_224", eva_giant, 24, "token", {"width": 32, "layers": 1},
+     PLAIN | {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic"}, torch.float16),
+    ("eva02-timm", "eva02_base_patch16_clip_224", eva02, 24, "token", {"width": 32, "layers": 1},
+     PLAIN | {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic"}, torch.bfloat16),
     ("siglip-timm", "vit_base_patch16_siglip_224", siglip_vit, 48, "map", SIGLIP_TEXT, SQUASH, torch.float16),
 ]
 
@@ -158,8 +173,9 @@ def timm_stages(trunk: torch.nn.Module, encode) -> dict:
                     record(f"vision.stages.{i}.blocks.{j}", block)
             record("pooled", trunk.head.global_pool)
         else:
-            record("vision.pre_layrnorm" if isinstance(trunk.norm_pre, torch.nn.LayerNorm) else "vision.embeddings", trunk.norm_pre)
-            if isinstance(trunk.norm_pre, torch.nn.LayerNorm):
+            before = getattr(trunk, "pos_drop", None) if isinstance(trunk, eva.Eva) and trunk.attn_pool is None else trunk.norm_pre
+            record("vision.pre_layrnorm" if isinstance(before, torch.nn.LayerNorm) else "vision.embeddings", before)
+            if isinstance(before, torch.nn.LayerNorm):
                 trunk.norm_pre.register_forward_pre_hook(lambda _, inputs: stages.update({"vision.embeddings": inputs[0]}))
             for i, block in enumerate(trunk.blocks):
                 record(f"vision.layers.{i}", block)
@@ -186,6 +202,59 @@ def openclip_text_stages(text: torch.nn.Module, ids: torch.Tensor, last: bool) -
         stages["text_embeds"] = text(ids)
     ends = torch.full((len(ids),), ids.shape[1] - 1) if last else ids.argmax(-1)
     return stages | {"text.pooled": stages["text.final_layer_norm"][torch.arange(len(ids)), ends]}
+
+
+def convnext_tower(**options) -> torch.nn.Module:
+    net = convnext.ConvNeXt(depths=(1, 1, 2, 1), dims=(8, 16, 24, 32), **options)
+    net.default_cfg = {"pool_size": (2, 2)}
+    return net
+
+
+CONVNEXT = [
+    # name, timm's name, projection, tower, dtype; the text tower's tensors have no prefix.
+    ("convnext-timm", "convnext_base", "linear", {}, torch.float16),
+    ("convnext-d-timm", "convnext_xxlarge", "mlp", {"norm_eps": 1e-5}, torch.bfloat16),
+]
+
+
+def write_convnext(case: tuple, directory: Path) -> None:
+    """LAION's convolutional CLIPs."""
+    name, timm_name, proj, options, dtype = case
+    image, text = 64, TEXT | {"width": 32, "layers": 1}
+    config = {"embed_dim": EMBED, "text_cfg": text,
+              "vision_cfg": {"timm_model_name": timm_name, "timm_model_pretrained": False, "timm_pool": "", "timm_proj": proj,
+                             "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": image}}
+    create, timm.create_model = timm.create_model, lambda name, **_: convnext_tower(**options)
+    try:
+        model = open_clip.CLIP(**config).eval()
+    finally:
+        timm.create_model = create
+    fill(model, name, dtype)
+    pixels = torch.randn(2, 3, image, image, generator=seeded(name + ".pixels"))
+    stages, trunk = {"pixels": pixels}, model.visual.trunk
+    with Recorder(stages) as record:
+        record("vision.stem", trunk.stem)
+        for i, stage in enumerate(trunk.stages):
+            if i:
+                record(f"vision.stages.{i}.downsample", stage.downsample)
+            for j, block in enumerate(stage.blocks):
+                record(f"vision.stages.{i}.blocks.{j}", block)
+        record("pooled", trunk.head.norm)
+        stages["image_embeds"] = model.encode_image(pixels)
+    stages = {key: value.permute(0, 2, 3, 1) if value.dim() == 4 and key != "pixels" else value for key, value in stages.items()}
+    stages["vision.pooled"] = stages.pop("pooled").flatten(1)
+    ids = text_ids(name)
+    stages |= {"input_ids": ids, "text.embeddings": model.token_embedding(ids) + model.positional_embedding}
+    with Recorder(stages) as record:
+        for i, block in enumerate(model.transformer.resblocks):
+            record(f"text.layers.{i}", block)
+        record("text.final_layer_norm", model.ln_final)
+        stages["text_embeds"] = model.encode_text(ids)
+    stages["text.pooled"] = stages["text.final_layer_norm"][torch.arange(len(ids)), ids.argmax(-1)]
+    write_weights(directory / "open_clip_model.safetensors", model.state_dict(), dtype)
+    preprocess = {"mean": CLIP_MEAN, "std": CLIP_STD, "interpolation": "bicubic", "resize_mode": "shortest"}
+    write_json(directory / "open_clip_config.json", {"model_cfg": config, "preprocess_cfg": preprocess})
+    finish(model, stages, directory)
 
 
 def write_openclip(case: tuple, directory: Path) -> None:
@@ -341,10 +410,12 @@ def write_mobile_clip(name: str, variant: str, directory: Path) -> None:
 
 
 def generate(root: Path) -> None:
-    """Write `clip/pe-*`, `clip/mobileclip-*` and `clip/siglip-timm`."""
+    """Write `clip/pe-*`, `clip/mobileclip-*`, `clip/eva*`, `clip/convnext-*` and `clip/siglip-timm`."""
     with torch.inference_mode(False), torch.no_grad():
         for case in OPENCLIP:
             write_openclip(case, root / "clip" / case[0])
+        for case in CONVNEXT:
+            write_convnext(case, root / "clip" / case[0])
         write_pe("pe-meta", 48, 16, 128, True, (64, 48), root / "clip" / "pe-meta")
         write_pe("pe-meta-g", 42, 14, 64, False, (28, 56), root / "clip" / "pe-meta-g")
         write_mobile_clip("mobileclip-s0-apple", "hybrid", root / "clip" / "mobileclip-s0-apple")

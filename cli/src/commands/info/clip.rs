@@ -49,6 +49,12 @@ enum Encoder {
         width: usize,
         heads: usize,
     },
+    ConvNext {
+        /// Of each stage.
+        blocks: Vec<usize>,
+        /// Of the last stage.
+        width: usize,
+    },
 }
 
 /// What is said of Apple's weights.
@@ -67,6 +73,10 @@ impl Encoder {
                 let width = net.stages().last().map_or(0, |stage| stage.width);
                 Self::FastVit { blocks, width, heads: width / FastVitConfig::HEAD_DIM }
             }
+            EncoderConfig::ConvNext(net) => {
+                let blocks = net.stages.iter().map(|stage| stage.blocks).collect();
+                Self::ConvNext { blocks, width: net.stages.last().map_or(0, |stage| stage.width) }
+            }
         }
     }
 
@@ -75,6 +85,9 @@ impl Encoder {
             Self::Vit { patch, tower } => format!("patch {patch}, {}", tower.line()),
             Self::ResNet { blocks: [a, b, c, d], width, heads } => {
                 format!("ResNet of {a}, {b}, {c} and {d} blocks, width {width}, {heads} heads pool")
+            }
+            Self::ConvNext { blocks, width } => {
+                format!("ConvNeXt of {blocks:?} blocks, last width {width}")
             }
             Self::FastVit { blocks, width, heads } => {
                 format!("FastViT of {blocks:?} blocks, last width {width}, {heads} heads")

@@ -1,10 +1,12 @@
 //! Reading `config.json` of `transformers`' CLIPModel, and of the towers saved apart.
 
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::{
     ClipConfig, EncoderConfig, MAX_CONTEXT, MAX_IMAGE, MAX_INTERMEDIATE, MAX_LAYERS, MAX_VOCABULARY,
-    MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
+    MAX_WIDTH, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig, bert,
 };
 use crate::error::Result;
 use crate::kernels::activation::Activation;
@@ -29,6 +31,10 @@ const TOWER_KEYS: [&str; 13] = [
     "vocab_size",
 ];
 
+/// Models of `transformers` that are a CLIP in its own naming: MetaCLIP 2 pools another token, Chinese-CLIP's text tower is a
+/// BERT.
+const FAMILIES: [&str; 3] = ["clip", "metaclip_2", "chinese_clip"];
+
 /// Keys that are absent have the defaults of `CLIPVisionConfig` and `CLIPTextConfig`: ViT-B/32.
 pub(super) fn read(
     config: &mut Config,
@@ -41,15 +47,23 @@ pub(super) fn read(
         config.replace(tower, &format!("{tower}_dict"), |key| !TOWER_KEYS.contains(&key));
     }
     let config = &*config;
-    model_type(config, &["clip", "clip_vision_model", "clip_text_model"], review)?;
-    let (vision, text) = match config.str_or("model_type", "clip")? {
-        "clip_vision_model" => (Some(""), None),
-        "clip_text_model" => (None, Some("")),
+    let kinds = FAMILIES
+        .map(|family| [family.into(), format!("{family}_vision_model"), format!("{family}_text_model")]);
+    model_type(config, &kinds.iter().flatten().map(String::as_str).collect::<Vec<_>>(), review)?;
+    let kind = config.str_or("model_type", "clip")?;
+    let (vision, text) = match kind {
+        _ if kind.ends_with("_vision_model") => (Some(""), None),
+        _ if kind.ends_with("_text_model") => (None, Some("")),
         _ => (Some("vision_config."), Some("text_config.")),
     };
+    // A BERT tells itself by its tensors; a MetaCLIP 2, in which token 2 is the end token, by its name alone.
+    let is_metaclip = kind.starts_with("metaclip_2");
     let (has_vision, has_text) = (naming.has_image_tower(scope), naming.has_text_tower(scope));
     if (vision == Some("") && !has_vision) || (text == Some("") && !has_text) {
         return Err(config.unusable("model_type", "that of the tower that the weights hold"));
+    }
+    if has_text && text.is_some() && naming.has_bert(scope) != kind.starts_with("chinese_clip") {
+        return Err(config.unusable("model_type", "that of the text tower that the weights hold"));
     }
     let whole = vision.is_some() && text.is_some();
     if whole && !(has_vision && has_text) {
@@ -63,7 +77,10 @@ pub(super) fn read(
             .filter(|_| has_vision)
             .map(|at| vision_tower(config, scope, at, whole, review))
             .transpose()?,
-        text: text.filter(|_| has_text).map(|at| text_tower(config, scope, at, whole, review)).transpose()?,
+        text: text
+            .filter(|_| has_text)
+            .map(|at| text_tower(config, scope, at, whole, is_metaclip, review))
+            .transpose()?,
     };
     review.neutral(config, &[("quantization_config", "{}"), ("pruned_heads", "{}")])?;
     // The settings of a tower that the weights do not hold say nothing.
@@ -71,6 +88,9 @@ pub(super) fn read(
     quiet.extend(
         [("vision_config", has_vision), ("text_config", has_text)].iter().filter(|it| !it.1).map(|it| it.0),
     );
+    if naming.has_bert(scope) {
+        quiet.extend(bert::QUIET);
+    }
     review.settings(config, &quiet);
     Ok(read)
 }
@@ -134,9 +154,14 @@ fn text_tower(
     scope: &Scope<'_>,
     at: &str,
     whole: bool,
+    is_metaclip: bool,
     review: &mut Review,
 ) -> Result<TextConfig> {
     let key = |name: &str| format!("{at}{name}");
+    if Naming::HuggingFace.has_bert(scope) {
+        let projection = config.usize_or("projection_dim", 512, 1..=MAX_WIDTH)?;
+        return bert::read_chinese(config, at, projection, review);
+    }
     let projection = Naming::HuggingFace.text().projection;
     let tower = tower(config, scope, at, [512, 2048, 12, 8], (projection, whole), review)?;
     let eos = config.usize_or(&key("eos_token_id"), 49407, 0..=MAX_VOCABULARY)?;
@@ -145,9 +170,10 @@ fn text_tower(
         vocab_size: config.usize_or(&key("vocab_size"), 49408, 1..=MAX_VOCABULARY)?,
         context_length: config.usize_or(&key("max_position_embeddings"), 77, 1..=MAX_CONTEXT)?,
         has_long_positions: false,
-        pooling: if eos == 2 { Pooling::Argmax } else { Pooling::FirstEos(eos as u32) },
+        pooling: if eos == 2 && !is_metaclip { Pooling::Argmax } else { Pooling::FirstEos(eos as u32) },
         is_causal: true,
         has_mixers: false,
         padding: Some(0),
+        bert: None,
     })
 }

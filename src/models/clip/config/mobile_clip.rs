@@ -122,6 +122,7 @@ fn text(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resu
         is_causal,
         has_mixers,
         padding: Some(0),
+        bert: None,
     })
 }
 

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::{
     AttentionPool, ClassToken, ClipConfig, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_LAYERS, MAX_WIDTH,
-    OtherSizes, Pooling, TextConfig, TowerConfig, VisionConfig, VitConfig,
+    OtherSizes, Pooling, Rotary, TextConfig, TowerConfig, VisionConfig, VitConfig,
 };
 use crate::error::{Error, Result, err};
 use crate::kernels::activation::Activation;
@@ -17,8 +17,8 @@ use crate::kernels::resize::interpolate::Mode;
 use crate::models::clip::naming::{Naming, PE_PROBE};
 use crate::weights::{Config, Review, Scope};
 
-const VISION: &str = "model_cfg.vision_cfg";
-const TEXT: &str = "model_cfg.text_cfg";
+pub(super) const VISION: &str = "model_cfg.vision_cfg";
+pub(super) const TEXT: &str = "model_cfg.text_cfg";
 
 /// Heads of the attention that pools PE-Core's tokens, whatever its size.
 const PE_POOL_HEADS: usize = 8;
@@ -75,12 +75,17 @@ pub(super) fn read(
         ));
     }
     let vision = |review: &mut Review| match naming {
-        Naming::Timm => timm::read(scope, config, review),
+        Naming::Timm | Naming::TimmPlainText => timm::read(scope, config, review),
         _ if naming.has_resnet(scope) => resnet::read(scope, config, review),
         _ => vit(scope, naming, config, activation, review),
     };
     let vision = has_vision.then(|| vision(review)).transpose()?;
-    let mut text = has_text.then(|| text(scope, naming, config, activation, review)).transpose()?;
+    let text = |review: &mut Review| match naming {
+        Naming::Original if naming.has_bert(scope) => super::bert::read_original(scope),
+        _ if naming.has_bert(scope) => super::bert::read_open_clip(scope, naming, config),
+        _ => text(scope, naming, config, activation, review),
+    };
+    let mut text = has_text.then(|| text(review)).transpose()?;
     // Of timm's towers without a configuration only known ones are read: MobileCLIP's texts are not causal beside a FastViT.
     if let (None, Some(text), Some(VisionConfig { encoder: EncoderConfig::FastVit(_), .. })) =
         (config, &mut text, &vision)
@@ -121,8 +126,13 @@ fn activation(
         Some(config) => config.bool_or("model_cfg.quick_gelu", false)?,
         None => is_openai,
     };
+    // Chinese-CLIP's own program has no other for pictures; BERTs say themselves which one is theirs.
+    if naming == Naming::Original && naming.has_bert(scope) {
+        return Ok(Activation::QuickGelu);
+    }
     // A ResNet alone has no MLP. PE-Core and timm's towers say themselves which activation is theirs.
-    let is_known = naming == Naming::Timm || scope.contains(PE_PROBE);
+    let is_timm = matches!(naming, Naming::Timm | Naming::TimmPlainText);
+    let is_known = is_timm || scope.contains(PE_PROBE);
     let matters = !is_known && (naming.has_text_tower(scope) || !naming.has_resnet(scope));
     if config.is_none() && !is_openai && !is_given && matters {
         review.warn(
@@ -180,7 +190,7 @@ fn vit(
         let [intermediate_size, _] = scope.at(names.pool).dims("mlp.c_fc.weight")?;
         read.pooling = ImagePooling::Attention(AttentionPool { heads: PE_POOL_HEADS, intermediate_size });
         read.class_token = if has_class { ClassToken::Placed } else { ClassToken::None };
-        read.has_rotary_positions = true;
+        read.rotary = Some(Rotary::PeCore);
         read.other_sizes = OtherSizes::Interpolated(Mode::Bilinear);
     }
     if let Some(config) = config {
@@ -219,6 +229,12 @@ fn text(
     review: &mut Review,
 ) -> Result<TextConfig> {
     let names = naming.text();
+    if !scope.contains(names.token_embedding) && scope.at("text.transformer").names().next().is_some() {
+        return Err(err!(
+            Unsupported,
+            "tensors \"text.transformer…\": a text tower of transformers that is no BERT or RoBERTa (T5, M2M-100)"
+        ));
+    }
     let [context_length, width] = scope.dims(names.positions)?;
     let heads = match config {
         Some(config) => config.usize_or(&format!("{TEXT}.heads"), 8, 1..=MAX_WIDTH)?,
@@ -235,6 +251,7 @@ fn text(
         is_causal: true,
         has_mixers: false,
         padding: Some(0),
+        bert: None,
     };
     if let Some(config) = config {
         let key = |name: &str| format!("{TEXT}.{name}");
@@ -342,6 +359,6 @@ pub(super) fn agrees(config: &Config, key: &str, found: usize) -> Result<()> {
 }
 
 /// The error of a value that is not implemented.
-fn unsupported(config: &Config, key: &str, expected: &str) -> Error {
+pub(super) fn unsupported(config: &Config, key: &str, expected: &str) -> Error {
     err!(Unsupported, "{}", config.unusable(key, expected).message())
 }

@@ -96,5 +96,6 @@ fn text_tower(config: &Config, at: &str, review: &mut Review) -> Result<TextConf
         is_causal: false,
         has_mixers: false,
         padding: None,
+        bert: None,
     })
 }

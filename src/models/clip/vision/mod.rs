@@ -1,9 +1,11 @@
 //! The image tower, whichever a checkpoint has.
 
+mod conv_next;
 mod fast_vit;
 mod resnet;
 mod vit;
 
+pub use conv_next::ConvNext;
 pub use fast_vit::FastVit;
 pub(super) use resnet::REDUCTION;
 pub use resnet::ResNet;
@@ -27,6 +29,8 @@ pub enum VisionEncoder {
     ResNet(Box<ResNet>),
     /// MobileCLIP's.
     FastVit(Box<FastVit>),
+    /// LAION's convolutional CLIPs'.
+    ConvNext(Box<ConvNext>),
 }
 
 impl VisionEncoder {
@@ -38,6 +42,7 @@ impl VisionEncoder {
         Ok(match &config.encoder {
             EncoderConfig::Vit(vit) => Self::Vit(Box::new(Vit::bind(scope, naming, vit, config.image_size)?)),
             EncoderConfig::FastVit(net) => Self::FastVit(Box::new(FastVit::bind(scope, naming, net)?)),
+            EncoderConfig::ConvNext(net) => Self::ConvNext(Box::new(ConvNext::bind(scope, net)?)),
             EncoderConfig::ResNet(net) => {
                 Self::ResNet(Box::new(ResNet::bind(scope, net, config.image_size)?))
             }
@@ -66,6 +71,7 @@ impl VisionEncoder {
             Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
             Self::ResNet(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
             Self::FastVit(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
+            Self::ConvNext(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
         }
     }
 
@@ -78,6 +84,7 @@ impl VisionEncoder {
             Self::Vit(vit) => vit.check_input(size),
             Self::ResNet(net) => net.check_input(size),
             Self::FastVit(net) => net.check_input(size),
+            Self::ConvNext(net) => net.check_input(size),
         }
     }
 
@@ -87,6 +94,7 @@ impl VisionEncoder {
             Self::Vit(vit) => vit.scratch_req(cx, size),
             Self::ResNet(net) => net.scratch_req(cx, size),
             Self::FastVit(net) => net.scratch_req(cx, size),
+            Self::ConvNext(net) => net.scratch_req(cx, size),
         }
     }
 
@@ -96,6 +104,7 @@ impl VisionEncoder {
             Self::Vit(vit) => vit.tokens(size),
             Self::ResNet(net) => net.tokens(size),
             Self::FastVit(net) => net.tokens(size),
+            Self::ConvNext(net) => net.tokens(size),
         }
     }
 
@@ -105,6 +114,7 @@ impl VisionEncoder {
             Self::Vit(vit) => vit.outputs(),
             Self::ResNet(net) => net.outputs(),
             Self::FastVit(net) => net.outputs(),
+            Self::ConvNext(net) => net.outputs(),
         }
     }
 
@@ -114,6 +124,7 @@ impl VisionEncoder {
             Self::Vit(vit) => vit.bytes(),
             Self::ResNet(net) => net.bytes(),
             Self::FastVit(net) => net.bytes(),
+            Self::ConvNext(net) => net.bytes(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A Vision Transformer (Dosovitskiy et al., 2021) with what image towers vary in it: a layer norm before its layers, patches
-//! that a stem of convolutions embeds (MobileCLIP), rotary positions (PE-Core), and tokens that attention pools (SigLIP, PE-Core).
+//! that a stem of convolutions embeds (MobileCLIP), rotary positions (PE-Core, EVA-02), EVA's layers, and tokens that attention pools (SigLIP, PE-Core).
 //!
 //! Sources: `model.py` of OpenAI's CLIP and of open_clip; `modeling_siglip.py` of `transformers`, whose SigLIP 2 (Tschannen et
 //! al., 2025) is the same in its fixed resolutions; `core/vision_encoder/pe.py` of `perception_models` (Bolya et al., 2025);
-//! `mobileclip/models/vit.py` of `ml-mobileclip` (Vasu et al., 2024).
+//! `mobileclip/models/vit.py` of `ml-mobileclip` (Vasu et al., 2024); `eva.py` of timm (Sun et al., EVA-CLIP, 2023).
 
 mod pooling_head;
 mod stem;
@@ -16,9 +16,9 @@ use self::stem::Stem;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect, try_with_capacity, try_zeroed};
 use crate::kernels::attention::Bias;
-use crate::models::clip::config::{ClassToken, ImagePooling, OtherSizes, VitConfig};
+use crate::models::clip::config::{Block, ClassToken, ImagePooling, OtherSizes, Rotary, VitConfig};
 use crate::models::clip::layer::Layer;
-use crate::models::clip::naming::Naming;
+use crate::models::clip::naming::{EVA_02_LAYER, EVA_LAYER, Naming};
 use crate::models::clip::places::Places;
 use crate::models::clip::projection::Projection;
 use crate::models::positions;
@@ -33,6 +33,8 @@ pub struct Vit {
     positions: Vec<f32>,
     /// Rotary positions of the native input.
     places: Option<Places>,
+    /// How they are for any input.
+    rotary: Option<Rotary>,
     pre_norm: Option<LayerNorm>,
     layers: Vec<Layer>,
     post_norm: LayerNorm,
@@ -61,9 +63,14 @@ impl Vit {
         let (grid, head_dim) = (image_size / patch, dim / tower.heads);
         let has_class = config.class_token != ClassToken::None;
         let norm = |name: &str| LayerNorm::bind(&scope.at(name), dim, tower.layer_norm_eps);
-        let places = || {
+        let places = |kind: Rotary| {
             scope.check_derived("rotary positions", (1 + grid * grid) * head_dim)?;
-            Places::new([grid; 2], head_dim, has_class)
+            Places::new(kind, [grid; 2], head_dim, has_class)
+        };
+        let layer_names = match config.block {
+            Block::Plain => naming.vit_layer(),
+            Block::Eva => EVA_LAYER,
+            Block::Eva02 => EVA_02_LAYER,
         };
         let head = match config.pooling {
             ImagePooling::Attention(pool) => Some(PoolingHead::bind(scope, naming, tower, pool)?),
@@ -72,12 +79,13 @@ impl Vit {
         Ok(Self {
             stem: Stem::bind(&scope.keep_f32(), naming, config)?,
             positions: bind_positions(scope, naming, config, grid)?,
-            places: config.has_rotary_positions.then(places).transpose()?,
+            places: config.rotary.map(places).transpose()?,
+            rotary: config.rotary,
             pre_norm: config.has_pre_norm.then(|| norm(names.pre_norm)).transpose()?,
             layers: (0..tower.layers)
                 .map(|i| {
                     let layer = scope.at(names.layers).at(i);
-                    Layer::bind(&layer, &naming.vit_layer(), tower, config.has_rotary_positions)
+                    Layer::bind(&layer, &layer_names, tower, config.rotary.is_some())
                 })
                 .try_values()?,
             post_norm: norm(names.final_norm)?,
@@ -151,7 +159,8 @@ impl Vit {
             monitor.report(i + 1, steps)?;
         }
         if let Some(last) = self.layers.get(whole) {
-            last.forward_pooled(cx, [batches, tokens], Bias::None, |_| 0, x, scratch.frame());
+            let at = (0..batches).map(|batch| batch * tokens);
+            last.forward_pooled(cx, [batches, tokens], Bias::None, at, x, scratch.frame());
         }
 
         // Pooling and projection.
@@ -296,8 +305,8 @@ impl Vit {
 
     /// Rotary positions for a grid of another size than the native one.
     fn other_places(&self, grid: [usize; 2]) -> Result<Option<Places>> {
-        let differ = self.places.is_some() && grid != [self.grid; 2];
-        differ.then(|| Places::new(grid, self.head_dim, self.has_class)).transpose()
+        let rotary = self.rotary.filter(|_| grid != [self.grid; 2]);
+        rotary.map(|kind| Places::new(kind, grid, self.head_dim, self.has_class)).transpose()
     }
 }
 

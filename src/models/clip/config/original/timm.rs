@@ -7,8 +7,8 @@ use crate::error::{Error, Result, err};
 use crate::kernels::activation::Activation;
 use crate::kernels::resize::interpolate::Mode;
 use crate::models::clip::config::{
-    AttentionPool, ClassToken, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_LAYERS, MAX_WIDTH, OtherSizes,
-    PatchStem, TowerConfig, VisionConfig, VitConfig, fast_vit,
+    AttentionPool, Block, ClassToken, EncoderConfig, ImagePooling, MAX_IMAGE, MAX_LAYERS, MAX_WIDTH,
+    OtherSizes, PatchStem, Rotary, TowerConfig, VisionConfig, VitConfig, conv_next, fast_vit,
 };
 use crate::models::clip::naming::Naming;
 use crate::models::limit;
@@ -20,7 +20,8 @@ struct Kind {
     heads: usize,
     activation: Activation,
     eps: f32,
-    has_rotary_positions: bool,
+    rotary: Option<Rotary>,
+    block: Block,
     /// The setting `timm_pool`.
     pool: &'static str,
 }
@@ -33,6 +34,9 @@ const STEM_PATCH: usize = 16;
 
 pub(super) fn read(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Result<VisionConfig> {
     let trunk = scope.at("visual.trunk");
+    if trunk.at("stages").at(0).at("blocks").at(0).contains("conv_dw.weight") {
+        return conv_next::read(scope, config, review);
+    }
     // Such names are otherwise those of a training task.
     for name in ["visual.head", "visual.trunk.fc_norm"] {
         if scope.at(name).names().next().is_some() {
@@ -42,26 +46,28 @@ pub(super) fn read(scope: &Scope<'_>, config: Option<&Config>, review: &mut Revi
     if trunk.at("stem").at(0).names().any(|name| name.contains("conv")) {
         return fast_vit(scope, config, review);
     }
-    if !trunk.at("blocks").at(0).contains("attn.qkv.weight") || trunk.contains("blocks.0.attn.q_bias") {
-        return Err(unknown(&trunk));
+    match block(&trunk) {
+        Some(block) => vit(scope, block, config, review),
+        None => Err(unknown()),
     }
-    vit(scope, config, review)
+}
+
+/// Which layers the tower has, if they are known.
+fn block(trunk: &Scope<'_>) -> Option<Block> {
+    let block = trunk.at("blocks").at(0);
+    match (block.contains("attn.qkv.weight"), block.contains("attn.q_bias")) {
+        (true, false) => Some(Block::Plain),
+        (true, true) => Some(Block::Eva),
+        (false, _) => block.contains("mlp.fc1_g.weight").then_some(Block::Eva02),
+    }
 }
 
 /// The error of a tower of another architecture.
-fn unknown(trunk: &Scope<'_>) -> Error {
-    let name = if trunk.at("stages").names().any(|name| name.contains("conv_dw")) {
-        "ConvNeXt"
-    } else if trunk.at("blocks").at(0).names().any(|name| name.contains("q_bias") || name.contains("q_proj"))
-    {
-        "EVA"
-    } else {
-        "architecture that is not known here"
-    };
+fn unknown() -> Error {
     err!(
         Unsupported,
-        "tensors \"visual.trunk…\": an image tower of timm, {name}; supported are Vision Transformers of CLIP, SigLIP, PE-Core \
-         and MobileCLIP, and MobileCLIP's FastViT"
+        "tensors \"visual.trunk…\": an image tower of timm, architecture that is not known here; supported are Vision \
+         Transformers of CLIP, SigLIP, PE-Core, EVA and MobileCLIP, MobileCLIP's FastViT, and ConvNeXt"
     )
 }
 
@@ -96,13 +102,24 @@ fn settings(config: &Config, pool: &str, has_head: bool, review: &mut Review) ->
     review.neutral(config, &[(&key("timm_proj_bias"), "false")])
 }
 
-fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Result<VisionConfig> {
+fn vit(
+    scope: &Scope<'_>,
+    block: Block,
+    config: Option<&Config>,
+    review: &mut Review,
+) -> Result<VisionConfig> {
     let names = Naming::Timm.vit();
     let trunk = scope.at("visual.trunk");
     let kind = match config {
         Some(config) => kind(config)?,
         None => kind_of_tensors(&trunk)?,
     };
+    if let Some(config) = config
+        && kind.block != block
+    {
+        let layers = if block == Block::Plain { "no EVA" } else { "the EVA" };
+        return Err(unsupported(config, NAME, &format!("{layers} whose layers the tensors have")));
+    }
     let has_head = trunk.contains("head.weight");
     let has_pre_norm = trunk.contains("norm_pre.weight");
     let (stem, patch_size, dim) = if trunk.contains("patch_embed.backbone.0.conv.weight") {
@@ -115,7 +132,8 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
         (if has_pre_norm { PatchStem::Linear } else { PatchStem::BiasedLinear }, patch_size, dim)
     };
     let blocks = scope.at(names.layers);
-    let [intermediate_size, _] = blocks.at(0).dims("mlp.fc1.weight")?;
+    let fc1 = if block == Block::Eva02 { "mlp.fc1_x.weight" } else { "mlp.fc1.weight" };
+    let [intermediate_size, _] = blocks.at(0).dims(fc1)?;
     let tower = TowerConfig {
         hidden_size: dim,
         intermediate_size,
@@ -142,7 +160,7 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
     let pooling = match kind.pool {
         "map" => {
             let [intermediate_size, _] = scope.at(names.pool).dims("mlp.fc1.weight")?;
-            let heads = if kind.has_rotary_positions { PE_POOL_HEADS } else { kind.heads };
+            let heads = if kind.rotary.is_some() { PE_POOL_HEADS } else { kind.heads };
             ImagePooling::Attention(AttentionPool { heads, intermediate_size })
         }
         _ if !has_class => return Err(err!(MissingTensor, "missing tensor \"{}\"", names.class_embedding)),
@@ -167,8 +185,9 @@ fn vit(scope: &Scope<'_>, config: Option<&Config>, review: &mut Review) -> Resul
         stem,
         class_token,
         has_pre_norm,
-        has_rotary_positions: kind.has_rotary_positions,
-        other_sizes: match kind.has_rotary_positions {
+        rotary: kind.rotary,
+        block: kind.block,
+        other_sizes: match kind.rotary == Some(Rotary::PeCore) {
             true => OtherSizes::Interpolated(Mode::Bilinear),
             false => OtherSizes::Refused,
         },
@@ -190,10 +209,26 @@ fn kind_of_tensors(trunk: &Scope<'_>) -> Result<Kind> {
     Err(err!(NotFound, "open_clip_config.json is needed beside this image tower of timm"))
 }
 
-const PE: Kind =
-    Kind { heads: 0, activation: Activation::Gelu, eps: 1e-5, has_rotary_positions: true, pool: "map" };
-const MCI: Kind =
-    Kind { heads: 12, activation: Activation::Gelu, eps: 1e-6, has_rotary_positions: false, pool: "token" };
+const PE: Kind = Kind {
+    heads: 0,
+    activation: Activation::Gelu,
+    eps: 1e-5,
+    rotary: Some(Rotary::PeCore),
+    block: Block::Plain,
+    pool: "map",
+};
+const MCI: Kind = Kind {
+    heads: 12,
+    activation: Activation::Gelu,
+    eps: 1e-6,
+    rotary: None,
+    block: Block::Plain,
+    pool: "token",
+};
+/// EVA-01 of the sizes g and g+.
+const EVA: Kind = Kind { heads: 16, block: Block::Eva, ..MCI };
+const EVA_02: Kind =
+    Kind { activation: Activation::Silu, rotary: Some(Rotary::Eva), block: Block::Eva02, ..MCI };
 
 /// What the setting [`NAME`] says.
 fn kind(config: &Config) -> Result<Kind> {
@@ -201,6 +236,14 @@ fn kind(config: &Config) -> Result<Kind> {
     // A tag may say which weights they were at first.
     let name = name.split('.').next().unwrap_or(name);
     let of_name = || -> Option<Kind> {
+        match name {
+            "eva_giant_patch14_clip_224" => return Some(EVA),
+            "eva02_base_patch16_clip_224" => return Some(EVA_02),
+            "eva02_large_patch14_clip_224" | "eva02_large_patch14_clip_336" => {
+                return Some(Kind { heads: 16, ..EVA_02 });
+            }
+            _ => (),
+        }
         let rest = name.strip_prefix("vit_")?;
         if rest == "base_mci_224" {
             return Some(MCI);
@@ -237,7 +280,8 @@ fn kind(config: &Config) -> Result<Kind> {
         unsupported(
             config,
             NAME,
-            "\"vit_pe_core_…\", \"vit_base_mci_224\", \"vit_…_clip_…\" or \"vit_…_siglip_…\" of the sizes that are published",
+            "\"vit_pe_core_…\", \"vit_base_mci_224\", \"vit_…_clip_…\", \"vit_…_siglip_…\", \"eva02_base_…\", \"eva02_large_…\" or \
+             \"eva_giant_…\" of the sizes that are published",
         )
     })
 }

@@ -39,7 +39,7 @@ impl PoolingHead {
         let scope = &scope.at(naming.vit().pool);
         // `torch.nn.MultiheadAttention` has queries, keys and values in one matrix; timm has queries apart.
         let (probe, attention, norm, mlp) = match naming {
-            Naming::Timm => ("latent", "", "norm", ["fc1", "fc2"]),
+            Naming::Timm | Naming::TimmPlainText => ("latent", "", "norm", ["fc1", "fc2"]),
             Naming::Original | Naming::OriginalCustomText => {
                 ("probe", "attn", "layernorm", ["c_fc", "c_proj"])
             }
@@ -48,7 +48,7 @@ impl PoolingHead {
         let probe = scope.f32(probe, &[1, 1, dim])?;
         let attention = scope.at(attention);
         let (q, kv, out_proj) = match naming {
-            Naming::Timm => (
+            Naming::Timm | Naming::TimmPlainText => (
                 Linear::bind(&scope.at("q"), [dim, dim])?,
                 Linear::bind(&scope.at("kv"), [2 * dim, dim])?,
                 "proj",

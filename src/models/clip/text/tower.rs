@@ -1,18 +1,19 @@
-//! The text tower: a transformer with causal attention, pooled at the end token.
+//! CLIP's text tower: a transformer with causal attention, pooled at the end token.
 //!
 //! OpenCLIP also has towers whose attention is not causal, or that are pooled elsewhere. MobileCLIP S0's has blocks of
 //! convolutions before its layers and after them.
 
 use alloc::vec::Vec;
 
-use super::config::{LONG_POSITIONS, Pooling, TextConfig};
-use super::layer::Layer;
-use super::mobile::{MixerBlock, Names};
-use super::naming::Naming;
-use super::projection::Projection;
-use crate::error::{Result, err};
+use super::{batches, embed};
+use crate::error::Result;
 use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::attention::Bias;
+use crate::models::clip::config::{LONG_POSITIONS, Pooling, TextConfig};
+use crate::models::clip::layer::Layer;
+use crate::models::clip::mobile::{MixerBlock, Names};
+use crate::models::clip::naming::Naming;
+use crate::models::clip::projection::Projection;
 use crate::nn::{LayerNorm, Trace};
 use crate::weights::{Scope, Table};
 
@@ -106,12 +107,7 @@ impl TextTower {
     ) -> Result<()> {
         let dim = self.dim();
         let context = self.positions.len() / dim;
-        if length == 0 || length > context {
-            return Err(err!(InvalidArgument, "text of {length} tokens; this model takes 1 to {context}"));
-        }
-        let batches = ids.len() / length;
-        assert_eq!(ids.len(), batches * length, "ids of shape [{batches}, {length}]");
-        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} texts");
+        let batches = batches(ids, length, context, out, self.outputs())?;
         let ends = ids.chunks_exact(length).map(|ids| self.end(ids));
         let tokens = if trace.is_on() || self.is_padded { length } else { 1 + ends.max().unwrap_or(0) };
         let bias = if self.is_causal { Bias::Causal } else { Bias::None };
@@ -123,12 +119,7 @@ impl TextTower {
         for (ids, x) in ids.chunks_exact(length).zip(x.chunks_exact_mut(tokens * dim)) {
             let positions = self.positions.chunks_exact(dim);
             for ((&id, x), position) in ids.iter().zip(x.chunks_exact_mut(dim)).zip(positions) {
-                let size = self.token_embedding.rows();
-                if id as usize >= size {
-                    return Err(err!(InvalidArgument, "token id {id} is outside the vocabulary of {size}"));
-                }
-                self.token_embedding.read(id as usize, x);
-                x.iter_mut().zip(position).for_each(|(x, position)| *x += position);
+                embed(&self.token_embedding, id, position, x)?;
             }
         }
         trace.stage(format_args!("text.embeddings"), x);
@@ -155,7 +146,8 @@ impl TextTower {
             trace.stage(format_args!("text.mixers.1"), x);
         }
         let pooled = if let Some(last) = self.layers.get(whole) {
-            last.forward_pooled(cx, [batches, tokens], bias, end, x, scratch.frame());
+            let at = (0..batches).map(|batch| batch * tokens + end(batch));
+            last.forward_pooled(cx, [batches, tokens], bias, at, x, scratch.frame());
             let pooled = &mut x[..batches * dim];
             self.final_norm.forward_in_place(cx, pooled);
             pooled
@@ -213,7 +205,7 @@ impl TextTower {
     /// The index of the token whose features are the text's; 0 if there is no end token, as in the reference.
     fn end(&self, ids: &[u32]) -> usize {
         match self.pooling {
-            Pooling::First => 0,
+            Pooling::First | Pooling::Mean => 0,
             Pooling::Last => ids.len() - 1,
             Pooling::FirstEos(eos) => ids.iter().position(|&id| id == eos).unwrap_or(0),
             Pooling::Argmax => {
