@@ -47,18 +47,28 @@ fn a_second_image_allocates_nothing() {
 }
 
 fn a_second_image(model: &str) {
+    a_second_image_of(model, 90, 70);
+}
+
+fn a_second_image_of(model: &str, width: usize, height: usize) {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/clip").join(model);
     let bundle = Bundle::open(&model, OpenOptions::default()).unwrap();
     // One thread: the pool of the operating system's threads has queues of its own.
     let clip = Clip::load(&Cx::serial(Level::detect()), &bundle, &ClipOptions::default()).unwrap();
-    let pixels = vec![77u8; 90 * 70 * 3];
-    let image = ImageView::packed(&pixels, 90, 70, PixelFormat::Rgb8).unwrap();
+    let pixels = vec![77u8; width * height * 3];
+    let image = ImageView::packed(&pixels, width, height, PixelFormat::Rgb8).unwrap();
     let mut out = vec![0.0; 2 * clip.embed_dim()];
     clip.encode_images_into(&[image, image], &EncodeOptions::default(), &mut out).unwrap();
 
     let before = ALLOCATIONS.get();
     clip.encode_images_into(&[image, image], &EncodeOptions::default(), &mut out).unwrap();
     assert_eq!(ALLOCATIONS.get() - before, 0, "{}", model.display());
+}
+
+/// Whose position embeddings are the native ones for this picture; for others they are made anew.
+#[test]
+fn a_second_square_image_at_a_naflex_allocates_nothing() {
+    a_second_image_of("naflex", 60, 60);
 }
 
 #[test]

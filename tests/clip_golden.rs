@@ -208,6 +208,12 @@ fn siglip_and_another_input_size() {
     check("siglip2", &[]);
 }
 
+/// Sequences of any number of patches, where the reference pads and masks them.
+#[test]
+fn naflex_in_every_proportion() {
+    check("naflex", &["12x54", "60x12", "6x144", "144x6", "6x6"]);
+}
+
 #[test]
 fn pe_core_in_openclip_and_metas_naming() {
     check("pe-timm", &[]);

@@ -106,7 +106,7 @@ fn preprocessing_without_a_file_is_siglips() {
     let view = ImageView::packed(&picture, 60, 31, PixelFormat::Rgb8).unwrap();
     let embed = |clip: &Clip| clip.encode_images(&[view], &EncodeOptions::default()).unwrap();
     assert_eq!(embed(&with.unwrap()), embed(&without));
-    // Of the variable resolution of SigLIP 2 there is no processor.
+    // A fixed resolution is not a variable one.
     let naflex = json!({"image_processor_type": "Siglip2ImageProcessor"}).to_string();
     let result =
         load(&[("config.json", &read("config.json")), ("preprocessor_config.json", naflex.as_bytes())]);
@@ -162,7 +162,7 @@ fn texts_are_cut_and_padded_by_the_tokenizer_beside_the_weights() {
 fn impossible_configurations() {
     use ErrorCode::{Config, Limit, MissingTensor, TensorShape, Unsupported};
     let cases: &[(&str, Value, ErrorCode, &str)] = &[
-        ("/model_type", json!("siglip2"), Unsupported, "model_type"),
+        ("/model_type", json!("siglip2"), TensorShape, "patch_embedding.weight"),
         ("/model_type", json!("clip"), Unsupported, "model_type"),
         ("/vision_config/num_attention_heads", json!(0), Config, "num_attention_heads"),
         ("/vision_config/num_attention_heads", json!(5), Config, "divisor of hidden_size = 48"),

@@ -232,6 +232,19 @@ impl<'a> Container<'a> {
         Ok(bytes)
     }
 
+    /// The bytes of a tensor from byte `at` on, which has that many, once the caller knows its shape. All of them have to be read
+    /// in their order.
+    pub(crate) fn bytes_into(&mut self, name: &str, at: u64, out: &mut [u8]) -> Result<()> {
+        self.bundle.archive().bytes_into(name, at, out).or_exit(Exit::Input)?;
+        self.sum.write(out);
+        Ok(())
+    }
+
+    /// The bytes of a tensor before its turn: it is still to be read.
+    pub(crate) fn peek(&self, name: &str) -> Result<Vec<u8>> {
+        self.bundle.archive().bytes(name).or_exit(Exit::Input)
+    }
+
     /// The words of a tensor of 8 bytes an element.
     pub(crate) fn words(&mut self, name: &str) -> Result<Vec<u64>> {
         let bytes = self.bytes(name)?;

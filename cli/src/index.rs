@@ -1,15 +1,16 @@
 //! An index of pictures: their names, sizes and times, and their embeddings. docs/search.md describes the file.
 
+mod stored;
+
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use vitrum::weights::Dtype;
 use vitrum::{Vectors, quantize_vectors};
 
-use crate::container::{self, Container, Tensor, Values};
+use crate::container::{self, Tensor, Values};
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::text_file;
+pub(crate) use stored::Stored;
 
 const KIND: &str = "index of pictures";
 const VERSION: u32 = 1;
@@ -77,6 +78,19 @@ pub(crate) struct Maker {
     /// As it was given.
     pub(crate) name: String,
     pub(crate) fingerprint: u64,
+}
+
+impl Maker {
+    /// Fails unless this is the model called `name`, with this fingerprint; it made the index in the file `path`.
+    pub(crate) fn check(&self, path: &Path, name: &str, fingerprint: u64) -> Result<()> {
+        if self.fingerprint == fingerprint {
+            return Ok(());
+        }
+        let (path, maker) = (path.display(), &self.name);
+        let message = format!("{path}: made by another model than {name}: by {maker}");
+        Err(Failure::new(Exit::Input, message)
+            .hint("embeddings of two models do not compare: give --model the one that made it, or make another index"))
+    }
 }
 
 /// An index in memory.
@@ -203,69 +217,13 @@ impl Index {
 
     /// Reads the file `path`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Self::of(Container::open(path, KIND, VERSION, WHAT)?)
+        Stored::open(path)?.load()
     }
 
     /// Reads the bytes of such a file.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
-        use vitrum::weights::{Bundle, BundleParts};
-        let bundle = Bundle::from_memory(BundleParts::new(bytes)).or_exit(Exit::Input)?;
-        Self::of(Container::of(bundle, "a file".into(), KIND, VERSION, WHAT)?)
-    }
-
-    fn of(mut file: Container<'_>) -> Result<Self> {
-        let maker = Maker { name: file.text(MODEL)?.to_owned(), fingerprint: file.hex(FINGERPRINT)? };
-        let [count] = file.shape(SIZES, Dtype::U64)?;
-        let is_int8 = file.has(CODES);
-        let [rows, dim] = match is_int8 {
-            true => file.shape(CODES, Dtype::I8)?,
-            false => file.shape(EMBEDDINGS, Dtype::F32)?,
-        };
-        let scales = if is_int8 { file.shape(SCALES, Dtype::F32)? } else { [count] };
-        let counts = [file.shape(TIMES, Dtype::I64)?, file.shape(PATH_ENDS, Dtype::U64)?, scales, [rows]];
-        let [_path_bytes] = file.shape(PATHS, Dtype::U8)?;
-        if counts != [[count]; 4] || dim == 0 {
-            return Err(file.bad("damaged: its tables have different lengths"));
-        }
-        let sizes = file.words(SIZES)?;
-        let times = file.words(TIMES)?;
-        let ends = file.words(PATH_ENDS)?;
-        let embeddings = match is_int8 {
-            false => Embeddings::F32(file.floats(EMBEDDINGS)?),
-            true => {
-                let scales = file.floats(SCALES)?;
-                let codes = file.bytes(CODES)?.into_iter().map(|byte| byte as i8).collect();
-                Embeddings::Int8 { codes, scales }
-            }
-        };
-        let paths = file.bytes(PATHS)?;
-        let mut begin = 0;
-        let mut entries = Vec::new();
-        for ((size, time), end) in sizes.into_iter().zip(times).zip(ends) {
-            let name = usize::try_from(end).ok().and_then(|end| paths.get(begin..end));
-            let name = name.filter(|name| !name.is_empty()).ok_or_else(|| file.bad("damaged: its names"))?;
-            let path = text_file::os_string(name).map_err(|error| file.bad(error))?;
-            let stamp = Stamp { size, time: time as i64 };
-            entries.push(Entry { path: path.into(), stamp });
-            begin += name.len();
-        }
-        if begin != paths.len() {
-            return Err(file.bad("damaged: its names"));
-        }
-        file.end()?;
-        Ok(Self { maker, dim, entries, embeddings })
-    }
-
-    /// Fails unless the model called `name`, with this fingerprint, made the index in the file `path`.
-    pub(crate) fn check_maker(&self, path: &Path, name: &str, fingerprint: u64) -> Result<()> {
-        if self.maker.fingerprint == fingerprint {
-            return Ok(());
-        }
-        let (path, maker) = (path.display(), &self.maker.name);
-        let message = format!("{path}: made by another model than {name}: by {maker}");
-        Err(Failure::new(Exit::Input, message)
-            .hint("embeddings of two models do not compare: give --model the one that made it, or make another index"))
+        Stored::parse(bytes)?.load()
     }
 }
 

@@ -226,10 +226,25 @@ fn info_names_the_licence_of_a_mobileclip() {
         (&info["image"]["blocks"], &info["image"]["width"]),
         (&serde_json::json!([1, 1, 2, 1]), &64.into())
     );
-    assert!(stdout(&["info", &golden("clip/mobileclip-b-timm")]).contains("Apple Machine Learning Research"));
+    for model in ["clip/mobileclip-b-timm", "clip/mobileclip-l-timm"] {
+        assert!(stdout(&["info", &golden(model)]).contains("Apple Machine Learning Research"));
+    }
     let info = &json(&["info", "--json", &golden("clip/pe-timm")])[0];
     assert!(info.get("license").is_none(), "{info}");
     assert_eq!((&info["image"]["patch"], &info["image"]["heads"]), (&16.into(), &3.into()));
+}
+
+/// Its input has a size of its own for every picture.
+#[test]
+fn info_says_how_many_patches_a_naflex_takes() {
+    let info = &json(&["info", "--json", &golden("clip/naflex")])[0];
+    assert_eq!((&info["family"], &info["image"]["patches"]), (&"SigLIP".into(), &24.into()));
+    assert_eq!((&info["image"]["size"], &info["image"]["patch"]), (&30.into(), &6.into()));
+    assert!(
+        stdout(&["info", &golden("clip/naflex")]).contains("at most 24 patches in the picture's proportion")
+    );
+    let info = &json(&["info", "--json", &golden("clip/siglip")])[0];
+    assert!(info["image"].get("patches").is_none(), "{info}");
 }
 
 #[test]

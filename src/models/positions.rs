@@ -7,7 +7,7 @@ use crate::exec::{Cx, try_zeroed};
 use crate::kernels::resize::interpolate::{Interpolate, Mode};
 
 /// Interpolates `embeddings: [from.0, from.1, dim]` to `[to.0, to.1, dim]`, as
-/// `torch.nn.functional.interpolate(…, align_corners=False)` does.
+/// `torch.nn.functional.interpolate(…, align_corners=False)` does, with or without `antialias`.
 ///
 /// # Errors
 /// As [`Interpolate::new`], and `OutOfMemory`.
@@ -16,13 +16,13 @@ use crate::kernels::resize::interpolate::{Interpolate, Mode};
 /// If `embeddings` does not have that shape.
 pub(super) fn resize(
     cx: &Cx,
-    mode: Mode,
+    (mode, antialias): (Mode, bool),
     embeddings: &[f32],
     from: (usize, usize),
     to: (usize, usize),
 ) -> Result<Vec<f32>> {
     let dim = embeddings.len() / (from.0 * from.1);
-    let resize = Interpolate::new(from, to, mode, false)?;
+    let resize = Interpolate::new(from, to, mode, antialias)?;
     // The interpolation works on planes, [dim, rows, columns].
     let mut planes = try_zeroed(embeddings.len())?;
     transpose(embeddings, dim, &mut planes);

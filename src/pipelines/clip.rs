@@ -193,7 +193,7 @@ impl Clip {
     pub fn image_scratch_bytes(&self, images: usize) -> usize {
         let Ok(vision) = self.vision() else { return 0 };
         let (height, width) = self.preprocess.output_size();
-        let batch = images.min(self.image_batch(vision));
+        let batch = images.min(image_batch(vision, [height, width]));
         let pixels = ScratchReq::slice(batch * 3 * height * width);
         pixels.and(vision.scratch_req(&self.cx, [batch, height, width])).len() * size_of::<f32>()
     }
@@ -239,28 +239,49 @@ impl Clip {
         }
         let vision = self.vision()?;
         let out = self.embeddings(images.len(), out)?;
-        let (height, width) = self.preprocess.output_size();
-        let input = 3 * height * width;
-        let batch = self.image_batch(vision).min(images.len());
-        let mut pixels = self.cx.workspace(ScratchReq::slice(batch * input))?;
-        let mut workspace = self.cx.workspace(vision.scratch_req(&self.cx, [batch, height, width]))?;
         let total = images.len() as f32;
+        let mut done = 0;
         self.cx.watched(monitor, |cx, monitor| {
-            let parts = images.chunks(batch).zip(out.chunks_mut(batch * self.embed_dim()));
-            for (part, (images, out)) in parts.enumerate() {
-                let pixels = pixels.scratch().take(images.len() * input);
-                for (i, (image, pixels)) in images.iter().zip(pixels.chunks_exact_mut(input)).enumerate() {
-                    self.preprocess
-                        .run(cx, image, pixels)
-                        .map_err(|error| error.within(format_args!("image {}", part * batch + i)))?;
+            while done < images.len() {
+                let (part, [height, width]) = self.next_part(vision, images, done)?;
+                let input = 3 * height * width;
+                let mut pixels = cx.workspace(ScratchReq::slice(part * input))?;
+                let pixels = pixels.scratch().take(part * input);
+                for (i, pixels) in (done..).zip(pixels.chunks_exact_mut(input)) {
+                    let run = self.preprocess.run(cx, &images[i], pixels);
+                    run.map_err(|error| error.within(format_args!("image {i}")))?;
                 }
-                let size = [images.len(), height, width];
-                let at = |done: usize| (part * batch + done) as f32 / total;
-                let monitor = monitor.part(at(0), at(images.len()));
+                let size = [part, height, width];
+                let mut workspace = cx.workspace(vision.scratch_req(cx, size))?;
+                let monitor = monitor.part(done as f32 / total, (done + part) as f32 / total);
+                let out = &mut out[done * self.embed_dim()..(done + part) * self.embed_dim()];
                 vision.forward(cx, pixels, size, out, workspace.scratch(), Trace::of(cx), &monitor)?;
+                done += part;
             }
             self.finish(out, options, "image")
         })
+    }
+
+    /// How many of `images` from the one numbered `first` on go through the tower at once, and the height and width of their
+    /// input: those that follow one another and have the same.
+    fn next_part(
+        &self,
+        vision: &VisionEncoder,
+        images: &[ImageView<'_>],
+        first: usize,
+    ) -> Result<(usize, [usize; 2])> {
+        let size_of = |i: usize| {
+            let size = self.preprocess.input_size(images[i].height(), images[i].width());
+            size.map(|(height, width)| [height, width])
+                .map_err(|error| error.within(format_args!("image {i}")))
+        };
+        let size = size_of(first)?;
+        let most = image_batch(vision, size).min(images.len() - first);
+        let mut count = 1;
+        while count < most && size_of(first + count)? == size {
+            count += 1;
+        }
+        Ok((count, size))
     }
 
     /// The token ids of `text`, start and end token included.
@@ -444,18 +465,17 @@ impl Clip {
         self.tokenizer.as_ref().map_err(Clone::clone)
     }
 
-    /// How many images go through the tower at once.
-    fn image_batch(&self, vision: &VisionEncoder) -> usize {
-        let (height, width) = self.preprocess.output_size();
-        (TOKENS / vision.tokens([height, width])).max(1)
-    }
-
     /// The part of `out` for `count` embeddings.
     fn embeddings<'o>(&self, count: usize, out: &'o mut [f32]) -> Result<&'o mut [f32]> {
         let (len, needed) = (out.len(), count * self.embed_dim());
         out.get_mut(..needed)
             .ok_or_else(|| err!(BufferTooSmall, "output holds {len} values, {needed} needed"))
     }
+}
+
+/// How many images of `[height, width]` go through the tower at once.
+fn image_batch(vision: &VisionEncoder, size: [usize; 2]) -> usize {
+    (TOKENS / vision.tokens(size)).max(1)
 }
 
 /// `template` with each label in the place of `{}`.
@@ -511,25 +531,38 @@ fn load_preprocess(bundle: &Bundle<'_>, model: &ClipModel, review: &mut Review) 
     if model.config.vision.is_none() {
         return Preprocess::clip(image_size);
     }
-    match preprocess::hugging_face_config(bundle)? {
+    let naflex = model.config.naflex_patch();
+    let profile = match preprocess::hugging_face_config(bundle)? {
         Some(config) => {
             let profile = Preprocess::from_config(&config, image_size)?;
             review.settings(&config, &preprocess::QUIET_KEYS);
-            Ok(profile)
+            profile
         }
         None => match bundle.config("open_clip_config.json")? {
             Some(config) => {
                 let profile = Preprocess::from_config(&config, image_size)?;
                 // The model's part is reviewed with the model.
                 review.settings(&config, &["model_cfg"]);
-                Ok(profile)
+                profile
             }
-            None if model.naming == Naming::Siglip => Preprocess::siglip(image_size),
-            None if model.is_chinese_clip() => Preprocess::chinese_clip(image_size),
-            None if model.is_pe_core() => Preprocess::pe_core(image_size),
-            None if model.is_mobile_clip() => Preprocess::mobile_clip(image_size, has_five_stages(model)),
-            None => Preprocess::clip(image_size),
+            None if model.naming == Naming::Siglip => {
+                naflex.map_or_else(|| Preprocess::siglip(image_size), Preprocess::naflex)?
+            }
+            None if model.is_chinese_clip() => Preprocess::chinese_clip(image_size)?,
+            None if model.is_pe_core() => Preprocess::pe_core(image_size)?,
+            None if model.is_mobile_clip() => Preprocess::mobile_clip(image_size, has_five_stages(model))?,
+            None => Preprocess::clip(image_size)?,
         },
+    };
+    match (naflex, profile.naflex_patch()) {
+        (model, processor) if model == processor => Ok(profile),
+        (Some(patch), Some(other)) => {
+            Err(err!(Config, "pictures are cut into patches of {other} pixels, and the model has {patch}"))
+        }
+        (None, _) => Err(err!(Unsupported, "a Siglip2ImageProcessor for a model of a fixed resolution")),
+        (_, None) => {
+            Err(err!(Unsupported, "a model of variable resolution (NaFlex) needs a Siglip2ImageProcessor"))
+        }
     }
 }
 

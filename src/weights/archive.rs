@@ -368,6 +368,20 @@ impl<'a> Archive<'a> {
         self.read_steps(tensor, &|_| Ok(()))
     }
 
+    /// Bytes of the tensor called `name`, dense, from byte `at` of it on: as many as `out` has.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if it has fewer; otherwise as [`bytes`](Self::bytes).
+    pub fn bytes_into(&self, name: &str, at: u64, out: &mut [u8]) -> Result<()> {
+        let tensor = self.find(name).ok_or_else(|| err!(MissingTensor, "missing tensor {}", quoted(name)))?;
+        let len = tensor.entry.end - tensor.entry.begin;
+        if at.checked_add(out.len() as u64).is_none_or(|end| end > len) {
+            let (name, wanted) = (quoted(name), out.len());
+            return Err(err!(InvalidArgument, "tensor {name}: {wanted} bytes at {at} of {len}"));
+        }
+        self.read_bytes(name, at, out)
+    }
+
     /// The values of the tensor called `name`, as f32, as a model in `format` reads them.
     ///
     /// # Errors

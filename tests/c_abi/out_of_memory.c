@@ -2,7 +2,7 @@
  * Every function survives that there is no memory, whichever allocation it is: it succeeds or returns
  * VITRUM_E_OUT_OF_MEMORY, nothing is lost, and the next call works: out_of_memory CLIP SAM SAM2 [MOST]
  *
- * Each of twelve operations runs once for every one of its allocations, which fails alone, and with all that follow it;
+ * Each of thirteen operations runs once for every one of its allocations, which fails alone, and with all that follow it;
  * for at most MOST of them, if that is given. Replaces malloc and its kin, which glibc allows.
  */
 #include <errno.h>
@@ -223,6 +223,29 @@ static vitrum_status outline(void) {
                                           &needed[1], &error);
 }
 
+/* More queries than are compared as vectors come from memory, among vectors in both forms. */
+static vitrum_status search(void) {
+    enum { COUNT = 200, DIM = 16, QUERIES = 12, K = 5 };
+    static float values[COUNT * DIM], scales[COUNT];
+    static int8_t codes[COUNT * DIM];
+    static vitrum_hit hits[QUERIES * K];
+    vitrum_vectors vectors;
+    size_t i;
+    for (i = 0; i < COUNT * DIM; i++) {
+        values[i] = (float)(i * 37 % 101) - 50;
+    }
+    TRY(vitrum_vectors_init(&vectors, sizeof vectors));
+    vectors.values = values;
+    vectors.count = COUNT;
+    vectors.dim = DIM;
+    TRY(vitrum_topk(context, values, QUERIES, &vectors, K, NULL, hits, QUERIES * K, NULL, &error));
+    TRY(vitrum_quantize_vectors(values, COUNT, DIM, codes, scales, &error));
+    vectors.values = NULL;
+    vectors.codes = codes;
+    vectors.scales = scales;
+    return vitrum_topk(context, values, QUERIES, &vectors, K, NULL, hits, QUERIES * K, NULL, &error);
+}
+
 static const struct {
     const char *name;
     vitrum_status (*run)(void);
@@ -234,6 +257,7 @@ static const struct {
     {"predict", predict, 0},                   {"everything", everything, 0},
     {"track", track, 0},                       {"save", save, 0},
     {"restore", restore, 0},                   {"polygons", outline, 0},
+    {"topk", search, 0},
 };
 enum { OPERATIONS = sizeof operations / sizeof *operations };
 

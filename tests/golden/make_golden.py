@@ -26,6 +26,8 @@ clip/<name>/    a tiny CLIP with random weights, run in f32 on the weights as th
     resnet-openclip BF16, OpenCLIP naming; heads of 32 features, so the config is needed
     siglip          F16, transformers' SiglipModel; 48 pixels in patches of 14; golden_64x48
     siglip2         BF16, the same with a bilinear processor
+    naflex          F16, transformers' Siglip2Model; at most 24 patches of 6, positions for 4 x 4; golden_<H>x<W> and golden: a
+                    sequence padded to 24 patches and masked, without its padding; end_to_end: pixels.<i> of a size each
     pe-timm         F16, OpenCLIP naming with a tower of timm: PE-Core with a class token
     pe-timm-g       BF16, the same as PE-Core G: 16 heads, no class token
     pe-meta         F16, Meta's own naming and no configuration; golden_64x48
@@ -296,6 +298,7 @@ from generators import (
     clip,
     clip_resnet,
     masks,
+    naflex,
     relatives,
     resize,
     sam2_decoder,
@@ -327,6 +330,7 @@ GENERATORS = {
     "clip": clip,
     "clip_resnet": clip_resnet,
     "siglip": siglip,
+    "naflex": naflex,
     "towers": towers,
     "text_towers": text_towers,
     "relatives": relatives,

@@ -6,6 +6,7 @@ mod cross;
 mod csharp;
 mod dist;
 mod header;
+mod models;
 mod release;
 mod soundness;
 mod toolchain;
@@ -30,6 +31,9 @@ commands:
       --library-only    without the command
   header [--check]  write include/vitrum.h from src/ffi, or check that it is up to date
   help              print this
+  models [--check]  write the tables of docs/models.md, or check that they are up to date
+  models --measure CACHE [NAME...] measure models on this CPU first, with random weights that are made in CACHE by Python
+                    ($PYTHON; benches/page/weights.py says what it needs): all that the list says, or these
   release [OPTIONS] pack what dist installs, with checksum, bill of materials and provenance, into target/release-files/;
                     dist's options but --prefix, and
       --snapshot        of a version that is still being made
@@ -66,6 +70,9 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(())
         }
+        ["models"] => models::write(root),
+        ["models", "--check"] => models::check(root),
+        ["models", "--measure", cache, ref names @ ..] => models::measure(root, Path::new(cache), names),
         ["unsafe"] => soundness::write(root),
         ["unsafe", "--check"] => soundness::check(root),
         ["wheel"] => run(root, "bindings/python/build_wheel"),

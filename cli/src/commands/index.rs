@@ -54,7 +54,7 @@ pub(crate) fn run(args: &IndexArgs, machine: &Machine, output: &mut Output) -> R
     let bundle = model::open(&model, machine.load)?;
     let fingerprint = bundle.archive().fingerprint().or_exit(Exit::Model)?;
     if let Some(index) = &earlier {
-        index.check_maker(path, &model, fingerprint)?;
+        index.maker.check(path, &model, fingerprint)?;
         if args.form.is_some_and(|form| form != index.form()) {
             let message = format!("{}: its embeddings are kept in another form", path.display());
             return Err(Failure::usage(message).hint("leave --form out, or begin again with --fresh"));

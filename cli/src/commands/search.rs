@@ -7,13 +7,13 @@ mod thumbnail;
 use std::path::Path;
 
 use serde::Serialize;
+use vitrum::Hit;
 use vitrum::pipelines::clip::{Clip, EncodeOptions};
-use vitrum::{Monitor, TopK, topk};
 
 use super::embed_texts;
 use crate::args::{Machine, SearchArgs};
 use crate::failure::{Exit, Failure, OrExit, Result};
-use crate::index::{Entry, Index, Stamp};
+use crate::index::{Entry, Index, Stamp, Stored};
 use crate::name::{self, ImageName};
 use crate::output::{self, Output};
 use crate::picture::Picture;
@@ -64,10 +64,18 @@ pub(crate) fn run(args: &SearchArgs, machine: &Machine, output: &mut Output) -> 
             output.give_way();
         }
     }
-    let index = Index::read(&args.index)?;
+    // Which `sections` point into.
+    let (index, entries);
     let sections = match args.duplicates {
-        Some(threshold) => duplicates(&index, threshold, machine, output)?,
-        None => queries(args, &index, machine, output)?,
+        Some(threshold) => {
+            index = Index::read(&args.index)?;
+            duplicates(&index, threshold, machine, output)?
+        }
+        None => {
+            let found = search(args, machine)?;
+            entries = found.1;
+            show_all(args, &found.0, &entries, output)?
+        }
     };
     let gone = sections.iter().flat_map(|it| &it.found).filter(|found| found.state.is_some()).count();
     if gone > 0 {
@@ -83,17 +91,13 @@ pub(crate) fn run(args: &SearchArgs, machine: &Machine, output: &mut Output) -> 
     Ok(())
 }
 
-/// Searches for texts and pictures.
-fn queries<'a>(
-    args: &'a SearchArgs,
-    index: &'a Index,
-    machine: &Machine,
-    output: &mut Output,
-) -> Result<Vec<Section<'a>>> {
+/// Searches for texts and pictures: what was found for each, and the pictures of the index.
+fn search(args: &SearchArgs, machine: &Machine) -> Result<(Vec<Vec<Hit>>, Vec<Entry>)> {
+    let index = Stored::open(&args.index)?;
     let model = args.model.as_deref().unwrap_or(&index.maker.name);
     let bundle = model::open(model, machine.load)?;
     let fingerprint = bundle.archive().fingerprint().or_exit(Exit::Model)?;
-    index.check_maker(&args.index, model, fingerprint)?;
+    index.maker.check(&args.index, model, fingerprint)?;
     let cx = machine.cx()?;
     let clip = model::bind(model, &bundle, machine.load, &cx)?;
     drop(bundle);
@@ -108,16 +112,21 @@ fn queries<'a>(
     for path in &args.images {
         embeddings.extend(embed_picture(args, path, &clip)?);
     }
-    let mut results = TopK::default();
-    topk(&cx, &embeddings, &index.vectors()?, args.top as usize, &mut results, &Monitor::none())
-        .or_exit(Exit::Other)?;
+    index.search(&cx, &embeddings, args.top as usize)
+}
 
+/// Shows what was found for each text and picture.
+fn show_all<'a>(
+    args: &'a SearchArgs,
+    hits: &[Vec<Hit>],
+    entries: &'a [Entry],
+    output: &mut Output,
+) -> Result<Vec<Section<'a>>> {
     let texts = args.texts.iter().map(|text| Query::Text(text));
     let queries = texts.chain(args.images.iter().map(|path| Query::Image(path)));
     let mut sections = Vec::new();
-    for (i, query) in queries.enumerate() {
-        let hits = results.hits(i).iter();
-        let found = hits.map(|hit| Found::new(&index.entries[hit.index], hit.score)).collect();
+    for (query, hits) in queries.zip(hits) {
+        let found = hits.iter().map(|hit| Found::new(&entries[hit.index], hit.score)).collect();
         let title = match query {
             Query::Text(text) => text.to_owned(),
             Query::Image(path) => name::shown(path).into_owned(),

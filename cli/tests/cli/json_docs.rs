@@ -284,7 +284,7 @@ fn sam_objects_are_documented() {
 fn other_objects_are_documented() {
     let commands = documented();
     let mut clip = json(&["info", "demo:clip", "--tensors", "--json"]);
-    for tower in ["resnet-openclip", "mobileclip-s0-timm"] {
+    for tower in ["resnet-openclip", "mobileclip-s0-timm", "naflex"] {
         clip.extend(json(&["info", &golden(&format!("clip/{tower}")), "--json"]));
     }
     check_all(&commands, "info", &clip, &["a tensor", "a CLIP"], &["unused_tensors[]", "extensions[]"]);

@@ -71,6 +71,8 @@ pub enum PatchStem {
     Linear,
     /// One product and a bias.
     BiasedLinear,
+    /// The same, where the weights have the three channels of a pixel side by side: NaFlex.
+    BiasedPixels,
     /// Three convolutions, MobileCLIP's.
     Convolutions {
         /// Channels that the first two make.
@@ -105,6 +107,9 @@ pub enum OtherSizes {
     Refused,
     /// They are interpolated.
     Interpolated(Mode),
+    /// NaFlex: pictures keep their proportions, and each has a size of its own. They are interpolated linearly with
+    /// antialiasing.
+    NaFlex,
 }
 
 /// Sizes of a transformer tower.
@@ -229,6 +234,12 @@ impl VitConfig {
             pooling: ImagePooling::Attention(pool),
             ..Self::clip(tower, patch_size)
         }
+    }
+
+    /// SigLIP 2's in its variable resolution.
+    pub fn naflex(tower: TowerConfig, patch_size: usize) -> Self {
+        let stem = PatchStem::BiasedPixels;
+        Self { stem, other_sizes: OtherSizes::NaFlex, ..Self::siglip(tower, patch_size) }
     }
 
     /// Whether all sizes are possible.
@@ -475,6 +486,14 @@ impl ClipConfig {
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// Side of a patch, if every picture has a size of its own: SigLIP 2's NaFlex.
+    pub fn naflex_patch(&self) -> Option<usize> {
+        match self.vision?.encoder {
+            EncoderConfig::Vit(vit) if vit.other_sizes == OtherSizes::NaFlex => Some(vit.patch_size),
+            _ => None,
+        }
     }
 
     /// Features of an embedding.

@@ -114,14 +114,18 @@ impl ClipModel {
         matches!(encoder, Some(EncoderConfig::Vit(vit)) if vit.rotary == Some(Rotary::PeCore))
     }
 
-    /// Whether this is Apple's MobileCLIP or MobileCLIP 2, whose weights are licensed for research alone. Of those in timm's
-    /// naming, MobileCLIP2-L/14 has an image tower of the same architecture as other models, and is not known.
+    /// Whether this is Apple's MobileCLIP or MobileCLIP 2, whose weights are licensed for research alone. MobileCLIP2-L/14 is
+    /// known by having both towers: OpenCLIP has no other CLIP with timm's ViT, a class token, and a text tower that is not causal.
     pub fn is_mobile_clip(&self) -> bool {
         let encoder = self.config.vision.map(|vision| vision.encoder);
         let has_stem = |vit: VitConfig| matches!(vit.stem, PatchStem::Convolutions { .. });
+        let is_causal = self.config.text.is_none_or(|text| text.is_causal);
+        let is_large = |vit: VitConfig| {
+            self.naming == Naming::Timm && vit.pooling == ImagePooling::ClassToken && !is_causal
+        };
         self.naming == Naming::MobileClip
             || matches!(encoder, Some(EncoderConfig::FastVit(_)))
-            || matches!(encoder, Some(EncoderConfig::Vit(vit)) if has_stem(vit))
+            || matches!(encoder, Some(EncoderConfig::Vit(vit)) if has_stem(vit) || is_large(vit))
     }
 
     /// Bytes of weights held.

@@ -59,8 +59,8 @@ impl Vit {
             if grid != native {
                 scope.check_derived("position embeddings", grid * grid * dim)?;
                 let (from, to) = ((native, native), (grid, grid));
-                embeddings =
-                    scope.compute(|cx| positions::resize(cx, Mode::Bicubic, &embeddings, from, to))?;
+                embeddings = scope
+                    .compute(|cx| positions::resize(cx, (Mode::Bicubic, false), &embeddings, from, to))?;
             }
             absolute = Some(embeddings);
         }

@@ -6,6 +6,7 @@ use core::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::geometry::{Placement, Resize};
+use super::naflex::naflex;
 use super::{MAX_INPUT_SIDE, Preprocess};
 use crate::error::{Result, err};
 use crate::kernels::resize::pillow::Filter;
@@ -15,7 +16,7 @@ use crate::weights::Config;
 const OPENAI: [[f64; 3]; 2] = [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
 
 /// Those of SigLIP's.
-const STANDARD: [[f64; 3]; 2] = [[0.5; 3]; 2];
+pub(super) const STANDARD: [[f64; 3]; 2] = [[0.5; 3]; 2];
 
 pub(super) const SIDES: RangeInclusive<usize> = 1..=MAX_INPUT_SIDE;
 
@@ -46,18 +47,23 @@ pub(super) fn check_image_size(image_size: usize) -> Result<()> {
     }
 }
 
-/// The attributes of `CLIPImageProcessor`, or of `SiglipImageProcessor`, which resizes to both sides and does not crop.
+/// The attributes of `CLIPImageProcessor`, of `SiglipImageProcessor`, which resizes to both sides and does not crop, or of
+/// `Siglip2ImageProcessor`.
 fn hugging_face(config: &Config, image_size: usize) -> Result<Preprocess> {
     let mut is_siglip = false;
     for key in ["image_processor_type", "feature_extractor_type"] {
         let kind = config.str_or(key, "CLIPImageProcessor")?;
+        if kind.starts_with("Siglip2ImageProcessor") {
+            return naflex(config);
+        }
         is_siglip |= kind.starts_with("SiglipImageProcessor");
         // Chinese-CLIP's is CLIP's.
         let clip = kind.strip_prefix("Chinese").unwrap_or(kind);
         if !is_siglip && !clip.starts_with("CLIPImageProcessor") && clip != "CLIPFeatureExtractor" {
             return Err(err!(
                 Unsupported,
-                "{}: {key} is {kind:?}, expected \"CLIPImageProcessor\" or \"SiglipImageProcessor\"",
+                "{}: {key} is {kind:?}, expected \"CLIPImageProcessor\", \"SiglipImageProcessor\" or \
+                 \"Siglip2ImageProcessor\"",
                 config.file()
             ));
         }

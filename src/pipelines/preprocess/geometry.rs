@@ -17,6 +17,8 @@ pub(super) enum Resize {
     Fit(usize, usize),
     /// In proportion, so that the longer side has this length; sides rounded to nearest, ties up.
     Longest(usize),
+    /// In proportion, so that at most as many patches of this side cover the picture; its sides are rounded up to whole ones.
+    Patches { side: usize, most: usize },
 }
 
 impl Resize {
@@ -46,8 +48,32 @@ impl Resize {
                 let side = |side: usize| (side as f64 * scale + 0.5) as usize;
                 unless_empty((side(height), side(width)))
             }
+            Self::Patches { side, most } => patches(height, width, side, most),
         }
     }
+}
+
+/// `get_image_size_for_max_num_patches` of transformers' `image_processing_siglip2.py`: its search, in its arithmetic.
+fn patches(height: usize, width: usize, side: usize, most: usize) -> Result<(usize, usize)> {
+    const EPS: f64 = 1e-5;
+    let along = |length: usize, scale: f64| libm::ceil(length as f64 * scale / side as f64).max(1.0);
+    let fits = |scale: f64| along(height, scale) * along(width, scale) <= most as f64;
+    let (mut scale, mut too_large) = (EPS / 10.0, 100.0);
+    while too_large - scale >= EPS {
+        let middle = (scale + too_large) / 2.0;
+        if fits(middle) {
+            scale = middle;
+        } else {
+            too_large = middle;
+        }
+    }
+    if !fits(scale) {
+        return Err(err!(
+            Image,
+            "image of {width}x{height} pixels does not fit {most} patches of {side}x{side}"
+        ));
+    }
+    Ok((along(height, scale) as usize * side, along(width, scale) as usize * side))
 }
 
 /// Where the resized picture lies in the output.
@@ -118,6 +144,25 @@ mod tests {
         assert_eq!(Resize::Longest(4).target(5, 8).unwrap(), (3, 4));
         assert_eq!(Resize::Longest(1024).target(1, 2049).unwrap_err().code(), crate::ErrorCode::Image);
         assert_eq!(Placement::TopLeft.frame(3, 4), Frame { first: 0, len: 3, padding: 0 });
+    }
+
+    #[test]
+    fn patches_cover_the_picture_and_are_not_too_many() {
+        let target = |height, width, most| Resize::Patches { side: 16, most }.target(height, width);
+        // Values of the reference.
+        for ((height, width), most, expected) in [
+            ((224, 224), 256, (256, 256)),
+            ((480, 640), 256, (224, 288)),
+            ((1, 1), 256, (112, 112)),
+            ((1, 1), 4, (32, 32)),
+            ((1, 100_000), 256, (16, 4096)),
+            ((7000, 3), 100, (1600, 16)),
+            ((333, 500), 200, (176, 272)),
+        ] {
+            assert_eq!(target(height, width, most).unwrap(), expected, "{height} x {width}, {most}");
+        }
+        let error = target(1 << 26, 1 << 26, 1).unwrap_err();
+        assert_eq!(error.code(), crate::ErrorCode::Image);
     }
 
     #[test]

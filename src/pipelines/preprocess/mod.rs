@@ -5,6 +5,8 @@
 //! is wider, in which precision values are scaled. All of this is followed to the bit:
 //!
 //! - **Hugging Face** (`processor_config.json`, `preprocessor_config.json`): `CLIPImageProcessorPil` of transformers 5.23;
+//! - **NaFlex** (the same files): `Siglip2ImageProcessorPil` of transformers; the height and width of the input depend on the
+//!   picture;
 //! - **OpenCLIP** (`open_clip_config.json`): `image_transform` of open_clip, that is torchvision on PIL images;
 //! - **SAM**: `ResizeLongestSide` and `Sam.preprocess` of segment-anything 1.0, or `SamImageProcessorPil` of
 //!   transformers where there is a `preprocessor_config.json`; the picture lies in the top left corner, and zeros
@@ -22,6 +24,7 @@
 mod config;
 mod files;
 mod geometry;
+mod naflex;
 mod sam;
 mod sam2;
 
@@ -46,7 +49,7 @@ pub struct Preprocess {
     resize: Resize,
     filter: Filter,
     placement: Placement,
-    /// Height and width of the input.
+    /// Height and width of the input, or of the smallest square that no input has more pixels than.
     output: (usize, usize),
     /// Input value of each channel beyond the picture.
     padding: [f32; 3],
@@ -108,9 +111,21 @@ impl Preprocess {
         Self::from_config(&Config::parse("open_clip_config.json", config)?, image_size)
     }
 
-    /// Height and width of the model input.
+    /// Height and width of the model input. Where they depend on the picture, of the smallest square of patches that no input
+    /// has more pixels than.
     pub fn output_size(&self) -> (usize, usize) {
         self.output
+    }
+
+    /// Height and width of the model input for a picture of `height × width` pixels.
+    ///
+    /// # Errors
+    /// [`Image`](crate::ErrorCode::Image) if they depend on the picture, and none are possible.
+    pub fn input_size(&self, height: usize, width: usize) -> Result<(usize, usize)> {
+        match self.resize {
+            Resize::Patches { .. } => self.resized(height, width),
+            _ => Ok(self.output),
+        }
     }
 
     /// Height and width of a picture of `height × width` pixels after the resize, before it is cropped or padded.
@@ -121,16 +136,16 @@ impl Preprocess {
         self.resize.target(height, width)
     }
 
-    /// Writes `image` as model input: `out` is `[3, H, W]`, red first.
+    /// Writes `image` as model input: `out` is `[3, H, W]`, red first, of the [`input_size`](Self::input_size).
     ///
     /// # Errors
     /// [`BufferTooSmall`](crate::ErrorCode::BufferTooSmall) if `out` is shorter than that,
     /// [`Image`](crate::ErrorCode::Image) if the picture is so narrow that a side would be resized to nothing,
     /// [`Limit`](crate::ErrorCode::Limit) beyond the context's limits, [`OutOfMemory`](crate::ErrorCode::OutOfMemory).
     pub fn run(&self, cx: &Cx, image: &ImageView<'_>, out: &mut [f32]) -> Result<()> {
-        let (height, width) = self.output;
-        let needed = 3 * height * width;
         cx.limits().check_pixels(image.width(), image.height())?;
+        let (height, width) = self.input_size(image.height(), image.width())?;
+        let needed = 3 * height * width;
         let Some(out) = out.get_mut(..needed) else {
             return Err(err!(BufferTooSmall, "output holds {} values, {needed} needed", out.len()));
         };
@@ -165,7 +180,7 @@ impl Preprocess {
 
         for (c, plane) in out.chunks_exact_mut(height * width).enumerate() {
             let pixels = Pixels { bytes: pixels, channels, channel: order[c] };
-            self.write_plane(c, plane, &pixels, &rows, &columns);
+            self.write_plane(c, [height, width], plane, &pixels, &rows, &columns);
         }
         Ok(())
     }
@@ -198,12 +213,20 @@ impl Preprocess {
     }
 
     /// Writes channel `c` of the input, with the padding around the picture.
-    fn write_plane(&self, c: usize, plane: &mut [f32], pixels: &Pixels<'_>, rows: &Frame, columns: &Frame) {
+    fn write_plane(
+        &self,
+        c: usize,
+        [height, width]: [usize; 2],
+        plane: &mut [f32],
+        pixels: &Pixels<'_>,
+        rows: &Frame,
+        columns: &Frame,
+    ) {
         let values = &self.values[c];
-        if (rows.len, columns.len) != self.output {
+        if [rows.len, columns.len] != [height, width] {
             plane.fill(self.padding[c]);
         }
-        let plane = plane.chunks_exact_mut(self.output.1).skip(rows.padding);
+        let plane = plane.chunks_exact_mut(width).skip(rows.padding);
         for (line, row) in plane.zip(pixels.bytes.chunks_exact(columns.len * pixels.channels)) {
             let line = &mut line[columns.padding..][..columns.len];
             for (value, pixel) in line.iter_mut().zip(row.chunks_exact(pixels.channels)) {

@@ -49,7 +49,13 @@ def config(case: Case) -> dict:
 def build(case: Case) -> SiglipModel:
     """The model of `case`, its weights random and rounded to the file's dtype."""
     model = SiglipModel(SiglipConfig(**config(case))).eval().float()
-    generator = seeded(case.name)
+    fill(model, case.name, case.dtype)
+    return model
+
+
+def fill(model: torch.nn.Module, name: str, dtype: torch.dtype) -> None:
+    """Give a SigLIP random weights that depend on `name`, rounded to `dtype`."""
+    generator = seeded(name)
     with torch.no_grad():
         for name, p in sorted(model.named_parameters()):
             noise = torch.randn(p.shape, generator=generator)
@@ -65,8 +71,7 @@ def build(case: Case) -> SiglipModel:
                 p.copy_(0.2 * noise)
             else:
                 p.copy_(noise * p[0].numel() ** -0.5)
-            p.copy_(p.to(case.dtype))
-    return model
+            p.copy_(p.to(dtype))
 
 
 def vision_stages(model: SiglipModel, pixels: torch.Tensor, interpolate: bool) -> dict:

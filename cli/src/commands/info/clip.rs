@@ -22,7 +22,11 @@ pub(super) struct Sizes {
 
 #[derive(Debug, Serialize)]
 struct Image {
+    /// Of a square input, the largest one if its size depends on the picture.
     size: usize,
+    /// At most, if their number depends on the picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patches: Option<usize>,
     #[serde(flatten)]
     encoder: Encoder,
 }
@@ -139,9 +143,11 @@ impl Sizes {
             embed_dim: clip.embed_dim(),
             probabilities: if clip.has_independent_probabilities() { "sigmoid" } else { "softmax" },
             license: clip.model().is_mobile_clip().then_some(MOBILE_CLIP),
-            image: config
-                .vision
-                .map(|vision| Image { size: vision.image_size, encoder: Encoder::of(&vision.encoder) }),
+            image: config.vision.map(|vision| {
+                let patches = clip.preprocess().most_patches();
+                let size = patches.map_or(vision.image_size, |_| clip.preprocess().output_size().0);
+                Image { size, patches, encoder: Encoder::of(&vision.encoder) }
+            }),
             text: config.text.map(|text| Text {
                 context: text.context_length,
                 vocabulary: text.vocab_size,
@@ -155,9 +161,13 @@ impl Sizes {
 impl Lines for Sizes {
     fn lines(&self) -> Vec<(&'static str, String)> {
         let Self { embed_dim, probabilities, license, image, text } = self;
-        let image = image
-            .as_ref()
-            .map_or("none".into(), |image| format!("{} px, {}", image.size, image.encoder.line()));
+        let image = image.as_ref().map_or("none".into(), |image| {
+            let size = match image.patches {
+                Some(patches) => format!("at most {patches} patches in the picture's proportion"),
+                None => format!("{} px", image.size),
+            };
+            format!("{size}, {}", image.encoder.line())
+        });
         let text = text.as_ref().map_or("none".into(), |text| {
             let tokenizer = if text.tokenizer { "" } else { ", no tokenizer: texts cannot be encoded" };
             format!(

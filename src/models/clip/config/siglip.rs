@@ -1,5 +1,5 @@
-//! Reading `config.json` of `transformers`' SiglipModel, which SigLIP 2 has in its fixed resolutions, too, and of its towers
-//! alone.
+//! Reading `config.json` of `transformers`' SiglipModel, which SigLIP 2 has in its fixed resolutions, too, of its Siglip2Model,
+//! which is the variable resolution, and of their towers alone.
 
 use alloc::format;
 
@@ -13,12 +13,25 @@ use crate::models::clip::naming::Naming;
 use crate::models::{activation, model_type};
 use crate::weights::{Config, Review, Scope};
 
-/// Keys that are absent have the defaults of `SiglipVisionConfig` and `SiglipTextConfig`: B/16.
+/// Keys that are absent have the defaults of `SiglipVisionConfig`, `Siglip2VisionConfig` and `SiglipTextConfig`: B/16.
 pub(super) fn read(config: &Config, scope: &Scope<'_>, review: &mut Review) -> Result<ClipConfig> {
-    model_type(config, &["siglip", "siglip_vision_model", "siglip_text_model"], review)?;
-    let (vision, text) = match config.str_or("model_type", "siglip")? {
-        "siglip_vision_model" => (Some(""), None),
-        "siglip_text_model" => (None, Some("")),
+    const KINDS: [&str; 6] = [
+        "siglip",
+        "siglip_vision_model",
+        "siglip_text_model",
+        "siglip2",
+        "siglip2_vision_model",
+        "siglip2_text_model",
+    ];
+    model_type(config, &KINDS, review)?;
+    let kind = config.str_or("model_type", "siglip")?;
+    let vision_tower = match kind.starts_with("siglip2") {
+        true => naflex_tower,
+        false => vision_tower,
+    };
+    let (vision, text) = match kind {
+        "siglip_vision_model" | "siglip2_vision_model" => (Some(""), None),
+        "siglip_text_model" | "siglip2_text_model" => (None, Some("")),
         _ => (Some("vision_config."), Some("text_config.")),
     };
     let (has_vision, has_text) =
@@ -71,16 +84,37 @@ fn tower(config: &Config, at: &str, review: &mut Review) -> Result<TowerConfig> 
 
 fn vision_tower(config: &Config, at: &str, review: &mut Review) -> Result<VisionConfig> {
     let key = |name: &str| format!("{at}{name}");
-    let tower = tower(config, at, review)?;
+    let tower = image_transformer(config, at, review)?;
     let image_size = config.usize_or(&key("image_size"), 224, 1..=MAX_IMAGE)?;
+    let patch_size = config.usize_or(&key("patch_size"), 16, 1..=image_size)?;
+    let encoder = EncoderConfig::Vit(VitConfig::siglip(tower, patch_size));
+    Ok(VisionConfig { image_size, encoder })
+}
+
+/// NaFlex's has a square of position embeddings.
+fn naflex_tower(config: &Config, at: &str, review: &mut Review) -> Result<VisionConfig> {
+    let key = |name: &str| format!("{at}{name}");
+    let tower = image_transformer(config, at, review)?;
+    let patch_size = config.usize_or(&key("patch_size"), 16, 1..=MAX_IMAGE)?;
+    let most = MAX_IMAGE / patch_size;
+    let patches = config.usize_or(&key("num_patches"), 256, 1..=most * most)?;
+    let side = patches.isqrt();
+    if side * side != patches {
+        return Err(config.unusable(&key("num_patches"), "a square number"));
+    }
+    let encoder = EncoderConfig::Vit(VitConfig::naflex(tower, patch_size));
+    Ok(VisionConfig { image_size: side * patch_size, encoder })
+}
+
+/// The transformer of either image tower.
+fn image_transformer(config: &Config, at: &str, review: &mut Review) -> Result<TowerConfig> {
+    let key = |name: &str| format!("{at}{name}");
     if config.usize_or(&key("num_channels"), 3, 0..=MAX_WIDTH)? != 3 {
         return Err(config.unusable(&key("num_channels"), 3));
     }
     // Without the head a tower has no embedding.
     review.neutral(config, &[(&key("vision_use_head"), "true")])?;
-    let patch_size = config.usize_or(&key("patch_size"), 16, 1..=image_size)?;
-    let encoder = EncoderConfig::Vit(VitConfig::siglip(tower, patch_size));
-    Ok(VisionConfig { image_size, encoder })
+    tower(config, at, review)
 }
 
 fn text_tower(config: &Config, at: &str, review: &mut Review) -> Result<TextConfig> {

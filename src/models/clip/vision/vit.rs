@@ -16,6 +16,7 @@ use self::stem::Stem;
 use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect, try_with_capacity, try_zeroed};
 use crate::kernels::attention::Bias;
+use crate::kernels::resize::interpolate::Mode;
 use crate::models::clip::config::{Block, ClassToken, ImagePooling, OtherSizes, Rotary, VitConfig};
 use crate::models::clip::layer::Layer;
 use crate::models::clip::naming::{EVA_02_LAYER, EVA_LAYER, Naming};
@@ -290,13 +291,15 @@ impl Vit {
         if grid == [self.grid; 2] {
             return Ok(Cow::Borrowed(&self.positions));
         }
-        let OtherSizes::Interpolated(mode) = self.other_sizes else {
-            return Err(err!(InvalidArgument, "positions for {grid:?} patches"));
+        let (mode, antialias) = match self.other_sizes {
+            OtherSizes::Refused => return Err(err!(InvalidArgument, "positions for {grid:?} patches")),
+            OtherSizes::Interpolated(mode) => (mode, false),
+            OtherSizes::NaFlex => (Mode::Bilinear, true),
         };
         let class = if self.has_class { self.dim() } else { 0 };
         let (class, native) = self.positions.split_at(class);
         let (from, to) = ((self.grid, self.grid), (grid[0], grid[1]));
-        let patches = positions::resize(cx, mode, native, from, to)?;
+        let patches = positions::resize(cx, (mode, antialias), native, from, to)?;
         let mut positions = try_with_capacity(class.len() + patches.len())?;
         positions.extend_from_slice(class);
         positions.extend_from_slice(&patches);

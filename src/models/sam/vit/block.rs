@@ -107,5 +107,5 @@ fn distances(scope: &Scope<'_>, name: &str, [native, side]: [usize; 2], head_dim
     if from == to {
         return Ok(table);
     }
-    positions::resize(&Cx::serial(scope.level()), Mode::Bilinear, &table, (1, from), (1, to))
+    positions::resize(&Cx::serial(scope.level()), (Mode::Bilinear, false), &table, (1, from), (1, to))
 }

@@ -1,7 +1,9 @@
 //! From pixels to the features of patches.
 
+use alloc::vec::Vec;
+
 use crate::error::Result;
-use crate::exec::{Cx, Scratch, ScratchReq};
+use crate::exec::{Cx, Scratch, ScratchReq, try_zeroed};
 use crate::kernels::activation::Activation;
 use crate::kernels::conv::{ConvShape, Patches};
 use crate::kernels::gemm::Destination;
@@ -33,10 +35,13 @@ impl Stem {
         let (dim, patch) = (config.tower.hidden_size, config.patch_size);
         let PatchStem::Convolutions { width } = config.stem else {
             let conv = scope.at(naming.vit().patch_embedding);
-            let weight = || conv.f32("weight", &[dim, 3, patch, patch]);
+            let weight = || match config.stem {
+                PatchStem::BiasedPixels => planes(&conv.f32("weight", &[dim, patch * patch * 3])?, patch),
+                _ => conv.f32("weight", &[dim, 3, patch, patch]),
+            };
             let weight = conv.pack("weight", [dim, 3 * patch * patch], weight)?;
-            let bias = config.stem == PatchStem::BiasedLinear;
-            let bias = bias.then(|| conv.f32("bias", &[dim])).transpose()?;
+            let has_bias = config.stem != PatchStem::Linear;
+            let bias = has_bias.then(|| conv.f32("bias", &[dim])).transpose()?;
             return Ok(Self::Linear { layer: Linear::of(weight, bias), patch });
         };
         // Apple's own program pads its input by a pixel, timm's does not.
@@ -127,6 +132,18 @@ impl Stem {
         let len = |size: [usize; 2], conv: &Conv2d| size[0] * size[1] * conv.shape().outputs;
         [len([height, width], conv1), len(eighth, conv2), len(eighth.map(|side| side / 2), conv3)]
     }
+}
+
+/// Rows of `[3, patch, patch]` from rows of `[patch, patch, 3]`.
+fn planes(rows: &[f32], patch: usize) -> Result<Vec<f32>> {
+    let mut planes = try_zeroed(rows.len())?;
+    let pixels = patch * patch;
+    for (row, planes) in rows.chunks_exact(3 * pixels).zip(planes.chunks_exact_mut(3 * pixels)) {
+        for (i, pixel) in row.as_chunks::<3>().0.iter().enumerate() {
+            pixel.iter().enumerate().for_each(|(channel, value)| planes[channel * pixels + i] = *value);
+        }
+    }
+    Ok(planes)
 }
 
 /// Pixels of the maps after the first and the second convolution: a quarter and an eighth of the sides, which are multiples
