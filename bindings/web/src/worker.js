@@ -57,9 +57,9 @@ async function load({ id, method, params }) {
   const running = /** @type {Engine} */ (engine);
   const controller = new AbortController();
   waiting = { id, controller };
-  const onBytes = throttled((/** @type {number} */ loaded, /** @type {number} */ total) =>
-    send({ id, progress: { stage: "download", fraction: total ? loaded / total : 0, loadedBytes: loaded, totalBytes: total } }));
-  const reader = new Reader({ cache: params.cache, signal: controller.signal, onBytes });
+  const report = (/** @type {number} */ loaded, /** @type {number} */ total) =>
+    send({ id, progress: { stage: "download", fraction: total ? loaded / total : 0, loadedBytes: loaded, totalBytes: total } });
+  const reader = new Reader({ cache: params.cache, signal: controller.signal, onBytes: throttled(report) });
   const isClip = method === "clip.load";
   const { module } = running;
   const arena = new Arena(module);
@@ -74,6 +74,7 @@ async function load({ id, method, params }) {
       // One after the other, so that only one of them is outside of the module's memory.
       for (const source of params.sources) keep(source.name, await reader.read(source));
     }
+    report(reader.loaded, reader.loaded);
     const model = (isClip ? clip : sam).load(running, { files, options: params.options });
     return { ...model, warnings: [...model.warnings, ...reader.warnings] };
   } finally {
