@@ -55,8 +55,8 @@ class App {
   async start() {
     this.listen();
     watchOffline($("offline"));
-    void contexts.pictures.ready.then(({ version, simd }) => {
-      $("simd").textContent = simd ? "WebAssembly, SIMD" : "WebAssembly";
+    void contexts.pictures.ready.then(({ version, simd, threads }) => {
+      $("simd").textContent = ["WebAssembly", ...(simd ? ["SIMD"] : []), ...(threads > 1 ? [`${threads} threads`] : [])].join(", ");
       document.documentElement.dataset.version = version;
     }).catch((error) => this.fail(error));
     this.select(this.tabOfAddress(), false);

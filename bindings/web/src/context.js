@@ -5,6 +5,7 @@ import { VitrumError, invalid } from "./errors.js";
 /** @typedef {import("./types.js").CallOptions} CallOptions */
 /** @typedef {{ resolve: (result: any) => void, reject: (error: unknown) => void, message: { id: number, method: string, params: any }, transfer: Transferable[], options: CallOptions, isSettled: boolean, discard?: (result: any) => void, onAbort?: () => void }} Call */
 /** @typedef {{ postMessage(message: unknown, transfer?: readonly any[]): void, terminate(): unknown, ref?(): void, unref?(): void }} AnyWorker */
+/** What a context is about. @typedef {{ version: string, simd: boolean, threads: number, memoryBytes: number, warnings: readonly string[] }} About */
 
 /** What a context may be asked for: fields of `vitrum_limits`. */
 const LIMITS = /** @type {const} */ ({
@@ -12,18 +13,58 @@ const LIMITS = /** @type {const} */ ({
   weightsBytes: "weights_bytes", scratchBytes: "scratch_bytes", idleScratchBytes: "idle_scratch_bytes",
 });
 
+/** Most threads of a context, as in `vitrum.h`. */
+const MAX_THREADS = 1024;
+
+/** Milliseconds after which a thread that has not started is a warning, and waited for no more. It may come later still. */
+const START_WITHIN = 10_000;
+
+/** Workers by the names of their files; bundlers look for exactly this. */
+const WORKERS = {
+  worker: () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
+  thread: () => new Worker(new URL("./thread.js", import.meta.url), { type: "module" }),
+};
+
 /**
- * A worker in which models live and compute. Calls of one context run one after the other; those of several run at the same
- * time, on as many cores. Without a context of its own, a model goes to one that all share.
+ * Opens a worker, in a browser or in Node.
+ * @param {keyof typeof WORKERS} name
+ * @param {(message: any) => void} receive
+ * @param {(why: string) => void} fail
+ * @returns {Promise<AnyWorker>}
+ */
+async function openWorker(name, receive, fail) {
+  if (typeof Worker === "function") {
+    const worker = WORKERS[name]();
+    worker.addEventListener("message", (event) => receive(event.data));
+    worker.addEventListener("error", (event) => fail(event.message || "the worker did not start"));
+    return worker;
+  }
+  const threads = "node:worker_threads";
+  const worker = new (await import(/* @vite-ignore */ threads)).Worker(new URL(`./${name}.js`, import.meta.url));
+  worker.on("message", receive);
+  worker.on("error", (/** @type {Error} */ error) => fail(error.message));
+  worker.on("exit", () => fail("the worker ended"));
+  return worker;
+}
+
+/**
+ * A worker in which models live and compute, with further workers as threads where memory can be shared. Calls of one context run
+ * one after the other; those of several run at the same time. Without a context of its own, a model goes to one that all share.
  */
 export class Context {
   /**
    * @param {{
    *   wasm?: string | URL | WebAssembly.Module,
    *   limits?: Partial<Record<keyof typeof LIMITS, number>>,
-   * }} [options] `wasm`: where `vitrum.wasm` is, if not beside the package's sources. `limits`: as in `vitrum_limits`.
+   *   threads?: number,
+   * }} [options] `wasm`: where `vitrum.wasm` is, if not beside the package's sources; a module that is compiled already has one
+   * thread. `limits`: as in `vitrum_limits`. `threads`: how many work on a call, where memory can be shared; one for each core, and
+   * at most 8, if it is not said.
    */
-  constructor({ wasm, limits = {} } = {}) {
+  constructor({ wasm, limits = {}, threads } = {}) {
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS)) {
+      throw invalid(`threads: ${threads} is not a number from 1 to ${MAX_THREADS}`);
+    }
     /** @type {Call[]} */
     this.queue = [];
     /** @type {Call | null} */
@@ -35,13 +76,19 @@ export class Context {
     this.memoryBytes = 0;
     /** Milliseconds that the last call took in the worker. */
     this.lastMilliseconds = 0;
+    /** Threads that work on a call: 1, and those that have come. */
+    this.threads = 1;
+    /** What was asked for and is not so, in words. @type {string[]} */
+    this.warnings = [];
     /** @type {AnyWorker | null} */
     this.worker = null;
+    /** The workers of further threads. @type {AnyWorker[]} */
+    this.helpers = [];
 
     // Memory can be shared in Node, and in pages that are isolated from other origins.
     const isShared = typeof SharedArrayBuffer === "function" && (globalThis.crossOriginIsolated ?? true);
-    const stop = isShared ? new SharedArrayBuffer(4) : null;
-    /** The number of the call that is to stop. */
+    const stop = isShared ? new SharedArrayBuffer(8) : null;
+    /** The numbers of the call that is to stop, and of the one that runs. */
     this.stop = stop && new Int32Array(stop);
 
     const source = wasm instanceof WebAssembly.Module ? wasm : String(wasm ?? new URL("./vitrum.wasm", import.meta.url));
@@ -50,8 +97,8 @@ export class Context {
       if (!field) throw invalid(`limits: there is no ${name}`);
       return [field, value];
     }));
-    /** @type {Promise<{ version: string, simd: boolean, memoryBytes: number }>} Version of the library, and whether it uses simd128. */
-    this.ready = this.call("start", { source, limits: fields, stop });
+    /** @type {Promise<About>} Version of the library, whether it uses simd128, and its threads, when all have come. Calls need not wait for it. */
+    this.ready = this.call("start", { source, limits: fields, stop, threads }).then((started) => this.gather(started));
     // Whoever calls gets the error, too.
     this.ready.catch((error) => this.end(error));
     void this.open();
@@ -80,27 +127,68 @@ export class Context {
 
   async open() {
     try {
-      const url = new URL("./worker.js", import.meta.url);
-      /** @type {AnyWorker} */
-      let worker;
-      if (typeof Worker === "function") {
-        const web = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-        web.addEventListener("message", (event) => this.receive(event.data));
-        web.addEventListener("error", (event) => this.fail(event.message || "the worker did not start"));
-        worker = web;
-      } else {
-        const threads = "node:worker_threads";
-        const node = new (await import(/* @vite-ignore */ threads)).Worker(url);
-        node.on("message", (/** @type {any} */ message) => this.receive(message));
-        node.on("error", (/** @type {Error} */ error) => this.fail(error.message));
-        worker = node;
-      }
+      const worker = await openWorker("worker", (message) => this.receive(message), (why) => this.fail(why));
       if (this.ended) worker.terminate();
       else this.worker = worker;
       this.next();
     } catch (error) {
       this.fail(error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /**
+   * Starts the further threads.
+   * @param {Omit<About, "threads"> & { team: import("./engine/engine.js").Team | null }} started
+   * @returns {Promise<About>}
+   */
+  async gather({ team, warnings, ...about }) {
+    this.warnings.push(...warnings);
+    if (team) {
+      const { stacks, ...place } = team;
+      await Promise.all(stacks.map((stack) => this.startThread({ ...place, stack, stop: this.stop?.buffer })));
+    }
+    if (this.ended) throw this.ended;
+    return { ...about, threads: this.threads, warnings: this.warnings };
+  }
+
+  /**
+   * Starts a further thread. Calls do not wait for it; one that does not come is a warning, and one that ends later may have held
+   * work, and so ends the context.
+   * @param {Record<string, unknown>} place What `thread.js` needs.
+   * @returns {Promise<void>}
+   */
+  startThread(place) {
+    return new Promise((resolve) => {
+      /** @type {AnyWorker | null} */
+      let worker = null;
+      let [isThere, isSettled] = [false, false];
+      const settle = (/** @type {string | null} */ warning) => {
+        if (isSettled) return;
+        isSettled = true;
+        clearTimeout(timer);
+        if (warning && !this.ended) this.warnings.push(`a thread did not start: ${warning}`);
+        worker?.unref?.(); // As an idle worker.
+        resolve();
+      };
+      const fail = (/** @type {string} */ why) => {
+        if (isThere) return this.fail(`a thread ended: ${why}`);
+        settle(why);
+        worker?.terminate();
+      };
+      const receive = (/** @type {{ error?: string }} */ { error }) => {
+        if (error !== undefined) return fail(error);
+        isThere = true;
+        this.threads++;
+        settle(null);
+      };
+      const timer = setTimeout(() => settle(`no answer within ${START_WITHIN / 1000} seconds`), START_WITHIN);
+      openWorker("thread", receive, fail).then((opened) => {
+        worker = opened;
+        if (this.ended) return fail("the context ended");
+        this.helpers.push(worker);
+        worker.postMessage(place);
+      }).catch((error) => fail(error instanceof Error ? error.message : String(error)));
+    });
   }
 
   /** @param {string} message */
@@ -112,8 +200,9 @@ export class Context {
   end(error) {
     if (this.ended) return;
     this.ended = error;
-    this.worker?.terminate();
+    for (const worker of [this.worker, ...this.helpers]) worker?.terminate();
     this.worker = null;
+    this.helpers = [];
     const calls = this.running ? [this.running, ...this.queue] : this.queue;
     this.running = null;
     this.queue = [];

@@ -8,6 +8,7 @@ import { Reader, readAddress } from "./engine/sources.js";
 import * as tracker from "./engine/tracker.js";
 import * as vectors from "./engine/vectors.js";
 import { VitrumError } from "./errors.js";
+import { connect } from "./port.js";
 
 /** @typedef {{ id: number, method: string, params: any }} Request */
 
@@ -17,22 +18,38 @@ const METHODS = { clip, sam, tracker, vectors };
 /** Milliseconds between two reports of a call. */
 const REPORT_EVERY = 40;
 
-/** @type {{ postMessage(message: unknown, transfer: Transferable[]): void }} */
-let port;
+/** Threads that nobody has asked for, at most: cores beyond are mostly slow ones, or halves. */
+const MOST_THREADS = 8;
+
 /** @type {Engine | null} */
 let engine = null;
-/** The number of the call that is to stop, where memory can be shared. @type {Int32Array | null} */
+/** Where memory can be shared: the numbers of the call that is to stop, and of the one that runs. @type {Int32Array | null} */
 let stop = null;
 /** For what can be stopped while it waits. @type {{ id: number, controller: AbortController } | null} */
 let waiting = null;
 
-/** @param {{ source: WebAssembly.Module | string, limits: Record<string, number>, stop: SharedArrayBuffer | null }} params */
-async function start(params) {
-  stop = params.stop && new Int32Array(params.stop);
+/** @param {{ source: WebAssembly.Module | string, limits: Record<string, number>, stop: SharedArrayBuffer | null, threads?: number }} params */
+async function start({ source, limits, stop: calls, threads }) {
+  stop = calls && new Int32Array(calls);
+  const warnings = [];
+  // A module that is compiled already is one for memory that is not shared.
+  const canShare = stop !== null && typeof source === "string";
+  const wanted = threads ?? Math.min(await cores(), MOST_THREADS);
+  if (threads !== undefined && threads > 1 && !canShare) {
+    warnings.push(`one thread, not ${threads}: ${stop === null ? "memory cannot be shared here" : "the module is compiled already"}`);
+  }
   const reader = new Reader({ cache: null, signal: new AbortController().signal, onBytes: () => {} });
-  const source = typeof params.source === "string" ? await reader.read({ name: "wasm", from: params.source }) : params.source;
-  engine = await Engine.start(/** @type {BufferSource} */ (source), params.limits);
-  return engine.about();
+  const module = typeof source === "string" ? await reader.read({ name: "wasm", from: source }) : source;
+  engine = await Engine.start(module, limits, canShare ? wanted : 1);
+  if (canShare && wanted > 1 && engine.team === null) warnings.push(`one thread, not ${wanted}: there is no memory that can be shared`);
+  return { ...engine.about(), team: engine.team, warnings };
+}
+
+/** Cores that this program may use. @returns {Promise<number>} */
+async function cores() {
+  if (typeof navigator === "object") return navigator.hardwareConcurrency;
+  const os = "node:os";
+  return (await import(/* @vite-ignore */ os)).availableParallelism();
 }
 
 /** @param {Request} request */
@@ -40,9 +57,9 @@ async function load({ id, method, params }) {
   const running = /** @type {Engine} */ (engine);
   const controller = new AbortController();
   waiting = { id, controller };
-  const onBytes = throttled((/** @type {number} */ loaded, /** @type {number} */ total) =>
-    send({ id, progress: { stage: "download", fraction: total ? loaded / total : 0, loadedBytes: loaded, totalBytes: total } }));
-  const reader = new Reader({ cache: params.cache, signal: controller.signal, onBytes });
+  const report = (/** @type {number} */ loaded, /** @type {number} */ total) =>
+    send({ id, progress: { stage: "download", fraction: total ? loaded / total : 0, loadedBytes: loaded, totalBytes: total } });
+  const reader = new Reader({ cache: params.cache, signal: controller.signal, onBytes: throttled(report) });
   const isClip = method === "clip.load";
   const { module } = running;
   const arena = new Arena(module);
@@ -57,6 +74,7 @@ async function load({ id, method, params }) {
       // One after the other, so that only one of them is outside of the module's memory.
       for (const source of params.sources) keep(source.name, await reader.read(source));
     }
+    report(reader.loaded, reader.loaded);
     const model = (isClip ? clip : sam).load(running, { files, options: params.options });
     return { ...model, warnings: [...model.warnings, ...reader.warnings] };
   } finally {
@@ -70,6 +88,7 @@ async function run(request) {
   const { id, method, params } = request;
   if (method === "start") return start(params);
   if (!engine) throw new VitrumError(C.E_INVALID_ARGUMENT, "the context was not started");
+  if (stop) Atomics.store(stop, 1, id);
   const report = throttled((/** @type {number} */ fraction) => send({ id, progress: { stage: "compute", fraction } }));
   engine.module.callbacks.progress = (fraction) => {
     if (params?.reports) report(fraction);
@@ -129,12 +148,4 @@ async function receive(message) {
   }
 }
 
-if (typeof postMessage === "function") {
-  port = /** @type {any} */ (globalThis);
-  addEventListener("message", (event) => void receive(event.data));
-} else {
-  const threads = "node:worker_threads";
-  const { parentPort } = await import(/* @vite-ignore */ threads);
-  port = parentPort;
-  parentPort.on("message", (/** @type {Request} */ message) => void receive(message));
-}
+const port = await connect(receive);

@@ -38,10 +38,10 @@ const clip = await Clip.load(demoFiles("clip"));
 const sam = await Sam.load(demoFiles("sam"));
 const garden = await picture(GARDEN);
 
-test("the module exports the header's functions, and imports three", async () => {
+test("the module exports the header's functions, and imports memory and three callbacks", async () => {
   const module = await WebAssembly.compile(await readFile(fileURLToPath(import.meta.resolve("vitrum/vitrum.wasm"))));
   const imports = WebAssembly.Module.imports(module).map(({ module, name }) => `${module}.${name}`).sort();
-  assert.deepEqual(imports, ["vitrum.match", "vitrum.progress", "vitrum.record"]);
+  assert.deepEqual(imports, ["env.memory", "vitrum.match", "vitrum.progress", "vitrum.record"]);
   const header = await readFile(join(demo, "../include/vitrum.h"), "utf8");
   // Declarations begin in the first column; typedefs of function pointers are no functions.
   const declared = header.split("\n").filter((line) => /^[a-z]/.test(line) && !line.startsWith("typedef"))

@@ -308,6 +308,54 @@ async function stopping(visit, isolated) {
   await page.click("#clear");
 }
 
+/** Threads where the page is isolated, with the bits of one; elsewhere one. @param {Visit} visit @param {boolean} isolated */
+async function threads(visit, isolated) {
+  const cores = await visit.page.evaluate(() => navigator.hardwareConcurrency);
+  await visit.until("#simd", isolated && cores > 1 ? new RegExp(`SIMD, ${Math.min(cores, 8)} threads$`) : /SIMD$/);
+  const context = await browser.newContext({ serviceWorkers: "block" });
+  const page = await context.newPage();
+  const headers = isolated ? { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" } : {};
+  await page.route("**/empty.html", (route) => route.fulfill({ body: "<!doctype html>", contentType: "text/html", headers }));
+  await page.goto(`${visit.server.address}empty.html`);
+  assert.equal(await page.evaluate(() => crossOriginIsolated), isolated);
+  // The last one's thread is not found.
+  await page.route("**/thread.js", (route) => route.fallback({ url: `${visit.server.address}${asked++ < 1 ? "vitrum/src/thread.js" : "nowhere.js"}` }));
+  let asked = 0;
+  visit.requests.length = 0;
+  const found = await page.evaluate(async () => {
+    const index = "./vitrum/src/index.js";
+    const { Context, Sam, demo } = await import(index);
+    const image = await (await fetch("samples/garden-scene-3d.png")).blob();
+    const out = [];
+    for (const threads of [1, 2, 2]) {
+      const context = new Context({ threads });
+      const ready = await context.ready;
+      const sam = await Sam.load(demo("sam"), { context });
+      const values = [...await (await sam.encode(image)).values()];
+      let fastest = Infinity;
+      for (let i = 0; i < 5; i++) {
+        (await sam.encode(image)).close();
+        fastest = Math.min(fastest, context.lastMilliseconds);
+      }
+      out.push({ threads: ready.threads, warnings: ready.warnings, fastest, values });
+      context.close();
+    }
+    return out;
+  });
+  assert.deepEqual(found.map(({ threads }) => threads), isolated ? [1, 2, 1] : [1, 1, 1]);
+  const patterns = isolated ? [/^$/, /^$/, /^a thread did not start/] : [/^$/, /one thread, not 2/, /one thread, not 2/];
+  found.forEach(({ warnings, values }, i) => {
+    assert.match(warnings.join(), patterns[i]);
+    assert(values.length > 1000);
+    assert.deepEqual(values, found[0].values);
+  });
+  // One module for all, and nothing of threads where there are none.
+  const [one, two] = [/\.wasm$/, /thread\.js$/].map((it) => visit.requests.filter((path) => it.test(path)));
+  assert.deepEqual([[...new Set(one)], two.length], [["/vitrum/src/vitrum.wasm"], isolated ? 1 : 0]);
+  await context.close();
+  if (isolated) console.log(`   two threads take ${(found[1].fastest / found[0].fastest).toFixed(2)} times as long as one, which takes ${found[0].fastest.toFixed(0)} ms, on ${cores} cores`);
+}
+
 /** Everything by keyboard. @param {Visit} visit */
 async function keyboard(visit) {
   const { page } = visit;
@@ -493,6 +541,7 @@ try {
     assert.equal(await visit.page.evaluate(() => crossOriginIsolated), isolated);
     await visit.shoot(`${name}-words`);
     if (isolated) await documentation(visit);
+    await threads(visit, isolated);
     // Everything is there now: from here on, the server is asked for nothing, and there is no network.
     await visit.open();
     visit.requests.length = 0;

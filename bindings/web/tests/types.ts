@@ -21,7 +21,9 @@ export async function search(pictures: Float32Array[], query: Float32Array): Pro
 }
 
 export async function masks(file: File, signal: AbortSignal): Promise<Rle> {
-  const context = new Context({ limits: { pixels: 1e7 } });
+  const context = new Context({ limits: { pixels: 1e7 }, threads: 2 });
+  const { threads, warnings }: { threads: number; warnings: readonly string[] } = await context.ready;
+  console.log(threads, warnings);
   const sam = await Sam.load(demo("sam"), { context, weights: "int8", imageSize: 512 });
   const embedding: Embedding = await sam.encode(file, { signal });
   const prompt: Prompt = { points: [[1, 2], { x: 3, y: 4, label: 0 }], box: [0, 0, 9, 9] };

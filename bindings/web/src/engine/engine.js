@@ -1,12 +1,16 @@
 // What runs in the worker: a context of the library, and handles to what was made with it, told by numbers.
 import { C } from "../abi.js";
 import { invalid } from "../errors.js";
-import { Module, using_ } from "./module.js";
+import { Arena, Module, using_ } from "./module.js";
 
-/** @typedef {import("./module.js").Arena} Arena */
 /** @typedef {import("./module.js").Value} Value */
 /** @typedef {"clip" | "sam" | "sam_embedding" | "tracker" | "vectors"} Kind */
 /** Pixels on their way to the library. @typedef {{ data: Uint8Array, width: number, height: number, stride: number, format: number }} Pixels */
+
+/** What another thread needs: its stack is one of these. @typedef {{ module: WebAssembly.Module, memory: WebAssembly.Memory, stacks: number[] }} Team */
+
+/** Bytes of a thread's stack, as much as the first thread has. */
+const STACK = 1 << 20;
 
 export class Engine {
   /** @param {Module} module */
@@ -16,16 +20,26 @@ export class Engine {
     this.handles = new Map();
     this.lastId = 0;
     this.context = 0;
+    /** What the other threads need, if there are to be any. @type {Team | null} */
+    this.team = null;
   }
 
   /**
-   * @param {WebAssembly.Module | BufferSource} source
+   * @param {WebAssembly.Module | Uint8Array<ArrayBuffer>} source
    * @param {Record<string, number>} limits Fields of `vitrum_limits`.
+   * @param {number} threads With this one; one alone where memory cannot be shared.
    */
-  static async start(source, limits) {
-    const self = new Engine(await Module.instantiate(source));
+  static async start(source, limits, threads) {
+    const module = await Module.instantiate(source, threads > 1);
+    const self = new Engine(module);
+    if (module.isShared) {
+      // Never freed: threads run until the worker ends.
+      const stacks = Array.from({ length: threads - 1 }, () => new Arena(module).alloc(STACK) + STACK);
+      self.team = { module: module.compiled, memory: module.memory, stacks };
+    }
+    const team = self.team ? { threads, parallel_for: module.run("web_parallel_for") } : {};
     using_(self.module, (arena) => {
-      const options = arena.struct("context_options", { limits: arena.struct("limits", limits) });
+      const options = arena.struct("context_options", { ...team, limits: arena.struct("limits", limits) });
       self.context = self.created(arena, (out) => self.module.call("context_new", options, out));
     });
     return self;
@@ -96,7 +110,8 @@ export class Engine {
 
   /** @param {number} start @param {number} size @returns {ArrayBuffer} */
   copy(start, size) {
-    return this.module.exports.memory.buffer.slice(start, start + size);
+    // Not of the memory itself, which may be shared: such a copy would be, too.
+    return this.module.u8.slice(start, start + size).buffer;
   }
 
   /** @param {Arena} arena @param {readonly Pixels[]} list */

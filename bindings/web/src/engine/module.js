@@ -1,13 +1,14 @@
 // The WebAssembly module: its memory, arguments for its functions, and its errors. Runs in the worker.
 import { C, STRUCTS } from "../abi.js";
 import { VitrumError } from "../errors.js";
+import { ownMemory, setShared, sharedMemory } from "./memory.js";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** @typedef {number | bigint | readonly number[]} Value */
 
-/** Answers to the module's three imports while a call runs. */
+/** Answers to the module's three callbacks while a call runs. */
 export class Callbacks {
   /** Whether to stop. @param {number} fraction @returns {boolean} */
   progress(fraction) {
@@ -26,9 +27,15 @@ export class Callbacks {
 }
 
 export class Module {
-  /** @param {WebAssembly.Module | BufferSource} source */
-  static async instantiate(source) {
+  /**
+   * @param {WebAssembly.Module | Uint8Array<ArrayBuffer>} source
+   * @param {boolean} forThreads Whether threads are to share the memory. Without such memory they do not.
+   */
+  static async instantiate(source, forThreads) {
     const self = new Module();
+    const shared = forThreads ? sharedMemory() : null;
+    self.isShared = shared !== null;
+    self.memory = shared ?? ownMemory();
     // An exception must not cross the library: it ends the call, and is thrown when that has returned.
     const guarded = (/** @type {() => boolean | void} */ body) => {
       try {
@@ -39,6 +46,7 @@ export class Module {
       }
     };
     const imports = {
+      env: { memory: self.memory },
       vitrum: {
         progress: (/** @type {number} */ _, /** @type {number} */ fraction) =>
           guarded(() => self.callbacks.progress(fraction)),
@@ -47,8 +55,13 @@ export class Module {
           guarded(() => self.callbacks.match(text, p, record)),
       },
     };
-    const compiled = source instanceof WebAssembly.Module ? source : await WebAssembly.compile(source);
-    self.exports = /** @type {any} */ ((await WebAssembly.instantiate(compiled, imports)).exports);
+    if (source instanceof WebAssembly.Module) {
+      self.compiled = source;
+    } else {
+      setShared(source, self.isShared);
+      self.compiled = await WebAssembly.compile(source);
+    }
+    self.exports = /** @type {any} */ ((await WebAssembly.instantiate(self.compiled, imports)).exports);
     const status = self.exports.vitrum_web_start();
     if (status !== C.OK) throw new VitrumError(status, "the library got no memory");
     return self;
@@ -57,6 +70,11 @@ export class Module {
   constructor() {
     /** @type {any} */
     this.exports = null;
+    /** @type {WebAssembly.Memory} */
+    this.memory = /** @type {any} */ (null);
+    this.isShared = false;
+    /** @type {WebAssembly.Module} */
+    this.compiled = /** @type {any} */ (null);
     /** @type {unknown} */
     this.thrown = undefined;
     this.callbacks = new Callbacks();
@@ -65,16 +83,16 @@ export class Module {
   }
 
   get u8() {
-    return new Uint8Array(this.exports.memory.buffer);
+    return new Uint8Array(this.memory.buffer);
   }
 
   get view() {
-    return new DataView(this.exports.memory.buffer);
+    return new DataView(this.memory.buffer);
   }
 
   /** Bytes of the module's memory, which never shrinks. */
   get memoryBytes() {
-    return this.exports.memory.buffer.byteLength;
+    return this.memory.buffer.byteLength;
   }
 
   /**

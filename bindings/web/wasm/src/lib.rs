@@ -2,24 +2,32 @@
 //!
 //! Without an operating system the library has no memory before `vitrum_allocator_set`, which `vitrum_web_start` calls. The
 //! callbacks of the C ABI are pointers to functions, which JavaScript cannot make: those here lead to the module's three
-//! imports, the only ones it has. Whoever uses the module without callbacks imports functions that are never called.
+//! functions to import. Whoever uses the module without callbacks imports functions that are never called.
+//!
+//! The module imports its memory, too. It is compiled for threads, and so for memory that is shared; but nothing in it waits for
+//! another thread where there is none, so that it runs on memory that is not shared, if its import says so.
 //!
 //! # Soundness
 //!
-//! Pointers are those of the host, whose contract is that of `malloc` and `free`, with the size told twice. There is one
-//! thread, and so no other call while the allocator is set.
+//! Pointers are those of the host, whose contract is that of `malloc` and `free`, with the size told twice. No other call runs
+//! while the allocator is set: the host starts threads later.
 #![no_std]
+#![feature(stdarch_wasm_atomic_wait)]
 
-use core::alloc::{GlobalAlloc, Layout};
+mod heap;
+mod team;
+
+use core::alloc::Layout;
 use core::ffi::c_void;
 use core::ptr;
 
-use dlmalloc::GlobalDlmalloc;
 use vitrum::ffi::allocator::vitrum_allocator_set;
 use vitrum::ffi::sam_everything::vitrum_sam_record;
 
+use self::heap::Heap;
+
 /// Where all memory comes from: that of the library, and that of the host's arguments and results.
-static HEAP: GlobalDlmalloc = GlobalDlmalloc;
+static HEAP: Heap = Heap::new();
 
 #[link(wasm_import_module = "vitrum")]
 unsafe extern "C" {
@@ -98,8 +106,7 @@ pub unsafe extern "C" fn vitrum_web_free(block: *mut c_void, size: usize) {
 
 unsafe extern "C" fn allocate(_: *mut c_void, size: usize, alignment: usize) -> *mut c_void {
     match Layout::from_size_align(size, alignment) {
-        // SAFETY: by the contract of `vitrum_alloc`, `size` is not 0.
-        Ok(layout) => unsafe { HEAP.alloc(layout).cast() },
+        Ok(layout) => HEAP.alloc(layout).cast(),
         Err(_) => ptr::null_mut(),
     }
 }
@@ -107,6 +114,6 @@ unsafe extern "C" fn allocate(_: *mut c_void, size: usize, alignment: usize) -> 
 unsafe extern "C" fn deallocate(_: *mut c_void, block: *mut c_void, size: usize, alignment: usize) {
     if let Ok(layout) = Layout::from_size_align(size, alignment) {
         // SAFETY: by the contract of `vitrum_dealloc`, `allocate` returned `block` for this size and alignment.
-        unsafe { HEAP.dealloc(block.cast(), layout) }
+        unsafe { HEAP.free(block.cast(), layout) }
     }
 }
