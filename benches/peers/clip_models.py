@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,9 @@ import numpy as np
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-CONTEXT = 77
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+PAGE = Path(__file__).parents[1] / "page"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Size:
     vision: tuple[int, int, int]
     text: tuple[int, int, int]
     embed: int
+    context = 77
+    mean, std = MEAN, STD
 
     def config(self) -> CLIPConfig:
         def tower(width, heads, layers):
@@ -39,11 +43,34 @@ class Size:
         )
 
 
+@dataclass(frozen=True)
+class Other:
+    """A model of docs/models.md that is no CLIP of transformers, as its recipe there says."""
+
+    name: str
+    image: int
+    context: int | None  # None: its tokenizer is not at hand, and texts are left out.
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+
+    def recipe(self) -> dict:
+        models = json.loads((PAGE / "models.json").read_text())
+        return next(model["recipe"] for model in models if model["name"] == self.name)
+
+
 SIZES = {
     size.name: size for size in (
         Size("B/32", 224, 32, (768, 12, 12), (512, 8, 12), 512),
         Size("B/16", 224, 16, (768, 12, 12), (512, 8, 12), 512),
         Size("L/14", 224, 14, (1024, 16, 24), (768, 12, 12), 768),
+    )
+}
+OTHERS = {
+    other.name: other for other in (
+        Other("CLIP RN50", 224, 77),
+        Other("SigLIP B/16", 224, None, (0.5,) * 3, (0.5,) * 3),
+        Other("PE-Core B/16", 224, 32, (0.5,) * 3, (0.5,) * 3),
+        Other("MobileCLIP 2 S0", 256, 77, (0.0,) * 3, (1.0,) * 3),
     )
 }
 
@@ -70,13 +97,33 @@ class TextTower(torch.nn.Module):
         return self.projection(self.model(ids).pooler_output)
 
 
+class OtherTower(torch.nn.Module):
+    """A tower of open_clip, or of transformers' SiglipModel, not normalised."""
+
+    def __init__(self, embed):
+        super().__init__()
+        self.model, self.embed = embed.__self__, embed
+
+    def forward(self, inputs):
+        output = self.embed(inputs)
+        return output if isinstance(output, torch.Tensor) else output.pooler_output
+
+
 TOWERS = {"image": ImageTower, "text": TextTower}
 
 
-def model_directory(cache: Path, size: Size) -> Path:
-    """A Hugging Face directory with seeded random weights, made on first use."""
-    directory = cache / size.name.replace("/", "").lower()
+def model_directory(cache: Path, size: Size | Other) -> Path:
+    """A directory with seeded random weights, made on first use."""
+    directory = cache / size.name.replace("/", "").replace(" ", "-").lower()
     if (directory / "complete").exists():
+        return directory
+    if isinstance(size, Other):
+        recipe = json.dumps(size.recipe())
+        subprocess.run([sys.executable, str(PAGE / "weights.py"), recipe, str(directory)], check=True)
+        (directory / "recipe.json").write_text(recipe)
+        if size.context:
+            write_tokenizer(directory)
+        (directory / "complete").touch()
         return directory
     torch.manual_seed(0)
     model = CLIPModel(size.config())
@@ -112,15 +159,32 @@ def write_preprocessor(directory: Path, size: Size) -> None:
         "size": {"shortest_edge": size.image}, "do_center_crop": True,
         "crop_size": {"height": size.image, "width": size.image}, "do_rescale": True,
         "rescale_factor": 1 / 255, "do_normalize": True, "do_convert_rgb": True,
-        "image_mean": MEAN.astype(float).round(8).tolist(),
-        "image_std": STD.astype(float).round(8).tolist(),
+        "image_mean": MEAN, "image_std": STD,
     }))
 
 
 def load_tower(directory: Path, tower: str) -> torch.nn.Module:
-    """The PyTorch tower; the other one is dropped."""
+    """The PyTorch tower; of a CLIP of transformers the other one is dropped."""
+    if (directory / "recipe.json").exists():
+        return load_other(directory, tower)
     model = CLIPModel.from_pretrained(directory, dtype=torch.float32).eval()
     return TOWERS[tower](model)
+
+
+def load_other(directory: Path, tower: str) -> torch.nn.Module:
+    """The PyTorch tower of an `Other`."""
+    recipe = json.loads((directory / "recipe.json").read_text())
+    if recipe["program"] == "transformers":
+        from transformers import SiglipModel
+
+        model = SiglipModel.from_pretrained(directory, dtype=torch.float32).eval()
+        return OtherTower(model.get_image_features)
+    import open_clip
+    from safetensors.torch import load_file
+
+    model = open_clip.create_model(recipe["config"], load_weights=False).eval()
+    model.load_state_dict(load_file(directory / "open_clip_model.safetensors"))
+    return OtherTower({"image": model.encode_image, "text": model.encode_text}[tower])
 
 
 def onnx_file(directory: Path, tower: str, example: np.ndarray) -> Path:
@@ -129,41 +193,45 @@ def onnx_file(directory: Path, tower: str, example: np.ndarray) -> Path:
     if not path.exists():
         name = {"image": "pixels", "text": "ids"}[tower]
         scratch = path.with_suffix(".partial")
+        # ONNX has no operator for the fused attention of `torch.nn.MultiheadAttention`.
+        torch.backends.mha.set_fastpath_enabled(False)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 load_tower(directory, tower), (torch.from_numpy(example),), str(scratch),
                 input_names=[name], output_names=["embeds"], dynamic_axes={name: {0: "batch"}},
                 opset_version=17, dynamo=False)
+        torch.backends.mha.set_fastpath_enabled(True)
         scratch.rename(path)
     return path
 
 
-def images(size: Size, count: int, block: int = 1) -> np.ndarray:
+def images(size: Size | Other, count: int, block: int = 1) -> np.ndarray:
     """u8 pictures [count, S, S, 3] at the input size, so that preprocessing resizes nothing: squares of `block` pixels
     in random colours."""
-    squares = size.image // block
+    squares = -(-size.image // block)
     colours = np.random.default_rng(1).integers(0, 256, (count, squares, squares, 3), np.uint8)
-    return colours.repeat(block, 1).repeat(block, 2)
+    return np.ascontiguousarray(colours.repeat(block, 1).repeat(block, 2)[:, : size.image, : size.image])
 
 
-def pixels_of(pictures: np.ndarray) -> np.ndarray:
+def pixels_of(size: Size | Other, pictures: np.ndarray) -> np.ndarray:
     """transformers' rescale and normalise: f32 [B, 3, S, S]."""
     scaled = (pictures.astype(np.float64) * (1 / 255)).astype(np.float32)
-    return np.ascontiguousarray(((scaled - MEAN) / STD).transpose(0, 3, 1, 2))
+    mean, std = np.array(size.mean, np.float32), np.array(size.std, np.float32)
+    return np.ascontiguousarray(((scaled - mean) / std).transpose(0, 3, 1, 2))
 
 
-def prompts(count: int) -> list[str]:
-    """Texts of exactly 75 one-token words: the context is full, and nobody can skip padding."""
+def prompts(size: Size | Other, count: int) -> list[str]:
+    """Texts of as many one-token words as fill the context, so that nobody can skip padding."""
     words = "cat dog bird house tree car boat river mountain city street table chair cup".split()
     rng = np.random.default_rng(2)
-    return [" ".join(rng.choice(words, CONTEXT - 2)) for _ in range(count)]
+    return [" ".join(rng.choice(words, size.context - 2)) for _ in range(count)]
 
 
-def ids_of(directory: Path, texts: list[str]) -> np.ndarray:
-    """i64 [B, 77] by transformers' tokenizer."""
+def ids_of(size: Size | Other, directory: Path, texts: list[str]) -> np.ndarray:
+    """i64 [B, context] by transformers' tokenizer."""
     from transformers import CLIPTokenizer
 
     ids = CLIPTokenizer.from_pretrained(directory)(texts).input_ids
-    assert all(len(row) == CONTEXT for row in ids), [len(row) for row in ids]
+    assert all(len(row) == size.context for row in ids), [len(row) for row in ids]
     return np.array(ids, np.int64)

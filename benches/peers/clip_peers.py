@@ -11,7 +11,7 @@ medians. The first call of every engine is checked against the first of them and
 
 What one timed call covers: for PyTorch, ONNX Runtime and OpenVINO, a ready f32 tensor to embeddings.
 For Vitrum, u8 pictures or UTF-8 texts to embeddings: its normalisation and tokenizer are inside. The
-pictures have the model's input size and the texts fill the 77 tokens.
+pictures have the model's input size and the texts fill the context.
 
 With `--precision reduced` the engines are PyTorch in bf16, ONNX Runtime in int8 (dynamic), OpenVINO as it chooses
 itself (bf16 where the CPU has it) and in int8 (NNCF, calibrated on the row's own inputs), and Vitrum in bf16 and
@@ -34,6 +34,7 @@ import vitrum_c
 from clip_engines import F32, REDUCED, Job, PyTorch, Vitrum
 from harness import Tolerance
 
+SIZES = models.SIZES | models.OTHERS
 ENGINES = {"f32": F32, "reduced": REDUCED}
 LABELS = ["model", "tower", "batch"]
 # To models with random weights inputs look alike: the cosine of two pictures of noise is up to 0.999, of two with large
@@ -42,15 +43,15 @@ TOLERANCE = {"f32": Tolerance(error=1e-4), "reduced": Tolerance(cosine=0.99)}
 BLOCK = {"f32": 1, "reduced": 56}
 
 
-def jobs(size: models.Size, tower: str, directory: Path, batches: list[int], block: int) -> list[Job]:
+def jobs(size: models.Size | models.Other, tower: str, directory: Path, batches: list[int], block: int) -> list[Job]:
     """One job per batch size; larger batches begin with the rows of smaller ones. Pictures have squares of `block`."""
     most = max(batches)
     if tower == "image":
         pictures = models.images(size, most, block)
-        pixels = models.pixels_of(pictures)
+        pixels = models.pixels_of(size, pictures)
         return [Job(tower, pixels[:b], pictures=pictures[:b]) for b in batches]
-    texts = models.prompts(most)
-    ids = models.ids_of(directory, texts)
+    texts = models.prompts(size, most)
+    ids = models.ids_of(size, directory, texts)
     return [Job(tower, ids[:b], texts=texts[:b]) for b in batches]
 
 
@@ -58,9 +59,11 @@ def run(arguments) -> list[dict]:
     """All rows of the table, one tower in memory at a time."""
     rows = []
     for name in arguments.sizes:
-        size = models.SIZES[name]
+        size = SIZES[name]
         directory = models.model_directory(arguments.cache, size)
         for tower in arguments.towers:
+            if tower == "text" and size.context is None:
+                continue
             work = jobs(size, tower, directory, arguments.batches, BLOCK[arguments.precision])
             setup = directory, work[0], arguments.threads
             references = harness.references(arguments.precision, lambda: PyTorch(*setup), work)
@@ -79,10 +82,10 @@ def memory_table(arguments) -> str:
     lines = ["| model | weights MiB | peak MiB: loading | batch 1 | batch 8 | (batch 8 - 64) / weights |",
              "| --- | ---: | ---: | ---: | ---: | ---: |"]
     for name in arguments.sizes:
-        directory = models.model_directory(arguments.cache, models.SIZES[name])
+        directory = models.model_directory(arguments.cache, SIZES[name])
         out = subprocess.run(
             [sys.executable, vitrum_c.__file__, arguments.library, directory,
-             str(models.SIZES[name].image), str(arguments.threads)],
+             str(SIZES[name].image), str(arguments.threads)],
             check=True, capture_output=True, text=True).stdout
         probe = json.loads(out)
         weights, *peaks = (probe[k] / 2**20 for k in ("weights", "peak_load", "peak_1", "peak_8"))
@@ -96,7 +99,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, required=True, help="directory for weights and ONNX files")
     parser.add_argument("--library", type=Path, default=vitrum_c.default_library(),
                         help="libvitrum, by default of the release build")
-    parser.add_argument("--sizes", type=harness.listed(str, models.SIZES), default=list(models.SIZES))
+    parser.add_argument("--sizes", type=harness.listed(str, SIZES), default=list(models.SIZES),
+                        help="also: " + ", ".join(models.OTHERS))
     parser.add_argument("--towers", type=harness.listed(str, models.TOWERS), default=list(models.TOWERS))
     parser.add_argument("--batches", type=harness.listed(int), default=[1, 8])
     harness.add_precision(parser)
