@@ -80,7 +80,7 @@ fn preprocess(
 }
 
 /// CLIP's models, and the files that [`clip`] takes beside them.
-pub static CLIPS: [&Files; 8] = [
+pub static CLIPS: [&Files; 12] = [
     &models::CLIP,
     &models::GELU_CLIP,
     &models::OPEN_CLIP,
@@ -89,6 +89,10 @@ pub static CLIPS: [&Files; 8] = [
     &models::SIGLIP,
     &models::PE_CORE,
     &models::MOBILE_CLIP,
+    &models::NAFLEX,
+    &models::CHINESE_CLIP,
+    &models::CONV_NEXT,
+    &models::EVA_CLIP,
 ];
 /// In their order.
 pub const CLIP_FILES: [&str; 4] =

@@ -74,6 +74,36 @@ pub static MOBILE_CLIP: Files = Files {
     sides: &[("config.json", golden!("clip/mobileclip-s0-apple/config.json"))],
     input: None,
 };
+/// A SigLIP 2 of variable resolution.
+pub static NAFLEX: Files = Files {
+    weights: golden!("clip/naflex/model.safetensors"),
+    sides: &[
+        ("config.json", golden!("clip/naflex/config.json")),
+        ("preprocessor_config.json", golden!("clip/naflex/preprocessor_config.json")),
+    ],
+    input: None,
+};
+/// A Chinese-CLIP, whose text tower is a BERT.
+pub static CHINESE_CLIP: Files = Files {
+    weights: golden!("clip/chinese/model.safetensors"),
+    sides: &[
+        ("config.json", golden!("clip/chinese/config.json")),
+        ("preprocessor_config.json", golden!("clip/chinese/preprocessor_config.json")),
+    ],
+    input: None,
+};
+/// A ConvNeXt of timm.
+pub static CONV_NEXT: Files = Files {
+    weights: golden!("clip/convnext-timm/open_clip_model.safetensors"),
+    sides: &[("open_clip_config.json", golden!("clip/convnext-timm/open_clip_config.json"))],
+    input: None,
+};
+/// An EVA-CLIP.
+pub static EVA_CLIP: Files = Files {
+    weights: golden!("clip/eva02-timm/open_clip_model.safetensors"),
+    sides: &[("open_clip_config.json", golden!("clip/eva02-timm/open_clip_config.json"))],
+    input: None,
+};
 /// Another activation.
 pub static GELU_CLIP: Files = Files {
     weights: golden!("clip/gelu-p14/model.safetensors"),
