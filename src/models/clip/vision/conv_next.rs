@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::error::{Result, err};
+use super::check_multiples;
+use crate::error::Result;
 use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::channels;
@@ -80,11 +81,13 @@ impl ConvNext {
 
     /// Embeds `pixels: [batches, 3, height, width]` into `out: [batches, outputs]`, not normalised.
     ///
+    /// Sizes are right: [`VisionEncoder::forward`](super::VisionEncoder::forward) has checked them.
+    ///
     /// # Errors
-    /// As [`check_input`](Self::check_input); `Cancelled` by the monitor, which is asked after every block.
+    /// `Cancelled` by the monitor, which is asked after every block.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    /// If the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "pictures, an output, a trace and a monitor")]
     pub fn forward(
         &self,
@@ -96,13 +99,6 @@ impl ConvNext {
         mut trace: Trace<'_>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        self.check_input([height, width])?;
-        assert_eq!(
-            pixels.len(),
-            batches * 3 * height * width,
-            "pixels of shape [{batches}, 3, {height}, {width}]"
-        );
-        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let steps = 1 + self.stages.iter().map(|stage| stage.blocks.len()).sum::<usize>();
         let mut done = 0;
         monitor.report(0, steps)?;
@@ -153,15 +149,8 @@ impl ConvNext {
     ///
     /// # Errors
     /// `InvalidArgument` unless the sides are multiples of what becomes one pixel of the last map.
-    pub fn check_input(&self, [height, width]: [usize; 2]) -> Result<()> {
-        let pixel = PATCH << (self.stages.len() - 1);
-        if height == 0 || width == 0 || !height.is_multiple_of(pixel) || !width.is_multiple_of(pixel) {
-            return Err(err!(
-                InvalidArgument,
-                "input of {width}x{height}: this ConvNeXt takes sides that are multiples of {pixel}"
-            ));
-        }
-        Ok(())
+    pub fn check_input(&self, size: [usize; 2]) -> Result<()> {
+        check_multiples("ConvNeXt", PATCH << (self.stages.len() - 1), size)
     }
 
     /// Features of an embedding.

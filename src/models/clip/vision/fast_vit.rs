@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 
 use self::doubled::{Doubling, Gate, Halves};
 use self::stage::Stage;
-use crate::error::{Result, err};
+use super::check_multiples;
+use crate::error::Result;
 use crate::exec::{Cx, Monitor, Scratch, ScratchReq, TryCollect};
 use crate::kernels::activation::Activation;
 use crate::kernels::channels;
@@ -96,11 +97,13 @@ impl FastVit {
     /// The stages of the trace up to the second are shown once for every picture. What is pooled is shown in two parts: the
     /// channels of even numbers, and those of odd ones.
     ///
+    /// Sizes are right: [`VisionEncoder::forward`](super::VisionEncoder::forward) has checked them.
+    ///
     /// # Errors
-    /// As [`check_input`](Self::check_input); `Cancelled` by the monitor, which is asked after every block.
+    /// `Cancelled` by the monitor, which is asked after every block.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    /// If the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "pictures, an output, a trace and a monitor")]
     pub fn forward(
         &self,
@@ -112,13 +115,6 @@ impl FastVit {
         mut trace: Trace<'_>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        self.check_input([height, width])?;
-        assert_eq!(
-            pixels.len(),
-            batches * 3 * height * width,
-            "pixels of shape [{batches}, 3, {height}, {width}]"
-        );
-        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let steps = batches * (1 + self.stages.iter().map(Stage::blocks).sum::<usize>()) + 1;
         let mut done = 0;
         let mut step = |count: usize| {
@@ -184,15 +180,8 @@ impl FastVit {
     ///
     /// # Errors
     /// `InvalidArgument` unless the sides are multiples of what becomes one pixel of the last map.
-    pub fn check_input(&self, [height, width]: [usize; 2]) -> Result<()> {
-        let pixel = self.reduction;
-        if height == 0 || width == 0 || !height.is_multiple_of(pixel) || !width.is_multiple_of(pixel) {
-            return Err(err!(
-                InvalidArgument,
-                "input of {width}x{height}: this FastViT takes sides that are multiples of {pixel}"
-            ));
-        }
-        Ok(())
+    pub fn check_input(&self, size: [usize; 2]) -> Result<()> {
+        check_multiples("FastViT", self.reduction, size)
     }
 
     /// Features of an embedding.

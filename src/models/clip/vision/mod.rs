@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 
 use super::config::{EncoderConfig, VisionConfig};
 use super::naming::Naming;
-use crate::error::Result;
+use crate::error::{Result, err};
 use crate::exec::{Cx, Monitor, Scratch, ScratchReq};
 use crate::nn::Trace;
 use crate::weights::Scope;
@@ -52,7 +52,7 @@ impl VisionEncoder {
     /// Embeds `pixels: [batches, 3, height, width]`, normalised, into `out: [batches, outputs]`, which are not.
     ///
     /// # Errors
-    /// `InvalidArgument` as [`check_input`](Self::check_input); `Cancelled` by the monitor, which is asked after every layer.
+    /// As [`check_input`](Self::check_input); `Cancelled` by the monitor, which is asked after every layer.
     ///
     /// # Panics
     /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
@@ -67,6 +67,11 @@ impl VisionEncoder {
         trace: Trace<'_>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
+        let [batches, height, width] = size;
+        self.check_input([height, width])?;
+        let len = batches * 3 * height * width;
+        assert_eq!(pixels.len(), len, "pixels of shape [{batches}, 3, {height}, {width}]");
+        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         match self {
             Self::Vit(vit) => vit.forward(cx, pixels, size, out, scratch, trace, monitor),
             Self::ResNet(net) => net.forward(cx, pixels, size, out, scratch, trace, monitor),
@@ -127,4 +132,18 @@ impl VisionEncoder {
             Self::ConvNext(net) => net.bytes(),
         }
     }
+}
+
+/// Whether both sides are multiples of `pixel`, the side of a pixel of the last map in pixels of the picture.
+///
+/// # Errors
+/// `InvalidArgument` with the `architecture` if not.
+fn check_multiples(architecture: &str, pixel: usize, [height, width]: [usize; 2]) -> Result<()> {
+    if height == 0 || width == 0 || !height.is_multiple_of(pixel) || !width.is_multiple_of(pixel) {
+        return Err(err!(
+            InvalidArgument,
+            "input of {width}x{height}: this {architecture} takes sides that are multiples of {pixel}"
+        ));
+    }
+    Ok(())
 }

@@ -62,12 +62,13 @@ impl ResNet {
     /// Pictures go one by one through the layers whose maps are large, and together through those whose weights are. The
     /// stages up to `layer2` are therefore shown once for every picture.
     ///
+    /// Sizes are right: [`VisionEncoder::forward`](super::VisionEncoder::forward) has checked them.
+    ///
     /// # Errors
-    /// `InvalidArgument` for an input of another size than the one that the positions of the attention pool are for: the
-    /// reference has no others. `Cancelled` by the monitor, which is asked after every block.
+    /// `Cancelled` by the monitor, which is asked after every block.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    /// If the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "pictures, an output, a trace and a monitor")]
     pub fn forward(
         &self,
@@ -79,13 +80,6 @@ impl ResNet {
         mut trace: Trace<'_>,
         monitor: &Monitor<'_>,
     ) -> Result<()> {
-        self.check_input([height, width])?;
-        assert_eq!(
-            pixels.len(),
-            batches * 3 * height * width,
-            "pixels of shape [{batches}, 3, {height}, {width}]"
-        );
-        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let blocks: usize = self.layers.iter().map(|layer| layer.blocks.len()).sum();
         let steps = batches * (1 + blocks) + 1;
         let mut done = 0;
@@ -126,7 +120,7 @@ impl ResNet {
     /// Whether inputs may have `[height, width]` pixels.
     ///
     /// # Errors
-    /// `InvalidArgument` unless both are the model's own.
+    /// `InvalidArgument` unless both are the model's own: the reference has no positions for others.
     pub fn check_input(&self, [height, width]: [usize; 2]) -> Result<()> {
         let side = self.image_size;
         if [height, width] != [side; 2] {

@@ -106,11 +106,13 @@ impl Vit {
     /// For an input of another size than the native one, the position embeddings are interpolated, if the config's
     /// [`OtherSizes`] say how.
     ///
+    /// Sizes are right: [`VisionEncoder::forward`](super::VisionEncoder::forward) has checked them.
+    ///
     /// # Errors
-    /// As [`check_input`](Self::check_input); `Cancelled` by the monitor, which is asked after every layer.
+    /// `Cancelled` by the monitor, which is asked after every layer.
     ///
     /// # Panics
-    /// If a slice does not have its size, or the scratch is shorter than [`scratch_req`](Self::scratch_req).
+    /// If the scratch is shorter than [`scratch_req`](Self::scratch_req).
     #[allow(clippy::too_many_arguments, reason = "pictures, an output, a trace and a monitor")]
     pub fn forward(
         &self,
@@ -124,13 +126,6 @@ impl Vit {
     ) -> Result<()> {
         let dim = self.dim();
         let grid = self.grid([height, width]);
-        self.check_input([height, width])?;
-        assert_eq!(
-            pixels.len(),
-            batches * 3 * height * width,
-            "pixels of shape [{batches}, 3, {height}, {width}]"
-        );
-        assert_eq!(out.len(), batches * self.outputs(), "embeddings of {batches} images");
         let tokens = self.tokens([height, width]);
         let positions = self.positions_for(cx, grid)?;
         let other_places = self.other_places(grid)?;
