@@ -1,4 +1,5 @@
-//! Compiles the library where it cannot be run here: without an operating system, on phones, in browsers.
+//! Compiles the library where there is no operating system. (With one, packages are built: `bindings/jvm/aar` for Android,
+//! `xcframework` for Apple's, `.ci/platforms` for others.)
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,30 +9,13 @@ use crate::toolchain::Toolchain;
 /// One compilation of the library.
 struct Build {
     target: &'static str,
-    /// What is compiled of the standard library.
-    crates: &'static str,
     features: &'static str,
 }
 
-impl Build {
-    const fn bare(target: &'static str) -> Self {
-        Self { target, crates: "core,alloc", features: "" }
-    }
-
-    const fn hosted(target: &'static str) -> Self {
-        Self { target, crates: "std,panic_abort", features: "std,parallel,heap" }
-    }
-
-    const fn with(self, features: &'static str) -> Self {
-        Self { features, ..self }
-    }
-}
-
-const BUILDS: [Build; 4] = [
-    Build::bare("thumbv7em-none-eabihf").with("capi"),
-    Build::bare("x86_64-unknown-none").with("capi"),
-    Build::bare("wasm32-unknown-unknown"),
-    Build::hosted("aarch64-linux-android"),
+const BUILDS: [Build; 3] = [
+    Build { target: "thumbv7em-none-eabihf", features: "capi" },
+    Build { target: "x86_64-unknown-none", features: "capi" },
+    Build { target: "wasm32-unknown-unknown", features: "" },
 ];
 
 /// Compiles the library for every target whose name contains `filter`.
@@ -41,17 +25,10 @@ pub(crate) fn build(root: &Path, filter: &str) -> Result<(), String> {
     for build in BUILDS.iter().filter(|build| build.target.contains(filter)) {
         let start = Instant::now();
         let status = toolchain
-            .cargo(root, "rustc", build.crates, build.target)
+            .cargo(root, "rustc", "core,alloc", build.target)
             .args(["--quiet", "-p", "vitrum", "--no-default-features", "--features", build.features])
-            // A C library must be complete: without `std` it brings its own panic handler and allocator.
-            .args([
-                "--crate-type",
-                if build.features.contains("capi") || build.features.contains("heap") {
-                    "staticlib"
-                } else {
-                    "lib"
-                },
-            ])
+            // A C library must be complete: it brings its own panic handler and allocator.
+            .args(["--crate-type", if build.features.contains("capi") { "staticlib" } else { "lib" }])
             .env("RUSTFLAGS", "-Dwarnings")
             .status()
             .map_err(|error| format!("cargo: {error}"))?;

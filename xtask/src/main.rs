@@ -21,7 +21,7 @@ usage: cargo run -p xtask -- COMMAND
 commands:
   abi [--check]     write include/vitrum.abi from include/vitrum.h, or check that the C ABI is the listed one
   api [--check]     write api.txt from src, or check that the Rust API is the listed one
-  cross [TARGET]    compile the library for targets without a standard library, phones and wasm
+  cross [TARGET]    compile the library for targets without a standard library
   csharp [--check]  write bindings/csharp/Native.cs from include/vitrum.abi, or check that it is up to date
   dist [OPTIONS]    build and install libraries, headers, CMake and pkg-config files, licences, the command
       --prefix DIR      where to; dist/ by default
