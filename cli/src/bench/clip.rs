@@ -49,8 +49,11 @@ fn image(clip: &Clip, config: &EncoderConfig, bench: &mut Bench<'_>) -> Result<(
 
 fn text(clip: &Clip, config: &TextConfig, bench: &mut Bench<'_>) -> Result<()> {
     const TEXT: &str = "a photo of a cat beside a red bicycle";
-    let tokens = clip.tokenize(TEXT).or_exit(Exit::Model)?.len();
-    let flops = text_flops(&config.tower, tokens);
+    let tokens = match config.is_padded() {
+        true => config.context_length,
+        false => clip.tokenize(TEXT).or_exit(Exit::Model)?.len(),
+    };
+    let flops = text_flops(&config.tower, tokens, config.is_causal);
     for batch in BATCHES {
         let texts = [TEXT].repeat(batch);
         let mut out = vec![0.0; batch * clip.embed_dim()];
@@ -153,9 +156,10 @@ fn resnet_flops(config: &ResNetConfig, pixels: usize) -> f64 {
     2.0 * products as f64
 }
 
-/// A token meets itself and those before it.
-fn text_flops(tower: &TowerConfig, tokens: usize) -> f64 {
-    tower_flops(tower, tokens, tokens * (tokens + 1) / 2)
+/// A token meets itself and those before it, or all.
+fn text_flops(tower: &TowerConfig, tokens: usize, is_causal: bool) -> f64 {
+    let pairs = if is_causal { tokens * (tokens + 1) / 2 } else { tokens * tokens };
+    tower_flops(tower, tokens, pairs)
 }
 
 #[cfg(test)]
@@ -178,7 +182,7 @@ mod tests {
         // less the last layer's out-projection and MLP for 49 and 76 tokens, 0.26 and 0.18.
         let vit = VitConfig::clip(tower(768, 12), 32);
         let vision = vit_flops(&vit, [224; 2]) / 2e9;
-        let text = text_flops(&tower(512, 8), 77) / 2e9;
+        let text = text_flops(&tower(512, 8), 77, true) / 2e9;
         assert!((4.14..4.16).contains(&vision), "{vision}");
         assert!((2.76..2.78).contains(&text), "{text}");
         // OpenCLIP's profile has 6.12 GMACs for the image tower of RN50, with all queries of the attention pool: 0.4 more.
