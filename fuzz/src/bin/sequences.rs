@@ -1,6 +1,6 @@
 //! `sequences FIRST COUNT`: the target `calls` on random bytes, which are those of a seed for each of `COUNT` seeds from `FIRST` on.
 //!
-//! Nothing guides them, and nothing is instrumented: several times as many in the same time. The last line names the seeds that
+//! Nothing guides them, and nothing is instrumented: two to four times as many in the same time. The last line names the seeds that
 //! are done; a seed that finds something is found again by `sequences SEED 1`.
 
 use std::env;
