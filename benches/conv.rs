@@ -67,6 +67,10 @@ fn gemm_of(c: &mut Criterion, name: &str, [m, n, k]: [usize; 3]) {
 fn dense(c: &mut Criterion) {
     gemm_of(c, "gemm 4096x256x2304", [4096, 256, 2304]);
     conv(c, "3x3 64x64x256->256", ConvShape::new(256, 256, [3, 3]).with_padding([1, 1]), [64, 64]);
+    for (side, channels) in [(112, 32), (56, 64), (28, 128), (14, 256), (7, 512)] {
+        let name = format!("3x3 {side}x{side}x{channels}->{channels}");
+        conv(c, &name, ConvShape::new(channels, channels, [3, 3]).with_padding([1, 1]), [side; 2]);
+    }
     gemm_of(c, "gemm 4096x256x768", [4096, 256, 768]);
     conv(c, "1x1 64x64x768->256", ConvShape::new(768, 256, [1, 1]), [64, 64]);
     gemm_of(c, "gemm 4096x768x768", [4096, 768, 768]);

@@ -1,9 +1,9 @@
 //! Convolution from tokens or planes to tokens.
 
-use super::PackedConv;
 use super::depthwise::depthwise;
 use super::packed::Weights;
 use super::windows::Windows;
+use super::{PackedConv, winograd};
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{self, Destination};
@@ -25,6 +25,10 @@ pub fn batch_scratch_req(cx: &Cx, conv: &PackedConv, [batches, height, width]: [
     let [height, width] = conv.shape().output_size([height, width]).expect("an input of possible size");
     match conv.weights() {
         Weights::Groups(groups) => gemm::scratch_req(cx, batches * height * width, &groups[0]),
+        // Such a map is as large as its input.
+        Weights::Winograd(places) => {
+            winograd::scratch_req(cx, conv.shape(), places, [batches, height, width])
+        }
         Weights::Depthwise(_) => ScratchReq::NONE,
     }
 }
@@ -89,6 +93,19 @@ pub fn conv2d_batch(
                     scratch.frame(),
                 );
             }
+        }
+        Weights::Winograd(places) => {
+            winograd::conv2d(
+                cx,
+                shape,
+                places,
+                [batches, height, width],
+                input,
+                bias,
+                activation,
+                out,
+                scratch,
+            );
         }
         Weights::Depthwise(weights) => {
             for (input, out) in input.chunks_exact(input_len).zip(out.chunks_exact_mut(out_len)) {

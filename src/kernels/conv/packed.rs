@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{ConvShape, Layout};
+use super::{ConvShape, Layout, winograd};
 use crate::error::Result;
 use crate::exec::{AlignedVec, TryCollect};
 use crate::kernels::gemm::{PackedWeights, Packing};
@@ -19,6 +19,8 @@ pub(super) enum Weights {
     /// A matrix `[outputs / groups, window]` per group; a window's elements are in the order of
     /// [`Windows`](super::windows::Windows).
     Groups(Vec<PackedWeights>),
+    /// A matrix `[outputs, inputs]` for each place of a tile; see [`winograd`].
+    Winograd(Vec<PackedWeights>),
     /// `[kernel height · kernel width, channels]` of a depthwise convolution over tokens.
     Depthwise(AlignedVec),
 }
@@ -47,6 +49,8 @@ impl PackedConv {
             let mut packed = AlignedVec::try_zeroed(taps * outputs)?;
             interleave(weights, &mut packed, outputs);
             Weights::Depthwise(packed)
+        } else if winograd::fits(&shape, packing) {
+            Weights::Winograd(winograd::pack(packing, &shape, weights)?)
         } else {
             let rows = outputs / shape.groups;
             let pack = |group: &[f32]| {
@@ -71,7 +75,9 @@ impl PackedConv {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         match &self.weights {
-            Weights::Groups(groups) => groups.iter().map(PackedWeights::bytes).sum(),
+            Weights::Groups(matrices) | Weights::Winograd(matrices) => {
+                matrices.iter().map(PackedWeights::bytes).sum()
+            }
             Weights::Depthwise(weights) => size_of_val::<[f32]>(weights),
         }
     }

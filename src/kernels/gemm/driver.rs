@@ -16,8 +16,35 @@ const ROWS_OF_A_LANE: usize = 192;
 
 /// Scratch that [`gemm`] needs for `m` rows: enough for fewer rows, too.
 pub fn scratch_req(cx: &Cx, m: usize, rhs: &PackedWeights) -> ScratchReq {
+    lane_scratch_req(cx, m, rhs).per_lane(cx)
+}
+
+/// Scratch that [`gemm_on_lane`] needs for `m` rows: enough for fewer rows, too.
+pub(crate) fn lane_scratch_req(cx: &Cx, m: usize, rhs: &PackedWeights) -> ScratchReq {
     let blocking = Blocking::largest(cx.caches(), m.max(1), rhs.cols(), rhs.kernel());
-    ScratchReq::slices(blocking.buffers()).per_lane(cx)
+    ScratchReq::slices(blocking.buffers())
+}
+
+/// `destination ← lhs · rhsᵀ`, as [`gemm`], on the lane that calls: a task of a parallel loop, which has the scratch of its lane.
+///
+/// # Panics
+/// As [`gemm`].
+pub(crate) fn gemm_on_lane(
+    cx: &Cx,
+    lhs: &impl Lhs,
+    rhs: &PackedWeights,
+    destination: Destination<'_>,
+    mut scratch: Scratch<'_>,
+) {
+    let (m, k, n) = (lhs.rows(), rhs.cols(), rhs.rows());
+    assert_eq!(lhs.depth(), k, "depth of the left-hand side");
+    assert_eq!(cx.level().name(), rhs.level().name(), "level of the packed weights");
+    let target = Target::new(destination, m, n);
+    let blocking = Blocking::new(cx.caches(), m, k, rhs.kernel(), 1);
+    let product = Product { cx, rhs, bias: None, activation: Activation::None, target, blocking };
+    for block in 0..blocking.blocks() {
+        product.block(lhs, block, scratch.frame());
+    }
 }
 
 /// `destination ← activation(lhs · rhsᵀ + bias)`, shapes `[M, K] · [N, K]ᵀ + [N] → [M, N]`.
@@ -56,20 +83,10 @@ pub fn gemm(
     if by_rows {
         // Many rows: a lane takes a block of rows through all panels. What it reads and writes stays in its own caches, where
         // the next product finds it.
-        let buffers = blocking.buffers();
-        cx.parallel_for_with(
-            blocking.blocks(),
-            ScratchReq::slices(buffers),
-            scratch,
-            |mut scratch, block| {
-                let [packed, rows, weights, sums] = scratch.take_all(buffers);
-                let tiles = blocking.block(block);
-                for (tile, out) in tiles.clone().zip(packed.chunks_exact_mut(blocking.tile_len())) {
-                    product.pack(lhs, tile, rows, out);
-                }
-                product.sweep(tiles, packed, 0..rhs.panel_count(), weights, sums);
-            },
-        );
+        let req = ScratchReq::slices(blocking.buffers());
+        cx.parallel_for_with(blocking.blocks(), req, scratch, |scratch, block| {
+            product.block(lhs, block, scratch)
+        });
     } else {
         // Few rows: all lanes pack a block together, then share out its panels, and its tiles where the panels alone are
         // too few to keep all lanes busy to the end: each part of the tiles reads the weights once more.
@@ -127,6 +144,16 @@ impl Product<'_> {
         let (to, row_values) = out.split_at_mut(self.blocking.elements_len(count));
         let row_values = &mut row_values[..count * kernel.row_values];
         convert(self.rhs.level(), Convert { rows: count, k: self.rhs.cols(), from: rows, to, row_values });
+    }
+
+    /// Takes block `index` of the rows through all panels.
+    fn block(&self, lhs: &impl Lhs, index: usize, mut scratch: Scratch<'_>) {
+        let [packed, rows, weights, sums] = scratch.take_all(self.blocking.buffers());
+        let tiles = self.blocking.block(index);
+        for (tile, out) in tiles.clone().zip(packed.chunks_exact_mut(self.blocking.tile_len())) {
+            self.pack(lhs, tile, rows, out);
+        }
+        self.sweep(tiles, packed, 0..self.rhs.panel_count(), weights, sums);
     }
 
     /// Computes the outputs of `tiles`, whose packed rows begin `packed`, in the columns of `panels`. `decoded` and `sums` are

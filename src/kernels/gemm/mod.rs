@@ -71,6 +71,7 @@ pub(crate) use decoded::{bf16_pairs, bf16_pairs_of_numbers};
 pub use destination::Destination;
 pub(crate) use dots::{DotWork, Dots};
 pub use driver::{gemm, scratch_req};
+pub(crate) use driver::{gemm_on_lane, lane_scratch_req};
 pub use format::{Packing, WeightFormat};
 pub use kernel::WeightKernel;
 pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
