@@ -3,7 +3,7 @@
 use super::depthwise::depthwise;
 use super::packed::Weights;
 use super::windows::Windows;
-use super::{PackedConv, winograd};
+use super::{ConvShape, Layout, PackedConv, winograd};
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
 use crate::kernels::gemm::{self, Destination};
@@ -22,14 +22,33 @@ pub fn scratch_req(cx: &Cx, conv: &PackedConv, [height, width]: [usize; 2]) -> S
 /// # Panics
 /// As [`scratch_req`].
 pub fn batch_scratch_req(cx: &Cx, conv: &PackedConv, [batches, height, width]: [usize; 3]) -> ScratchReq {
-    let [height, width] = conv.shape().output_size([height, width]).expect("an input of possible size");
+    let outputs = conv.shape().output_size([height, width]).expect("an input of possible size");
     match conv.weights() {
-        Weights::Groups(groups) => gemm::scratch_req(cx, batches * height * width, &groups[0]),
+        Weights::Groups(groups) => {
+            let product = gemm::scratch_req(cx, batches * outputs[0] * outputs[1], &groups[0]);
+            let rounded =
+                rounds_first(conv).then(|| len_of([batches, height, width, conv.shape().inputs / 2]));
+            ScratchReq::slice(rounded.unwrap_or(0)).and(product)
+        }
         // Such a map is as large as its input.
         Weights::Winograd(places) => {
             winograd::scratch_req(cx, conv.shape(), places, [batches, height, width])
         }
         Weights::Depthwise(_) => ScratchReq::NONE,
+    }
+}
+
+/// Whether the input is rounded to bfloat16 as a whole, and not again for every window.
+fn rounds_first(conv: &PackedConv) -> bool {
+    let &ConvShape { inputs, kernel, layout, .. } = conv.shape();
+    match conv.weights() {
+        Weights::Groups(groups) => {
+            groups.len() == 1
+                && layout == Layout::Tokens
+                && kernel != [1, 1]
+                && gemm::takes_pairs(&groups[0], inputs)
+        }
+        _ => false,
     }
 }
 
@@ -79,6 +98,14 @@ pub fn conv2d_batch(
     assert_eq!(out.len(), len_of([batches, out_len]), "{batches} outputs of size {outputs:?}, {shape:?}");
     assert!(bias.is_none_or(|bias| bias.len() == shape.outputs), "bias of {shape:?}");
     match conv.weights() {
+        Weights::Groups(groups) if rounds_first(conv) => {
+            let words = scratch.take(input.len() / 2);
+            gemm::pair_up(cx, &groups[0], input, words);
+            let shape_of_words = ConvShape { inputs: shape.inputs / 2, ..*shape };
+            let windows = Windows::batch(&shape_of_words, [batches, height, width], words, 0);
+            let output = Destination::Store { out, stride: shape.outputs };
+            gemm::gemm(cx, &gemm::Paired(windows), &groups[0], bias, activation, output, scratch);
+        }
         Weights::Groups(groups) => {
             let columns = shape.outputs / shape.groups;
             for (group, weights) in groups.iter().enumerate() {

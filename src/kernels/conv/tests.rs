@@ -2,12 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{ConvShape, Layout, PackedConv, batch_scratch_req, conv2d, conv2d_batch, scratch_req};
+use super::packed::Weights;
+use super::{ConvShape, Layout, PackedConv, Windows, batch_scratch_req, conv2d, conv2d_batch, scratch_req};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
+use crate::kernels::gemm::{self, Destination, Lhs, Packing, WeightFormat};
 use crate::kernels::testing::{Guarded, Place, Rng, assert_near, assert_same_for_any_threads, nan_workspace};
-use crate::simd::Level;
+use crate::simd::{Extensions, Level};
 
 /// Sums of products in f64, with the error that f32 may make in them.
 struct Sums {
@@ -257,6 +259,42 @@ fn images_of_a_batch_are_convolved_alone() {
             };
             let (first, second) = input.split_at(one.input.len());
             assert_eq!(run(2, &input), [run(1, first), run(1, second)].concat(), "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn rounding_the_input_first_changes_no_bit() {
+    let packing = |cx: &Cx| Packing::new(cx, WeightFormat::Bf16);
+    for (inputs, batches) in [(32, 1), (96, 2)] {
+        let shape = ConvShape::new(inputs, 40, [3, 3]).with_padding([1, 1]).with_stride([1, 2]);
+        let problem = Problem::new(shape, [7, 2 * 6]);
+        let size = [batches, 7, 12 / batches];
+        let [rows, columns] = shape.output_size([size[1], size[2]]).unwrap();
+        for level in Level::available() {
+            let cx = Cx::serial(level).with_extensions(Extensions::detect());
+            let conv = PackedConv::pack(packing(&cx), shape, &problem.weights).unwrap();
+            let len = batches * rows * columns * shape.outputs;
+            let [mut out, mut expected] = [(); 2].map(|()| Guarded::unwritten(len, Place::End));
+            let mut workspace = nan_workspace(batch_scratch_req(&cx, &conv, size));
+            let bias = Some(&problem.bias[..]);
+            conv2d_batch(
+                &cx,
+                &conv,
+                size,
+                &problem.input,
+                bias,
+                Activation::Relu,
+                &mut out,
+                workspace.scratch(),
+            );
+
+            let Weights::Groups(groups) = conv.weights() else { panic!("{shape:?}") };
+            let windows = Windows::batch(&shape, size, &problem.input, 0);
+            let mut workspace = nan_workspace(gemm::scratch_req(&cx, windows.rows(), &groups[0]));
+            let output = Destination::Store { out: &mut expected, stride: shape.outputs };
+            gemm::gemm(&cx, &windows, &groups[0], bias, Activation::Relu, output, workspace.scratch());
+            assert_eq!(*out, *expected, "{}", groups[0].kernel().name);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::exec::{Cx, Scratch, ScratchReq, SharedMut, Work};
 use crate::kernels::activation::Activation;
 
 /// Rows of a lane that are worth reading all weights for.
-const ROWS_OF_A_LANE: usize = 192;
+const ROWS_OF_A_LANE: usize = 96;
 
 /// Scratch that [`gemm`] needs for `m` rows: enough for fewer rows, too.
 pub fn scratch_req(cx: &Cx, m: usize, rhs: &PackedWeights) -> ScratchReq {
@@ -52,9 +52,9 @@ pub(crate) fn gemm_on_lane(
 /// # Panics
 /// If the shapes do not fit, the scratch is smaller than [`scratch_req`], or `rhs` was packed for another level than `cx`
 /// has.
-pub fn gemm(
+pub fn gemm<L: Lhs>(
     cx: &Cx,
-    lhs: &impl Lhs,
+    lhs: &L,
     rhs: &PackedWeights,
     bias: Option<&[f32]>,
     activation: Activation,
@@ -63,6 +63,11 @@ pub fn gemm(
 ) {
     let (m, k, n) = (lhs.rows(), rhs.cols(), rhs.rows());
     assert_eq!(lhs.depth(), k, "depth of the left-hand side");
+    assert!(
+        !L::IS_PAIRED || rhs.kernel().is_paired(),
+        "pairs of bfloat16 and weights of {}",
+        rhs.kernel().name
+    );
     assert!(bias.is_none_or(|bias| bias.len() == n), "bias of length {n}");
     assert_eq!(cx.level().name(), rhs.level().name(), "level of the packed weights");
     if m == 0 {
@@ -134,9 +139,9 @@ struct Product<'a> {
 impl Product<'_> {
     /// Packs `tile` into `out` as the kernel reads it. `rows` is the lane's buffer of that name among
     /// [`Blocking::buffers`].
-    fn pack(&self, lhs: &impl Lhs, tile: usize, rows: &mut [f32], out: &mut [f32]) {
+    fn pack<L: Lhs>(&self, lhs: &L, tile: usize, rows: &mut [f32], out: &mut [f32]) {
         let (range, kernel) = (self.blocking.tile(tile), self.rhs.kernel());
-        let Some(convert) = kernel.convert else {
+        let Some(convert) = kernel.convert.filter(|_| !L::IS_PAIRED) else {
             return lhs.pack(range, out);
         };
         let count = range.len();

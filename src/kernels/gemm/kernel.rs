@@ -221,6 +221,11 @@ pub(super) struct Finish<'a> {
 }
 
 impl WeightKernel {
+    /// Whether its packed rows are pairs of bfloat16.
+    pub(super) fn is_paired(&self) -> bool {
+        self.format == WeightFormat::Bf16 && self.lhs_bytes == size_of::<u16>()
+    }
+
     /// The kernel for `packing`.
     pub fn of(packing: Packing) -> &'static Self {
         let Packing { level, extensions, format } = packing;

@@ -7,6 +7,10 @@ use crate::kernels::len::len_of;
 
 /// A matrix `[rows, depth]` that packs blocks of itself on demand; it need not exist in memory.
 pub trait Lhs: Sync {
+    /// Whether an element that is packed is a word of two bfloat16: see `paired`.
+    #[doc(hidden)]
+    const IS_PAIRED: bool = false;
+
     /// `M`.
     fn rows(&self) -> usize;
 

@@ -54,6 +54,7 @@ mod format;
 mod int8;
 mod kernel;
 mod lhs;
+mod paired;
 mod panels;
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,7 @@ pub use format::{Packing, WeightFormat};
 pub use kernel::WeightKernel;
 pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};
+pub(crate) use paired::{Paired, pair_up, takes_pairs};
 pub use panels::PackedPanels;
 pub use tile_f32::F32Kernel;
 pub(crate) use tiles::{PAIRS, Tiles, pair, pairs};
