@@ -80,6 +80,8 @@ fn dense(c: &mut Criterion) {
     let hiera = ConvShape::new(3, 112, [7, 7]).with_stride([4, 4]).with_padding([3, 3]);
     conv(c, "7x7/4 1024x1024x3->112 tokens", hiera, [1024, 1024]);
     conv(c, "7x7/4 1024x1024x3->112 planar", hiera.planar(), [1024, 1024]);
+    let stem = ConvShape::new(3, 64, [3, 3]).with_stride([2, 2]).with_padding([1, 1]);
+    conv(c, "3x3/2 256x256x3->64 planar", stem.planar(), [256, 256]);
 }
 
 fn depthwise(c: &mut Criterion) {

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::{ConvShape, Layout};
-use crate::kernels::gemm::{Lhs, RowWriter};
+use crate::kernels::gemm::{CHUNK, Lhs, RowWriter};
 use crate::kernels::len::len_of;
 
 /// The windows of one group of a convolution, as rows of a matrix.
@@ -93,38 +93,82 @@ impl Lhs for Windows<'_> {
     }
 
     fn pack(&self, rows: Range<usize>, out: &mut [f32]) {
+        if self.channels == 1 && self.depth() <= MOST_ELEMENTS {
+            return self.pack_elements(rows, out);
+        }
+        for (r, row) in rows.clone().enumerate() {
+            self.pack_runs(row, &mut RowWriter::new(out, rows.len(), r));
+        }
+    }
+}
+
+/// Depth up to which windows of one channel a run, three numbers or so, are packed element by element.
+const MOST_ELEMENTS: usize = 64;
+
+impl Windows<'_> {
+    /// The image of window `row`, and the window's corner in the padded image.
+    fn corner(&self, row: usize) -> (&[f32], [usize; 2]) {
+        let line = row / self.outputs[1];
+        let corner = [line % self.outputs[0] * self.stride[0], row % self.outputs[1] * self.stride[1]];
+        (&self.images[line / self.outputs[0] * self.image..], corner)
+    }
+
+    /// Packs windows whose elements are far apart, or in short runs: where each comes from and goes to is found once for all rows.
+    fn pack_elements(&self, rows: Range<usize>, out: &mut [f32]) {
+        let Self { pixel, height, width, kernel, padding, .. } = *self;
+        let count = rows.len();
+        let mut places = [(0, 0); MOST_ELEMENTS];
+        let places = &mut places[..self.depth()];
+        let taps = kernel[0] * kernel[1];
+        for (k, place) in places.iter_mut().enumerate() {
+            let (plane, line, column) = (k / taps, k % taps / kernel[1], k % kernel[1]);
+            let from = ((plane * height + line) * width + column) * pixel;
+            *place = (from, k / CHUNK * CHUNK * count + k % CHUNK);
+        }
+        let last = places.last().map_or(0, |place| place.0);
+        for (r, row) in rows.enumerate() {
+            let (image, [top, left]) = self.corner(row);
+            let inside = |axis: usize, at: usize, size: usize| {
+                at >= padding[axis] && at + kernel[axis] <= size + padding[axis]
+            };
+            if inside(0, top, height) && inside(1, left, width) {
+                let start = ((top - padding[0]) * width + left - padding[1]) * pixel;
+                let (window, out) = (&image[start..=start + last], &mut out[r * CHUNK..]);
+                for &(from, to) in &*places {
+                    out[to] = window[from];
+                }
+            } else {
+                self.pack_runs(row, &mut RowWriter::new(out, count, r));
+            }
+        }
+    }
+
+    /// Packs window `row` in runs of neighbouring channels.
+    fn pack_runs(&self, row: usize, to: &mut RowWriter<'_>) {
         let Self { pixel, channels, height, width, .. } = *self;
         let [kernel_height, kernel_width] = self.kernel;
-        let count = rows.len();
-        for (r, row) in rows.enumerate() {
-            let mut to = RowWriter::new(out, count, r);
-            // The window's corner in the padded image, and which of its columns lie on the image.
-            let line = row / self.outputs[1];
-            let image = &self.images[line / self.outputs[0] * self.image..];
-            let top = line % self.outputs[0] * self.stride[0];
-            let left = row % self.outputs[1] * self.stride[1];
-            let first = self.padding[1].saturating_sub(left).min(kernel_width);
-            let end = (width + self.padding[1]).saturating_sub(left).min(kernel_width);
-            for plane in 0..self.planes {
-                for line in top..top + kernel_height {
-                    // A line above the image wraps to a large number.
-                    let y = line.wrapping_sub(self.padding[0]);
-                    if y >= height || first >= end {
-                        to.zeros(kernel_width * channels);
-                        continue;
-                    }
-                    let x = left + first - self.padding[1];
-                    let pixels = &image[((plane * height + y) * width + x) * pixel..];
-                    to.zeros(first * channels);
-                    if channels == pixel {
-                        to.copy(&pixels[..(end - first) * channels]);
-                    } else {
-                        for pixel in pixels.chunks(pixel).take(end - first) {
-                            to.copy(&pixel[..channels]);
-                        }
-                    }
-                    to.zeros((kernel_width - end) * channels);
+        let (image, [top, left]) = self.corner(row);
+        let first = self.padding[1].saturating_sub(left).min(kernel_width);
+        let end = (width + self.padding[1]).saturating_sub(left).min(kernel_width);
+        for plane in 0..self.planes {
+            for line in top..top + kernel_height {
+                // A line above the image wraps to a large number.
+                let y = line.wrapping_sub(self.padding[0]);
+                if y >= height || first >= end {
+                    to.zeros(kernel_width * channels);
+                    continue;
                 }
+                let x = left + first - self.padding[1];
+                let pixels = &image[((plane * height + y) * width + x) * pixel..];
+                to.zeros(first * channels);
+                if channels == pixel {
+                    to.copy(&pixels[..(end - first) * channels]);
+                } else {
+                    for pixel in pixels.chunks(pixel).take(end - first) {
+                        to.copy(&pixel[..channels]);
+                    }
+                }
+                to.zeros((kernel_width - end) * channels);
             }
         }
     }
