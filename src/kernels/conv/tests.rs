@@ -300,6 +300,39 @@ fn rounding_the_input_first_changes_no_bit() {
 }
 
 #[test]
+fn reduced_formats_err_little_more_in_places_than_in_windows() {
+    let size = [12, 15];
+    let shape = ConvShape::new(64, 48, [3, 3]).with_padding([1, 1]);
+    let tokens = Problem::new(shape, size);
+    // The same pictures as planes, which have windows.
+    let pixels = size[0] * size[1];
+    let input = (0..64 * pixels).map(|i| tokens.input[i % pixels * 64 + i / pixels]).collect();
+    let planes =
+        Problem { shape: shape.planar(), input, weights: tokens.weights.clone(), bias: Vec::new(), ..tokens };
+    let exact = tokens.oracle(false).exact;
+    let error = |cx: &Cx, problem: &Problem, format| {
+        let conv = PackedConv::pack(Packing::new(cx, format), problem.shape, &problem.weights).unwrap();
+        let is_winograd = matches!(conv.weights(), Weights::Winograd(_));
+        assert_eq!(is_winograd, problem.shape.layout == Layout::Tokens, "{format:?}");
+        let mut out = Guarded::unwritten(exact.len(), Place::End);
+        let mut workspace = nan_workspace(scratch_req(cx, &conv, size));
+        conv2d(cx, &conv, size, &problem.input, None, Activation::None, &mut out, workspace.scratch());
+        out.iter().zip(&exact).map(|(&out, exact)| (f64::from(out) - exact).powi(2)).sum::<f64>().sqrt()
+    };
+    for level in Level::available() {
+        let cx = Cx::serial(level).with_extensions(Extensions::detect().without_amx());
+        for format in [WeightFormat::F16, WeightFormat::Bf16] {
+            let [places, windows] = [&tokens, &planes].map(|problem| error(&cx, problem, format));
+            assert!(
+                windows > 0.0 && places < 2.0 * windows,
+                "{}, {format:?}: {places}, {windows}",
+                level.name()
+            );
+        }
+    }
+}
+
+#[test]
 #[should_panic = "inputs of size [4, 4]"]
 fn an_input_of_another_size_panics() {
     let mut problem = Problem::new(ConvShape::new(2, 2, [3, 3]), [4, 4]);

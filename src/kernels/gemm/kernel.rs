@@ -221,6 +221,11 @@ pub(super) struct Finish<'a> {
 }
 
 impl WeightKernel {
+    /// Whether it multiplies so fast that what surrounds a product counts for more: AMX.
+    pub(crate) fn is_amx(&self) -> bool {
+        self.pass.is_some()
+    }
+
     /// Whether its packed rows are pairs of bfloat16.
     pub(super) fn is_paired(&self) -> bool {
         self.format == WeightFormat::Bf16 && self.lhs_bytes == size_of::<u16>()
