@@ -105,6 +105,20 @@ fn beside(name: &str, files: &[(&str, Value)]) -> Result<Tokenizer> {
 }
 
 #[test]
+fn roberta_s_configuration_says_whether_texts_begin_with_a_space() {
+    let encode = |config: Value, text: &str| {
+        let tokenizer = beside("roberta", &[("tokenizer_config.json", config)]).unwrap();
+        tokenizer.encode(text).unwrap()
+    };
+    let class = |adds: Value| json!({"tokenizer_class": "RobertaTokenizer", "add_prefix_space": adds});
+    assert_ne!(encode(json!({}), "photo"), encode(json!({}), " photo"));
+    assert_eq!(encode(class(json!(null)), "photo"), encode(json!({}), "photo"));
+    assert_eq!(encode(class(json!(true)), "photo"), encode(json!({}), " photo"));
+    let wrong = beside("roberta", &[("tokenizer_config.json", class(json!("yes")))]).unwrap_err();
+    assert!(wrong.message().contains("add_prefix_space is \"yes\""), "{wrong}");
+}
+
+#[test]
 fn siglip_s_texts_are_64_ids() {
     for (name, padding) in [("siglip-spiece", 1), ("siglip", 1), ("gemma", 0)] {
         let class = if name == "gemma" { "Siglip2Tokenizer" } else { "SiglipTokenizer" };
@@ -200,8 +214,8 @@ fn what_is_not_known_is_refused_by_place_and_name() {
         ),
         (
             "gemma",
-            changed("gemma", |f| f["pre_tokenizer"]["type"] = json!("ByteLevel")),
-            "pre_tokenizer: type \"ByteLevel\"",
+            changed("gemma", |f| f["pre_tokenizer"]["type"] = json!("UnicodeScripts")),
+            "pre_tokenizer: type \"UnicodeScripts\"",
         ),
         ("gemma", changed("gemma", |f| f["pre_tokenizer"]["more"] = json!(1)), "pre_tokenizer.more"),
         (

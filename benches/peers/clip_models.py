@@ -49,9 +49,10 @@ class Other:
 
     name: str
     image: int
-    context: int | None  # None: its tokenizer is not at hand, and texts are left out.
+    context: int
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
+    words: bool = False  # Its tokenizer is not at hand; one that knows the words of `prompts` stands for it.
 
     def recipe(self) -> dict:
         models = json.loads((PAGE / "models.json").read_text())
@@ -68,7 +69,7 @@ SIZES = {
 OTHERS = {
     other.name: other for other in (
         Other("CLIP RN50", 224, 77),
-        Other("SigLIP B/16", 224, None, (0.5,) * 3, (0.5,) * 3),
+        Other("SigLIP B/16", 224, 64, (0.5,) * 3, (0.5,) * 3, words=True),
         Other("PE-Core B/16", 224, 32, (0.5,) * 3, (0.5,) * 3),
         Other("MobileCLIP 2 S0", 256, 77, (0.0,) * 3, (1.0,) * 3),
     )
@@ -121,8 +122,7 @@ def model_directory(cache: Path, size: Size | Other) -> Path:
         recipe = json.dumps(size.recipe())
         subprocess.run([sys.executable, str(PAGE / "weights.py"), recipe, str(directory)], check=True)
         (directory / "recipe.json").write_text(recipe)
-        if size.context:
-            write_tokenizer(directory)
+        (write_words if size.words else write_tokenizer)(directory)
         (directory / "complete").touch()
         return directory
     torch.manual_seed(0)
@@ -153,6 +153,24 @@ def write_tokenizer(directory: Path) -> None:
         "#version: 0.2\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_words(directory: Path) -> None:
+    """A `tokenizer.json` like SigLIP's, a piece for each of `WORDS`."""
+    pieces = [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], *(["\u2581" + word, -1.0] for word in WORDS)]
+    tokens = [{"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+               "special": True} for id, (content, _) in enumerate(pieces[:3])]
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+    end = {"SpecialToken": {"id": "</s>", "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    (directory / "tokenizer.json").write_text(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens, "normalizer": None,
+        "pre_tokenizer": metaspace, "decoder": metaspace,
+        "post_processor": {"type": "TemplateProcessing", "single": [text, end], "pair": [text, end],
+                           "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}}},
+        "model": {"type": "Unigram", "unk_id": 2, "vocab": pieces, "byte_fallback": False}}), encoding="utf-8")
+    (directory / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "SiglipTokenizer", "pad_token": "</s>", "eos_token": "</s>", "unk_token": "<unk>"}))
+
+
 def write_preprocessor(directory: Path, size: Size) -> None:
     (directory / "preprocessor_config.json").write_text(json.dumps({
         "image_processor_type": "CLIPImageProcessor", "do_resize": True, "resample": 3,
@@ -178,7 +196,7 @@ def load_other(directory: Path, tower: str) -> torch.nn.Module:
         from transformers import SiglipModel
 
         model = SiglipModel.from_pretrained(directory, dtype=torch.float32).eval()
-        return OtherTower(model.get_image_features)
+        return OtherTower({"image": model.get_image_features, "text": model.get_text_features}[tower])
     import open_clip
     from safetensors.torch import load_file
 
@@ -221,17 +239,24 @@ def pixels_of(size: Size | Other, pictures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(((scaled - mean) / std).transpose(0, 3, 1, 2))
 
 
+WORDS = "cat dog bird house tree car boat river mountain city street table chair cup".split()
+
+
 def prompts(size: Size | Other, count: int) -> list[str]:
     """Texts of as many one-token words as fill the context, so that nobody can skip padding."""
-    words = "cat dog bird house tree car boat river mountain city street table chair cup".split()
     rng = np.random.default_rng(2)
-    return [" ".join(rng.choice(words, size.context - 2)) for _ in range(count)]
+    framed = 1 if getattr(size, "words", False) else 2
+    return [" ".join(rng.choice(WORDS, size.context - framed)) for _ in range(count)]
 
 
 def ids_of(size: Size | Other, directory: Path, texts: list[str]) -> np.ndarray:
-    """i64 [B, context] by transformers' tokenizer."""
+    """i64 [B, context] by the tokenizer of the directory."""
+    from tokenizers import Tokenizer
     from transformers import CLIPTokenizer
 
-    ids = CLIPTokenizer.from_pretrained(directory)(texts).input_ids
+    if getattr(size, "words", False):
+        ids = [row.ids for row in Tokenizer.from_file(str(directory / "tokenizer.json")).encode_batch(texts)]
+    else:
+        ids = CLIPTokenizer.from_pretrained(directory)(texts).input_ids
     assert all(len(row) == size.context for row in ids), [len(row) for row in ids]
     return np.array(ids, np.int64)

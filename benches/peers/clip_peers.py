@@ -62,8 +62,6 @@ def run(arguments) -> list[dict]:
         size = SIZES[name]
         directory = models.model_directory(arguments.cache, size)
         for tower in arguments.towers:
-            if tower == "text" and size.context is None:
-                continue
             work = jobs(size, tower, directory, arguments.batches, BLOCK[arguments.precision])
             setup = directory, work[0], arguments.threads
             references = harness.references(arguments.precision, lambda: PyTorch(*setup), work)

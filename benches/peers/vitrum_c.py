@@ -300,9 +300,10 @@ def peak_bytes() -> int:
 
 def main() -> None:
     library, directory, size, threads = sys.argv[1:]
-    side, weights = int(size), Path(directory) / "model.safetensors"
+    side = int(size)
     clip = Clip(Path(library), Path(directory), int(threads))
-    report = {"weights": weights.stat().st_size, "peak_load": peak_bytes()}
+    weights = sum(file.stat().st_size for file in Path(directory).glob("*.safetensors"))
+    report = {"weights": weights, "peak_load": peak_bytes()}
     for batch in (1, 8):
         pictures = ctypes.create_string_buffer(os.urandom(3 * side * side * batch))
         clip.encode_images(ctypes.addressof(pictures), batch, side, side)

@@ -156,9 +156,9 @@ sam2_predictor/     whole small SAM 2s with random weights: input 128, padded wi
 
 tokenizer_parts/<name>/    small tokenizers with the structure of published files, trained on generators/corpus.txt and strings.py
 
-    gemma…, siglip, t5…, xlm-r, bert…, other    tokenizer.json; ids.json: texts with the ids of tokenizers
-    siglip-spiece, siglip-symbols               spiece.model, tokenizer_config.json; ids.json: those of transformers'
-                                                SiglipTokenizer, cut to 64
+    gemma…, siglip, t5…, xlm-r, bert…, roberta…, other    tokenizer.json; ids.json: texts with the ids of tokenizers
+    siglip-spiece, siglip-symbols     spiece.model, tokenizer_config.json; ids.json: those of transformers'
+                                      SiglipTokenizer, cut to 64
 
 tokenizer/      a byte-level CLIP BPE of 914 tokens trained on generators/corpus.txt
 

@@ -221,6 +221,7 @@ fn same_bits_for_any_threads() {
     for level in Level::available() {
         for shape in [
             ConvShape::new(16, 40, [3, 3]).with_padding([1, 1]),
+            ConvShape::new(32, 40, [3, 3]).with_padding([1, 1]),
             ConvShape::new(3, 40, [7, 7]).with_padding([3, 3]).with_stride([2, 2]).planar(),
             ConvShape::new(8, 40, [3, 3]).with_groups(4),
             ConvShape::depthwise(21, [5, 5]).with_padding([2, 2]),
@@ -238,6 +239,7 @@ fn images_of_a_batch_are_convolved_alone() {
     for shape in [
         ConvShape::new(5, 7, [3, 3]).with_padding([1, 1]).with_stride([2, 1]),
         ConvShape::new(3, 6, [2, 3]).with_padding([0, 2]).planar(),
+        ConvShape::new(32, 33, [3, 3]).with_padding([1, 1]),
         ConvShape::new(6, 8, [3, 3]).with_groups(2),
         ConvShape::depthwise(9, [3, 3]).with_padding([1, 1]),
     ] {

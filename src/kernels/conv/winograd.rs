@@ -85,9 +85,10 @@ impl Tiling {
         Self { images, height, width, grid, bands }
     }
 
-    /// The lines of tiles of band `index`, counted over all images.
+    /// The lines of tiles of band `index`, counted over all images. The larger bands come first.
     fn band(&self, index: usize) -> Range<usize> {
-        let start = |i: usize| i * self.images * self.grid[0] / self.bands;
+        let lines = self.images * self.grid[0];
+        let start = |i: usize| i * (lines / self.bands) + i.min(lines % self.bands);
         start(index)..start(index + 1)
     }
 
@@ -324,21 +325,21 @@ impl Inverse<'_> {
     fn tile<S: Simd>(&mut self, s: S, tile: usize, channel: usize, lanes: usize) {
         let at = tile * self.outputs + channel;
         let zero = s.splat(0.0);
-        let mut lines = [[zero; 2]; 4];
-        for (line, places) in lines.iter_mut().zip(self.sums.as_chunks::<4>().0) {
-            let mut row = [zero; 4];
-            for (value, sums) in row.iter_mut().zip(places) {
+        let [mut left, mut right] = [[zero; 4]; 2];
+        for ((left, right), places) in left.iter_mut().zip(&mut right).zip(self.sums.as_chunks::<4>().0) {
+            let mut line = [zero; 4];
+            for (value, sums) in line.iter_mut().zip(places) {
                 *value = load(s, &sums[at..], lanes);
             }
-            *line = fold(s, row);
+            [*left, *right] = fold(s, line);
         }
         let bias = match self.bias {
             Some(bias) => load(s, &bias[channel..], lanes),
             None => zero,
         };
-        for j in 0..2.min(self.width - 2 * tile) {
-            let column = fold(s, [lines[0][j], lines[1][j], lines[2][j], lines[3][j]]);
-            let at = (2 * tile + j) * self.outputs + channel;
+        for (x, column) in (2 * tile..self.width).zip([left, right]) {
+            let column = fold(s, column);
+            let at = x * self.outputs + channel;
             for (line, value) in self.out.chunks_exact_mut(self.width * self.outputs).zip(column) {
                 let (to, value) = (&mut line[at..][..lanes], s.add(value, bias));
                 // SAFETY: `to` has `lanes` elements, `LANES` at most.

@@ -70,9 +70,9 @@ impl Blocking {
         self.blocks
     }
 
-    /// The tiles of block `index`.
+    /// The tiles of block `index`: the larger blocks first, so that lanes which take one after the other end together.
     pub(super) fn block(&self, index: usize) -> Range<usize> {
-        let start = |i: usize| i * self.tiles / self.blocks;
+        let start = |i: usize| i * (self.tiles / self.blocks) + i.min(self.tiles % self.blocks);
         start(index)..start(index + 1)
     }
 

@@ -76,7 +76,8 @@ const LARGE: usize = 1 << 20;
 /// Whether the model is byte-level BPE with CLIP's ends of words.
 pub(super) fn is_clip(file: &Value) -> bool {
     let model = &file["model"];
-    (model["type"].is_null() || model["type"] == "BPE") && !model["end_of_word_suffix"].is_null()
+    let suffix = &model["end_of_word_suffix"];
+    (model["type"].is_null() || model["type"] == "BPE") && !suffix.is_null() && suffix != ""
 }
 
 /// Reads a document. What it refuses is told by [`read`].

@@ -46,6 +46,9 @@ const PART_CLASSES: [&str; 9] = [
 /// Classes that normalise as their configuration says.
 const BERT_CLASSES: [&str; 2] = ["BertTokenizer", "BertTokenizerFast"];
 
+/// Classes that put spaces before texts as their configuration says.
+const ROBERTA_CLASSES: [&str; 2] = ["RobertaTokenizer", "RobertaTokenizerFast"];
+
 pub(super) const SIGLIP_CLASS: &str = "SiglipTokenizer";
 
 /// Gemma's, and lower case before all else.
@@ -63,6 +66,7 @@ enum Class {
     FileAsIs,
     Parts,
     Bert,
+    Roberta,
     Siglip,
     Siglip2,
 }
@@ -77,7 +81,7 @@ pub(super) struct Settings {
     class: Class,
     /// Its name, null if no file says.
     class_name: Value,
-    /// `do_lower_case` and other flags of the configuration that BERT and SigLIP go by.
+    /// `do_lower_case` and other flags of the configuration that BERT, RoBERTa and SigLIP go by.
     config: Value,
     /// Added tokens by id that replace those of other files.
     decoder: Option<BTreeMap<u32, AddedToken>>,
@@ -153,7 +157,9 @@ impl Settings {
         let longest = longest(&config["model_max_length"]).map_err(|e| e.within(CONFIG))?;
         let config_class = &config["tokenizer_class"];
         let mut flags = serde_json::Map::new();
-        for key in ["do_lower_case", "strip_accents", "tokenize_chinese_chars", "legacy"] {
+        let of_roberta = (class == Class::Roberta).then_some("add_prefix_space");
+        let keys = ["do_lower_case", "strip_accents", "tokenize_chinese_chars", "legacy"];
+        for key in keys.into_iter().chain(of_roberta) {
             check_memory()?;
             if let Value::Bool(flag) = config[key] {
                 flags.insert(try_string(key)?, Value::Bool(flag));
@@ -205,6 +211,7 @@ impl Settings {
         match self.class {
             Class::Clip => return Err(self.is_other("not CLIP's")),
             Class::Bert => described.normalize_as_bert(&self.config)?,
+            Class::Roberta => described.prepend_spaces(self.config["add_prefix_space"] == true),
             Class::Siglip2 => {
                 described.lower()?;
                 described.length_or(SIGLIP_LENGTH);
@@ -374,6 +381,7 @@ fn class(config: &Value) -> Result<Class> {
         Value::String(class) if class == SIGLIP_CLASS => Ok(Class::Siglip),
         Value::String(class) if class == SIGLIP_2_CLASS => Ok(Class::Siglip2),
         Value::String(class) if BERT_CLASSES.contains(&class.as_str()) => Ok(Class::Bert),
+        Value::String(class) if ROBERTA_CLASSES.contains(&class.as_str()) => Ok(Class::Roberta),
         Value::String(class) if PART_CLASSES.contains(&class.as_str()) => Ok(Class::Parts),
         class => Err(unsupported("tokenizer_class", class)),
     }

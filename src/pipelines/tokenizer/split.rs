@@ -1,4 +1,4 @@
-//! CLIP's pattern: where words begin and end.
+//! CLIP's pattern, and GPT-2's, which it comes from: where words begin and end.
 
 use super::unicode::{Class, class};
 use super::vocabulary::{END, START};
@@ -37,6 +37,34 @@ pub(super) fn simple_words<'a>(text: &'a str, specials: [&str; 2]) -> impl Itera
         let length = match literals.find_map(|literal| caseless_prefix(rest, literal)) {
             Some(length) => length,
             None => rest.find(IOTA_SUBSCRIPT).unwrap_or(rest.len()).min(run_length(rest)?),
+        };
+        let (word, tail) = rest.split_at(length);
+        rest = tail;
+        Some(word)
+    })
+}
+
+/// The words of a text as GPT-2 and RoBERTa find them: the matches of
+/// `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, which together are the text.
+pub(super) fn words_with_spaces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        let contraction = CONTRACTIONS.iter().find(|c| rest.starts_with(**c));
+        let run = |text: &str| {
+            let kind = class(text.chars().next()?);
+            Some(text.find(|c| class(c) != kind).unwrap_or(text.len()))
+        };
+        let after_space = rest.strip_prefix(' ').filter(|after| !after.starts_with(char::is_whitespace));
+        let length = match (contraction, after_space.and_then(run)) {
+            (Some(contraction), _) => contraction.len(),
+            (None, Some(length)) => 1 + length,
+            (None, None) => {
+                let length = run(rest)?;
+                // White space leaves its last character to what follows, if there are others.
+                let last = rest[..length].chars().next_back()?;
+                let is_left = last.is_whitespace() && length < rest.len() && length > last.len_utf8();
+                if is_left { length - last.len_utf8() } else { length }
+            }
         };
         let (word, tail) = rest.split_at(length);
         rest = tail;
@@ -99,6 +127,22 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(words(text, false).collect::<Vec<_>>(), expected, "{text:?}");
             assert_eq!(words(text, true).collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_keep_their_spaces() {
+        let cases: [(&str, &[&str]); 7] = [
+            ("", &[]),
+            ("   ", &["   "]),
+            (" a photo, of ", &[" a", " photo", ",", " of", " "]),
+            ("you'll 's 'ſ", &["you", "'ll", " '", "s", " '", "ſ"]),
+            ("abc123½  x\n\ny \t z", &["abc", "123½", " ", " x", "\n", "\n", "y", " \t", " z"]),
+            ("\u{3000}x \u{301}\n", &["\u{3000}", "x", " \u{301}", "\n"]),
+            ("hi!!'t 😀😀", &["hi", "!!'", "t", " 😀😀"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(words_with_spaces(text).collect::<Vec<_>>(), expected, "{text:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-"""Small tokenizers with the structure of SigLIP 2's, SigLIP's, XLM-R's and BERT's files, and the ids that the reference gives.
+"""Small tokenizers with the structure of SigLIP 2's, SigLIP's, XLM-R's, BERT's and RoBERTa's files, and the ids that the reference gives.
 
 By hand, more tokenizers and texts than fit into a repository:
 
@@ -234,6 +234,27 @@ def bert(texts, size, **flags):
                "max_input_chars_per_word": 100, "vocab": vocabulary})
 
 
+def roberta(texts, size, **byte_level):
+    """RoBERTa's file: byte-pair encoding of GPT-2's words, whose characters stand for bytes."""
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True} | byte_level
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    trained.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=specials, show_progress=False))
+    model = json.loads(trained.to_str())["model"]
+    model["vocab"]["<mask>"] = len(model["vocab"])
+    ids = model["vocab"]
+    return file(
+        added_tokens=[special(t, ids[t], lstrip=t == "<mask>", normalized=True) for t in [*specials, "<mask>"]],
+        pre_tokenizer=byte_level,
+        post_processor={"type": "RobertaProcessing", "sep": ["</s>", ids["</s>"]], "cls": ["<s>", ids["<s>"]],
+                        "trim_offsets": True, "add_prefix_space": False},
+        decoder={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        model={"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "",
+               "fuse_unk": False, "vocab": ids, "merges": [" ".join(pair) for pair in model["merges"]]})
+
+
 def other_parts(model):
     """Parts that these files have in none of the published structures, but that may come."""
     return unigram(
@@ -269,6 +290,8 @@ def sources(texts, size, rules=None):
     file["model"]["byte_fallback"] = True
     yield "t5-bytes", file
     yield "other", other_parts(model)
+    yield "roberta", roberta(texts, size)
+    yield "roberta-spaced", roberta(texts, size, add_prefix_space=True, use_regex=False)
     yield "bert", bert(texts, size)
     yield "bert-cased", bert(texts, size, lowercase=False, handle_chinese_chars=False)
     yield "bert-accents", bert(texts, size, lowercase=False, strip_accents=True, clean_text=False)

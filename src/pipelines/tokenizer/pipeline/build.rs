@@ -279,6 +279,15 @@ impl Described<'_> {
         self.normalizers.try_push(Normalizer::Bert(bert))
     }
 
+    /// Put a space before texts that have none there, or put none, as `RobertaTokenizer` is told, whatever the file says.
+    pub(in super::super) fn prepend_spaces(&mut self, wanted: bool) {
+        for step in &mut self.pre_tokenizers {
+            if let PreTokenizer::ByteLevel { prepends, .. } = step {
+                *prepends = wanted;
+            }
+        }
+    }
+
     /// Lower case before all else.
     pub(in super::super) fn lower(&mut self) -> Result<()> {
         self.normalizers.try_push(Normalizer::Lowercase)?;

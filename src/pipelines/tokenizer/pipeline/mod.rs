@@ -6,7 +6,7 @@
 //! 2. `normalizer`: SentencePiece's table (`charsmap`), case, white space, accents, replacements (`pattern`);
 //! 3. added tokens that are looked for in the normalised text;
 //! 4. `pre_tokenizer`: words;
-//! 5. the model: byte-pair encoding of characters (`char_bpe`, Gemma's), `unigram` (T5's, SigLIP's, XLM-R's) or `wordpiece`
+//! 5. the model: byte-pair encoding of characters (`char_bpe`, Gemma's, and RoBERTa's, whose characters stand for bytes), `unigram` (T5's, SigLIP's, XLM-R's) or `wordpiece`
 //!    (BERT's).
 //!
 //! `read` finds the parts, `build` makes a tokenizer of them.

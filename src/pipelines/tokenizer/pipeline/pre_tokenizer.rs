@@ -7,7 +7,9 @@ use core::ops::{ControlFlow, Range};
 use crate::error::{Result, err};
 use crate::exec::{TryGrow, TryGrowText};
 
+use super::super::split::words_with_spaces;
 use super::super::unicode::in_packed;
+use super::super::vocabulary::alphabet;
 use super::normalizer::MAX_NORMALIZED_BYTES;
 use super::pattern::Pattern;
 use super::tables::PUNCTUATION;
@@ -27,6 +29,12 @@ pub(in super::super) enum PreTokenizer {
     Metaspace {
         mark: char,
         prepend: Prepend,
+        cuts: bool,
+    },
+    /// GPT-2's words, if it `cuts`, whose bytes become the characters of vocabularies that stand for them. A space is put
+    /// before a text that has none there, if it `prepends`.
+    ByteLevel {
+        prepends: bool,
         cuts: bool,
     },
 }
@@ -130,6 +138,32 @@ pub(in super::super) fn run(
             }
             for range in Behavior::MergedWithNext.ranges(marked.text, &Cut::Mark(*mark))? {
                 if run(steps, marked.part(range), sink)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        }
+        PreTokenizer::ByteLevel { prepends, cuts } => {
+            let mut spaced = String::new();
+            let text = if *prepends && !text.starts_with(' ') {
+                spaced.try_push_char(' ')?;
+                spaced.try_push_str(text)?;
+                &spaced
+            } else {
+                text
+            };
+            let mut characters = ['\0'; 256];
+            alphabet().for_each(|(byte, character)| characters[usize::from(byte)] = character);
+            let mut give = |word: &str| {
+                let mut spelt = String::new();
+                word.bytes().try_for_each(|byte| spelt.try_push_char(characters[usize::from(byte)]))?;
+                run(steps, Stretch { text: &spelt, lead: 0 }, sink)
+            };
+            if !cuts {
+                return give(text);
+            }
+            for word in words_with_spaces(text) {
+                if give(word)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }

@@ -216,6 +216,13 @@ pub(in super::super) fn pre_tokenizer(
             "prepend_scheme",
             "split",
         ])?),
+        "ByteLevel" => {
+            let part = part(&["type", "add_prefix_space", "trim_offsets", "use_regex"])?;
+            Ok(PreTokenizer::ByteLevel {
+                prepends: part.flag("add_prefix_space", true)?,
+                cuts: part.flag("use_regex", true)?,
+            })
+        }
         kind => Err(unknown(place, kind)),
     };
     steps.try_push(step?)?;
