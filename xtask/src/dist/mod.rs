@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) use self::build::{SMALL, host, metadata, output};
+pub(crate) use self::build::{host, metadata, output};
 pub(crate) use self::licences::linked;
 pub(crate) use self::options::Options;
 

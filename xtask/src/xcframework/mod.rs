@@ -154,7 +154,7 @@ fn compile(root: &Path, target: &str, debug: bool) -> Result<PathBuf, String> {
         .env("IPHONEOS_DEPLOYMENT_TARGET", oldest(OLDEST_IOS))
         .env("MACOSX_DEPLOYMENT_TARGET", oldest(OLDEST_MACOS));
     if !debug {
-        cargo.args(["--release", "--"]).args(dist::SMALL);
+        cargo.arg("--release");
     }
     dist::output(&mut cargo).map_err(|error| format!("{target}: {error}"))?;
     let profile = if debug { "debug" } else { "release" };
