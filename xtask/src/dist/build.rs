@@ -22,8 +22,7 @@ pub(crate) struct Library {
 
 /// What makes a release smaller by a fifth: whole-program optimisation in one piece, and functions that are inlined only where they
 /// are short. Kernels are inlined because they say so, and as fast.
-const SMALL: [&str; 6] =
-    ["-C", "lto=fat", "-C", "codegen-units=1", "-C", "llvm-args=-inline-threshold=20"];
+const SMALL: [&str; 6] = ["-C", "lto=fat", "-C", "codegen-units=1", "-C", "llvm-args=-inline-threshold=20"];
 
 /// Static and shared library, with the flags of one and the name of the other.
 pub(crate) fn library(root: &Path, options: &Options, platform: &Platform) -> Result<Library, String> {
