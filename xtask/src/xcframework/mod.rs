@@ -149,6 +149,8 @@ fn compile(root: &Path, target: &str, debug: bool) -> Result<PathBuf, String> {
         // Part of the names of all symbols, also those of the standard library: they are not those of another library in Rust
         // that the application contains, even if the same compiler made it.
         .env("RUSTFLAGS", "-Cmetadata=vitrum")
+        // What is compiled for it has its bitcode in it, also what the linker's optimisation leaves out: `check` refuses that.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
         // Nobody steps through what is only checked, and lines take more room than code.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("IPHONEOS_DEPLOYMENT_TARGET", oldest(OLDEST_IOS))
