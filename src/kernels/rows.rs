@@ -8,6 +8,13 @@ use crate::simd::Simd;
 /// Elements in a task: enough work to hand to another thread. Independent of the number of threads.
 pub(super) const TASK: usize = 1 << 14;
 
+/// Part `index` of `parts` that `len` things are shared out into: the first ones have one more where they cannot be equal, so that
+/// lanes which take one after the other end together.
+pub(super) fn part(len: usize, parts: usize, index: usize) -> Range<usize> {
+    let start = |i: usize| i * (len / parts) + i.min(len % parts);
+    start(index)..start(index + 1)
+}
+
 /// Calls `work` of the kernel called `kernel` for blocks of rows of `x: [rows, dim]`, with their numbers and their elements.
 ///
 /// # Panics

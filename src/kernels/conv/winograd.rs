@@ -17,6 +17,7 @@ use crate::kernels::gemm::{
     self, CHUNK, Destination, Lhs, PackedWeights, Packing, WeightFormat, WeightKernel,
 };
 use crate::kernels::len::len_of;
+use crate::kernels::rows::part;
 use crate::simd::{Level, Simd, Vectorize};
 
 /// Places of a transformed tile.
@@ -85,11 +86,9 @@ impl Tiling {
         Self { images, height, width, grid, bands }
     }
 
-    /// The lines of tiles of band `index`, counted over all images. The larger bands come first.
+    /// The lines of tiles of band `index`, counted over all images.
     fn band(&self, index: usize) -> Range<usize> {
-        let lines = self.images * self.grid[0];
-        let start = |i: usize| i * (lines / self.bands) + i.min(lines % self.bands);
-        start(index)..start(index + 1)
+        part(self.images * self.grid[0], self.bands, index)
     }
 
     /// Tiles of the largest band.

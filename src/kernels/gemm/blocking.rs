@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::kernel::{CHUNK, WeightKernel};
 use crate::kernels::len::len_of;
+use crate::kernels::rows::part;
 use crate::simd::Caches;
 
 /// Rows in tiles, and tiles in blocks that take half of the second-level cache. The depth in blocks whose weights take an
@@ -70,20 +71,18 @@ impl Blocking {
         self.blocks
     }
 
-    /// The tiles of block `index`: the larger blocks first, so that lanes which take one after the other end together.
+    /// The tiles of block `index`.
     pub(super) fn block(&self, index: usize) -> Range<usize> {
-        let start = |i: usize| i * (self.tiles / self.blocks) + i.min(self.tiles % self.blocks);
-        start(index)..start(index + 1)
+        part(self.tiles, self.blocks, index)
     }
 
     fn most_tiles_of_block(&self) -> usize {
         self.tiles.div_ceil(self.blocks)
     }
 
-    /// The rows of tile `index`: the first `m % tiles` tiles have one row more than the others.
+    /// The rows of tile `index`.
     pub(super) fn tile(&self, index: usize) -> Range<usize> {
-        let start = |i: usize| i * (self.m / self.tiles) + i.min(self.m % self.tiles);
-        start(index)..start(index + 1)
+        part(self.m, self.tiles, index)
     }
 
     /// Length of a packed tile of most rows, in f32: all tiles are so far apart.
