@@ -25,13 +25,13 @@
 //! refuses another level. Rows of a block are cut by `Blocking`, whose buffers are exact. A tile
 //! goes to its place only if all of its columns are there; otherwise it goes through a buffer, and its runs are copied
 //! with checks. Rows of the destination are `stride` apart, at least `N`, so that tiles are disjoint, and its length is
-//! checked without wrapping.
+//! checked without wrapping. Groups ([`grouped`]) are of one shape, and each writes columns of its own.
 //!
 //! A kernel is found only for instructions that were detected: [`WeightKernel`] cannot be made elsewhere. A pass of AMX
 //! ends on the lane that began it, also by a panic, and calls nothing from outside in between.
 //!
 //! Tests: `gemm::every_tile_height_and_tail`, `gemm::strided_rows_stored_and_added_with_every_activation`,
-//! `gemm::scatter_to_heads`, `gemm::an_output_too_short_panics`, `gemm::an_output_whose_length_overflows_panics`.
+//! `gemm::scatter_to_heads`, `gemm::groups_are_products_of_their_own`, `gemm::an_output_too_short_panics`, `gemm::an_output_whose_length_overflows_panics`.
 
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 mod amx;
@@ -51,6 +51,7 @@ mod dots_neon;
 mod dots_x86;
 mod driver;
 mod format;
+mod grouped;
 mod int8;
 mod kernel;
 mod lhs;
@@ -74,6 +75,7 @@ pub(crate) use dots::{DotWork, Dots};
 pub use driver::{gemm, scratch_req};
 pub(crate) use driver::{gemm_on_lane, lane_scratch_req};
 pub use format::{Packing, WeightFormat};
+pub use grouped::{grouped, grouped_scratch_req};
 pub use kernel::WeightKernel;
 pub(crate) use kernel::{CHUNK, MAX_MR, MAX_NR, TileArgs};
 pub use lhs::{Lhs, RowWriter, Rows};

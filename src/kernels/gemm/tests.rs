@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::destination::Old;
-use super::{Destination, F32Kernel, PackedWeights, Rows, gemm, scratch_req};
+use super::{Destination, F32Kernel, PackedWeights, Rows, gemm, grouped, grouped_scratch_req, scratch_req};
 use crate::exec::Cx;
 use crate::kernels::activation::Activation;
 use crate::kernels::activation::tests::{ALL as ACTIVATIONS, oracle as activate};
@@ -98,6 +98,45 @@ fn every_tile_height_and_tail() {
             }
         }
     }
+}
+
+/// Each group is the product of its columns, to the bit, on any lane.
+#[test]
+fn groups_are_products_of_their_own() {
+    for level in Level::available() {
+        for [m, groups, n, k] in [[1, 1, 5, 3], [1, 5, 64, 16], [3, 4, 7, 33], [20, 3, 2, 130]] {
+            let problems: Vec<_> = (0..groups).map(|group| Problem::new([m, n + group * 1000, k])).collect();
+            let weights = |problem: &Problem| PackedWeights::pack(level, n, k, &problem.weights[..n * k]);
+            let weights: Vec<_> = problems.iter().map(|problem| weights(problem).unwrap()).collect();
+            let row = |row: usize| problems.iter().flat_map(move |problem| &problem.lhs[row * k..][..k]);
+            let x: Vec<f32> = (0..m).flat_map(row).copied().collect();
+            assert_same_for_any_threads(level, |cx| {
+                let mut out = vec![f32::NAN; m * groups * n];
+                let mut workspace = nan_workspace(grouped_scratch_req(cx, m, &weights));
+                grouped(cx, &weights, &x, &mut out, workspace.scratch());
+                for (group, (problem, weights)) in problems.iter().zip(&weights).enumerate() {
+                    let mut expected = vec![f32::NAN; m * n];
+                    let mut workspace = nan_workspace(scratch_req(cx, m, weights));
+                    let output = Destination::Store { out: &mut expected, stride: n };
+                    let rows = Rows::new(&problem.lhs, m, k);
+                    gemm(cx, &rows, weights, None, Activation::None, output, workspace.scratch());
+                    for (out, expected) in out.chunks_exact(groups * n).zip(expected.chunks_exact(n)) {
+                        assert_eq!(out[group * n..][..n], *expected, "{m} {n} {k}, group {group}");
+                    }
+                }
+                out
+            });
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "groups of one shape")]
+fn groups_of_two_shapes_panic() {
+    let cx = Cx::serial(Level::detect());
+    let weights = [2, 3].map(|n| PackedWeights::pack(cx.level(), n, 1, &[1.0; 3][..n]).unwrap());
+    let mut workspace = nan_workspace(grouped_scratch_req(&cx, 1, &weights));
+    grouped(&cx, &weights, &[1.0; 2], &mut [0.0; 5], workspace.scratch());
 }
 
 #[test]

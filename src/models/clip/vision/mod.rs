@@ -3,6 +3,7 @@
 mod conv_next;
 mod fast_vit;
 mod resnet;
+mod single_query;
 mod vit;
 
 pub use conv_next::ConvNext;

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq};
 use crate::kernels::activation::Activation;
-use crate::kernels::attention::{self, AttentionShape, Bias, attention};
 use crate::kernels::gemm::{Destination, Rows};
 use crate::models::clip::config::ResNetConfig;
-use crate::nn::{Linear, Trace, attention_scale, bind_fused};
+use crate::models::clip::vision::single_query::{Keys, Projection, Values};
+use crate::nn::{Linear, Trace};
 use crate::weights::Scope;
 
 /// `c_proj(attention(q(t₀), k(t), v(t)))`, where `t` are the mean of the pixels and the pixels, plus positions.
@@ -17,8 +17,8 @@ pub(super) struct AttentionPool {
     /// `[1 + grid², D]`: the mean's, then the pixels'.
     positions: Vec<f32>,
     q_proj: Linear,
-    /// Keys and values in one product.
-    kv: Linear,
+    keys: Keys,
+    values: Values,
     c_proj: Linear,
     heads: usize,
     /// `1 + grid²`
@@ -28,13 +28,16 @@ pub(super) struct AttentionPool {
 impl AttentionPool {
     /// Binds the pool of maps of `grid × grid` pixels.
     pub(super) fn bind(scope: &Scope<'_>, config: &ResNetConfig, grid: usize) -> Result<Self> {
-        let (dim, tokens) = (config.features(), 1 + grid * grid);
+        let (dim, heads, tokens) = (config.features(), config.heads, 1 + grid * grid);
+        let projection =
+            |name: &str| Projection { scope: scope.at(name), names: ["weight", "bias"], index: 0, count: 1 };
         Ok(Self {
             positions: scope.f32("positional_embedding", &[tokens, dim])?,
             q_proj: Linear::bind(&scope.at("q_proj"), [dim, dim])?,
-            kv: bind_fused(scope, &["k_proj", "v_proj"], dim)?,
+            keys: Keys::bind(&projection("k_proj"), [dim, heads])?,
+            values: Values::bind(&projection("v_proj"), [dim, heads])?,
             c_proj: Linear::bind(&scope.at("c_proj").keep_f32(), [config.embed_dim, dim])?,
-            heads: config.heads,
+            heads,
             tokens,
         })
     }
@@ -49,20 +52,16 @@ impl AttentionPool {
         mut scratch: Scratch<'_>,
         trace: &mut Trace<'_>,
     ) {
-        let (dim, tokens, shape) = (self.dim(), self.tokens, self.shape(images));
-        let [t, q, kv, pooled] = scratch.take_all(self.buffers(images));
+        let (dim, tokens) = (self.dim(), self.tokens);
+        let [t, q, directions, pooled] = scratch.take_all(self.buffers(images));
         for (x, t) in x.chunks_exact((tokens - 1) * dim).zip(t.chunks_exact_mut(tokens * dim)) {
             self.embed(x, t);
         }
         let means = Rows::strided(&t[..t.len() - (tokens - 1) * dim], images, dim, tokens * dim);
         let output = Destination::Store { out: q, stride: dim };
         self.q_proj.forward(cx, &means, Activation::None, output, scratch.frame());
-        let output = Destination::Heads { out: kv, tokens, heads: self.heads, head_dim: shape.head_dim };
-        let rows = Rows::new(t, images * tokens, dim);
-        self.kv.forward(cx, &rows, Activation::None, output, scratch.frame());
-        let (k, v) = kv.split_at(images * tokens * dim);
-        let scale = attention_scale(shape.head_dim);
-        attention(cx, &shape, scale, q, k, v, Bias::None, pooled, scratch.frame());
+        self.keys.forward(cx, q, directions, scratch.frame());
+        self.values.attend(cx, [images, tokens], directions, t, pooled, scratch.frame());
         trace.stage(format_args!("vision.pooled"), pooled);
         let output = Destination::Store { out, stride: self.outputs() };
         self.c_proj.forward(cx, &Rows::new(pooled, images, dim), Activation::None, output, scratch);
@@ -88,8 +87,8 @@ impl AttentionPool {
     pub(super) fn scratch_req(&self, cx: &Cx, images: usize) -> ScratchReq {
         ScratchReq::slices(self.buffers(images)).and(ScratchReq::any([
             self.q_proj.scratch_req(cx, images),
-            self.kv.scratch_req(cx, images * self.tokens),
-            attention::scratch_req(cx, &self.shape(images)),
+            self.keys.scratch_req(cx, images),
+            self.values.scratch_req(cx, [images, self.tokens]),
             self.c_proj.scratch_req(cx, images),
         ]))
     }
@@ -100,28 +99,20 @@ impl AttentionPool {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let layers = [&self.q_proj, &self.kv, &self.c_proj];
-        size_of_val(&self.positions[..]) + layers.map(Linear::bytes).iter().sum::<usize>()
+        size_of_val(&self.positions[..])
+            + self.q_proj.bytes()
+            + self.keys.bytes()
+            + self.values.bytes()
+            + self.c_proj.bytes()
     }
 
     fn dim(&self) -> usize {
         self.q_proj.inputs()
     }
 
-    /// Lengths of tokens, queries, keys with values, and what attention gives.
+    /// Lengths of tokens, queries, their directions, and what attention gives.
     fn buffers(&self, images: usize) -> [usize; 4] {
-        let (queries, tokens) = (images * self.dim(), images * self.tokens * self.dim());
-        [tokens, queries, 2 * tokens, queries]
-    }
-
-    fn shape(&self, images: usize) -> AttentionShape {
-        AttentionShape {
-            batches: images,
-            heads: self.heads,
-            queries: 1,
-            keys: self.tokens,
-            head_dim: self.dim() / self.heads,
-            bf16: self.kv.format().permits_bf16(),
-        }
+        let queries = images * self.dim();
+        [self.tokens * queries, queries, self.heads * queries, queries]
     }
 }

@@ -2,29 +2,26 @@
 
 use alloc::format;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use crate::error::Result;
 use crate::exec::{Cx, Scratch, ScratchReq, try_zeroed};
 use crate::kernels::activation::Activation;
-use crate::kernels::attention::{self, AttentionShape, Bias, attention};
 use crate::kernels::gemm::{Destination, Rows};
 use crate::models::clip::config::{AttentionPool, TowerConfig};
 use crate::models::clip::naming::Naming;
-use crate::nn::{LayerNorm, Linear, Mlp, attention_scale};
+use crate::models::clip::vision::single_query::{Keys, Projection, Values};
+use crate::nn::{LayerNorm, Linear, Mlp};
 use crate::weights::Scope;
 
 /// `y + mlp(layernorm(y))` with `y = out_proj(attention(q(probe), k(x), v(x)))`.
 #[derive(Debug)]
 pub(super) struct PoolingHead {
-    /// `q(probe): [D]`, the same for all pictures.
-    query: Vec<f32>,
-    /// Keys and values in one product.
-    kv: Linear,
+    /// What tokens meet of `q(probe)`, `[heads, D]`: the same for all pictures.
+    directions: Vec<f32>,
+    values: Values,
     out_proj: Linear,
     layernorm: LayerNorm,
     mlp: Mlp,
-    heads: usize,
 }
 
 impl PoolingHead {
@@ -47,22 +44,33 @@ impl PoolingHead {
         };
         let probe = scope.f32(probe, &[1, 1, dim])?;
         let attention = scope.at(attention);
-        let (q, kv, out_proj) = match naming {
-            Naming::Timm | Naming::TimmPlainText => (
-                Linear::bind(&scope.at("q"), [dim, dim])?,
-                Linear::bind(&scope.at("kv"), [2 * dim, dim])?,
-                "proj",
-            ),
-            _ => (bind_rows(&attention, dim, 0..1)?, bind_rows(&attention, dim, 1..3)?, "out_proj"),
+        let ([q, k, v], out_proj) = match naming {
+            Naming::Timm | Naming::TimmPlainText => {
+                let part = |name, index, count| Projection {
+                    scope: scope.at(name),
+                    names: ["weight", "bias"],
+                    index,
+                    count,
+                };
+                ([part("q", 0, 1), part("kv", 0, 2), part("kv", 1, 2)], "proj")
+            }
+            _ => {
+                let part = |index| Projection {
+                    scope: attention.clone(),
+                    names: ["in_proj_weight", "in_proj_bias"],
+                    index,
+                    count: 3,
+                };
+                ([0, 1, 2].map(part), "out_proj")
+            }
         };
         scope.balance(norm, &[format!("mlp.{}.weight", mlp[0])])?;
         Ok(Self {
-            query: project_query(scope, &q, &probe)?,
-            kv,
+            directions: directions(&q, &k, &probe, heads)?,
+            values: Values::bind(&v, [dim, heads])?,
             out_proj: Linear::bind(&attention.at(out_proj), [dim, dim])?,
             layernorm: LayerNorm::bind(&scope.at(norm), dim, tower.layer_norm_eps)?,
             mlp: Mlp::bind(&scope.at("mlp"), mlp, [dim, intermediate_size], tower.activation)?,
-            heads,
         })
     }
 
@@ -75,17 +83,14 @@ impl PoolingHead {
         out: &mut [f32],
         mut scratch: Scratch<'_>,
     ) {
-        let (dim, shape) = (self.query.len(), self.shape([images, tokens]));
+        let dim = self.out_proj.inputs();
         {
             let mut scratch = scratch.frame();
-            let [q, kv, pooled] = scratch.take_all(self.buffers([images, tokens]));
-            q.chunks_exact_mut(dim).for_each(|q| q.copy_from_slice(&self.query));
-            let output = Destination::Heads { out: kv, tokens, heads: self.heads, head_dim: shape.head_dim };
-            let rows = Rows::new(x, images * tokens, dim);
-            self.kv.forward(cx, &rows, Activation::None, output, scratch.frame());
-            let (k, v) = kv.split_at(images * tokens * dim);
-            let scale = attention_scale(shape.head_dim);
-            attention(cx, &shape, scale, q, k, v, Bias::None, pooled, scratch.frame());
+            let [directions, pooled] = scratch.take_all(self.buffers(images));
+            directions
+                .chunks_exact_mut(self.directions.len())
+                .for_each(|of_image| of_image.copy_from_slice(&self.directions));
+            self.values.attend(cx, [images, tokens], directions, x, pooled, scratch.frame());
             let output = Destination::Store { out, stride: dim };
             self.out_proj.forward(cx, &Rows::new(pooled, images, dim), Activation::None, output, scratch);
         }
@@ -94,66 +99,40 @@ impl PoolingHead {
 
     /// Scratch that [`forward`](Self::forward) needs.
     pub(super) fn scratch_req(&self, cx: &Cx, [images, tokens]: [usize; 2]) -> ScratchReq {
-        let parts = ScratchReq::any([
-            self.kv.scratch_req(cx, images * tokens),
-            attention::scratch_req(cx, &self.shape([images, tokens])),
-            self.out_proj.scratch_req(cx, images),
-        ]);
-        let attention = ScratchReq::slices(self.buffers([images, tokens])).and(parts);
+        let parts = self.values.scratch_req(cx, [images, tokens]).or(self.out_proj.scratch_req(cx, images));
+        let attention = ScratchReq::slices(self.buffers(images)).and(parts);
         attention.or(self.mlp.scratch_req(cx, images))
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&self.query[..])
-            + self.kv.bytes()
+        size_of_val(&self.directions[..])
+            + self.values.bytes()
             + self.out_proj.bytes()
             + self.layernorm.bytes()
             + self.mlp.bytes()
     }
 
-    /// Lengths of queries, keys with values, and what attention gives.
-    fn buffers(&self, [images, tokens]: [usize; 2]) -> [usize; 3] {
-        let queries = images * self.query.len();
-        [queries, 2 * tokens * queries, queries]
-    }
-
-    fn shape(&self, [images, tokens]: [usize; 2]) -> AttentionShape {
-        AttentionShape {
-            batches: images,
-            heads: self.heads,
-            queries: 1,
-            keys: tokens,
-            head_dim: self.query.len() / self.heads,
-            bf16: self.kv.format().permits_bf16(),
-        }
+    /// Lengths of the directions, and of what attention gives.
+    fn buffers(&self, images: usize) -> [usize; 2] {
+        [images * self.directions.len(), images * self.out_proj.inputs()]
     }
 }
 
-/// Those of the three input projections of `torch.nn.MultiheadAttention` that `which` says: queries, keys, values.
-fn bind_rows(scope: &Scope<'_>, dim: usize, which: Range<usize>) -> Result<Linear> {
-    let shape = [3 * dim, dim];
-    let key = format!("in_proj_weight[{}..{}]", which.start, which.end);
-    let weight = scope.pack(&key, [which.len() * dim, dim], || {
-        let mut all = scope.matrix("in_proj_weight", &shape)?;
-        all.truncate(which.end * dim * dim);
-        all.drain(..which.start * dim * dim);
-        Ok(all)
-    })?;
-    let mut bias = scope.f32("in_proj_bias", &shape[..1])?;
-    bias.truncate(which.end * dim);
-    bias.drain(..which.start * dim);
-    Ok(Linear::of(weight, Some(bias)))
-}
-
-/// The query that `layer` makes of the probe, in the arithmetic of its format.
-fn project_query(scope: &Scope<'_>, layer: &Linear, probe: &[f32]) -> Result<Vec<f32>> {
-    let mut query = try_zeroed(layer.outputs())?;
-    scope.compute(|cx| {
-        let mut workspace = cx.workspace(layer.scratch_req(cx, 1))?;
-        let output = Destination::Store { out: &mut query, stride: layer.outputs() };
-        let rows = Rows::new(probe, 1, layer.inputs());
-        layer.forward(cx, &rows, Activation::None, output, workspace.scratch());
+/// What tokens meet of the query that `q` makes of the probe, `[heads, D]`, in f32.
+fn directions(q: &Projection<'_>, k: &Projection<'_>, probe: &[f32], heads: usize) -> Result<Vec<f32>> {
+    let dim = probe.len();
+    let (q, k) = (q.keep_f32(), k.keep_f32());
+    let keys = Keys::bind(&k, [dim, heads])?;
+    let weight = q.scope.pack(&q.key(), [dim, dim], || q.matrix(dim))?;
+    let layer = Linear::of(weight, Some(q.bias(dim)?));
+    let (mut query, mut directions) = (try_zeroed(dim)?, try_zeroed(heads * dim)?);
+    q.scope.compute(|cx| {
+        let req = layer.scratch_req(cx, 1).or(keys.scratch_req(cx, 1));
+        let mut workspace = cx.workspace(req)?;
+        let output = Destination::Store { out: &mut query, stride: dim };
+        layer.forward(cx, &Rows::new(probe, 1, dim), Activation::None, output, workspace.scratch());
+        keys.forward(cx, &query, &mut directions, workspace.scratch());
         Ok(())
     })?;
-    Ok(query)
+    Ok(directions)
 }
