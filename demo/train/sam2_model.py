@@ -7,11 +7,9 @@ same order for all clips and objects of a batch; `sam2_evaluate.py --compare` me
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import Sam2HieraDetConfig, Sam2VideoConfig, Sam2VideoModel, Sam2VisionConfig
 from transformers.models.sam2_video.modeling_sam2_video import NO_OBJ_SCORE, get_1d_sine_pe
@@ -95,23 +93,6 @@ def new_model(seed: int) -> Sam2VideoModel:
     nn.init.constant_(model.mask_downsample.weight, MASK_SCALE / 16)
     nn.init.constant_(model.mask_downsample.bias, MASK_BIAS)
     return model
-
-
-def begin_from_sam(model: Sam2VideoModel, weights: Path) -> None:
-    """Copies sam-nano's prompt encoder and mask decoder, which have the same shapes under other names."""
-    sam = load_file(weights)
-    sam["prompt_encoder.point_embed.weight"] = torch.cat(
-        [sam.pop(f"prompt_encoder.point_embed.{k}.weight") for k in range(4)])
-    positions = sam["shared_image_embedding.positional_embedding"]
-    sam["prompt_encoder.shared_embedding.positional_embedding"] = positions
-    renamed = {}
-    for name, tensor in sam.items():
-        if not name.startswith("vision_encoder"):
-            name = name.replace("out_proj", "o_proj")
-            name = name.replace("mlp.lin1", "mlp.proj_in").replace("mlp.lin2", "mlp.proj_out")
-            renamed[name] = tensor.float()
-    _, unexpected = model.load_state_dict(renamed, strict=False)
-    assert not unexpected, unexpected
 
 
 def normalise(pictures: Tensor) -> Tensor:

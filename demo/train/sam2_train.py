@@ -11,7 +11,6 @@ outlines and follows them best in clips of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from transformers import Sam2VideoModel
 import loop
 import sam_parts
 from sam2_clips import ClipCompositor
-from sam2_model import (CHANNELS, IMAGE_SIZE, POINTERS, Decoded, Memory, attend, begin_from_sam, decode,
+from sam2_model import (CHANNELS, IMAGE_SIZE, POINTERS, Decoded, Memory, attend, decode,
                         encode, high_resolution, new_model, normalise, pointer, remember)
 from sam_grouping import Grouping
 from sam_train import costs, inner_matrices
@@ -41,7 +40,6 @@ SCORE_WEIGHT, PRESENCE_WEIGHT, GROUPING_WEIGHT = 1.0, 1.0, 0.5
 VALIDATE_EVERY, STEPS = 200, 4250
 HELD_OUT = 0.05  # of the icons
 VALIDATION_BATCHES = 32
-SAM = Path("../sam-nano/model.safetensors")
 
 
 @dataclass
@@ -241,7 +239,6 @@ def main() -> None:
     options = loop.arguments(__doc__, STEPS)
     icons, held_out = sam_parts.split(sam_parts.load(options.cache), HELD_OUT, SEED)
     model = new_model(SEED)
-    begin_from_sam(model, SAM)
     model.set_attn_implementation("eager")  # faster in training than the fused one
     model.grouping = Grouping((CHANNELS // 8, 1), (CHANNELS // 4, 2), (CHANNELS, 4))
     solvers = loop.optimizers(model, inner_matrices(model), options.rate)

@@ -9,7 +9,7 @@ from transformers import SamConfig, SamModel
 
 IMAGE_SIZE, PATCH = 256, 8
 WIDTH, DEPTH, HEADS, WINDOW, GLOBAL = 128, 8, 2, 8, (1, 4, 7)
-CHANNELS = 64  # of the neck, the prompts and the decoder
+CHANNELS = 128  # of the neck, the prompts and the decoder
 POSITION_DEVIATION = 2.0  # a click is told from one about ten pixels away
 MEAN, STD = (123.675 / 255, 116.28 / 255, 103.53 / 255), (58.395 / 255, 57.12 / 255, 57.375 / 255)
 
