@@ -186,3 +186,69 @@ impl Values {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use safetensors::Dtype;
+    use safetensors::tensor::{TensorView, serialize};
+
+    use super::*;
+    use crate::kernels::testing::{Rng, assert_near};
+    use crate::simd::Level;
+    use crate::weights::{Bundle, BundleParts};
+
+    const DIM: usize = 6;
+    const HEADS: usize = 2;
+    const TOKENS: usize = 5;
+
+    fn part<'a>(scope: &Scope<'a>, index: usize) -> Projection<'a> {
+        Projection { scope: scope.clone(), names: ["all", "bias"], index, count: 3 }
+    }
+
+    /// Against keys and values that are computed.
+    #[test]
+    fn attends_as_with_keys_and_values() {
+        let mut rng = Rng::new(4);
+        let [weight, bias, x, q] =
+            [3 * DIM * DIM, 3 * DIM, 2 * TOKENS * DIM, 2 * DIM].map(|len| rng.vec(len, -1.0..=1.0));
+        fn view<'a>(shape: &[usize], values: &'a [f32]) -> TensorView<'a> {
+            TensorView::new(Dtype::F32, shape.to_vec(), bytemuck::cast_slice(values)).unwrap()
+        }
+        let tensors = [("all", view(&[3 * DIM, DIM], &weight)), ("bias", view(&[3 * DIM], &bias))];
+        let bytes = serialize(tensors, None).unwrap();
+        let bundle = Bundle::from_memory(BundleParts::new(&bytes)).unwrap();
+        let project = |index: usize, token: &[f32]| -> Vec<f32> {
+            let rows = weight[index * DIM * DIM..].chunks_exact(DIM).zip(&bias[index * DIM..]).take(DIM);
+            rows.map(|(row, bias)| bias + row.iter().zip(token).map(|(w, x)| w * x).sum::<f32>()).collect()
+        };
+        let mut expected = vec![0.0; 2 * DIM];
+        for (image, expected) in expected.chunks_exact_mut(DIM).enumerate() {
+            let tokens = x[image * TOKENS * DIM..][..TOKENS * DIM].chunks_exact(DIM);
+            let kv: Vec<_> = tokens.map(|token| [project(1, token), project(2, token)]).collect();
+            for features in [0..DIM / HEADS, DIM / HEADS..DIM] {
+                let q = &q[image * DIM..][features.clone()];
+                let score = |k: &[f32]| k.iter().zip(q).map(|(k, q)| k * q).sum::<f32>();
+                let odds = kv.iter().map(|[k, _]| f64::from(score(&k[features.clone()])) / libm::sqrt(3.0));
+                let odds: Vec<f64> = odds.map(libm::exp).collect();
+                for i in features {
+                    let sum: f64 = odds.iter().zip(&kv).map(|(p, [_, v])| p * f64::from(v[i])).sum();
+                    expected[i] = sum / odds.iter().sum::<f64>();
+                }
+            }
+        }
+        for level in Level::available() {
+            let cx = Cx::serial(level);
+            let scope = bundle.scope(level);
+            let keys = Keys::bind(&part(&scope, 1), [DIM, HEADS]).unwrap();
+            let values = Values::bind(&part(&scope, 2), [DIM, HEADS]).unwrap();
+            let (mut directions, mut out) = (vec![f32::NAN; 2 * HEADS * DIM], vec![f32::NAN; 2 * DIM]);
+            let req = keys.scratch_req(&cx, 2).or(values.scratch_req(&cx, [2, TOKENS]));
+            let mut workspace = cx.workspace(req).unwrap();
+            keys.forward(&cx, &q, &mut directions, workspace.scratch());
+            values.attend(&cx, [2, TOKENS], &directions, &x, &mut out, workspace.scratch());
+            assert_near(&out, &expected, |_| 1e-5);
+        }
+    }
+}
